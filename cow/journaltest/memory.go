@@ -1,0 +1,318 @@
+// Package journaltest holds what tests of slots and tests of journals share: a
+// journal in memory that plays a second writer and fails on demand, and the
+// suite that every journal passes.
+package journaltest
+
+import (
+	"bytes"
+	"errors"
+	"sync"
+
+	"cowrelay/cow"
+)
+
+// ErrInjected is the cause of what FailNext makes fail.
+var ErrInjected = errors.New("journaltest: injected failure")
+
+// Memory is a journal and a set of records in memory. It copies all bytes it
+// takes and gives. Its versions are those of a log shared by all slots, so
+// they are unlike positions and have gaps. It keeps marks, and its Load gives
+// the groups as they were written. NewMemory makes it; it must not be copied.
+// All methods may be called concurrently.
+type Memory struct {
+	mu       sync.Mutex
+	slots    map[cow.ID]*memSlot
+	sequence uint64 // of the last act, in all slots
+	totals   cow.Totals
+	failures []failure
+	hold     *hold
+	loadHook func(cow.ID, uint64) error
+	commits  int
+	loads    int
+
+	memRecords
+	memFeed
+}
+
+type memSlot struct {
+	token   cow.TokenHash
+	version uint64
+	count   uint64
+	bytes   uint64
+	pulled  int64
+	appends []cow.Append
+}
+
+type failure struct {
+	outcome cow.Outcome
+	stored  bool
+}
+
+type hold struct {
+	entered, released chan struct{}
+	enter, release    sync.Once
+}
+
+var (
+	_ cow.Journal = (*Memory)(nil)
+	_ cow.Records = (*Memory)(nil)
+)
+
+// NewMemory returns an empty journal.
+func NewMemory() *Memory {
+	m := &Memory{
+		slots:    make(map[cow.ID]*memSlot),
+		sequence: 1_000_000, // a version is never a plausible position
+	}
+	m.records = make(map[string]memRecord)
+	m.idle.L = &m.feedMu
+	m.arrived.L = &m.feedMu
+	return m
+}
+
+// Commit implements cow.Journal.
+func (m *Memory) Commit(groups []cow.Group) {
+	m.mu.Lock()
+	h := m.hold
+	m.mu.Unlock()
+	if h != nil {
+		h.enter.Do(func() { close(h.entered) })
+		<-h.released
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.commits++
+	for i := range groups {
+		g := &groups[i]
+		g.Outcome, g.NewVersion, g.Err = cow.Unknown, 0, nil
+		var f failure
+		if len(m.failures) > 0 {
+			f, m.failures = m.failures[0], m.failures[1:]
+			if !f.stored {
+				g.Outcome = f.outcome
+				if f.outcome != cow.Conflict {
+					g.Err = ErrInjected
+				}
+				continue
+			}
+		}
+		version, ok := m.actLocked(g)
+		switch {
+		case !ok:
+			g.Outcome = cow.Conflict
+		case f.stored && f.outcome != cow.Stored:
+			g.Outcome, g.Err = f.outcome, ErrInjected
+		default:
+			g.Outcome, g.NewVersion = cow.Stored, version
+		}
+	}
+}
+
+// actLocked applies a group and gives it to the feed if that wants own groups.
+func (m *Memory) actLocked(g *cow.Group) (version uint64, ok bool) {
+	s := m.slots[g.Slot]
+	if (s == nil) != (g.Op == cow.OpCreate) {
+		return 0, false
+	}
+	if (g.Op == cow.OpAppend || g.Op == cow.OpRemove) && g.Version != s.version {
+		return 0, false
+	}
+	switch g.Op {
+	case cow.OpAppend:
+		if g.First != s.count {
+			panic("BUG: append with the current version at another position")
+		}
+		a := m.appendLocked(s, g.Slot, g.Events, g.Mark)
+		if g.Count != s.count || g.Bytes != s.bytes {
+			panic("BUG: append with wrong counts")
+		}
+		m.publish(a, true)
+	case cow.OpCreate:
+		m.publish(m.createLocked(g.Slot, g.Token), true)
+	case cow.OpRemove:
+		m.publish(m.removeLocked(g.Slot), true)
+		return m.sequence, true
+	case cow.OpTouch:
+		s.pulled = g.PulledAt
+	default:
+		panic("BUG: unknown operation")
+	}
+	return m.slots[g.Slot].version, true
+}
+
+func (m *Memory) createLocked(slot cow.ID, token cow.TokenHash) cow.Append {
+	m.sequence += 3
+	m.totals.SlotAllocations++
+	m.slots[slot] = &memSlot{token: token, version: m.sequence}
+	return cow.Append{Op: cow.OpCreate, Slot: slot, Token: token, Version: m.sequence}
+}
+
+func (m *Memory) removeLocked(slot cow.ID) cow.Append {
+	m.sequence += 3
+	delete(m.slots, slot)
+	return cow.Append{Op: cow.OpRemove, Slot: slot, Version: m.sequence}
+}
+
+func (m *Memory) appendLocked(s *memSlot, slot cow.ID, events []cow.Event, mark uint64) cow.Append {
+	m.sequence += 3
+	a := copyAppend(cow.Append{
+		Op: cow.OpAppend, Slot: slot, Version: m.sequence, First: s.count, Events: events, Mark: mark,
+	})
+	s.appends = append(s.appends, a)
+	s.version = m.sequence
+	s.count += uint64(len(events))
+	for _, e := range events {
+		s.bytes += uint64(len(e.JSON))
+	}
+	m.totals.EventsPosted += uint64(len(events))
+	return a
+}
+
+func copyAppend(a cow.Append) cow.Append {
+	events := make([]cow.Event, len(a.Events))
+	for i, e := range a.Events {
+		events[i] = cow.Event{JSON: bytes.Clone(e.JSON), IDOff: e.IDOff}
+	}
+	a.Events = events
+	return a
+}
+
+// Load implements cow.Journal. After yield has returned, the bytes it was
+// given are overwritten: whoever kept them sees that.
+func (m *Memory) Load(slot cow.ID, from uint64, yield func(*cow.Append) error) error {
+	m.mu.Lock()
+	m.loads++
+	hook := m.loadHook
+	m.mu.Unlock()
+	if hook != nil {
+		if err := hook(slot, from); err != nil {
+			return err
+		}
+	}
+	m.mu.Lock()
+	s := m.slots[slot]
+	var appends []cow.Append
+	if s != nil {
+		appends = s.appends[:len(s.appends):len(s.appends)]
+	}
+	m.mu.Unlock()
+	if s == nil {
+		return cow.ErrNoSlot
+	}
+	for _, a := range appends {
+		if a.First+uint64(len(a.Events)) <= from {
+			continue
+		}
+		c := copyAppend(a)
+		if err := yield(&c); err != nil {
+			return err
+		}
+		spoil(&c)
+	}
+	return nil
+}
+
+func spoil(a *cow.Append) {
+	for _, e := range a.Events {
+		for i := range e.JSON {
+			e.JSON[i] = '!'
+		}
+	}
+}
+
+// Slots implements cow.Journal.
+func (m *Memory) Slots(yield func(cow.SlotRecord) error) error {
+	m.mu.Lock()
+	records := make([]cow.SlotRecord, 0, len(m.slots))
+	for id, s := range m.slots {
+		records = append(records, cow.SlotRecord{
+			Slot: id, Token: s.token, Version: s.version, Count: s.count, Bytes: s.bytes, PulledAt: s.pulled,
+		})
+	}
+	m.mu.Unlock()
+	for _, r := range records {
+		if err := yield(r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Totals implements cow.Journal.
+func (m *Memory) Totals() cow.Totals {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.totals
+}
+
+// Close implements cow.Journal. It ends the feed; what was stored stays for
+// Reopen.
+func (m *Memory) Close() error {
+	m.closeFeed()
+	return nil
+}
+
+// Reopen returns the journal as a next process would find it: without hooks,
+// failures, feed and watchers.
+func (m *Memory) Reopen() *Memory {
+	m.closeFeed()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	n := NewMemory()
+	n.slots, n.sequence, n.totals = m.slots, m.sequence, m.totals
+	m.memRecords.mu.Lock()
+	defer m.memRecords.mu.Unlock()
+	n.records, n.recordVersion = m.records, m.recordVersion
+	return n
+}
+
+// FailNext makes the next group that no earlier call claimed answer outcome.
+// With stored it is stored all the same (as far as its version allows): only
+// Unknown makes sense there.
+func (m *Memory) FailNext(outcome cow.Outcome, stored bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.failures = append(m.failures, failure{outcome, stored})
+}
+
+// Hold lets no Commit store anything until release is called. entered is
+// closed when the first one waits.
+func (m *Memory) Hold() (entered <-chan struct{}, release func()) {
+	h := &hold{entered: make(chan struct{}), released: make(chan struct{})}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.hold != nil {
+		panic("BUG: held already")
+	}
+	m.hold = h
+	return h.entered, func() {
+		m.mu.Lock()
+		if m.hold == h {
+			m.hold = nil
+		}
+		m.mu.Unlock()
+		h.release.Do(func() { close(h.released) })
+	}
+}
+
+// OnLoad has hook called at the start of each Load, which fails with its
+// error. The hook may block. nil removes it.
+func (m *Memory) OnLoad(hook func(slot cow.ID, from uint64) error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.loadHook = hook
+}
+
+// Commits returns the number of calls of Commit that have stored or refused.
+func (m *Memory) Commits() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.commits
+}
+
+// Loads returns the number of calls of Load.
+func (m *Memory) Loads() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.loads
+}

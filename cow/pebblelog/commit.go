@@ -1,0 +1,246 @@
+package pebblelog
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"cowrelay/cow"
+)
+
+// pointDeletes is the number of events up to which a removal deletes them one
+// by one. Most slots that are removed are small, and point deletes vanish in
+// ordinary compactions, while range deletes stack up (see compact.go).
+const pointDeletes = 64
+
+// Commit implements cow.Journal: one batch and, in mode Always, one sync for
+// all groups. It answers Stored, Conflict (the slot has another version, does
+// not exist or, for OpCreate, exists) or Refused (the group contradicts
+// itself: a programming error), never Unknown: when the write or the sync
+// fails, Options.Fatal is called and Commit does not return.
+//
+// The version of a slot is its count of events. A touch does not look at the
+// version: the time of a pull is true whatever was appended since.
+func (l *Log) Commit(groups []cow.Group) {
+	if len(groups) == 0 {
+		return
+	}
+	b := l.batch
+	b.Reset()
+	totals := l.Totals()
+	before := totals
+	var removed []cow.ID
+	for i := range groups {
+		g := &groups[i]
+		g.Outcome, g.NewVersion, g.Err = cow.Unknown, 0, nil
+		h, err := l.head(g.Slot)
+		if err != nil {
+			// The record can't be read, so nothing can be decided on it.
+			g.Outcome, g.Err = cow.Refused, err
+			continue
+		}
+		was := h
+		switch g.Op {
+		case cow.OpAppend:
+			if err := checkAppend(g, h); err != nil {
+				g.Outcome, g.Err = cow.Refused, err
+				continue
+			}
+			if !h.exists || g.Version != h.count {
+				g.Outcome = cow.Conflict
+				continue
+			}
+			l.addAppend(b, g)
+			h.count, h.bytes = g.Count, g.Bytes
+			totals.EventsPosted += uint64(len(g.Events))
+		case cow.OpCreate:
+			if h.exists {
+				g.Outcome = cow.Conflict
+				continue
+			}
+			op := b.SetDeferred(slotKeyLen, len(g.Token))
+			putSlotKey(op.Key, g.Slot, partToken)
+			copy(op.Value, g.Token[:])
+			op.Finish()
+			l.addCounts(b, g.Slot, 0, 0)
+			h = head{exists: true}
+			totals.SlotAllocations++
+		case cow.OpRemove:
+			if !h.exists || g.Version != h.count {
+				g.Outcome = cow.Conflict
+				continue
+			}
+			if l.addRemove(b, g.Slot, h.count) {
+				removed = append(removed, g.Slot)
+			}
+			h = head{}
+		case cow.OpTouch:
+			if !h.exists {
+				g.Outcome = cow.Conflict
+				continue
+			}
+			var v [binary.MaxVarintLen64]byte
+			k := slotKey(g.Slot, partPulled)
+			must(b.Set(k[:], v[:binary.PutVarint(v[:], g.PulledAt)], nil))
+		default:
+			g.Outcome, g.Err = cow.Refused, fmt.Errorf("BUG: unknown operation %d", g.Op)
+			continue
+		}
+		// From here on the group is in the batch: it becomes Stored or the
+		// process ends.
+		g.NewVersion = h.count
+		l.heads.set(g.Slot, h)
+		l.markPending(g.Slot, was)
+	}
+	if b.Empty() {
+		return
+	}
+	if totals != before {
+		var v [2 * binary.MaxVarintLen64]byte
+		must(b.Set(metaTotals, appendPair(v[:0], totals.SlotAllocations, totals.EventsPosted), nil))
+	}
+	l.apply(b)
+	l.totalsMu.Lock()
+	l.totals = totals
+	l.totalsMu.Unlock()
+	l.mu.Lock()
+	clear(l.pending)
+	l.mu.Unlock()
+	for i := range groups {
+		if groups[i].Outcome == cow.Unknown {
+			groups[i].Outcome = cow.Stored
+		}
+	}
+	l.compactor.add(removed)
+}
+
+// checkAppend finds what no other writer can have caused.
+func checkAppend(g *cow.Group, h head) error {
+	var bytes uint64
+	for i := range g.Events {
+		bytes += uint64(len(g.Events[i].JSON))
+	}
+	n := uint64(len(g.Events))
+	switch {
+	case n == 0:
+		return errors.New("BUG: append without events")
+	case g.First != g.Version:
+		return fmt.Errorf("BUG: append at position %d was decided on version %d", g.First, g.Version)
+	case g.Count != g.First+n:
+		return fmt.Errorf("BUG: append of %d events at position %d says that the slot then has %d", n, g.First, g.Count)
+	case h.exists && g.Version == h.count && g.Bytes != h.bytes+bytes:
+		return fmt.Errorf("BUG: append of %d bytes behind %d says that the slot then has %d", bytes, h.bytes, g.Bytes)
+	}
+	return nil
+}
+
+// head returns what is stored of a slot, with the groups before this one in
+// the same batch.
+func (l *Log) head(slot cow.ID) (head, error) {
+	if h, ok := l.heads.lookup(slot); ok {
+		return h, nil
+	}
+	k := slotKey(slot, partCounts)
+	v, closer, err := l.db.Get(k[:])
+	if errors.Is(err, pebble.ErrNotFound) {
+		return head{}, nil
+	}
+	if err != nil {
+		return head{}, l.corrupt(err, "the record of slot %s can't be read", slot)
+	}
+	defer closer.Close()
+	count, bytes, err := decodePair(v)
+	if err != nil {
+		return head{}, l.corrupt(err, "the record of slot %s", slot)
+	}
+	return head{exists: true, count: count, bytes: bytes}, nil
+}
+
+func (l *Log) addAppend(b *pebble.Batch, g *cow.Group) {
+	for i := range g.Events {
+		e := &g.Events[i]
+		op := b.SetDeferred(eventKeyLen, uvarintLen(uint64(e.IDOff))+len(e.JSON))
+		putEventKey(op.Key, g.Slot, g.First+uint64(i))
+		appendEvent(op.Value[:0], *e)
+		must(op.Finish())
+	}
+	l.addCounts(b, g.Slot, g.Count, g.Bytes)
+}
+
+func (l *Log) addCounts(b *pebble.Batch, slot cow.ID, count, bytes uint64) {
+	op := b.SetDeferred(slotKeyLen, uvarintLen(count)+uvarintLen(bytes))
+	putSlotKey(op.Key, slot, partCounts)
+	appendPair(op.Value[:0], count, bytes)
+	must(op.Finish())
+}
+
+// addRemove reports whether it took a range delete.
+func (l *Log) addRemove(b *pebble.Batch, slot cow.ID, count uint64) bool {
+	for _, part := range [...]byte{partCounts, partPulled, partToken} {
+		k := slotKey(slot, part)
+		must(b.Delete(k[:], nil))
+	}
+	if count <= pointDeletes {
+		for pos := range count {
+			k := eventKey(slot, pos)
+			must(b.Delete(k[:], nil))
+		}
+		return false
+	}
+	start, end := eventKey(slot, 0), eventsEnd(slot)
+	must(b.DeleteRange(start[:], end[:], nil))
+	return true
+}
+
+func (l *Log) markPending(slot cow.ID, was head) {
+	l.mu.Lock()
+	if _, ok := l.pending[slot]; !ok {
+		l.pending[slot] = pending{exists: was.exists, count: was.count}
+	}
+	l.mu.Unlock()
+}
+
+// apply writes a batch to the log and waits until it is durable under the sync
+// mode. It returns only then.
+//
+// ApplyNoSyncWait and SyncWait instead of Apply: both wait the same, but the
+// error of a failed sync comes back here, where Apply would give it to
+// Logger.Fatalf alone. A failed write panics in Pebble.
+func (l *Log) apply(b *pebble.Batch) {
+	if l.dead.Load() {
+		select {}
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			l.die(fmt.Errorf("writing to the log panicked: %v\n%s", p, debug.Stack()))
+		}
+	}()
+	start, size := time.Now(), b.Len()
+	var err error
+	if l.opts.Sync == Always {
+		if err = l.db.ApplyNoSyncWait(b, pebble.Sync); err == nil {
+			err = b.SyncWait()
+			l.syncs.Add(1)
+		}
+	} else {
+		err = l.db.Apply(b, pebble.NoSync)
+		l.dirty.Store(true)
+	}
+	if err != nil {
+		l.die(fmt.Errorf("writing to the log failed: %w", err))
+	}
+	if l.opts.Observe != nil {
+		l.opts.Observe(time.Since(start), size)
+	}
+}
+
+// must checks errors of batch building, which only an indexed batch returns.
+func must(err error) {
+	if err != nil {
+		panic("BUG: " + err.Error())
+	}
+}

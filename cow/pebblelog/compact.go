@@ -1,0 +1,7 @@
+package pebblelog
+
+import "cowrelay/cow"
+
+type compactor struct{}
+
+func (c *compactor) add([]cow.ID) {}

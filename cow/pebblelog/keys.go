@@ -1,0 +1,161 @@
+package pebblelog
+
+import (
+	"encoding/binary"
+	"errors"
+
+	"cowrelay/cow"
+)
+
+// Families of keys. The first byte of a key names its family.
+const (
+	familyEvent  = 'e' // 'e' slot(16) position(8, big endian) -> uvarint IDOff, JSON
+	familyMeta   = 'm' // 'm' name
+	familyRecord = 'r' // 'r' name -> version(8, big endian), value
+	familySlot   = 's' // 's' slot(16) part(1)
+)
+
+// Parts of a slot's record. They are keys of their own, side by side, so that
+// an append writes the counts blindly (without reading the token to write it
+// again) and a touch writes nothing but the time. Slots reads all three in
+// one scan.
+const (
+	partCounts = 'c' // uvarint count, uvarint bytes
+	partPulled = 'p' // varint Unix seconds; absent for never
+	partToken  = 't' // 32 bytes
+)
+
+var (
+	metaFormat = []byte("mformat") // uvarint
+	metaEpoch  = []byte("mepoch")  // uvarint, one more at each open
+	metaTotals = []byte("mtotals") // uvarint slot allocations, uvarint events posted
+)
+
+const (
+	slotKeyLen  = 1 + len(cow.ID{}) + 1
+	eventKeyLen = 1 + len(cow.ID{}) + 8
+)
+
+func putSlotKey(k []byte, slot cow.ID, part byte) {
+	k[0] = familySlot
+	copy(k[1:], slot[:])
+	k[slotKeyLen-1] = part
+}
+
+func slotKey(slot cow.ID, part byte) (k [slotKeyLen]byte) {
+	putSlotKey(k[:], slot, part)
+	return k
+}
+
+func putEventKey(k []byte, slot cow.ID, pos uint64) {
+	k[0] = familyEvent
+	copy(k[1:], slot[:])
+	binary.BigEndian.PutUint64(k[1+len(slot):], pos)
+}
+
+func eventKey(slot cow.ID, pos uint64) (k [eventKeyLen]byte) {
+	putEventKey(k[:], slot, pos)
+	return k
+}
+
+// eventsEnd is the exclusive upper bound of a slot's events: one byte longer
+// than the highest key, so that it exists for the highest slot id as well.
+func eventsEnd(slot cow.ID) (k [eventKeyLen + 1]byte) {
+	putEventKey(k[:], slot, ^uint64(0))
+	return k
+}
+
+// prefixEnd returns the first key behind all keys that start with prefix. The
+// prefix holds a family byte below 0xff, so there is one.
+func prefixEnd(prefix []byte) []byte {
+	end := append([]byte(nil), prefix...)
+	for i := len(end) - 1; i >= 0; i-- {
+		if end[i] < 0xff {
+			end[i]++
+			return end[:i+1]
+		}
+	}
+	panic("BUG: prefix without an end")
+}
+
+// errDecode is wrapped with the key's meaning by those who decode.
+var errDecode = errors.New("value does not decode")
+
+// decodeEvent reads the value of an event key. The result is a part of v.
+func decodeEvent(v []byte) (cow.Event, error) {
+	off, n := binary.Uvarint(v)
+	if n <= 0 {
+		return cow.Event{}, errDecode
+	}
+	json := v[n:]
+	// The checksums of the store cover the bytes; this finds a value that was
+	// written by something else. cow.Event.ID relies on the quotes.
+	if len(json) < 2 || len(json) > cow.MaxEventBytes || json[0] != '{' || json[len(json)-1] != '}' {
+		return cow.Event{}, errDecode
+	}
+	if off != 0 && (off >= uint64(len(json)-2) || json[off] != '"') {
+		return cow.Event{}, errDecode
+	}
+	return cow.Event{JSON: json, IDOff: uint32(off)}, nil
+}
+
+// appendEvent is the inverse of decodeEvent.
+func appendEvent(v []byte, e cow.Event) []byte {
+	v = binary.AppendUvarint(v, uint64(e.IDOff))
+	return append(v, e.JSON...)
+}
+
+func uvarintLen(x uint64) int {
+	n := 1
+	for ; x >= 0x80; x >>= 7 {
+		n++
+	}
+	return n
+}
+
+// decodePair reads the values of partCounts and metaTotals.
+func decodePair(v []byte) (a, b uint64, err error) {
+	a, n := binary.Uvarint(v)
+	if n <= 0 {
+		return 0, 0, errDecode
+	}
+	b, m := binary.Uvarint(v[n:])
+	if m <= 0 || n+m != len(v) {
+		return 0, 0, errDecode
+	}
+	return a, b, nil
+}
+
+func appendPair(v []byte, a, b uint64) []byte {
+	return binary.AppendUvarint(binary.AppendUvarint(v, a), b)
+}
+
+// decodePulled reads the value of partPulled.
+func decodePulled(v []byte) (int64, error) {
+	t, n := binary.Varint(v)
+	if n <= 0 || n != len(v) {
+		return 0, errDecode
+	}
+	return t, nil
+}
+
+// decodeRecord reads the value of a record key. The result is a part of v.
+func decodeRecord(v []byte) (value []byte, version uint64, err error) {
+	if len(v) < 8 {
+		return nil, 0, errDecode
+	}
+	version = binary.BigEndian.Uint64(v)
+	if version == 0 {
+		return nil, 0, errDecode
+	}
+	return v[8:], version, nil
+}
+
+// decodeMeta reads the values of metaFormat and metaEpoch.
+func decodeMeta(v []byte) (uint64, error) {
+	x, n := binary.Uvarint(v)
+	if n <= 0 || n != len(v) {
+		return 0, errDecode
+	}
+	return x, nil
+}

@@ -1,0 +1,64 @@
+package pebblelog
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"cowrelay/cow"
+)
+
+// Log is a journal and a set of records in one Pebble store. Open makes it; it
+// must not be copied. All methods may be called concurrently, except Close
+// with any other, and except that one Commit runs at a time.
+type Log struct {
+	dir  string
+	opts Options
+	db   *pebble.DB
+	lock *pebble.Lock
+
+	// Owned by the running Commit.
+	batch *pebble.Batch
+	heads heads
+
+	// mu guards pending. A Load makes its view of the store while it holds
+	// mu, so that it knows for each slot whether the view may show a batch
+	// that is not durable yet.
+	mu      sync.RWMutex
+	pending map[cow.ID]pending
+
+	totalsMu sync.Mutex
+	totals   cow.Totals
+
+	records records
+
+	dirty atomic.Bool // written but not synced; set by writers, cleared by syncLoop before it syncs
+	dead  atomic.Bool // Fatal was called; partner: die
+
+	stop      chan struct{}
+	wg        sync.WaitGroup
+	compactor compactor
+	stats
+}
+
+// pending is a slot as it was before the batch that is being committed.
+type pending struct {
+	exists bool
+	count  uint64
+}
+
+var (
+	_ cow.Journal = (*Log)(nil)
+	_ cow.Records = (*Log)(nil)
+)
+
+// Feed returns at once: the store has one writer.
+func (l *Log) Feed(func(*cow.Append)) {}
+
+// Totals returns the durable totals.
+func (l *Log) Totals() cow.Totals {
+	l.totalsMu.Lock()
+	defer l.totalsMu.Unlock()
+	return l.totals
+}

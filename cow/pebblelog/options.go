@@ -1,0 +1,98 @@
+package pebblelog
+
+import (
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// Sync says when what was committed is made durable.
+type Sync uint8
+
+const (
+	// Always: before Commit, Put and Delete return. The default.
+	Always Sync = iota
+	// Interval: within Options.Interval. A crash of the process or of the
+	// machine loses what was acknowledged since the last sync.
+	Interval
+	// Off: when the system or a flush does it. A crash loses any tail that was
+	// not flushed.
+	Off
+)
+
+var syncNames = [...]string{Always: "always", Interval: "interval", Off: "off"}
+
+// String returns the name that ParseSync reads.
+func (s Sync) String() string {
+	if int(s) < len(syncNames) {
+		return syncNames[s]
+	}
+	return fmt.Sprintf("Sync(%d)", uint8(s))
+}
+
+// ParseSync reads "always", "interval" or "off".
+func ParseSync(s string) (Sync, error) {
+	for i, name := range syncNames {
+		if s == name {
+			return Sync(i), nil
+		}
+	}
+	return 0, fmt.Errorf("cannot parse sync mode %q: it is always, interval or off", s)
+}
+
+// Bounds and defaults of Options, in bytes and time.
+const (
+	DefaultInterval      = 100 * time.Millisecond
+	DefaultCacheBytes    = 32 << 20
+	DefaultMemTableBytes = 16 << 20
+	// MinMemTableBytes keeps the largest batch of a commit loop (4 MiB) below
+	// half a memtable. A larger one would still be stored, but each by a flush
+	// of its own.
+	MinMemTableBytes = 1 << 20
+)
+
+// Options of Open. The zero value means the defaults.
+type Options struct {
+	// Sync mode. Default Always.
+	Sync Sync
+	// Interval between two syncs in mode Interval. Default 100 ms.
+	Interval time.Duration
+	// CacheBytes of table blocks kept in memory. Default 32 MiB. See
+	// MemoryBytes.
+	CacheBytes int64
+	// MemTableBytes is the size of one memtable. Default 16 MiB, at least
+	// 1 MiB. See MemoryBytes.
+	MemTableBytes int64
+	// FS holds the folder. Default: the real disk, with files 0600.
+	FS vfs.FS
+	// Logger of what an operator should know; Pebble's own talk goes there at
+	// debug level. Default slog.Default().
+	Logger *slog.Logger
+	// Fatal is called once when the store can no longer tell what is durable:
+	// a write or a sync failed, and a failed fsync can't be retried. It must
+	// not return. Whoever waits for the store then waits for ever: nothing is
+	// acknowledged. Default: log what failed and what to do, exit 1.
+	Fatal func(error)
+	// Observe is called after each write to the log with the time it took
+	// (in mode Always with its sync) and the size of its batch in bytes.
+	// It must be fast and must not call the Log. Default none.
+	Observe func(took time.Duration, bytes int)
+}
+
+func (o *Options) ensureDefaults() {
+	if o.Interval <= 0 {
+		o.Interval = DefaultInterval
+	}
+	if o.CacheBytes <= 0 {
+		o.CacheBytes = DefaultCacheBytes
+	}
+	if o.MemTableBytes <= 0 {
+		o.MemTableBytes = DefaultMemTableBytes
+	}
+	o.MemTableBytes = max(o.MemTableBytes, MinMemTableBytes)
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+}

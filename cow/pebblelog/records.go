@@ -1,0 +1,169 @@
+package pebblelog
+
+import (
+	"encoding/binary"
+	"errors"
+	"hash/maphash"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"cowrelay/cow"
+)
+
+// records decides compare-and-set. Each key belongs to one of a fixed number
+// of mutexes, held from the read of the old version until the new one is
+// durable and told to the watchers: puts of different keys share a sync, puts
+// of one key are decided one after the other.
+type records struct {
+	seed    maphash.Seed
+	stripes [64]sync.Mutex
+
+	// version is the last one given out. Its high bits count the opens of the
+	// store, so that no version ever comes back, not even for a record that
+	// was deleted and made again after a restart.
+	version atomic.Uint64
+
+	mu       sync.Mutex // guards changes of watchers
+	watchers atomic.Pointer[[]*watcher]
+}
+
+// epochShift leaves 40 bits for the writes between two opens.
+const epochShift = 40
+
+type watcher struct {
+	prefix  string
+	changed func(key string, value []byte, version uint64)
+}
+
+func (r *records) stripe(key string) *sync.Mutex {
+	return &r.stripes[maphash.String(r.seed, key)%uint64(len(r.stripes))]
+}
+
+func recordKey(key string) []byte {
+	return append([]byte{familyRecord}, key...)
+}
+
+// Value implements cow.Records. The value is the caller's.
+func (l *Log) Value(key string) ([]byte, uint64, error) {
+	v, closer, err := l.db.Get(recordKey(key))
+	if errors.Is(err, pebble.ErrNotFound) {
+		return nil, 0, cow.ErrNoRecord
+	}
+	if err != nil {
+		return nil, 0, l.corrupt(err, "record %q can't be read", key)
+	}
+	defer closer.Close()
+	value, version, err := decodeRecord(v)
+	if err != nil {
+		return nil, 0, l.corrupt(err, "record %q", key)
+	}
+	return append([]byte{}, value...), version, nil
+}
+
+// Put implements cow.Records.
+func (l *Log) Put(key string, value []byte, expected uint64) (uint64, error) {
+	return l.swap(key, value, expected, false)
+}
+
+// Delete implements cow.Records.
+func (l *Log) Delete(key string, expected uint64) error {
+	_, err := l.swap(key, nil, expected, true)
+	return err
+}
+
+func (l *Log) swap(key string, value []byte, expected uint64, remove bool) (uint64, error) {
+	m := l.records.stripe(key)
+	m.Lock()
+	defer m.Unlock()
+	_, version, err := l.Value(key)
+	if err != nil && !errors.Is(err, cow.ErrNoRecord) {
+		return 0, err
+	}
+	// A record that is not there has version 0: a delete of nothing is a
+	// conflict too.
+	if version != expected || remove && version == 0 {
+		return 0, cow.ErrConflict
+	}
+	b := l.db.NewBatch()
+	version = 0
+	if remove {
+		must(b.Delete(recordKey(key), nil))
+	} else {
+		version = l.records.version.Add(1)
+		v := binary.BigEndian.AppendUint64(make([]byte, 0, 8+len(value)), version)
+		must(b.Set(recordKey(key), append(v, value...), nil))
+	}
+	l.apply(b)
+	b.Close()
+	l.records.tell(key, value, version)
+	return version, nil
+}
+
+// List implements cow.Records. The value is the caller's.
+func (l *Log) List(prefix string, yield func(key string, value []byte, version uint64) error) error {
+	start := recordKey(prefix)
+	it, err := l.db.NewIter(&pebble.IterOptions{LowerBound: start, UpperBound: prefixEnd(start)})
+	if err != nil {
+		return l.corrupt(err, "records can't be read")
+	}
+	defer it.Close()
+	for ok := it.First(); ok; ok = it.Next() {
+		key := string(it.Key()[1:])
+		v, err := it.ValueAndErr()
+		if err != nil {
+			return l.corrupt(err, "record %q can't be read", key)
+		}
+		value, version, err := decodeRecord(v)
+		if err != nil {
+			return l.corrupt(err, "record %q", key)
+		}
+		if err := yield(key, append([]byte{}, value...), version); err != nil {
+			return err
+		}
+	}
+	if err := it.Error(); err != nil {
+		return l.corrupt(err, "records can't be read")
+	}
+	return nil
+}
+
+// Watch implements cow.Records. changed is called by the goroutine that put or
+// deleted, before that call returns, in order for each key. It must be fast,
+// must not write to the value, and must not put or delete. A call that runs
+// when stop is called may still finish.
+func (l *Log) Watch(prefix string, changed func(key string, value []byte, version uint64)) (stop func()) {
+	w := &watcher{prefix, changed}
+	r := &l.records
+	update := func(change func([]*watcher) []*watcher) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		var old []*watcher
+		if p := r.watchers.Load(); p != nil {
+			old = *p
+		}
+		list := change(slices.Clone(old))
+		r.watchers.Store(&list)
+	}
+	update(func(list []*watcher) []*watcher { return append(list, w) })
+	return func() {
+		update(func(list []*watcher) []*watcher {
+			return slices.DeleteFunc(list, func(o *watcher) bool { return o == w })
+		})
+	}
+}
+
+func (r *records) tell(key string, value []byte, version uint64) {
+	p := r.watchers.Load()
+	if p == nil {
+		return
+	}
+	for _, w := range *p {
+		if strings.HasPrefix(key, w.prefix) {
+			w.changed(key, slices.Clone(value), version)
+		}
+	}
+}
