@@ -1,0 +1,26 @@
+// Package bench loads any relay that speaks the HTTP contract of cowrelay and
+// holds what it measures against a bound: a server that sends the same bytes
+// and does nothing else.
+//
+// A run is one scenario. Its server is always a process of its own, never the
+// generator's, so that its CPU time can be read by itself. Where a scenario
+// has a bound, the rounds of relay and bound alternate, so that a machine that
+// drifts drifts for both, and the result is the median of the ratios of the
+// rounds, with the smallest and the largest. Beside throughput stands the
+// ratio of server CPU-microseconds a request: generator and server share the
+// cores, so throughput alone hides what a request costs.
+//
+// Scenarios:
+//
+//   - poll: an up-to-date client asks for what is new and gets an empty page.
+//   - window: full pages at random places of a slot, short or long.
+//   - post: unique events, each acknowledged after it is on stable storage.
+//   - fanout: every event posted to one slot, at every stream of that slot.
+//   - saturation: posts at a fixed rate to other slots, while pullers take full
+//     windows of a 64 MiB slot.
+//
+// Whatever comes back wrong (status, length, bytes, order, a lost event) is
+// counted as an error of the round, with the text of the first one.
+//
+// The package reads /proc and uses Linux system calls; it runs on Linux only.
+package bench

@@ -1,0 +1,2 @@
+package bench
+func fanoutScenarios(cfg *Config) []scenario { return nil }

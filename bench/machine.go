@@ -1,0 +1,53 @@
+package bench
+
+import (
+	"bytes"
+	"os"
+	"runtime"
+	"strings"
+	"time"
+)
+
+// A Machine is the header of every result: without it a figure means nothing.
+type Machine struct {
+	Commit string `json:"commit,omitempty"`
+	Go     string `json:"go"`
+	CPU    string `json:"cpu"`
+	Cores  int    `json:"cores"`
+	Kernel string `json:"kernel"`
+	DataFS string `json:"data_fs"` // file system that posts are synced to
+	Date   string `json:"date"`    // RFC 3339, UTC
+}
+
+func readMachine(c *Config) Machine {
+	return Machine{
+		Commit: c.Commit,
+		Go:     runtime.Version() + " " + runtime.GOOS + "/" + runtime.GOARCH,
+		CPU:    cpuModel(),
+		Cores:  runtime.NumCPU(),
+		Kernel: kernel(),
+		DataFS: fileSystem(c.Dir),
+		Date:   time.Now().UTC().Format(time.RFC3339),
+	}
+}
+
+func kernel() string {
+	b, err := os.ReadFile("/proc/sys/kernel/osrelease")
+	if err != nil {
+		return "unknown"
+	}
+	return strings.TrimSpace(string(b))
+}
+
+func cpuModel() string {
+	b, err := os.ReadFile("/proc/cpuinfo")
+	if err != nil {
+		return "unknown"
+	}
+	for line := range bytes.Lines(b) {
+		if k, v, ok := bytes.Cut(line, []byte(":")); ok && string(bytes.TrimSpace(k)) == "model name" {
+			return string(bytes.TrimSpace(v))
+		}
+	}
+	return "unknown"
+}

@@ -1,0 +1,234 @@
+package bench
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+)
+
+// A SideResult is what the rounds of one side come to.
+type SideResult struct {
+	PerSec      float64  `json:"per_second"`           // median of the rounds
+	ServerCPU   float64  `json:"server_cpu_us_per_op"` // median; 0: unknown
+	ServerShare float64  `json:"server_cpu_share"`     // median, 0 to 1
+	Latency     Latency  `json:"latency"`              // all rounds together
+	Lag         *Latency `json:"generator_lag,omitempty"`
+	PullsPerSec float64  `json:"pulls_per_second,omitempty"`
+	Busy        float64  `json:"cpu_busy"` // median, 0 to 1
+	Errors      int64    `json:"errors"`
+	FirstError  string   `json:"first_error,omitempty"`
+	Rounds      []Sample `json:"rounds"`
+}
+
+// A Result is one scenario.
+type Result struct {
+	Scenario string `json:"scenario"`
+	Variant  string `json:"variant"`
+	Unit     string `json:"unit"`
+	// Compared is what Ratio compares: "per_second" or "p99".
+	Compared string      `json:"compared"`
+	Relay    SideResult  `json:"relay"`
+	Bound    *SideResult `json:"bound,omitempty"`
+	// Ratio is relay to bound, over the pairs of rounds.
+	Ratio *Spread `json:"ratio,omitempty"`
+	// CPURatio is relay to bound in server CPU-microseconds an op.
+	CPURatio *Spread `json:"cpu_ratio,omitempty"`
+	// VsQuiet is, in saturation, the p99 to that of the same side without
+	// pullers.
+	VsQuiet *Spread `json:"vs_quiet,omitempty"`
+	// BoundVsQuiet is the same for the bound.
+	BoundVsQuiet *Spread  `json:"bound_vs_quiet,omitempty"`
+	Notes        []string `json:"notes,omitempty"`
+	Machine      Machine  `json:"machine"`
+}
+
+// Errors counts what came back wrong on either side.
+func (r *Result) Errors() int64 {
+	n := r.Relay.Errors
+	if r.Bound != nil {
+		n += r.Bound.Errors
+	}
+	return n
+}
+
+// A metric is what rounds are compared by.
+type metric struct {
+	name string
+	of   func(*Sample) float64
+}
+
+var (
+	throughput = metric{"per_second", func(s *Sample) float64 { return s.PerSec }}
+	tailP99    = metric{"p99", func(s *Sample) float64 { return float64(s.Latency.P99) }}
+	cpuPerOp   = metric{"cpu", func(s *Sample) float64 { return s.ServerCPU }}
+)
+
+func (m metric) each(ss []Sample) []float64 {
+	out := make([]float64, len(ss))
+	for i := range ss {
+		out[i] = m.of(&ss[i])
+	}
+	return out
+}
+
+// medianOf is the median of one figure over the rounds.
+func medianOf(ss []Sample, of func(*Sample) float64) float64 {
+	return spreadOf(metric{of: of}.each(ss)).Median
+}
+
+func sumUp(ss []Sample) SideResult {
+	r := SideResult{
+		PerSec:      medianOf(ss, throughput.of),
+		ServerCPU:   medianOf(ss, cpuPerOp.of),
+		ServerShare: medianOf(ss, func(s *Sample) float64 { return s.ServerShare }),
+		PullsPerSec: medianOf(ss, func(s *Sample) float64 { return s.PullsPerSec }),
+		Busy:        medianOf(ss, func(s *Sample) float64 { return s.Busy }),
+		Rounds:      ss,
+	}
+	h := newHistogram()
+	for i := range ss {
+		h.merge(ss[i].hist)
+		r.Errors += ss[i].Errors
+		if r.FirstError == "" {
+			r.FirstError = ss[i].FirstError
+		}
+		if l := ss[i].Lag; l != nil && (r.Lag == nil || l.P99 > r.Lag.P99) {
+			r.Lag = l // the worst round's
+		}
+	}
+	r.Latency = h.latency()
+	return r
+}
+
+// compare makes the result of a scenario from the rounds of its sides.
+func compare(sc scenario, relay, bound []Sample, m metric) Result {
+	r := Result{Scenario: sc.name, Variant: sc.variant, Unit: sc.unit, Compared: m.name, Relay: sumUp(relay)}
+	if bound != nil {
+		b := sumUp(bound)
+		r.Bound = &b
+		r.Ratio = ratios(m.each(relay), m.each(bound))
+		r.CPURatio = ratios(cpuPerOp.each(relay), cpuPerOp.each(bound))
+	}
+	r.note("relay", &r.Relay)
+	if r.Bound != nil {
+		r.note("bound", r.Bound)
+	}
+	return r
+}
+
+// note says what a reader of the figures must know about one side.
+func (r *Result) note(name string, s *SideResult) {
+	if s.ServerShare > 0 && s.ServerShare < 0.5 {
+		r.Notes = append(r.Notes, fmt.Sprintf("the %s had %.0f %% of the CPU used, less than the generator: its throughput hides its cost, read the CPU ratio", name, s.ServerShare*100))
+	}
+	if others := medianOf(s.Rounds, func(s *Sample) float64 { return s.Others }); others > 0.05 {
+		r.Notes = append(r.Notes, fmt.Sprintf("other processes used %.0f %% of the machine beside the %s", others*100, name))
+	}
+	var unsent int64
+	for i := range s.Rounds {
+		unsent += s.Rounds[i].Unsent
+	}
+	if unsent > 0 {
+		r.Notes = append(r.Notes, fmt.Sprintf("%d posts to the %s were due and could not be sent in time; they count with the time they had waited", unsent, name))
+	}
+}
+
+// WriteJSON writes r as one line.
+func (r *Result) WriteJSON(w io.Writer) error {
+	b, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(append(b, '\n'))
+	return err
+}
+
+// Line is r for a reader, without a line end.
+func (r *Result) Line() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s (%s): ", r.Scenario, r.Variant)
+	if r.Compared == tailP99.name {
+		fmt.Fprintf(&b, "p99 %s", micros(float64(r.Relay.Latency.P99)))
+		if r.Bound != nil {
+			fmt.Fprintf(&b, ", bound %s", micros(float64(r.Bound.Latency.P99)))
+		}
+	} else {
+		fmt.Fprintf(&b, "%s %s/s", count(r.Relay.PerSec), r.Unit)
+		if r.Bound != nil {
+			fmt.Fprintf(&b, ", bound %s/s", count(r.Bound.PerSec))
+		}
+	}
+	writeRatio(&b, ", ratio", r.Ratio)
+	writeRatio(&b, "; to its own p99 without pullers", r.VsQuiet)
+	if r.BoundVsQuiet != nil {
+		writeRatio(&b, ", the bound's", r.BoundVsQuiet)
+	}
+	if r.Relay.PullsPerSec > 0 {
+		fmt.Fprintf(&b, "; %s pulls/s", count(r.Relay.PullsPerSec))
+		if r.Bound != nil {
+			fmt.Fprintf(&b, ", bound %s", count(r.Bound.PullsPerSec))
+		}
+		fmt.Fprintf(&b, ", CPU %.0f %% idle", (1-r.Relay.Busy)*100)
+	}
+	if r.Relay.ServerCPU > 0 && r.Relay.PullsPerSec == 0 {
+		fmt.Fprintf(&b, "; CPU %s each", micros(r.Relay.ServerCPU))
+		if r.Bound != nil {
+			fmt.Fprintf(&b, ", bound %s", micros(r.Bound.ServerCPU))
+		}
+		writeRatio(&b, ", ratio", r.CPURatio)
+		fmt.Fprintf(&b, "; server's CPU share %.0f %%", r.Relay.ServerShare*100)
+		if r.Bound != nil {
+			fmt.Fprintf(&b, ", bound's %.0f %%", r.Bound.ServerShare*100)
+		}
+	}
+	fmt.Fprintf(&b, "; latency %s", r.Relay.Latency)
+	if r.Bound != nil {
+		fmt.Fprintf(&b, ", bound %s", r.Bound.Latency)
+	}
+	fmt.Fprintf(&b, "; errors %d", r.Errors())
+	for _, s := range []*SideResult{&r.Relay, r.Bound} {
+		if s != nil && s.FirstError != "" {
+			fmt.Fprintf(&b, " (first: %s)", s.FirstError)
+		}
+	}
+	for _, n := range r.Notes {
+		fmt.Fprintf(&b, "; NOTE: %s", n)
+	}
+	return b.String()
+}
+
+func writeRatio(b *strings.Builder, what string, s *Spread) {
+	if s != nil {
+		fmt.Fprintf(b, "%s %.2f (%.2f..%.2f)", what, s.Median, s.Min, s.Max)
+	}
+}
+
+// String is p50, p99, p99.9 and the largest.
+func (l Latency) String() string {
+	return fmt.Sprintf("p50 %s p99 %s p99.9 %s max %s", micros(float64(l.P50)), micros(float64(l.P99)), micros(float64(l.P999)), micros(float64(l.Max)))
+}
+
+// micros prints a number of microseconds with a fitting unit.
+func micros(us float64) string {
+	d := time.Duration(us * float64(time.Microsecond))
+	switch {
+	case d >= time.Second:
+		return d.Round(10 * time.Millisecond).String()
+	case d >= 10*time.Millisecond:
+		return d.Round(100 * time.Microsecond).String()
+	case d >= 100*time.Microsecond:
+		return d.Round(time.Microsecond).String()
+	}
+	return d.Round(100 * time.Nanosecond).String()
+}
+
+// count prints a number with thousands set apart.
+func count(v float64) string {
+	s := fmt.Sprintf("%.0f", v)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}

@@ -1,0 +1,189 @@
+package bench
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// A scenario is one line of output: a load, its bound, and what is compared.
+type scenario struct {
+	name    string
+	variant string // what tells it from others of the same name
+	unit    string // of Sample.Ops
+	files   int    // open files that the generator needs
+	bound   BoundConfig
+	// open prepares a side once; the result runs its rounds.
+	open func(ctx context.Context, e *env, s *side) (runner, error)
+	// drive, if set, takes the place of the plain alternation of rounds.
+	drive func(ctx context.Context, e *env, relay, bound *side) ([]Result, error)
+}
+
+// A runner runs rounds on one side.
+type runner interface {
+	round(ctx context.Context) (Sample, error)
+}
+
+// env is what a run passes to its scenarios.
+type env struct {
+	cfg   *Config
+	tmpl  *template
+	track *track
+}
+
+// wait waits for d with progress, or until ctx ends.
+func (e *env) wait(ctx context.Context, d time.Duration) error {
+	end := time.Now().Add(d)
+	for {
+		left := time.Until(end)
+		if left <= 0 {
+			return nil
+		}
+		step := min(left, 200*time.Millisecond)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(step):
+			e.track.add(step)
+		}
+	}
+}
+
+// Names are the scenarios in the order of `all`.
+var Names = []string{"poll", "window", "post", "fanout", "saturation"}
+
+func scenariosOf(cfg *Config, name string) ([]scenario, error) {
+	switch name {
+	case "poll":
+		return pollScenarios(cfg), nil
+	case "window":
+		return windowScenarios(cfg), nil
+	case "post":
+		return postScenarios(cfg), nil
+	case "fanout":
+		return fanoutScenarios(cfg), nil
+	case "saturation":
+		return saturationScenarios(cfg), nil
+	}
+	return nil, fmt.Errorf("unknown scenario %q", name)
+}
+
+// Run runs the named scenarios one after the other and gives each result to
+// emit. It returns an error when a run could not be made; wrong answers are
+// counted in the results. Every server it started is gone when it returns.
+func Run(ctx context.Context, cfg Config, names []string, emit func(Result)) error {
+	if err := cfg.Validate(); err != nil {
+		return err
+	}
+	var all []scenario
+	for _, n := range names {
+		sc, err := scenariosOf(&cfg, n)
+		if err != nil {
+			return err
+		}
+		all = append(all, sc...)
+	}
+	files := 0
+	for _, sc := range all {
+		files = max(files, sc.files)
+	}
+	if err := checkFiles(files); err != nil {
+		return err
+	}
+	machine := readMachine(&cfg)
+	for _, sc := range all {
+		rs, err := runOne(ctx, &cfg, sc)
+		cfg.Progress.clear()
+		for _, r := range rs {
+			r.Machine = machine
+			emit(r)
+		}
+		if err != nil {
+			return fmt.Errorf("%s (%s): %w", sc.name, sc.variant, err)
+		}
+	}
+	return nil
+}
+
+// runOne starts the servers of a scenario, runs it, and stops them.
+func runOne(ctx context.Context, cfg *Config, sc scenario) (rs []Result, err error) {
+	dir, err := os.MkdirTemp(cfg.Dir, "relaybench-")
+	if err != nil {
+		return nil, fmt.Errorf("cannot make a folder: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	if dir, err = filepath.Abs(dir); err != nil {
+		return nil, err
+	}
+	nonce := make([]byte, (idDigits-counterDigits)/2)
+	_, _ = rand.Read(nonce) // never fails
+	sc.bound.Nonce = hex.EncodeToString(nonce)
+	e := &env{cfg: cfg, track: newTrack(cfg.Progress, sc.name+" "+sc.variant)}
+	if e.tmpl, err = newTemplate(sc.bound.EventBytes, sc.bound.Nonce); err != nil {
+		return nil, err
+	}
+	var relay, bound *side
+	defer func() { err = errors.Join(err, relay.stop(), bound.stop()) }()
+	e.track.step("starting the relay")
+	if cfg.Relay != "" {
+		relay, err = startRelay(ctx, cfg.Relay, cfg.RelayArgs, dir)
+	} else {
+		relay, err = attach(cfg.Target, cfg.TargetPID)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if len(cfg.Self) > 0 {
+		e.track.step("starting the bound")
+		if bound, err = startBound(ctx, cfg.Self, sc.bound, dir); err != nil {
+			return nil, err
+		}
+	}
+	if sc.drive != nil {
+		return sc.drive(ctx, e, relay, bound)
+	}
+	r, err := alternate(ctx, e, sc, relay, bound)
+	if err != nil {
+		return nil, err
+	}
+	return []Result{r}, nil
+}
+
+// alternate runs the rounds of both sides by turns. Each pair begins with the
+// side that ended the last one, so that neither is always the first.
+func alternate(ctx context.Context, e *env, sc scenario, relay, bound *side) (Result, error) {
+	var res Result
+	sides := []*side{relay}
+	if bound != nil {
+		sides = append(sides, bound)
+	}
+	runners := make([]runner, len(sides))
+	for i, s := range sides {
+		e.track.step("preparing the " + s.name)
+		r, err := sc.open(ctx, e, s)
+		if err != nil {
+			return res, fmt.Errorf("%s: %w", s.name, err)
+		}
+		runners[i] = r
+	}
+	samples := make([][]Sample, len(sides))
+	e.track.begin(time.Duration(e.cfg.Rounds*len(sides)) * (e.cfg.Warmup + e.cfg.Duration))
+	for n := range e.cfg.Rounds {
+		for k := range sides {
+			i := (n + k) % len(sides)
+			e.track.step(fmt.Sprintf("round %d of %d, %s", n+1, e.cfg.Rounds, sides[i].name))
+			s, err := runners[i].round(ctx)
+			if err != nil {
+				return res, fmt.Errorf("%s: %w", sides[i].name, err)
+			}
+			samples[i] = append(samples[i], s)
+		}
+	}
+	samples = append(samples, nil) // no bound
+	return compare(sc, samples[0], samples[1], throughput), nil
+}

@@ -1,0 +1,2 @@
+package bench
+func saturationScenarios(cfg *Config) []scenario { return nil }

@@ -1,0 +1,181 @@
+package bench
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"sync"
+)
+
+// tinyRelay speaks as much of the contract as the scenarios need, in memory. A
+// fault makes it misbehave, so that tests see that the bench notices.
+type tinyRelay struct {
+	fault string // "", "status", "bytes", "lose", "order"
+
+	mu    sync.Mutex
+	slots map[string]*tinySlot
+	posts int
+}
+
+type tinySlot struct {
+	token   string
+	events  [][]byte
+	at      map[string]int
+	changed chan struct{} // closed and replaced at each post
+}
+
+func serveTinyRelay(args []string) error {
+	fs := flag.NewFlagSet("serve", flag.ContinueOnError)
+	bind := fs.String("bind", "", "")
+	fs.String("data-dir", "", "")
+	fs.String("admin", "", "")
+	r := &tinyRelay{slots: map[string]*tinySlot{}}
+	fs.StringVar(&r.fault, "fault", "", "")
+	if err := fs.Parse(args); err != nil {
+		return err
+	}
+	m := http.NewServeMux()
+	m.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	m.HandleFunc("POST /v1/slot/allocate", r.allocate)
+	m.HandleFunc("POST /v1/events/{slot}", r.post)
+	m.HandleFunc("GET /v1/events/{slot}", r.pull)
+	m.HandleFunc("GET /v1/events/{slot}/stream", r.stream)
+	return http.ListenAndServe(*bind, m)
+}
+
+func answer(w http.ResponseWriter, status int, b []byte) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Length", strconv.Itoa(len(b)))
+	w.WriteHeader(status)
+	_, _ = w.Write(b)
+}
+
+func (r *tinyRelay) allocate(w http.ResponseWriter, _ *http.Request) {
+	b := make([]byte, 48)
+	_, _ = rand.Read(b)
+	id, token := hex.EncodeToString(b[:16]), hex.EncodeToString(b[16:])
+	r.mu.Lock()
+	r.slots[id] = &tinySlot{token: token, at: map[string]int{}, changed: make(chan struct{})}
+	r.mu.Unlock()
+	answer(w, 201, fmt.Appendf(nil, `{"slot_id":%q,"slot_token":%q}`, id, token))
+}
+
+// slot returns the authorized slot, with r.mu held.
+func (r *tinyRelay) slotLocked(w http.ResponseWriter, q *http.Request) *tinySlot {
+	s := r.slots[q.PathValue("slot")]
+	if s == nil || q.Header.Get("Authorization") != "Bearer "+s.token {
+		answer(w, 403, []byte(`{"error":"no"}`))
+		return nil
+	}
+	return s
+}
+
+func (r *tinyRelay) post(w http.ResponseWriter, q *http.Request) {
+	b, err := io.ReadAll(q.Body)
+	if err != nil {
+		return
+	}
+	var body struct{ Event json.RawMessage }
+	var event struct {
+		ID string `json:"event_id"`
+	}
+	if json.Unmarshal(b, &body) != nil || json.Unmarshal(body.Event, &event) != nil {
+		answer(w, 400, []byte(`{"error":"bad"}`))
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := r.slotLocked(w, q)
+	if s == nil {
+		return
+	}
+	if _, ok := s.at[event.ID]; ok {
+		answer(w, 200, []byte(`{"event_id":"`+event.ID+`","status":"duplicate"}`))
+		return
+	}
+	if r.posts++; r.fault == "status" && r.posts%50 == 0 {
+		answer(w, 503, []byte(`{"error":"made to fail"}`))
+		return
+	}
+	s.at[event.ID] = len(s.events)
+	s.events = append(s.events, body.Event)
+	close(s.changed)
+	s.changed = make(chan struct{})
+	answer(w, 201, []byte(`{"event_id":"`+event.ID+`","status":"stored"}`))
+}
+
+func (r *tinyRelay) pull(w http.ResponseWriter, q *http.Request) {
+	r.mu.Lock()
+	s := r.slotLocked(w, q)
+	if s == nil {
+		r.mu.Unlock()
+		return
+	}
+	first := 0
+	if n, ok := s.at[q.FormValue("since")]; ok {
+		first = n + 1
+	}
+	limit, _ := strconv.Atoi(q.FormValue("limit"))
+	page := s.events[first:min(first+limit, len(s.events))]
+	r.mu.Unlock()
+	b := append([]byte("["), bytes.Join(page, []byte(","))...)
+	if r.fault == "bytes" && len(page) == 0 {
+		b = append(b, ' ')
+	}
+	answer(w, 200, append(b, ']'))
+}
+
+// stream is chunked, as net/http does it: the reader must cope with that too.
+func (r *tinyRelay) stream(w http.ResponseWriter, q *http.Request) {
+	r.mu.Lock()
+	s := r.slotLocked(w, q)
+	if s == nil {
+		r.mu.Unlock()
+		return
+	}
+	cursor, changed := len(s.events), s.changed
+	r.posts++
+	number := r.posts
+	r.mu.Unlock()
+	w.Header().Set("Content-Type", "text/event-stream")
+	fmt.Fprint(w, ": ok\n\n")
+	for {
+		if http.NewResponseController(w).Flush() != nil {
+			return
+		}
+		select {
+		case <-changed:
+		case <-q.Context().Done():
+			return
+		}
+		r.mu.Lock()
+		events := s.events[cursor:]
+		changed = s.changed
+		r.mu.Unlock()
+		cursor += len(events)
+		out := bytes.NewBuffer(nil)
+		for i, e := range events {
+			if r.fault == "lose" && number%2 == 0 && (cursor+i)%7 == 0 {
+				continue
+			}
+			var event struct {
+				ID string `json:"event_id"`
+			}
+			_ = json.Unmarshal(e, &event)
+			if r.fault == "order" && number%2 == 0 && len(events) > 1 {
+				e = events[len(events)-1-i]
+				_ = json.Unmarshal(e, &event)
+			}
+			fmt.Fprintf(out, "id: %s\ndata: %s\n\n", event.ID, e)
+		}
+		if _, err := w.Write(out.Bytes()); err != nil {
+			return
+		}
+	}
+}

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"fmt"
+	"io"
+)
+
+const help = `relaybench loads a relay and holds it against its bound: a bare server that
+sends the same bytes and does nothing else, run by turns with the relay.
+
+Usage:
+  relaybench SCENARIO|all --relay PATH  [flags]   start this relay binary itself
+  relaybench SCENARIO|all --target URL  [flags]   load a relay that runs already
+
+Scenarios:
+  poll        an up-to-date client asks for news and gets an empty page
+  window      full pages at random places of a slot of 1 MiB and one of 64 MiB
+  post        unique events, each on stable storage before its 201; 1, 64 and
+              256 connections
+  fanout      one slot, 16 posters, 256 streams; every event is counted, and
+              its place in the order checked, at every stream
+  saturation  posts at a fixed rate while 64 pullers take full windows of a
+              64 MiB slot: no pullers, pullers that never rest, and pullers at
+              a rate that leaves 30 % of the CPU idle. Posts are due at fixed
+              times, whatever the answers take; latency counts from there
+
+Result: one line a scenario; the ratio to the bound is the median over the
+rounds, with the smallest and the largest. Exit status: 0 all right, 1 a run
+failed or an answer was wrong, 2 wrong usage.
+
+The relay:
+  --target URL        http://host:port of a relay that runs
+  --target-pid N      its process, for CPU figures (same machine)
+  --relay PATH        relay binary; started on loopback as "PATH serve --bind ..
+                      --data-dir .. --admin ..", stopped by SIGTERM
+  --relay-args ARGS   further arguments for it, separated by blanks
+  --dir DIR           where data goes (default: the system's temporary folder);
+                      should be a disk, since posts are synced to it
+  --no-bound          run the relay alone
+
+Rounds:
+  --rounds N          rounds of each side (default 5)
+  --duration D        measured time of a round (default 3s)
+  --warmup D          time before it (default 500ms)
+  --procs N           cores that the generator runs on (default: all)
+
+Loads:
+  --conns LIST        connections of poll, window and post, such as 1,64,256
+                      (default 64; for post 1,64,256)
+  --event-bytes N     size of an event (default 300 for window and saturation,
+                      512 for post and fanout)
+  --slot-bytes LIST   slot lengths of window, such as 65536,1MiB
+                      (default 1MiB,64MiB)
+  --page N            events of a window (default 1000)
+  --streams N         streams of fanout (default 256)
+  --posters N         posters of fanout and saturation (default 16)
+  --post-rate R       posts a second of saturation, all together (default 800)
+  --pullers N         pullers of saturation (default 64)
+  --pull-rate R       pulls a second of its paced pullers (default 0: find the
+                      rate that leaves 30 % of the CPU idle)
+
+Output:
+  --json              JSON lines instead of text
+  --out FILE          append JSON lines to FILE too
+  --commit ID         what is measured, for the record
+  --quiet             no progress on standard error
+
+  relaybench --help   this text
+`
+
+func printHelp(w io.Writer) { fmt.Fprint(w, help) }

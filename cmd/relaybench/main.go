@@ -1,0 +1,98 @@
+// Command relaybench loads a relay and holds it against its bound. The work is
+// done by package bench; this command binds flags to it.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime"
+	"syscall"
+
+	"cowrelay/bench"
+)
+
+// Exit statuses.
+const (
+	exitOK    = 0
+	exitError = 1 // a run failed, or something came back wrong
+	exitUsage = 2
+)
+
+func main() {
+	// First of all, because the bound dies of a signal like any program.
+	if len(os.Args) > 1 && os.Args[1] == bench.BoundCommand {
+		if err := bench.RunBound(os.Args[2:]); err != nil {
+			fmt.Fprintln(os.Stderr, "relaybench: bound server:", err)
+			os.Exit(exitError)
+		}
+		return
+	}
+	// The servers that this command starts are stopped in order on both signals.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+func run(ctx context.Context, args []string, stdout io.Writer, stderr *os.File) int {
+	o, err := parse(args)
+	switch {
+	case errors.Is(err, errHelp):
+		printHelp(stdout)
+		return exitOK
+	case err != nil:
+		fmt.Fprintf(stderr, "relaybench: wrong usage:\n%v\nrelaybench --help explains\n", err)
+		return exitUsage
+	}
+	if err := o.run(ctx, stdout, stderr); err != nil {
+		fmt.Fprintln(stderr, "relaybench:", err)
+		return exitError
+	}
+	return exitOK
+}
+
+func (o *options) run(ctx context.Context, stdout io.Writer, stderr *os.File) (err error) {
+	cfg := o.cfg
+	if !o.noBound {
+		self, err := os.Executable()
+		if err != nil {
+			return fmt.Errorf("cannot find this program, to start the bound: %w", err)
+		}
+		cfg.Self = []string{self, bench.BoundCommand}
+	}
+	if o.procs > 0 {
+		runtime.GOMAXPROCS(o.procs)
+	}
+	if !o.quiet {
+		cfg.Progress = bench.NewProgress(stderr)
+	}
+	var out *os.File
+	if o.out != "" {
+		if out, err = os.OpenFile(o.out, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, out.Close()) }()
+	}
+	var wrong int64
+	var writeErr error
+	err = bench.Run(ctx, cfg, o.scenarios, func(r bench.Result) {
+		wrong += r.Errors()
+		if o.json {
+			writeErr = errors.Join(writeErr, r.WriteJSON(stdout))
+		} else {
+			_, e := fmt.Fprintln(stdout, r.Line())
+			writeErr = errors.Join(writeErr, e)
+		}
+		if out != nil {
+			writeErr = errors.Join(writeErr, r.WriteJSON(out))
+		}
+	})
+	if err = errors.Join(err, writeErr); err == nil && wrong > 0 {
+		err = fmt.Errorf("%d answers were wrong or missing", wrong)
+	}
+	return err
+}

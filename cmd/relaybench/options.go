@@ -1,0 +1,138 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"cowrelay/bench"
+)
+
+// options are what the command line says.
+type options struct {
+	scenarios []string
+	cfg       bench.Config
+	noBound   bool
+	json      bool
+	quiet     bool
+	out       string
+	procs     int
+}
+
+var errHelp = errors.New("help")
+
+// parse reads the command line. Its error lists all that is wrong, a line each.
+func parse(args []string) (*options, error) {
+	o := &options{cfg: bench.Defaults()}
+	fs := o.flags()
+	var errs []error
+	names := []string{}
+	if len(args) == 1 && args[0] == "help" {
+		return nil, errHelp
+	}
+	// The flag package stops at the first fault and at the first word that is
+	// no flag; both have been taken off when it returns, so go on from there.
+	for len(args) > 0 {
+		err := fs.Parse(args)
+		switch {
+		case errors.Is(err, flag.ErrHelp):
+			return nil, errHelp
+		case err != nil:
+			errs = append(errs, err)
+		case fs.NArg() > 0:
+			names = append(names, fs.Arg(0))
+		}
+		if rest := fs.Args(); err == nil && len(rest) > 0 {
+			args = rest[1:]
+		} else {
+			args = rest
+		}
+	}
+	for _, n := range names {
+		switch {
+		case n == "all":
+			o.scenarios = append(o.scenarios, bench.Names...)
+		case slices.Contains(bench.Names, n):
+			o.scenarios = append(o.scenarios, n)
+		default:
+			errs = append(errs, fmt.Errorf("unknown scenario %q: want %s or all", n, strings.Join(bench.Names, ", ")))
+		}
+	}
+	if len(names) == 0 {
+		errs = append(errs, fmt.Errorf("no scenario: want %s or all", strings.Join(bench.Names, ", ")))
+	}
+	if o.procs < 0 || o.procs > 1024 {
+		errs = append(errs, fmt.Errorf("procs %d: want 0 to 1024", o.procs))
+	}
+	if err := errors.Join(append(errs, o.cfg.Validate())...); err != nil {
+		return nil, err
+	}
+	return o, nil
+}
+
+// flags binds the flags to o. Each is explained in help.go.
+func (o *options) flags() *flag.FlagSet {
+	fs := flag.NewFlagSet("relaybench", flag.ContinueOnError)
+	fs.SetOutput(io.Discard)
+	c := &o.cfg
+	fs.StringVar(&c.Target, "target", "", "")
+	fs.IntVar(&c.TargetPID, "target-pid", 0, "")
+	fs.StringVar(&c.Relay, "relay", "", "")
+	fs.Func("relay-args", "", func(s string) error {
+		c.RelayArgs = append(c.RelayArgs, strings.Fields(s)...)
+		return nil
+	})
+	fs.BoolVar(&o.noBound, "no-bound", false, "")
+	fs.StringVar(&c.Dir, "dir", c.Dir, "")
+	fs.IntVar(&c.Rounds, "rounds", c.Rounds, "")
+	fs.DurationVar(&c.Duration, "duration", c.Duration, "")
+	fs.DurationVar(&c.Warmup, "warmup", c.Warmup, "")
+	fs.IntVar(&o.procs, "procs", 0, "")
+	fs.Func("conns", "", func(s string) error { return list(&c.Conns, s, strconv.Atoi) })
+	fs.IntVar(&c.EventBytes, "event-bytes", 0, "")
+	fs.Func("slot-bytes", "", func(s string) error { return list(&c.SlotBytes, s, parseBytes) })
+	fs.IntVar(&c.Page, "page", c.Page, "")
+	fs.IntVar(&c.Streams, "streams", c.Streams, "")
+	fs.IntVar(&c.Posters, "posters", c.Posters, "")
+	fs.Float64Var(&c.PostRate, "post-rate", c.PostRate, "")
+	fs.IntVar(&c.Pullers, "pullers", c.Pullers, "")
+	fs.Float64Var(&c.PullRate, "pull-rate", c.PullRate, "")
+	fs.StringVar(&o.out, "out", "", "")
+	fs.BoolVar(&o.json, "json", false, "")
+	fs.BoolVar(&o.quiet, "quiet", false, "")
+	fs.StringVar(&c.Commit, "commit", "", "")
+	return fs
+}
+
+// list parses values that are separated by commas.
+func list[T any](to *[]T, s string, one func(string) (T, error)) error {
+	*to = nil
+	for f := range strings.SplitSeq(s, ",") {
+		v, err := one(strings.TrimSpace(f))
+		if err != nil {
+			return err
+		}
+		*to = append(*to, v)
+	}
+	return nil
+}
+
+// parseBytes parses a number of bytes, with KiB or MiB behind it or without.
+func parseBytes(s string) (int64, error) {
+	unit := int64(1)
+	for suffix, n := range map[string]int64{"KiB": 1 << 10, "MiB": 1 << 20} {
+		if rest, ok := strings.CutSuffix(s, suffix); ok {
+			s, unit = strings.TrimSpace(rest), n
+		}
+	}
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil || n < 0 || n > math.MaxInt64/unit {
+		return 0, fmt.Errorf("%q is no number of bytes such as 65536 or 64MiB", s)
+	}
+	return n * unit, nil
+}
