@@ -22,6 +22,7 @@ type worker interface {
 const (
 	warming int32 = iota
 	measuring
+	draining // still loading, no longer counting
 	ended
 )
 
@@ -61,7 +62,7 @@ func (e *env) runClosed(ctx context.Context, s *side, ws []worker) (Sample, erro
 			w.close()
 		}
 	}
-	a, b, err := e.measure(ctx, s, &phase)
+	a, b, err := e.measure(ctx, s, e.cfg.Duration, &phase)
 	stop()
 	if err != nil {
 		return Sample{}, err
@@ -79,7 +80,7 @@ func (e *env) runClosed(ctx context.Context, s *side, ws []worker) (Sample, erro
 
 // measure passes through warm-up and measured time and reads the clocks at
 // both ends of the latter.
-func (e *env) measure(ctx context.Context, s *side, phase *atomic.Int32) (a, b usage, err error) {
+func (e *env) measure(ctx context.Context, s *side, d time.Duration, phase *atomic.Int32) (a, b usage, err error) {
 	if err = e.wait(ctx, e.cfg.Warmup); err != nil {
 		return a, b, err
 	}
@@ -87,10 +88,10 @@ func (e *env) measure(ctx context.Context, s *side, phase *atomic.Int32) (a, b u
 		return a, b, err
 	}
 	phase.Store(measuring)
-	if err = e.wait(ctx, e.cfg.Duration); err != nil {
+	if err = e.wait(ctx, d); err != nil {
 		return a, b, err
 	}
-	phase.Store(ended)
+	phase.Store(draining)
 	b, err = readUsage(s.pid)
 	return a, b, err
 }

@@ -16,7 +16,7 @@ type SideResult struct {
 	Latency     Latency  `json:"latency"`              // all rounds together
 	Lag         *Latency `json:"generator_lag,omitempty"`
 	PullsPerSec float64  `json:"pulls_per_second,omitempty"`
-	Busy        float64  `json:"cpu_busy"` // median, 0 to 1
+	Idle        float64  `json:"cpu_idle"` // of the machine; median, 0 to 1
 	Errors      int64    `json:"errors"`
 	FirstError  string   `json:"first_error,omitempty"`
 	Rounds      []Sample `json:"rounds"`
@@ -84,7 +84,7 @@ func sumUp(ss []Sample) SideResult {
 		ServerCPU:   medianOf(ss, cpuPerOp.of),
 		ServerShare: medianOf(ss, func(s *Sample) float64 { return s.ServerShare }),
 		PullsPerSec: medianOf(ss, func(s *Sample) float64 { return s.PullsPerSec }),
-		Busy:        medianOf(ss, func(s *Sample) float64 { return s.Busy }),
+		Idle:        medianOf(ss, func(s *Sample) float64 { return max(0, 1-s.Busy-s.Others) }),
 		Rounds:      ss,
 	}
 	h := newHistogram()
@@ -170,7 +170,7 @@ func (r *Result) Line() string {
 		if r.Bound != nil {
 			fmt.Fprintf(&b, ", bound %s", count(r.Bound.PullsPerSec))
 		}
-		fmt.Fprintf(&b, ", CPU %.0f %% idle", (1-r.Relay.Busy)*100)
+		fmt.Fprintf(&b, ", CPU %.0f %% idle", r.Relay.Idle*100)
 	}
 	if r.Relay.ServerCPU > 0 && r.Relay.PullsPerSec == 0 {
 		fmt.Fprintf(&b, "; CPU %s each", micros(r.Relay.ServerCPU))

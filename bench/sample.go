@@ -50,7 +50,8 @@ func (s *Sample) account(a, b usage) {
 	s.PullsPerSec = float64(s.Pulls) / s.Seconds
 	server, own := b.server-a.server, b.own-a.own
 	if server > 0 {
-		if s.Ops > 0 {
+		// Beside pullers the server's CPU is not that of the posts.
+		if s.Ops > 0 && s.Pulls == 0 {
 			s.ServerCPU = float64(server.Microseconds()) / float64(s.Ops)
 		}
 		s.ServerShare = float64(server) / float64(server+own)

@@ -14,7 +14,7 @@ func windowScenarios(cfg *Config) []scenario {
 			count := int(length) / size
 			out = append(out, scenario{
 				name:    "window",
-				variant: fmt.Sprintf("%d conns, %d x %d B from %s", conns, cfg.Page, size, binary(length)),
+				variant: fmt.Sprintf("%d conns, %d x %d B from %s", conns, cfg.Page, size, lengthText(length)),
 				unit:    "requests", files: conns,
 				bound: BoundConfig{Mode: boundWindow, EventBytes: size, Count: count, Page: cfg.Page},
 				open: func(ctx context.Context, e *env, s *side) (runner, error) {
@@ -30,8 +30,8 @@ func windowScenarios(cfg *Config) []scenario {
 	return out
 }
 
-// binary prints a length in MiB where it is whole, else in bytes.
-func binary(n int64) string {
+// lengthText prints a length in MiB where it is whole, else in bytes.
+func lengthText(n int64) string {
 	if n%(1<<20) == 0 {
 		return fmt.Sprintf("%d MiB", n>>20)
 	}
