@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"testing"
+	"time"
 )
 
 // TestMain lets the test binary be the two servers that runs start: the bound,
@@ -17,7 +18,7 @@ func TestMain(m *testing.M) {
 		case "serve":
 			err = serveTinyRelay(os.Args[2:])
 		default:
-			os.Exit(m.Run())
+			runTests(m)
 		}
 		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
@@ -25,5 +26,10 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
+	runTests(m)
+}
+
+func runTests(m *testing.M) {
+	answerGrace = time.Second
 	os.Exit(m.Run())
 }

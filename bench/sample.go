@@ -88,8 +88,10 @@ func (l *errorLog) into(s *Sample) {
 	}
 }
 
-// answerGrace is how long an answer may still take after the end of a round.
-const answerGrace = 10 * time.Second
+// answerGrace is how long an answer, or a delivery, may still take after the
+// end of a round. A variable for the tests, which wait for some that never
+// come.
+var answerGrace = 10 * time.Second
 
 // awaitWorkers waits for wg; workers that still wait for an answer after
 // answerGrace are interrupted and counted.

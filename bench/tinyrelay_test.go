@@ -140,6 +140,7 @@ func (r *tinyRelay) stream(w http.ResponseWriter, q *http.Request) {
 		return
 	}
 	cursor, changed := len(s.events), s.changed
+	held := "" // of the order fault: the first frame of a pair that is turned round
 	r.posts++
 	number := r.posts
 	r.mu.Unlock()
@@ -168,11 +169,15 @@ func (r *tinyRelay) stream(w http.ResponseWriter, q *http.Request) {
 				ID string `json:"event_id"`
 			}
 			_ = json.Unmarshal(e, &event)
-			if r.fault == "order" && number%2 == 0 && len(events) > 1 {
-				e = events[len(events)-1-i]
-				_ = json.Unmarshal(e, &event)
+			frame := fmt.Sprintf("id: %s\ndata: %s\n\n", event.ID, e)
+			if r.fault == "order" && number%2 == 0 {
+				if held == "" {
+					held = frame
+					continue
+				}
+				frame, held = frame+held, ""
 			}
-			fmt.Fprintf(out, "id: %s\ndata: %s\n\n", event.ID, e)
+			out.WriteString(frame)
 		}
 		if _, err := w.Write(out.Bytes()); err != nil {
 			return
