@@ -206,36 +206,50 @@ func (l *Log) markPending(slot cow.ID, was head) {
 
 // apply writes a batch to the log and waits until it is durable under the sync
 // mode. It returns only then.
+func (l *Log) apply(b *pebble.Batch) {
+	start, size := time.Now(), b.Len()
+	if l.opts.Sync == Always {
+		l.write(b, pebble.Sync)
+	} else {
+		l.write(b, pebble.NoSync)
+		l.dirty.Store(true)
+	}
+	if l.opts.Observe != nil {
+		l.opts.Observe(time.Since(start), size)
+	}
+}
+
+// write returns when the batch is written and, with Sync, synced.
 //
 // ApplyNoSyncWait and SyncWait instead of Apply: both wait the same, but the
 // error of a failed sync comes back here, where Apply would give it to
 // Logger.Fatalf alone. A failed write panics in Pebble.
-func (l *Log) apply(b *pebble.Batch) {
+func (l *Log) write(b *pebble.Batch, opts *pebble.WriteOptions) {
 	if l.dead.Load() {
 		select {}
 	}
 	defer func() {
 		if p := recover(); p != nil {
+			if err, ok := p.(error); ok {
+				l.die(fmt.Errorf("writing to the log panicked: %w", err))
+			}
 			l.die(fmt.Errorf("writing to the log panicked: %v\n%s", p, debug.Stack()))
 		}
 	}()
-	start, size := time.Now(), b.Len()
-	var err error
-	if l.opts.Sync == Always {
-		if err = l.db.ApplyNoSyncWait(b, pebble.Sync); err == nil {
-			err = b.SyncWait()
-			l.syncs.Add(1)
+	if !opts.Sync {
+		if err := l.db.Apply(b, opts); err != nil {
+			l.die(fmt.Errorf("writing to the log failed: %w", err))
 		}
-	} else {
-		err = l.db.Apply(b, pebble.NoSync)
-		l.dirty.Store(true)
+		return
+	}
+	err := l.db.ApplyNoSyncWait(b, opts)
+	if err == nil {
+		err = b.SyncWait()
 	}
 	if err != nil {
-		l.die(fmt.Errorf("writing to the log failed: %w", err))
+		l.die(fmt.Errorf("syncing the log failed: %w", err))
 	}
-	if l.opts.Observe != nil {
-		l.opts.Observe(time.Since(start), size)
-	}
+	l.syncs.Add(1)
 }
 
 // must checks errors of batch building, which only an indexed batch returns.

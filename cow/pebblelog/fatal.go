@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"sync/atomic"
 	"syscall"
 )
 
@@ -70,12 +69,4 @@ func (p pebbleLogger) Fatalf(format string, args ...any) {
 		}
 	}
 	p.l.die(fmt.Errorf(format, args...))
-}
-
-// stats are the counters behind Stats.
-type stats struct {
-	syncs       atomic.Uint64
-	corruptions atomic.Uint64
-	background  atomic.Uint64
-	lastError   atomic.Pointer[error]
 }

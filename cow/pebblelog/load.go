@@ -43,7 +43,7 @@ func (l *Log) Load(slot cow.ID, from uint64, yield func(*cow.Append) error) erro
 	start := eventKey(slot, from)
 	l.mu.RLock()
 	was, running := l.pending[slot]
-	it, err := l.db.NewIter(&pebble.IterOptions{LowerBound: start[:], UpperBound: prefixEnd(first[:])})
+	it, err := l.db.NewIter(&pebble.IterOptions{LowerBound: start[:], UpperBound: []byte{familySlot + 1}})
 	l.mu.RUnlock()
 	if err != nil {
 		return l.corrupt(err, "slot %s can't be read", slot)

@@ -5,10 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
-	"time"
 
 	"github.com/cockroachdb/pebble/v2"
-	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"cowrelay/cow"
 )
@@ -17,40 +15,69 @@ import (
 // written by a newer program.
 const formatVersion = 1
 
-// Open opens the store in dir, or makes one where there is nothing.
+// Open opens the store in the folder dir, or makes both where there is
+// nothing, readable by their owner alone. It keeps other processes out until
+// Close.
+//
+// A folder that holds parts of a store is never taken for an empty one. Errors
+// that wrap ErrCorrupt say what is damaged; others say what is in the way:
+// another process, permissions, a full disk, a newer format.
+//
+// Options.Fatal may be called before Open returns.
 func Open(dir string, opts Options) (*Log, error) {
 	opts.ensureDefaults()
-	l := &Log{dir: dir, opts: opts, pending: make(map[cow.ID]pending), stop: make(chan struct{})}
+	l := &Log{
+		dir:     dir,
+		opts:    opts,
+		pending: make(map[cow.ID]pending),
+		stop:    make(chan struct{}),
+	}
 	if l.opts.Fatal == nil {
 		l.opts.Fatal = exit(opts.Logger)
 	}
-	if l.opts.FS == nil {
-		l.opts.FS = vfs.Default
-	}
+	l.compactor.init()
 	l.records.seed = maphash.MakeSeed()
-	db, err := pebble.Open(dir, l.pebbleOptions())
-	if err != nil {
-		return nil, fmt.Errorf("cannot open data folder %q: %w", dir, err)
+	if err := l.openStore(); err != nil {
+		return nil, err
 	}
-	l.db = db
 	if err := l.readMeta(); err != nil {
-		return nil, errors.Join(err, db.Close())
+		return nil, errors.Join(err, l.closeStore())
 	}
-	l.batch = db.NewBatch(pebble.WithInitialSizeBytes(64<<10), pebble.WithMaxRetainedSizeBytes(1<<20))
+	l.batch = l.db.NewBatch(pebble.WithInitialSizeBytes(64<<10), pebble.WithMaxRetainedSizeBytes(1<<20))
 	if l.opts.Sync == Interval {
-		l.wg.Go(l.syncLoop)
+		l.goLabelled("sync", l.syncLoop)
 	}
+	l.goLabelled("compact", l.compactLoop)
 	return l, nil
 }
 
-func (l *Log) pebbleOptions() *pebble.Options {
-	return &pebble.Options{
-		FS:                 l.opts.FS,
-		CacheSize:          l.opts.CacheBytes,
-		MemTableSize:       uint64(l.opts.MemTableBytes),
-		FormatMajorVersion: pebble.FormatTableFormatV6,
-		Logger:             pebbleLogger{l},
+func (l *Log) openStore() (err error) {
+	popts := l.pebbleOptions()
+	fsys := popts.FS
+	if err := makeFolder(fsys, l.dir); err != nil {
+		return l.openError(err)
 	}
+	l.lock, err = pebble.LockDirectory(l.dir, fsys)
+	if err != nil {
+		return l.openError(err)
+	}
+	popts.Lock = l.lock
+	defer func() {
+		if p := recover(); p != nil {
+			err = l.openError(fmt.Errorf("pebble panicked: %v", p))
+		}
+		if err != nil {
+			l.lock.Close()
+		}
+	}()
+	if err := l.checkFolder(fsys); err != nil {
+		return err
+	}
+	l.db, err = pebble.Open(l.dir, popts)
+	if err != nil {
+		return l.openError(err)
+	}
+	return nil
 }
 
 // readMeta checks the format, reads the totals and starts a new epoch of
@@ -60,13 +87,16 @@ func (l *Log) readMeta() error {
 	if err != nil {
 		return err
 	}
+	if format > formatVersion {
+		return fmt.Errorf("cannot open data folder %q: it has format version %d, this program reads versions up to %d: start a newer cowrelay", l.dir, format, formatVersion)
+	}
 	b := l.db.NewBatch()
 	defer b.Close()
-	var v [2 * binary.MaxVarintLen64]byte
-	switch {
-	case format > formatVersion:
-		return fmt.Errorf("data folder %q has format version %d, this program reads up to %d: start a newer cowrelay", l.dir, format, formatVersion)
-	case format == 0:
+	var v [binary.MaxVarintLen64]byte
+	if format == 0 {
+		if err := l.checkEmpty(); err != nil {
+			return err
+		}
 		must(b.Set(metaFormat, v[:binary.PutUvarint(v[:], formatVersion)], nil))
 	}
 	epoch, err := l.meta(metaEpoch)
@@ -76,16 +106,24 @@ func (l *Log) readMeta() error {
 	epoch++
 	l.records.version.Store(epoch << epochShift)
 	must(b.Set(metaEpoch, v[:binary.PutUvarint(v[:], epoch)], nil))
-	if t, closer, err := l.db.Get(metaTotals); err == nil {
+	switch t, closer, err := l.db.Get(metaTotals); {
+	case err == nil:
 		l.totals.SlotAllocations, l.totals.EventsPosted, err = decodePair(t)
 		closer.Close()
 		if err != nil {
 			return l.corrupt(err, "the totals")
 		}
-	} else if !errors.Is(err, pebble.ErrNotFound) {
+	case !errors.Is(err, pebble.ErrNotFound):
 		return l.corrupt(err, "the totals can't be read")
 	}
 	l.apply(b)
+	if format == 0 {
+		// In a table the format version outlives the log file: a store whose
+		// log was lost is then one without a tail, not an empty one.
+		if err := l.db.Flush(); err != nil {
+			return l.openError(err)
+		}
+	}
 	return nil
 }
 
@@ -96,57 +134,49 @@ func (l *Log) meta(key []byte) (uint64, error) {
 		return 0, nil
 	}
 	if err != nil {
-		return 0, l.corrupt(err, "%s can't be read", key)
+		return 0, l.corrupt(err, "the key %s can't be read", key)
 	}
 	defer closer.Close()
 	x, err := decodeMeta(v)
-	if err != nil {
-		return 0, l.corrupt(err, "%s", key)
+	if err != nil || x == 0 {
+		return 0, l.corrupt(errDecode, "the key %s", key)
 	}
 	return x, nil
 }
 
-// syncLoop is the goroutine of mode Interval. Close stops it.
-func (l *Log) syncLoop() {
-	t := time.NewTicker(l.opts.Interval)
-	defer t.Stop()
-	for {
-		select {
-		case <-l.stop:
-			return
-		case <-t.C:
-			l.sync()
-		}
+// checkEmpty finds a store that lost its format version, or that is not ours.
+func (l *Log) checkEmpty() error {
+	it, err := l.db.NewIter(nil)
+	if err != nil {
+		return l.corrupt(err, "the store can't be read")
 	}
-}
-
-// sync makes durable what was written before.
-func (l *Log) sync() {
-	if !l.dirty.Swap(false) {
-		return
+	defer it.Close()
+	if it.First() {
+		return l.corrupt(nil, "the store holds keys but no format version")
 	}
-	b := l.db.NewBatch()
-	must(b.LogData(nil, nil))
-	if err := l.db.ApplyNoSyncWait(b, pebble.Sync); err != nil {
-		l.die(fmt.Errorf("syncing the log failed: %w", err))
+	if err := it.Error(); err != nil {
+		return l.corrupt(err, "the store can't be read")
 	}
-	if err := b.SyncWait(); err != nil {
-		l.die(fmt.Errorf("syncing the log failed: %w", err))
-	}
-	l.syncs.Add(1)
-	b.Close()
+	return nil
 }
 
 // Close implements cow.Journal. It makes everything durable, in all modes.
 func (l *Log) Close() error {
 	close(l.stop)
+	l.compactor.cancel()
 	l.wg.Wait()
 	l.dirty.Store(true)
 	l.sync()
-	if err := l.batch.Close(); err != nil {
-		return err
-	}
-	if err := l.db.Close(); err != nil {
+	return errors.Join(l.batch.Close(), l.closeStore())
+}
+
+func (l *Log) closeStore() (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("cannot close data folder %q: pebble panicked: %v", l.dir, p)
+		}
+	}()
+	if err := errors.Join(l.db.Close(), l.lock.Close()); err != nil {
 		return fmt.Errorf("cannot close data folder %q: %w", l.dir, err)
 	}
 	return nil

@@ -1,0 +1,58 @@
+# Everything a developer does here. `make` lists the targets.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null)
+LDFLAGS   := -X main.version=$(VERSION)
+PKGS      := ./...
+FUZZTIME  ?= 60s
+CRASHTIME ?= 3m
+
+# Pinned tools, run from source.
+STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.1
+GOVULNCHECK := go run golang.org/x/vuln/cmd/govulncheck@v1.9.0
+
+# The race detector needs a C compiler.
+HAVE_CC := $(shell command -v $${CC:-gcc} >/dev/null 2>&1 && echo yes)
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
+
+.PHONY: build
+build: ## build bin/cowrelay and bin/relaybench
+	@mkdir -p bin
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
+
+.PHONY: run
+run: build ## build and start the relay on 127.0.0.1:8770 with its data in ./cowrelay-data
+	./bin/cowrelay serve
+
+.PHONY: test
+test: ## all tests that need Go alone; with a C compiler also under the race detector
+	go vet $(PKGS)
+	go test $(PKGS)
+ifeq ($(HAVE_CC),yes)
+	$(MAKE) race
+else
+	@echo "no C compiler: the race detector can't run; testing the invariants build instead"
+	go test -tags invariants -short $(PKGS)
+endif
+
+.PHONY: race
+race: ## tests under the race detector, which also turns the invariants on
+	go test -race -short $(PKGS)
+
+.PHONY: lint
+lint: ## formatting, vet, staticcheck
+	@out=$$(gofmt -l .); if [ -n "$$out" ]; then echo "not gofmt-ed:"; echo "$$out"; exit 1; fi
+	go vet $(PKGS)
+	$(STATICCHECK) $(PKGS)
+
+.PHONY: vuln
+vuln: ## known vulnerabilities in what we depend on
+	$(GOVULNCHECK) $(PKGS)
+
+.PHONY: bench
+bench: ## Go benchmarks, each beside its plain twin
+	go test -run '^$$' -bench . -benchmem $(PKGS)

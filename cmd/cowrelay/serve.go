@@ -1,0 +1,162 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"cowrelay/cow"
+	"cowrelay/cow/pebblelog"
+	relayhttp "cowrelay/fasthttp"
+)
+
+// serve runs the relay until a signal ends it. Start: listeners first, so that
+// a taken port is told before the store is touched; then the store; then
+// service. Stop: the reverse.
+func serve(c *config, stderr io.Writer) error {
+	log := newLogger(c, stderr)
+	slog.SetDefault(log)
+	stop := make(chan os.Signal, 2)
+	signal.Notify(stop, syscall.SIGTERM, syscall.SIGINT)
+	defer signal.Stop(stop)
+
+	// The runtime collects harder as the process nears this; the tenth is for
+	// what it does not count.
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(c.limit / 10 * 9)
+	}
+	ln, err := listen(c.bind, "--bind")
+	if err != nil {
+		return err
+	}
+	defer ln.Close()
+	var adminLn net.Listener
+	if c.admin != "" {
+		if adminLn, err = listen(c.admin, "--admin"); err != nil {
+			return err
+		}
+		defer adminLn.Close()
+	}
+
+	// The relay observes the store, and the store is opened first.
+	var observer atomic.Pointer[relayhttp.Relay]
+	shares := splitBudget(c.budget)
+	journal, err := pebblelog.Open(c.dataDir, pebblelog.Options{
+		Sync: c.sync, CacheBytes: shares.cache, MemTableBytes: shares.memTable, Logger: log,
+		Observe: func(took time.Duration, _ int) {
+			if r := observer.Load(); r != nil {
+				r.ObserveSync(took)
+			}
+		},
+	})
+	if err != nil {
+		return err
+	}
+	store, err := cow.Open(journal, journal, cow.Options{
+		MaxSlots: c.maxSlots, PageBytes: c.pageBytes, MemoryBudget: shares.slots, Logger: log,
+		Free:    func() (uint64, error) { return pebblelog.FreeSpace(c.dataDir) },
+		Reserve: uint64(c.reserve),
+		Committed: func(posts, bytes int, took time.Duration) {
+			if r := observer.Load(); r != nil {
+				r.ObserveCommit(posts, bytes, took)
+			}
+		},
+	})
+	if err != nil {
+		return errors.Join(err, journal.Close())
+	}
+	relay := relayhttp.NewRelay(store, relayhttp.Options{
+		Version:       versionText(),
+		HeaderTimeout: c.header, BodyTimeout: c.body, WriteTimeout: c.write, IdleTimeout: c.idle,
+		MaxConns: c.maxConns, MaxStreams: c.maxStream, MaxWaiters: c.maxWait,
+		Heartbeat: c.heartbeat, StreamWriteTimeout: c.streamTO,
+		AccessLog: c.accessLog, Logger: log,
+	})
+	observer.Store(relay)
+	if c.sync != pebblelog.Always {
+		log.Warn("acknowledged posts may be lost in a crash", "sync", c.sync.String())
+	}
+	var admin *http.Server
+	if adminLn != nil {
+		admin = relay.ServeAdmin(adminLn)
+	}
+	served := make(chan error, 1)
+	go func() { served <- relay.Serve(ln) }()
+	log.Info("serving", "bind", ln.Addr().String(), "admin", addrText(adminLn), "data_dir", c.dataDir, "sync", c.sync.String(),
+		"slots", store.Len(), "memory_budget", c.budget, "version", versionText())
+
+	select {
+	case err = <-served:
+		err = fmt.Errorf("cannot serve: %w", err)
+	case sig := <-stop:
+		log.Info("stopping", "signal", sig.String())
+		go func() {
+			<-stop
+			log.Error("second signal: ending at once")
+			os.Exit(exitFailed)
+		}()
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), c.drain)
+	defer cancel()
+	if e := relay.Drain(ctx, c.delay); e != nil && !errors.Is(e, context.DeadlineExceeded) {
+		err = errors.Join(err, e)
+	}
+	err = errors.Join(err, store.Close(), journal.Close())
+	if admin != nil {
+		admin.Close()
+	}
+	if err == nil {
+		log.Info("stopped")
+	}
+	return err
+}
+
+func addrText(ln net.Listener) string {
+	if ln == nil {
+		return ""
+	}
+	return ln.Addr().String()
+}
+
+func listen(address, flag string) (net.Listener, error) {
+	ln, err := net.Listen("tcp", address)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("%s: the address %s is in use by another process", flag, address)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: cannot listen on %s: %w", flag, address, err)
+	}
+	return ln, nil
+}
+
+func newLogger(c *config, w io.Writer) *slog.Logger {
+	o := &slog.HandlerOptions{Level: c.logLevel}
+	if c.logFormat == "json" {
+		return slog.New(slog.NewJSONHandler(w, o))
+	}
+	return slog.New(slog.NewTextHandler(w, o))
+}
+
+// shares is how the memory budget is divided.
+type shares struct{ slots, cache, memTable int64 }
+
+// splitBudget gives the store's block cache an eighth, its memtables (of which
+// a few exist at a time) a thirty-second each, and the slots the rest.
+func splitBudget(budget int64) shares {
+	s := shares{
+		cache:    min(max(budget/8, 4<<20), 128<<20),
+		memTable: min(max(budget/32, 2<<20), 32<<20),
+	}
+	s.slots = budget - s.cache - 3*s.memTable
+	return s
+}

@@ -1,0 +1,265 @@
+package cow
+
+import (
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// budget bounds what the slots take in memory: segments with their tables,
+// indexes, frames, loads in flight, and what was evicted while a window still
+// holds it.
+//
+// Writers only add to it; loads reserve, and wait for room. Room is made in
+// the order of worth: sealed chunks that nobody used for a while, then whole
+// slots. Use is remembered as the epoch it fell in, and each round of eviction
+// begins a new one, so what is used between two rounds stays (a second-chance
+// clock over slots and chunks).
+type budget struct {
+	limit   int64
+	used    atomic.Int64  // reachable from slots, or reserved by a load
+	retired atomic.Int64  // unlinked, and still held by readers or not collected yet
+	epoch   atomic.Uint32 // begins at 1: 0 is "never used"
+
+	kinds [memoryKinds]atomic.Int64 // used, by what holds it
+
+	evictedChunks atomic.Uint64
+	evictedSlots  atomic.Uint64
+
+	mu   sync.Mutex
+	ring []*Slot // all hot slots
+	hand int
+
+	// cool asks the commit loop to take whole slots out of memory.
+	cool func([]*Slot)
+	wake chan struct{} // wakes the keeper
+}
+
+// What memory is used for.
+const (
+	memChunk = iota // segments, their tables and handles
+	memIndex
+	memFrame
+	memSlot // the rest of a hot slot
+	memoryKinds
+)
+
+func newBudget(limit int64, cool func([]*Slot)) *budget {
+	b := &budget{limit: limit, cool: cool, wake: make(chan struct{}, 1)}
+	b.epoch.Store(1)
+	return b
+}
+
+// add accounts for memory that is already there (n may be negative).
+func (b *budget) add(kind int, n int64) {
+	if n == 0 {
+		return
+	}
+	b.kinds[kind].Add(n)
+	if used := b.used.Add(n); n > 0 && used+b.retired.Load() > b.limit {
+		select {
+		case b.wake <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// retire accounts for a segment that left its slot. Its bytes count until the
+// collector has found that no reader holds them.
+func (b *budget) retire(g *segment) {
+	n := g.bytes()
+	b.add(memChunk, -n)
+	if len(g.data) == 0 {
+		return
+	}
+	b.retired.Add(n)
+	runtime.AddCleanup(&g.data[0], func(n int64) { b.retired.Add(-n) }, n)
+}
+
+// tryReserve takes n bytes if they are free.
+func (b *budget) tryReserve(kind int, n int64) bool {
+	for {
+		used := b.used.Load()
+		if used+b.retired.Load()+n > b.limit {
+			return false
+		}
+		if b.used.CompareAndSwap(used, used+n) {
+			b.kinds[kind].Add(n)
+			return true
+		}
+	}
+}
+
+// reserve takes n bytes for a segment, making room if it must, or gives up with
+// ErrBusy after patience. It is for loads; it may run the collector.
+func (b *budget) reserve(n int64, patience time.Duration) error {
+	for deadline := time.Now().Add(patience); !b.tryReserve(memChunk, n); {
+		if time.Now().After(deadline) {
+			return ErrBusy
+		}
+		if b.evict(n) == 0 {
+			time.Sleep(2 * time.Millisecond)
+		}
+	}
+	return nil
+}
+
+// evict takes at least n bytes, and a sixteenth of the budget, out of memory
+// if it finds them, and returns how many it found. Whole slots leave a moment
+// later, when the commit loop gets to it.
+func (b *budget) evict(n int64) (freed int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	goal := b.used.Load() + n - b.limit + b.limit/16
+	// What is retired is memory all the same: a collection tells how much of
+	// it is still held.
+	if r := b.retired.Load(); r > b.limit/16 {
+		runtime.GC()
+		for range 20 { // cleanups run beside us
+			if b.retired.Load() < r {
+				break
+			}
+			time.Sleep(100 * time.Microsecond)
+		}
+	}
+	goal += b.retired.Load()
+	for round := 0; round < 2 && freed < goal; round++ {
+		epoch := b.epoch.Load()
+		for range len(b.ring) {
+			if freed >= goal {
+				return freed
+			}
+			freed += b.evictChunks(b.next(), epoch)
+		}
+		if freed >= goal {
+			return freed
+		}
+		freed += b.coolSlots(goal-freed, epoch)
+		b.epoch.Add(1)
+	}
+	return freed
+}
+
+func (b *budget) next() *Slot {
+	if b.hand++; b.hand >= len(b.ring) {
+		b.hand = 0
+	}
+	return b.ring[b.hand]
+}
+
+// evictChunks drops the slot's sealed segments that were not used in this
+// epoch.
+func (b *budget) evictChunks(slot *Slot, epoch uint32) (freed int64) {
+	h := slot.hot.Load()
+	if h == nil {
+		return 0
+	}
+	if slot.used.Load() != epoch {
+		freed += b.dropFrames(h)
+	}
+	chunks := h.snap.Load().chunks
+	for i := 0; i < len(chunks)-1; i++ {
+		c := chunks[i]
+		g := c.seg.Load()
+		if g == nil || g == goneSegment || c.used.Load() == epoch || !c.seg.CompareAndSwap(g, nil) {
+			continue
+		}
+		b.retire(g)
+		b.evictedChunks.Add(1)
+		freed += g.bytes()
+	}
+	return freed
+}
+
+// coolSlots asks for slots to go cold whose memory makes up the goal.
+func (b *budget) coolSlots(goal int64, epoch uint32) (asked int64) {
+	var slots []*Slot
+	for range len(b.ring) {
+		slot := b.next()
+		h := slot.hot.Load()
+		if h == nil || slot.used.Load() == epoch || slot.subs.Load() != nil {
+			continue
+		}
+		slots = append(slots, slot)
+		if asked += h.resident(); asked >= goal || len(slots) == 1024 {
+			break
+		}
+	}
+	if len(slots) > 0 {
+		b.cool(slots)
+	}
+	return 0 // not freed yet
+}
+
+// resident estimates what going cold would free: tail and sealed segments.
+func (h *hot) resident() (n int64) {
+	for _, c := range h.snap.Load().chunks {
+		if g := c.seg.Load(); g != nil && g != goneSegment {
+			n += g.bytes()
+		}
+	}
+	return n + hotBytes
+}
+
+// shed drops the oldest sealed segment of a slot that is being loaded.
+func (b *budget) shed(h *hot) bool {
+	for i := 0; i < len(h.chunks)-1; i++ {
+		if g := h.chunks[i].seg.Swap(nil); g != nil {
+			b.retire(g)
+			b.evictedChunks.Add(1)
+			return true
+		}
+	}
+	return false
+}
+
+// drop gives back all that a hot part takes. Nothing may be added to it any
+// more; readers that still hold it go on.
+func (b *budget) drop(h *hot) {
+	b.dropFrames(h)
+	for _, c := range h.chunks {
+		if g := c.seg.Swap(goneSegment); g != nil {
+			b.retire(g)
+		}
+	}
+	b.add(memIndex, -h.index.bytes)
+	b.add(memChunk, -int64(len(h.chunks))*chunkBytes)
+	b.add(memSlot, -hotBytes)
+}
+
+// enter puts a slot that became hot into the ring; leave takes it out.
+func (b *budget) enter(slot *Slot) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if slot.ring == 0 {
+		b.ring = append(b.ring, slot)
+		slot.ring = int32(len(b.ring))
+	}
+}
+
+func (b *budget) leave(slot *Slot) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if slot.ring == 0 {
+		return
+	}
+	last := len(b.ring) - 1
+	b.ring[slot.ring-1] = b.ring[last]
+	b.ring[slot.ring-1].ring = slot.ring
+	b.ring[last] = nil
+	b.ring = b.ring[:last]
+	slot.ring = 0
+}
+
+// keep evicts whenever writers have gone over the limit, until stop is closed.
+func (b *budget) keep(stop <-chan struct{}) {
+	for {
+		select {
+		case <-b.wake:
+			b.evict(0)
+		case <-stop:
+			return
+		}
+	}
+}

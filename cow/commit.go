@@ -1,0 +1,530 @@
+package cow
+
+import (
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	batchPosts = 1024
+	batchBytes = 4 << 20
+)
+
+// committer is the commit loop: the one owner of every slot's future. It takes
+// all that waits, decides it slot by slot (dedupe, quota, position), writes
+// one batch to the journal, and then, for each slot and in this order, enters
+// the ids into the index, publishes the snapshot, wakes the subscribers and
+// answers the posters (I3, I4, I5). It never reads the disk: a slot or chunk
+// that is not in memory is loaded elsewhere while the posts that need it are
+// parked.
+//
+// Two batches in flight would hide a part of the sync behind the work of the
+// next batch, but then a decision could rest on an append that fails.
+type committer struct {
+	s *Store
+
+	queue  chan *Post
+	posts  atomic.Int64 // posts that wait for the journal, parked ones included
+	bytes  atomic.Int64 // of their events
+	closed atomic.Bool
+	// since is when the commit under way began, in nanoseconds since the
+	// store was opened, or 0. Posters read it to learn that the disk hangs.
+	since atomic.Int64
+
+	inboxMu sync.Mutex
+	inbox   []func() // what others ask of the owner; runs between two batches
+	wake    chan struct{}
+
+	// All below belongs to the loop.
+	carry   []*Post
+	groups  []Group
+	acts    []*Post // parallel to groups: the post of a create or remove, else nil
+	appends []*pendingAppend
+	touched []*Slot
+	waiting map[*Slot]*recovery
+	pool    []*pendingAppend
+}
+
+// pendingAppend is a slot's part of the batch.
+type pendingAppend struct {
+	slot   *Slot
+	hot    *hot
+	events []Event
+	ids    []uint64 // parallel: idPresent|hash, or 0
+	posts  []*Post  // parallel
+	dups   []*Post  // their ids are among ids: answered with them
+	bytes  uint64
+	mark   uint64
+}
+
+const idPresent = 1 << 32
+
+func newCommitter(s *Store) *committer {
+	return &committer{
+		s:       s,
+		queue:   make(chan *Post, s.opts.QueuePosts),
+		wake:    make(chan struct{}, 1),
+		waiting: make(map[*Slot]*recovery),
+	}
+}
+
+// enqueue hands a post to the loop, or says why not.
+func (c *committer) enqueue(p *Post) error {
+	if c.closed.Load() {
+		return ErrClosed
+	}
+	if since := c.since.Load(); since != 0 && c.s.now()-since > int64(c.s.opts.StallAfter) {
+		c.s.stats.PostsStalled.Add(1)
+		return ErrBusy
+	}
+	if c.posts.Add(1) > int64(c.s.opts.QueuePosts) {
+		c.posts.Add(-1)
+		c.s.stats.PostsRejected.Add(1)
+		return ErrBusy
+	}
+	if c.bytes.Add(p.bytes) > int64(c.s.opts.QueueBytes) {
+		c.dequeued(p)
+		c.s.stats.PostsRejected.Add(1)
+		return ErrBusy
+	}
+	// Never blocks: an abandoned post keeps its place in the channel until the
+	// loop passes over it, hence the default.
+	select {
+	case c.queue <- p:
+		return nil
+	default:
+		c.dequeued(p)
+		c.s.stats.PostsRejected.Add(1)
+		return ErrBusy
+	}
+}
+
+// dequeued takes a post out of the counts of what waits.
+func (c *committer) dequeued(p *Post) {
+	c.posts.Add(-1)
+	c.bytes.Add(-p.bytes)
+}
+
+// ask has f run by the loop between two batches. f must not block.
+func (c *committer) ask(f func()) {
+	c.inboxMu.Lock()
+	c.inbox = append(c.inbox, f)
+	c.inboxMu.Unlock()
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run is the loop. It ends when stop is closed and nothing waits any more.
+func (c *committer) run(stop <-chan struct{}) {
+	for {
+		if len(c.carry) == 0 && len(c.touched) == 0 {
+			select {
+			case p := <-c.queue:
+				c.carry = append(c.carry, p)
+			case <-c.wake:
+			case <-stop:
+				if c.posts.Load() == 0 && len(c.queue) == 0 && len(c.waiting) == 0 {
+					return
+				}
+				time.Sleep(time.Millisecond) // parked posts: their loads report soon
+			}
+		}
+		c.inboxMu.Lock()
+		inbox := c.inbox
+		c.inbox = nil
+		c.inboxMu.Unlock()
+		for _, f := range inbox {
+			f()
+		}
+		c.cycle()
+	}
+}
+
+// cycle decides, writes and answers one batch.
+func (c *committer) cycle() {
+	todo := c.carry
+	c.carry = nil
+	size, n := int64(0), 0
+	take := func(p *Post) {
+		size += p.bytes
+		n++
+		c.decide(p)
+	}
+	for i, p := range todo {
+		if n >= batchPosts || size >= batchBytes {
+			c.carry = append(c.carry, todo[i:]...)
+			break
+		}
+		take(p)
+	}
+gather:
+	for n < batchPosts && size < batchBytes {
+		select {
+		case p := <-c.queue:
+			take(p)
+		default:
+			break gather
+		}
+	}
+	c.addTouches()
+	if len(c.groups) == 0 && len(c.appends) == 0 {
+		return
+	}
+	if err := c.s.room(); err != nil {
+		c.refuse(err)
+	}
+	if len(c.groups) > 0 || len(c.appends) > 0 {
+		c.write()
+	}
+	c.reset()
+}
+
+// decide finds what is to become of one post and enters it into the batch.
+func (c *committer) decide(p *Post) {
+	if p.state.Load() == postAbandoned {
+		return
+	}
+	switch slot := p.slot; {
+	case p.kind == postCreate:
+		if c.s.slotCount.Load()+int64(c.creates()) >= int64(c.s.opts.MaxSlots) {
+			c.answer(p, false, ErrTooManySlots)
+		} else if c.take(p) {
+			c.act(Group{Op: OpCreate, Slot: slot.id, Token: slot.token}, p)
+		}
+	case slot.dead.Load():
+		c.answer(p, false, ErrNoSlot)
+	case c.waiting[slot] != nil:
+		c.waiting[slot].park(p)
+	case slot.leaving:
+		c.carry = append(c.carry, p) // its removal is in this batch
+	case p.kind == postRemove && slot.pending != nil:
+		c.carry = append(c.carry, p) // the version comes with this batch's append
+	case p.kind == postRemove:
+		if c.take(p) {
+			slot.leaving = true
+			c.act(Group{Op: OpRemove, Slot: slot.id, Version: slot.currentVersion()}, p)
+		}
+	default:
+		c.decideEvent(p, slot)
+	}
+}
+
+func (c *committer) act(g Group, p *Post) {
+	c.groups = append(c.groups, g)
+	c.acts = append(c.acts, p)
+}
+
+// creates counts the creations in the batch.
+func (c *committer) creates() (n int) {
+	for i := range c.groups {
+		if c.groups[i].Op == OpCreate {
+			n++
+		}
+	}
+	return n
+}
+
+// decideEvent is the one place where an event is found to be new, to be a
+// duplicate, or to be too much (I5).
+func (c *committer) decideEvent(p *Post, slot *Slot) {
+	h := slot.hot.Load()
+	if h == nil {
+		if slot.count.Load() > 0 {
+			c.parkForLoad(p, slot)
+			return
+		}
+		if h = c.s.firstHeat(slot); h == nil {
+			c.carry = append(c.carry, p) // a load was faster: look again
+			return
+		}
+	}
+	slot.use(c.s.budget.epoch.Load())
+	a := slot.pending
+	key := uint64(0)
+	if p.event.IDOff != 0 {
+		key = idPresent | uint64(p.hash)
+		var room [MaxIDBytes]byte
+		id, _ := p.event.ID(room[:0])
+		if a != nil && a.holds(key, id) {
+			if c.take(p) {
+				a.dups = append(a.dups, p)
+			}
+			return
+		}
+		if known, absent := c.stored(p, h, id); absent >= 0 {
+			c.parkForChunk(p, slot, h, absent)
+			return
+		} else if known {
+			c.answer(p, true, nil)
+			return
+		}
+	}
+	used := h.appender.bytes
+	if a != nil {
+		used += a.bytes
+	}
+	if used+uint64(len(p.event.JSON)) > MaxSlotBytes {
+		c.answer(p, false, ErrSlotFull)
+		return
+	}
+	if !c.take(p) {
+		return
+	}
+	if a == nil {
+		a = c.newAppend(slot, h)
+	}
+	a.events = append(a.events, p.event)
+	a.ids = append(a.ids, key)
+	a.posts = append(a.posts, p)
+	a.bytes += uint64(len(p.event.JSON))
+}
+
+// holds says whether the batch has an event with this id for the slot already.
+func (a *pendingAppend) holds(key uint64, id []byte) bool {
+	for i := 0; ; i++ {
+		j := slices.Index(a.ids[i:], key)
+		if j < 0 {
+			return false
+		}
+		if i += j; a.events[i].hasID(id) {
+			return true
+		}
+	}
+}
+
+// stored says whether the slot holds the id. absent >= 0 names a chunk that
+// must be loaded before that can be said.
+func (c *committer) stored(p *Post, h *hot, id []byte) (known bool, absent int) {
+	var room [4]uint64
+	for _, pos := range h.index.find(p.hash, room[:0]) {
+		snap := h.snap.Load()
+		i := snap.find(pos)
+		ch := snap.chunks[i]
+		g := ch.seg.Load()
+		if g == nil || g == goneSegment {
+			if p.pinnedC != ch {
+				return false, i
+			}
+			g = p.pinned
+		}
+		if g.event(int(pos - ch.first)).hasID(id) {
+			return true, -1
+		}
+	}
+	return false, -1
+}
+
+func (c *committer) newAppend(slot *Slot, h *hot) *pendingAppend {
+	var a *pendingAppend
+	if n := len(c.pool); n > 0 {
+		a, c.pool = c.pool[n-1], c.pool[:n-1]
+	} else {
+		a = new(pendingAppend)
+	}
+	a.slot, a.hot, a.mark = slot, h, rand.Uint64()|1
+	slot.pending = a
+	c.appends = append(c.appends, a)
+	return a
+}
+
+func (c *committer) addTouches() {
+	n := min(len(c.touched), batchPosts)
+	for _, slot := range c.touched[:n] {
+		if !slot.dead.Load() && !slot.leaving {
+			c.act(Group{Op: OpTouch, Slot: slot.id, PulledAt: slot.pulledAt.Load()}, nil)
+		}
+	}
+	c.touched = append(c.touched[:0], c.touched[n:]...)
+}
+
+// take makes the loop the one that answers p. False: its poster has gone.
+func (c *committer) take(p *Post) bool {
+	if !p.state.CompareAndSwap(postQueued, postTaken) {
+		return p.state.Load() == postTaken
+	}
+	c.dequeued(p)
+	return true
+}
+
+// answer wakes the poster, unless it has gone.
+func (c *committer) answer(p *Post, duplicate bool, err error) {
+	if c.take(p) {
+		p.duplicate, p.err = duplicate, err
+		switch {
+		case p.kind != postEvent || err != nil:
+		case duplicate:
+			c.s.stats.PostsDuplicate.Add(1)
+		default:
+			c.s.stats.PostsStored.Add(1)
+		}
+		p.done <- struct{}{}
+	}
+}
+
+// refuse answers what the journal must not see while the disk is nearly full,
+// and takes it out of the batch. Removals pass: they make room.
+func (c *committer) refuse(err error) {
+	kept := 0
+	for i, p := range c.acts {
+		switch {
+		case c.groups[i].Op == OpRemove:
+			c.groups[kept], c.acts[kept] = c.groups[i], p
+			kept++
+		case p != nil:
+			c.answer(p, false, err)
+		}
+	}
+	c.groups, c.acts = c.groups[:kept], c.acts[:kept]
+	for _, a := range c.appends {
+		c.s.stats.PostsNoSpace.Add(uint64(len(a.posts)))
+		a.answerAll(c, err)
+		c.recycle(a)
+	}
+	c.appends = c.appends[:0]
+}
+
+// write gives the batch to the journal and brings what it says to everybody.
+func (c *committer) write() {
+	var posts, bytes int
+	for _, a := range c.appends {
+		h := a.hot
+		c.groups = append(c.groups, Group{
+			Op: OpAppend, Slot: a.slot.id, Version: h.version, First: h.count, Events: a.events,
+			Count: h.count + uint64(len(a.events)), Bytes: h.appender.bytes + a.bytes, Mark: a.mark,
+		})
+		posts += len(a.events)
+		bytes += int(a.bytes)
+	}
+	start := c.s.now()
+	c.since.Store(max(start, 1))
+	c.s.journal.Commit(c.groups) // durable
+	c.since.Store(0)
+	if c.s.opts.Committed != nil {
+		c.s.opts.Committed(posts, bytes, time.Duration(c.s.now()-start))
+	}
+	for i, p := range c.acts {
+		c.finishAct(&c.groups[i], p)
+	}
+	for i, a := range c.appends {
+		c.finishAppend(&c.groups[len(c.acts)+i], a)
+	}
+}
+
+func (c *committer) finishAppend(g *Group, a *pendingAppend) {
+	switch g.Outcome {
+	case Stored:
+		c.apply(a.slot, a.hot, a.events, a.ids, g.NewVersion)
+		a.answerAll(c, nil)
+	case Refused:
+		a.answerAll(c, refusal(g.Err))
+	case Conflict:
+		c.recover(a, false)
+	default:
+		c.recover(a, true)
+	}
+}
+
+// apply brings stored events to the readers: indexed, visible, woken.
+func (c *committer) apply(slot *Slot, h *hot, events []Event, ids []uint64, version uint64) {
+	var index, chunks int64
+	first, b := h.count, c.s.budget
+	for i, ev := range events {
+		if ids[i] != 0 {
+			index += h.index.insert(uint32(ids[i]), h.count)
+		}
+		chunks += h.add(ev)
+	}
+	b.add(memIndex, index)
+	b.add(memChunk, chunks)
+	if slot.subs.Load() != nil {
+		b.add(memFrame, h.appendFrames(first, events, &c.s.stats))
+	} else {
+		b.dropFrames(h) // the last stream left while we wrote its frames
+	}
+	h.version = version
+	c.s.stats.Events.Add(int64(len(events)))
+	c.s.stats.Bytes.Add(int64(h.appender.bytes - slot.bytes.Load()))
+	h.publish() // visible
+	slot.count.Store(h.count)
+	slot.bytes.Store(h.appender.bytes)
+	// A subscriber joins the set first and loads the snapshot second; we
+	// publish first and load the set second. So one of us sees the other (I6).
+	slot.wakeSubscribers(c.s.now)
+}
+
+// answerAll answers the posts of an append and the duplicates that waited for
+// them.
+func (a *pendingAppend) answerAll(c *committer, err error) {
+	for _, p := range a.posts {
+		c.answer(p, false, err)
+	}
+	for _, p := range a.dups {
+		c.answer(p, err == nil, err)
+	}
+}
+
+func (c *committer) finishAct(g *Group, p *Post) {
+	if p == nil { // a touch
+		return
+	}
+	p.slot.leaving = false
+	switch g.Outcome {
+	case Stored:
+		if g.Op == OpCreate {
+			p.slot.version = g.NewVersion
+			c.s.slots.Store(p.slot.id, p.slot)
+			c.s.slotCount.Add(1)
+		} else {
+			c.bury(p.slot)
+		}
+		c.answer(p, false, nil)
+	case Refused:
+		c.answer(p, false, refusal(g.Err))
+	case Conflict:
+		if g.Op == OpRemove {
+			c.recoverAct(p)
+		} else {
+			c.answer(p, false, ErrConflict)
+		}
+	default:
+		c.answer(p, false, ErrUnknown)
+	}
+}
+
+// bury makes a removed slot unreachable. Windows already taken go on.
+func (c *committer) bury(slot *Slot) {
+	slot.dead.Store(true)
+	c.s.slots.Delete(slot.id)
+	c.s.slotCount.Add(-1)
+	c.s.stats.Events.Add(-int64(slot.count.Load()))
+	c.s.stats.Bytes.Add(-int64(slot.bytes.Load()))
+	c.s.cool(slot)
+	slot.wakeSubscribers(c.s.now)
+}
+
+// reset empties the batch and lets go of everything that it held.
+func (c *committer) reset() {
+	for _, a := range c.appends {
+		c.recycle(a)
+	}
+	clear(c.groups)
+	clear(c.acts)
+	clear(c.appends)
+	c.groups, c.acts, c.appends = c.groups[:0], c.acts[:0], c.appends[:0]
+}
+
+func (c *committer) recycle(a *pendingAppend) {
+	a.slot.pending = nil
+	clear(a.events)
+	clear(a.posts)
+	clear(a.dups)
+	*a = pendingAppend{events: a.events[:0], ids: a.ids[:0], posts: a.posts[:0], dups: a.dups[:0]}
+	if cap(a.events) <= 128 && len(c.pool) < batchPosts {
+		c.pool = append(c.pool, a)
+	}
+}

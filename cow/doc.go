@@ -1,0 +1,38 @@
+// Package cow holds the slots of a mailbox relay: append-only lists of JSON
+// events that any number of readers slice without a lock while one owner
+// appends to them.
+//
+// A slot is a list of chunks, each one contiguous segment of event bytes that
+// is already separated for a JSON array. What readers see of it is a snapshot,
+// published through one atomic pointer; what is behind a snapshot never
+// changes. Segments of sealed chunks may leave memory and come back; a slot
+// that nobody uses leaves as a whole and keeps only its counts.
+//
+// All changes go through one owner, the commit loop in commit.go: durable,
+// then indexed, then visible, then woken, then acknowledged, in that order and
+// in that file alone.
+//
+// The package knows nothing of HTTP and nothing of a disk: it consumes the
+// interfaces Journal and Records.
+//
+// # Invariants
+//
+// Tests cite these numbers.
+//
+//   - I1: what a published snapshot shows is never written again. A writer
+//     fills only the capacity behind what the newest snapshot shows.
+//   - I2: positions in a slot are gap-free, start at 0 and are never reused.
+//   - I3: under an always-syncing journal an acknowledged event is on stable
+//     storage; under every journal it is in every snapshot loaded afterwards.
+//   - I4: no event is visible (window, since, frame) before the journal said
+//     that it is stored.
+//   - I5: in a slot an event id occurs once, whatever the concurrency and
+//     however often the relay restarts. Dedupe, quota and append are one
+//     decision of one owner.
+//   - I6: a subscriber gets every event behind its cursor once, in order,
+//     until its stream ends.
+//   - I7: a reader never waits for a writer, a subscriber, another reader, or
+//     the disk for what is in memory.
+//   - I8: every event that is accepted can be parsed by every client; see
+//     AcceptPost.
+package cow

@@ -1,0 +1,136 @@
+package cow
+
+import "errors"
+
+// Op says what a Group does.
+type Op uint8
+
+const (
+	OpAppend Op = iota + 1 // add Events behind position First
+	OpCreate               // make the slot, with Token
+	OpRemove               // drop the slot, its token, counts and events
+	OpTouch                // remember PulledAt
+)
+
+// Outcome says what became of a Group.
+type Outcome uint8
+
+const (
+	// Unknown: the journal can't say. Nothing more is decided about the slot
+	// before it is loaded again. It is the zero value: a journal that forgets
+	// to answer has not acknowledged.
+	Unknown Outcome = iota
+	// Stored: durable under the journal's sync mode. NewVersion is set.
+	Stored
+	// Conflict: certainly not stored, because somebody else wrote to the slot.
+	Conflict
+	// Refused: certainly not stored. Err says why.
+	Refused
+)
+
+// Group is the unit of writing: one slot, one act, atomic.
+type Group struct {
+	Op   Op
+	Slot ID
+
+	Token    TokenHash // OpCreate
+	Version  uint64    // the slot's version that this act was decided on
+	First    uint64    // OpAppend: position of Events[0]
+	Events   []Event   // OpAppend: in order, at least one
+	Count    uint64    // OpAppend: events in the slot with this group
+	Bytes    uint64    // OpAppend: bytes of events in the slot with this group
+	PulledAt int64     // OpTouch: Unix seconds
+	Mark     uint64    // OpAppend: chosen by the writer at random; tells its own groups from others'
+
+	Outcome    Outcome // set by Commit
+	NewVersion uint64  // set by Commit when Stored
+	Err        error   // set by Commit when Refused or Unknown, if known
+}
+
+// Append is a group of events as a journal gives it back.
+type Append struct {
+	Op      Op // OpAppend; from a feed also OpCreate and OpRemove
+	Slot    ID
+	Token   TokenHash // OpCreate
+	Version uint64    // the slot's version with this append
+	First   uint64    // position of Events[0]
+	Events  []Event   // valid only during the call that delivers them
+	Mark    uint64    // as the writer gave it; 0 where the journal keeps no marks
+}
+
+// SlotRecord is what a journal keeps of a slot beside its events. It is
+// written in the same batch as they are, so that neither start-up nor quota
+// nor a slot's state needs its events.
+type SlotRecord struct {
+	Slot     ID
+	Token    TokenHash
+	Version  uint64
+	Count    uint64
+	Bytes    uint64
+	PulledAt int64 // Unix seconds, 0 for never
+}
+
+// Totals count durable acts over the life of a journal. A journal counts them
+// in the same batch as the act.
+type Totals struct {
+	SlotAllocations uint64
+	EventsPosted    uint64
+}
+
+// Journal keeps slots. All methods may be called concurrently, except that
+// only one Commit runs at a time.
+type Journal interface {
+	// Commit stores each group atomically and sets its Outcome. All that
+	// is Stored is durable under the journal's sync mode on return. The
+	// journal keeps no reference to the groups' bytes.
+	Commit(groups []Group)
+
+	// Load gives the slot's appends in order, from the one that holds
+	// position from, until the end or until yield returns an error, which it
+	// returns. A slot without events behind from yields nothing. A slot that
+	// is not there is ErrNoSlot. Anything that can't be read or does not fit
+	// together is an error, never a short slot.
+	Load(slot ID, from uint64, yield func(*Append) error) error
+
+	// Slots gives the record of each slot, in no order.
+	Slots(yield func(SlotRecord) error) error
+
+	// Feed has deliver called, in order for each slot, for what other writers
+	// store, and possibly also for one's own groups. It returns at once. A
+	// journal with one writer never calls it.
+	Feed(deliver func(*Append))
+
+	// Totals returns the durable totals.
+	Totals() Totals
+
+	// Close makes everything stored durable and gives the journal back. No
+	// other call may run or follow.
+	Close() error
+}
+
+// Records keeps small values under names, each with a version. It decides
+// claims and use counts by compare-and-set, so it is safe with other writers.
+type Records interface {
+	// Value returns a record, or ErrNoRecord.
+	Value(key string) (value []byte, version uint64, err error)
+	// Put stores value if the record's version is still the expected one
+	// (0: the record must not exist) and returns the new version, else
+	// ErrConflict. Durable on return.
+	Put(key string, value []byte, expected uint64) (version uint64, err error)
+	// Delete removes a record if its version is the expected one, else
+	// ErrConflict. Durable on return.
+	Delete(key string, expected uint64) error
+	// List gives the records whose key starts with prefix, by key.
+	List(prefix string, yield func(key string, value []byte, version uint64) error) error
+	// Watch has changed called after a record under prefix was put or deleted
+	// by any writer (value is nil and version 0 when deleted), until the
+	// returned stop is called.
+	Watch(prefix string, changed func(key string, value []byte, version uint64)) (stop func())
+}
+
+// Errors that journals return and callers test for.
+var (
+	ErrNoSlot   = errors.New("cow: no such slot")
+	ErrNoRecord = errors.New("cow: no such record")
+	ErrConflict = errors.New("cow: version conflict")
+)

@@ -1,0 +1,110 @@
+package cow
+
+import (
+	"sync/atomic"
+	"time"
+	"unsafe"
+)
+
+// Slot is one append-only list of events behind a token. It is made by
+// Store.Allocate and found by Store.Slot; it must not be copied. All methods
+// may be called concurrently.
+//
+// Without its hot part a slot is cold: it takes some 200 bytes and still knows
+// its counts.
+type Slot struct {
+	id    ID
+	token TokenHash
+
+	// hot is nil while the slot is cold. Loads set it by compare-and-swap;
+	// only the commit loop clears it or appends to what it points at.
+	hot atomic.Pointer[hot]
+	// subs is nil while there is no subscriber; see subscriber.go.
+	subs atomic.Pointer[subscriberSet]
+	// tally is written by the owner after the snapshot that it describes, so
+	// that a cold slot has counts. Readers of a hot slot ask its snapshot.
+	count atomic.Uint64
+	bytes atomic.Uint64
+
+	pulledAt atomic.Int64 // Unix seconds of the last pull, 0 for never
+	touched  atomic.Bool  // pulledAt is newer than what the journal has
+
+	version uint64         // of the journal, while cold; the owner's
+	pending *pendingAppend // the slot's part of the batch; the owner's
+	leaving bool           // its removal is in the batch; the owner's
+	used    atomic.Uint32  // budget epoch of the last use
+	ring    int32          // place in the budget's ring plus one, 0 for none; the budget's
+	dead    atomic.Bool    // removed: set once, never cleared
+}
+
+// hot is the part of a slot that holds events.
+type hot struct {
+	// snap: publish pairs with every Load in a reader. Segment bytes and index
+	// entries are written before the Store; after it they are shared and frozen.
+	snap   atomic.Pointer[snapshot]
+	frames atomic.Pointer[frameLog] // nil while nobody streams
+	index  index
+	appender
+	framer  framer
+	version uint64 // of the journal; the owner's
+}
+
+// hotBytes is a hot part without chunks, index and frames.
+const hotBytes = int64(unsafe.Sizeof(hot{}) + unsafe.Sizeof(snapshot{}))
+
+// publish makes what the owner has added since the last call visible.
+func (h *hot) publish() {
+	h.snap.Store(&snapshot{chunks: h.chunks, count: h.count, bytes: h.bytes})
+}
+
+// ID returns the slot's id.
+func (s *Slot) ID() ID { return s.id }
+
+// Authorize compares a token's hash with the slot's in constant time.
+func (s *Slot) Authorize(h TokenHash) bool { return s.token.Equal(h) }
+
+// Gone says whether the slot was removed.
+func (s *Slot) Gone() bool { return s.dead.Load() }
+
+// Count returns how many events the slot holds.
+func (s *Slot) Count() uint64 {
+	if h := s.hot.Load(); h != nil {
+		return h.snap.Load().count
+	}
+	return s.count.Load()
+}
+
+// PulledAt returns the time of the last pull in Unix seconds, 0 for never.
+func (s *Slot) PulledAt() int64 { return s.pulledAt.Load() }
+
+// MarkPulled remembers a pull. The journal hears of it some seconds later.
+func (s *Slot) MarkPulled(now time.Time) {
+	if t := now.Unix(); s.pulledAt.Load() != t {
+		s.pulledAt.Store(t)
+		s.touched.Store(true)
+	}
+}
+
+// use marks the slot as used in this epoch, without a write when it is marked.
+func (s *Slot) use(epoch uint32) {
+	if s.used.Load() != epoch {
+		s.used.Store(epoch)
+	}
+}
+
+// currentVersion is the version that the next act on the slot is decided on.
+// Only the owner may ask.
+func (s *Slot) currentVersion() uint64 {
+	if h := s.hot.Load(); h != nil {
+		return h.version
+	}
+	return s.version
+}
+
+// Bytes returns how many bytes of events the slot holds.
+func (s *Slot) Bytes() uint64 {
+	if h := s.hot.Load(); h != nil {
+		return h.snap.Load().bytes
+	}
+	return s.bytes.Load()
+}

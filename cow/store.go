@@ -1,0 +1,371 @@
+package cow
+
+import (
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/puzpuzpuz/xsync/v3"
+)
+
+// Options are a store's limits. A zero field takes its default.
+type Options struct {
+	MaxSlots       int           // slots that may exist (200,000)
+	StreamsPerSlot int           // subscribers a slot may have (256)
+	PageBytes      int           // most bytes of a window, if more than one event (4 MiB)
+	MemoryBudget   int64         // bytes for slots in memory (256 MiB)
+	QueuePosts     int           // posts that may wait for the journal (4,096)
+	QueueBytes     int           // and their bytes (32 MiB)
+	QueueTimeout   time.Duration // how long a post waits to be handed to the journal (10 s)
+	StallAfter     time.Duration // a commit that takes longer turns new posts away (1 s)
+	Loads          int           // slots and chunks that are read at once (4)
+	LoadPatience   time.Duration // how long a load waits for memory (5 s)
+	TouchInterval  time.Duration // how often times of pulls are written (10 s)
+
+	// Free tells how many bytes the journal's disk has left; nil is enough.
+	// It is asked at most every 100 ms. With less than Reserve bytes left
+	// (128 MiB) nothing new is written.
+	Free    func() (uint64, error)
+	Reserve uint64
+
+	// Committed, if set, is told of every batch: how many posts, how many
+	// bytes of events, and how long the journal took. The commit loop calls it.
+	Committed func(posts, bytes int, took time.Duration)
+
+	Logger *slog.Logger // slog.Default()
+}
+
+func (o *Options) setDefaults() {
+	def(&o.MaxSlots, 200_000)
+	def(&o.StreamsPerSlot, 256)
+	def(&o.PageBytes, 4<<20)
+	def(&o.MemoryBudget, 256<<20)
+	def(&o.QueuePosts, 4096)
+	def(&o.QueueBytes, 32<<20)
+	def(&o.QueueTimeout, 10*time.Second)
+	def(&o.StallAfter, time.Second)
+	def(&o.Loads, 4)
+	def(&o.LoadPatience, 5*time.Second)
+	def(&o.TouchInterval, 10*time.Second)
+	def(&o.Reserve, 128<<20)
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+}
+
+func def[T comparable](v *T, to T) {
+	if *v == *new(T) {
+		*v = to
+	}
+}
+
+// Stats are counters and gauges of a store. All fields may be read at any time.
+type Stats struct {
+	Events, Bytes  atomic.Int64  // held by all slots
+	Subscribers    atomic.Int64  // open now, waiters included
+	PostsStored    atomic.Uint64 // since the store was opened
+	PostsDuplicate atomic.Uint64
+	PostsRejected  atomic.Uint64 // the queue was full
+	PostsStalled   atomic.Uint64 // turned away while a commit hung
+	PostsExpired   atomic.Uint64 // waited too long for the journal
+	PostsNoSpace   atomic.Uint64
+	FramesEncoded  atomic.Uint64 // into shared frames
+	FramesReplayed atomic.Uint64 // for one reader
+	SlotLoads      atomic.Uint64
+	ChunkLoads     atomic.Uint64
+	LoadErrors     atomic.Uint64
+	Recoveries     atomic.Uint64 // appends that met another writer or an unknown outcome
+}
+
+// Memory is where the budget's bytes are.
+type Memory struct {
+	Limit, Used, Retired        int64
+	Chunks, Index, Frames       int64 // of Used
+	EvictedChunks, EvictedSlots uint64
+	HotSlots                    int
+}
+
+// Store holds all slots of a relay. Open makes it; all methods may be called
+// concurrently until Close.
+type Store struct {
+	opts    Options
+	journal Journal
+	records Records
+	opened  time.Time
+	seed    maphash.Seed
+
+	slots     *xsync.MapOf[ID, *Slot]
+	slotCount atomic.Int64 // what the commit loop has created and not removed
+	commits   *committer
+	loads     *loader
+	budget    *budget
+	stats     Stats
+
+	freeMu sync.Mutex
+	freeAt time.Time
+	freeOK error
+
+	stop chan struct{}
+	wg   sync.WaitGroup
+}
+
+// Open reads what slots the journal holds, not their events, and starts the
+// commit loop.
+func Open(j Journal, r Records, opts Options) (*Store, error) {
+	opts.setDefaults()
+	s := &Store{
+		opts: opts, journal: j, records: r, opened: time.Now(), seed: maphash.MakeSeed(),
+		slots: xsync.NewMapOf[ID, *Slot](),
+		stop:  make(chan struct{}),
+	}
+	s.commits = newCommitter(s)
+	s.loads = newLoader(s)
+	s.budget = newBudget(opts.MemoryBudget, func(slots []*Slot) {
+		s.commits.ask(func() { s.commits.coolAll(slots) })
+	})
+	err := j.Slots(func(rec SlotRecord) error {
+		slot := &Slot{id: rec.Slot, token: rec.Token, version: rec.Version}
+		slot.count.Store(rec.Count)
+		slot.bytes.Store(rec.Bytes)
+		slot.pulledAt.Store(rec.PulledAt)
+		s.slots.Store(rec.Slot, slot)
+		s.slotCount.Add(1)
+		s.stats.Events.Add(int64(rec.Count))
+		s.stats.Bytes.Add(int64(rec.Bytes))
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the slots: %w", err)
+	}
+	s.wg.Go(func() { labeled("commit", func() { s.commits.run(s.stop) }) })
+	s.wg.Go(func() { labeled("evict", func() { s.budget.keep(s.stop) }) })
+	s.wg.Go(func() { labeled("touch", s.touchLoop) })
+	j.Feed(func(a *Append) {
+		f := copyAppend(a)
+		s.commits.ask(func() { s.commits.fed(&f) })
+	})
+	return s, nil
+}
+
+// Close answers the posts that wait, writes the times of pulls and ends the
+// commit loop. The journal is the caller's to close. No other call may follow.
+func (s *Store) Close() error {
+	s.touch()
+	s.commits.closed.Store(true)
+	close(s.stop)
+	s.wg.Wait()
+	s.loads.wg.Wait()
+	return nil
+}
+
+// Slot returns the slot with this id, or nil.
+func (s *Store) Slot(id ID) *Slot {
+	slot, _ := s.slots.Load(id)
+	return slot
+}
+
+// Len returns how many slots there are.
+func (s *Store) Len() int { return int(s.slotCount.Load()) }
+
+// Allocate makes a slot, durably, and returns its id and its token, which is
+// not kept. Errors: ErrTooManySlots and those of Post.Commit.
+func (s *Store) Allocate() (ID, string, error) {
+	token := NewToken()
+	slot := &Slot{id: NewID(), token: HashToken([]byte(token))}
+	err := s.act(postCreate, slot)
+	return slot.id, token, err
+}
+
+// Remove drops a slot with its token and events, durably. Its streams end; its
+// posts that wait get ErrNoSlot.
+func (s *Store) Remove(slot *Slot) error {
+	if err := s.act(postRemove, slot); err != nil {
+		return err
+	}
+	// Its id never comes again, so a health record that a crash leaves here is
+	// dead weight, not a fault.
+	if _, version, err := s.records.Value(healthKey(slot)); err == nil {
+		return s.records.Delete(healthKey(slot), version)
+	}
+	return nil
+}
+
+func (s *Store) act(kind postKind, slot *Slot) error {
+	p := s.NewPost()
+	defer p.Release()
+	p.kind, p.slot, p.bytes = kind, slot, 0
+	_, err := p.run()
+	return err
+}
+
+// Stats returns the live counters.
+func (s *Store) Stats() *Stats { return &s.stats }
+
+// Totals returns the durable totals of the journal.
+func (s *Store) Totals() Totals { return s.journal.Totals() }
+
+// Records returns the records that stand beside the slots.
+func (s *Store) Records() Records { return s.records }
+
+// Queue returns how many posts wait for the journal and their bytes.
+func (s *Store) Queue() (posts, bytes int64) {
+	return s.commits.posts.Load(), s.commits.bytes.Load()
+}
+
+// Memory returns the state of the budget.
+func (s *Store) Memory() Memory {
+	b := s.budget
+	b.mu.Lock()
+	hot := len(b.ring)
+	b.mu.Unlock()
+	return Memory{
+		Limit: b.limit, Used: b.used.Load(), Retired: b.retired.Load(),
+		Chunks: b.kinds[memChunk].Load(), Index: b.kinds[memIndex].Load(), Frames: b.kinds[memFrame].Load(),
+		EvictedChunks: b.evictedChunks.Load(), EvictedSlots: b.evictedSlots.Load(), HotSlots: hot,
+	}
+}
+
+// now is the store's clock: monotonic nanoseconds since Open.
+func (s *Store) now() int64 { return int64(time.Since(s.opened)) }
+
+// Now returns the clock that Wakers are given.
+func (s *Store) Now() int64 { return s.now() }
+
+func (s *Store) hashID(id []byte) uint32 { return uint32(maphash.Bytes(s.seed, id) >> 32) }
+
+// coldEmpty is what readers of a cold slot without events see.
+var coldEmpty = func() *hot {
+	h := new(hot)
+	h.snap.Store(emptySnapshot)
+	return h
+}()
+
+// heat returns the hot part of a slot for reading, and loads it if it must.
+func (s *Store) heat(slot *Slot) (*hot, error) {
+	if slot.dead.Load() {
+		return nil, ErrNoSlot
+	}
+	slot.use(s.budget.epoch.Load())
+	if h := slot.hot.Load(); h != nil {
+		return h, nil
+	}
+	if slot.count.Load() == 0 {
+		return coldEmpty, nil
+	}
+	return s.loads.slot(slot)
+}
+
+// firstHeat makes a cold slot without events hot, or returns nil if somebody
+// else just did. Only the owner may call it.
+func (s *Store) firstHeat(slot *Slot) *hot {
+	h := &hot{version: slot.version}
+	h.snap.Store(emptySnapshot)
+	if !slot.hot.CompareAndSwap(nil, h) {
+		return nil
+	}
+	s.budget.add(memSlot, hotBytes)
+	s.budget.enter(slot)
+	return h
+}
+
+// cool makes a slot cold. Only the owner may call it, or whoever finds the slot
+// dead.
+func (s *Store) cool(slot *Slot) {
+	h := slot.hot.Swap(nil)
+	if h == nil {
+		return
+	}
+	if !slot.dead.Load() {
+		slot.version = h.version
+	}
+	s.budget.leave(slot)
+	s.budget.drop(h)
+	s.budget.evictedSlots.Add(1)
+}
+
+// coolAll cools those of the slots that nobody needs now.
+func (c *committer) coolAll(slots []*Slot) {
+	for _, slot := range slots {
+		if slot.subs.Load() == nil && c.waiting[slot] == nil && slot.pending == nil {
+			c.s.cool(slot)
+		}
+	}
+}
+
+// room says whether the disk has room for more.
+func (s *Store) room() error {
+	if s.opts.Free == nil {
+		return nil
+	}
+	s.freeMu.Lock()
+	defer s.freeMu.Unlock()
+	if now := time.Now(); now.Sub(s.freeAt) > 100*time.Millisecond {
+		was := s.freeOK
+		free, err := s.opts.Free()
+		s.freeAt, s.freeOK = now, nil
+		if err == nil && free < s.opts.Reserve {
+			s.freeOK = ErrNoSpace
+		}
+		if s.freeOK != nil && was == nil {
+			s.opts.Logger.Error("disk nearly full: posts are refused until there is room", "free_bytes", free, "reserve_bytes", s.opts.Reserve)
+		} else if s.freeOK == nil && was != nil {
+			s.opts.Logger.Info("disk has room again", "free_bytes", free)
+		}
+	}
+	return s.freeOK
+}
+
+// touchLoop hands the times of pulls to the commit loop now and then.
+func (s *Store) touchLoop() {
+	t := time.NewTicker(s.opts.TouchInterval)
+	defer t.Stop()
+	for {
+		select {
+		case <-t.C:
+			s.touch()
+		case <-s.stop:
+			return
+		}
+	}
+}
+
+func (s *Store) touch() {
+	var slots []*Slot
+	s.slots.Range(func(_ ID, slot *Slot) bool {
+		if slot.touched.Swap(false) {
+			slots = append(slots, slot)
+		}
+		return true
+	})
+	if len(slots) > 0 {
+		s.commits.ask(func() { s.commits.touched = append(s.commits.touched, slots...) })
+	}
+}
+
+// Health returns the responder health record of a slot, or nil.
+func (s *Store) Health(slot *Slot) ([]byte, error) {
+	v, _, err := s.records.Value(healthKey(slot))
+	if errors.Is(err, ErrNoRecord) {
+		return nil, nil
+	}
+	return v, err
+}
+
+// SetHealth stores the responder health record of a slot, durably.
+func (s *Store) SetHealth(slot *Slot, record []byte) error {
+	for {
+		_, version, err := s.records.Value(healthKey(slot))
+		if err != nil && !errors.Is(err, ErrNoRecord) {
+			return err
+		}
+		if _, err = s.records.Put(healthKey(slot), record, version); !errors.Is(err, ErrConflict) {
+			return err
+		}
+	}
+}
+
+func healthKey(slot *Slot) string { return "health/" + slot.id.String() }

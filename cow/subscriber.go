@@ -1,0 +1,247 @@
+package cow
+
+import (
+	"errors"
+	"slices"
+	"sync/atomic"
+)
+
+// ErrNotResident is what Next returns when the events at the cursor are not in
+// memory: Load brings them.
+var ErrNotResident = errors.New("cow: not in memory")
+
+// Waker hears that there is something new at a subscriber's cursor, or that
+// its slot is gone. Wake is called by the commit loop, so it must not block;
+// it may be called when there is nothing new. at is the store's clock, in
+// nanoseconds.
+type Waker interface{ Wake(at int64) }
+
+// Subscriber is a cursor into a slot. It holds no events: what it has not
+// taken stays in the slot, so a slow one costs nothing and misses nothing
+// (I6). Subscribe makes it and Close ends it; the other methods are for one
+// goroutine at a time.
+type Subscriber struct {
+	store *Store
+	slot  *Slot
+	waker Waker
+	pos   uint64 // the cursor: the event it stands at
+	off   int    // and the bytes of that event's frame that are written already
+	// Where the cursor goes when all of the last piece is written.
+	next    uint64
+	nextOff int
+	length  int // of the last piece
+
+	closed  atomic.Bool
+	pinned  *segment // what Load brought for pinnedC
+	pinnedC *chunk
+}
+
+// subscriberSet is an immutable list. Joining and leaving replace it by
+// compare-and-swap, so none of two who race is lost; it is made with the first
+// and gone with the last.
+type subscriberSet struct{ list []*Subscriber }
+
+// Subscribe opens a cursor: behind the event whose id is since when resume is
+// set (the oldest event if the id is empty or unknown), else behind the newest
+// event. From now on waker hears of every event behind it. Errors: ErrNoSlot,
+// ErrTooManyStreams, and those of a load.
+func (s *Store) Subscribe(slot *Slot, resume bool, since []byte, waker Waker) (*Subscriber, error) {
+	sub := &Subscriber{store: s, slot: slot, waker: waker}
+	for {
+		old := slot.subs.Load()
+		next := new(subscriberSet)
+		if old != nil {
+			if len(old.list) >= s.opts.StreamsPerSlot {
+				return nil, ErrTooManyStreams
+			}
+			next.list = make([]*Subscriber, len(old.list), len(old.list)+1)
+			copy(next.list, old.list)
+		}
+		next.list = append(next.list, sub)
+		if slot.subs.CompareAndSwap(old, next) {
+			break
+		}
+	}
+	s.stats.Subscribers.Add(1)
+	// In the set first, the head second: whatever is published from here on
+	// either is below this head or wakes us.
+	if slot.dead.Load() {
+		sub.Close()
+		return nil, ErrNoSlot
+	}
+	if !resume {
+		sub.pos = slot.Count()
+		return sub, nil
+	}
+	if len(since) > 0 && slot.Count() > 0 {
+		h, err := s.heat(slot)
+		if err == nil {
+			sub.pos, err = s.after(slot, h, since)
+		}
+		if err != nil {
+			sub.Close()
+			return nil, err
+		}
+	}
+	return sub, nil
+}
+
+// Close takes the subscriber out of its slot at once. It may be called from
+// any goroutine, and again.
+func (sub *Subscriber) Close() {
+	if sub.closed.Swap(true) {
+		return
+	}
+	slot := sub.slot
+	for {
+		old := slot.subs.Load()
+		var next *subscriberSet
+		if len(old.list) > 1 {
+			i := slices.Index(old.list, sub)
+			next = &subscriberSet{list: slices.Concat(old.list[:i], old.list[i+1:])}
+		}
+		if slot.subs.CompareAndSwap(old, next) {
+			if next == nil {
+				if h := slot.hot.Load(); h != nil {
+					sub.store.budget.dropFrames(h)
+				}
+			}
+			break
+		}
+	}
+	sub.store.stats.Subscribers.Add(-1)
+}
+
+// wakeSubscribers tells everybody in the set. now is asked only if there is one.
+func (s *Slot) wakeSubscribers(now func() int64) {
+	if set := s.subs.Load(); set != nil {
+		at := now()
+		for _, sub := range set.list {
+			sub.waker.Wake(at)
+		}
+	}
+}
+
+// Slot returns the slot that the subscriber reads.
+func (sub *Subscriber) Slot() *Slot { return sub.slot }
+
+// Next returns the bytes that come next on the stream: frames of events behind
+// the cursor, at most MaxPiece, as shared bytes of the slot or, where those
+// are not at hand, encoded into buf (which must have a capacity of MaxPiece).
+// They are frozen until the following call that uses buf. Nil: there is
+// nothing new; Wake will tell. The cursor moves with Wrote. Errors: ErrNoSlot
+// when the slot is gone, ErrNotResident.
+func (sub *Subscriber) Next(buf []byte) ([]byte, error) {
+	slot := sub.slot
+	if slot.dead.Load() {
+		return nil, ErrNoSlot
+	}
+	h := slot.hot.Load()
+	if h == nil {
+		if sub.pos >= slot.count.Load() {
+			return nil, nil
+		}
+		return nil, ErrNotResident
+	}
+	snap := h.snap.Load()
+	if sub.pos >= snap.count {
+		sub.pinned, sub.pinnedC = nil, nil
+		return nil, nil
+	}
+	slot.use(sub.store.budget.epoch.Load())
+	if f := h.frames.Load(); f != nil && f.first <= sub.pos && sub.pos < f.end {
+		sub.pinned, sub.pinnedC = nil, nil
+		data, next, off := f.piece(sub.pos, sub.off, snap.count)
+		sub.next, sub.nextOff, sub.length = next, off, len(data)
+		return data, nil
+	}
+	return sub.encode(snap, buf[:0:MaxPiece])
+}
+
+// encode fills buf with frames from the chunks: for a reader that is behind
+// the shared frames, or when memory had no room for them.
+func (sub *Subscriber) encode(snap *snapshot, buf []byte) ([]byte, error) {
+	pos, off := sub.pos, sub.off
+	stats := &sub.store.stats
+	for i := snap.find(pos); pos < snap.count; i++ {
+		g, c := sub.segment(snap, i), snap.chunks[i]
+		if g == nil {
+			if len(buf) == 0 {
+				return nil, ErrNotResident
+			}
+			break
+		}
+		var room [MaxIDBytes]byte
+		for end := snap.end(i); pos < end; pos++ {
+			ev := g.event(int(pos - c.first))
+			id := ev.frameID(room[:0])
+			n := frameLen(id, ev) - off
+			if n <= 0 { // written before, as a part of a piece
+				off = -n
+				continue
+			}
+			if n > cap(buf)-len(buf) {
+				if len(buf) == 0 { // one long frame
+					buf = appendFramePart(buf, id, ev, off)
+					off += len(buf)
+				}
+				sub.next, sub.nextOff, sub.length = pos, off, len(buf)
+				return buf, nil
+			}
+			buf = appendFramePart(buf, id, ev, off)
+			off = 0
+			stats.FramesReplayed.Add(1)
+		}
+	}
+	sub.next, sub.nextOff, sub.length = pos, 0, len(buf)
+	return buf, nil
+}
+
+func (sub *Subscriber) segment(snap *snapshot, i int) *segment {
+	c := snap.chunks[i]
+	if g := c.seg.Load(); g != nil && g != goneSegment {
+		return g
+	}
+	if sub.pinnedC == c {
+		return sub.pinned
+	}
+	return nil
+}
+
+// Load brings the events at the cursor into memory and keeps them for Next.
+// It waits for the store.
+func (sub *Subscriber) Load() error {
+	h, err := sub.store.heat(sub.slot)
+	if err != nil {
+		return err
+	}
+	snap := h.snap.Load()
+	if sub.pos >= snap.count {
+		return nil
+	}
+	i := snap.find(sub.pos)
+	g, err := sub.store.resident(sub.slot, snap, i)
+	if err != nil {
+		return err
+	}
+	sub.pinned, sub.pinnedC = g, snap.chunks[i]
+	return nil
+}
+
+// Wrote moves the cursor by n bytes of the piece that Next returned last. After
+// a part of a piece the offset may reach over several frames: it counts from
+// the beginning of the frame at pos.
+func (sub *Subscriber) Wrote(n int) {
+	if n == sub.length {
+		sub.pos, sub.off = sub.next, sub.nextOff
+	} else {
+		sub.off += n
+	}
+	sub.length = 0
+}
+
+// Behind returns how many events stand behind the cursor.
+func (sub *Subscriber) Behind() uint64 { return sub.slot.Count() - min(sub.pos, sub.slot.Count()) }
+
+// Between says whether the stream stands between two frames.
+func (sub *Subscriber) Between() bool { return sub.off == 0 }

@@ -1,0 +1,204 @@
+package fasthttp
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"runtime/pprof"
+	"sync/atomic"
+	"time"
+
+	"github.com/VictoriaMetrics/metrics"
+)
+
+// MetricInfo is one family of the relay's metrics.
+type MetricInfo struct{ Name, Type, Help string }
+
+// MetricTable lists every cowrelay_ family, in the order in which /metrics
+// prints them. The README's list is made from it.
+func MetricTable() []MetricInfo {
+	list := make([]MetricInfo, len(families))
+	for i, f := range families {
+		list[i] = f.MetricInfo
+	}
+	return list
+}
+
+// family is one metric family: its description, and what prints its series.
+type family struct {
+	MetricInfo
+	write func(r *Relay, w io.Writer, name string)
+}
+
+func gauge(name, help string, value func(*Relay) int64) family {
+	return family{MetricInfo{name, "gauge", help}, func(r *Relay, w io.Writer, name string) {
+		fmt.Fprintf(w, "%s %d\n", name, value(r))
+	}}
+}
+
+func counter(name, help string, value func(*Relay) uint64) family {
+	return family{MetricInfo{name, "counter", help}, func(r *Relay, w io.Writer, name string) {
+		metrics.WriteCounterUint64(w, name, value(r))
+	}}
+}
+
+func histogramOf(name, help string, value func(*Relay) *histogram) family {
+	return family{MetricInfo{name, "histogram", help}, func(r *Relay, w io.Writer, name string) {
+		value(r).write(w, name, "")
+	}}
+}
+
+var families = []family{
+	{MetricInfo{"cowrelay_build_info", "gauge", "The version that runs, as a label; the value is 1."},
+		func(r *Relay, w io.Writer, name string) {
+			fmt.Fprintf(w, "%s{version=%q} 1\n", name, r.opts.Version)
+		}},
+	{MetricInfo{"cowrelay_http_requests_total", "counter", "Requests answered, by route and status."},
+		func(r *Relay, w io.Writer, name string) { r.metrics.writeRequests(w, name) }},
+	{MetricInfo{"cowrelay_http_request_duration_seconds", "histogram", "Time from a request's header to its reply being ready to send, by route. Streams count until they open."},
+		func(r *Relay, w io.Writer, name string) {
+			for i, rt := range routes {
+				r.metrics.took[i].write(w, name, `route="`+rt.name+`"`)
+			}
+		}},
+	gauge("cowrelay_http_connections", "Connections open now, streams included.", func(r *Relay) int64 { return r.conns.Load() }),
+	counter("cowrelay_http_connections_rejected_total", "Connections turned away over the limit.", func(r *Relay) uint64 { return r.turned.Load() }),
+	counter("cowrelay_panics_total", "Faults that a handler or stream was saved from.", func(r *Relay) uint64 { return r.panics.Load() }),
+
+	gauge("cowrelay_slots", "Slots that exist.", func(r *Relay) int64 { return int64(r.store.Len()) }),
+	gauge("cowrelay_slots_hot", "Slots whose events are in memory, in whole or in part.", func(r *Relay) int64 { return int64(r.store.Memory().HotSlots) }),
+	gauge("cowrelay_events", "Events held by all slots.", func(r *Relay) int64 { return r.store.Stats().Events.Load() }),
+	gauge("cowrelay_event_bytes", "Bytes of events held by all slots.", func(r *Relay) int64 { return r.store.Stats().Bytes.Load() }),
+
+	counter("cowrelay_posts_stored_total", "Posts made durable.", func(r *Relay) uint64 { return r.store.Stats().PostsStored.Load() }),
+	counter("cowrelay_posts_duplicate_total", "Posts whose event id was there already.", func(r *Relay) uint64 { return r.store.Stats().PostsDuplicate.Load() }),
+	{MetricInfo{"cowrelay_posts_refused_total", "counter", "Posts refused before the journal saw them, by reason."},
+		func(r *Relay, w io.Writer, name string) {
+			st := r.store.Stats()
+			for _, row := range []struct {
+				reason string
+				n      *atomic.Uint64
+			}{{"queue_full", &st.PostsRejected}, {"stalled", &st.PostsStalled}, {"expired", &st.PostsExpired}, {"no_space", &st.PostsNoSpace}} {
+				metrics.WriteCounterUint64(w, name+`{reason="`+row.reason+`"}`, row.n.Load())
+			}
+		}},
+	gauge("cowrelay_queue_posts", "Posts that wait to be handed to the journal.", func(r *Relay) int64 { n, _ := r.store.Queue(); return n }),
+	gauge("cowrelay_queue_bytes", "Bytes of the events of those posts.", func(r *Relay) int64 { _, n := r.store.Queue(); return n }),
+	{MetricInfo{"cowrelay_commit_batch_posts", "histogram", "Events in a journal batch."},
+		func(r *Relay, w io.Writer, name string) { r.metrics.batch.writeCounts(w, name) }},
+	histogramOf("cowrelay_commit_duration_seconds", "Time that the journal took to write a batch, its sync included.", func(r *Relay) *histogram { return r.metrics.commit }),
+	histogramOf("cowrelay_journal_sync_duration_seconds", "Time of the write-ahead log's sync to stable storage.", func(r *Relay) *histogram { return r.metrics.sync }),
+	counter("cowrelay_journal_errors_total", "Errors that the journal met, in the background and at commits.", func(r *Relay) uint64 { return r.metrics.journalErrors.Load() }),
+	counter("cowrelay_journal_recoveries_total", "Appends that met another writer or an unknown outcome.", func(r *Relay) uint64 { return r.store.Stats().Recoveries.Load() }),
+
+	gauge("cowrelay_streams", "Streams open now.", func(r *Relay) int64 { return r.streams.open.Load() }),
+	counter("cowrelay_streams_opened_total", "Streams opened.", func(r *Relay) uint64 { return r.streams.total.Load() }),
+	{MetricInfo{"cowrelay_streams_closed_total", "counter", "Streams ended, by reason."},
+		func(r *Relay, w io.Writer, name string) {
+			for i, reason := range endNames {
+				metrics.WriteCounterUint64(w, name+`{reason="`+reason+`"}`, r.streams.ended[i].Load())
+			}
+		}},
+	gauge("cowrelay_long_polls", "Long polls that wait now.", func(r *Relay) int64 { return r.waiters.Load() }),
+	histogramOf("cowrelay_stream_lag_seconds", "Time from an event being visible to the first write of it to a stream.", func(r *Relay) *histogram { return &r.streams.lag }),
+	counter("cowrelay_frames_encoded_total", "Stream frames encoded once for all live readers of a slot.", func(r *Relay) uint64 { return r.store.Stats().FramesEncoded.Load() }),
+	counter("cowrelay_frames_replayed_total", "Stream frames encoded for one reader behind the shared ones.", func(r *Relay) uint64 { return r.store.Stats().FramesReplayed.Load() }),
+
+	gauge("cowrelay_memory_budget_bytes", "Memory that slots may take.", func(r *Relay) int64 { return r.store.Memory().Limit }),
+	{MetricInfo{"cowrelay_memory_bytes", "gauge", "Memory that slots take, by what holds it: chunk (events and their tables), index, frame, other, and retired (evicted but still read)."},
+		func(r *Relay, w io.Writer, name string) {
+			m := r.store.Memory()
+			for _, row := range []struct {
+				kind string
+				n    int64
+			}{{"chunk", m.Chunks}, {"index", m.Index}, {"frame", m.Frames}, {"other", m.Used - m.Chunks - m.Index - m.Frames}, {"retired", m.Retired}} {
+				fmt.Fprintf(w, "%s{kind=%q} %d\n", name, row.kind, row.n)
+			}
+		}},
+	{MetricInfo{"cowrelay_evictions_total", "counter", "What left memory to make room, by kind."},
+		func(r *Relay, w io.Writer, name string) {
+			m := r.store.Memory()
+			metrics.WriteCounterUint64(w, name+`{kind="chunk"}`, m.EvictedChunks)
+			metrics.WriteCounterUint64(w, name+`{kind="slot"}`, m.EvictedSlots)
+		}},
+	{MetricInfo{"cowrelay_loads_total", "counter", "What was read back from the store, by kind."},
+		func(r *Relay, w io.Writer, name string) {
+			st := r.store.Stats()
+			metrics.WriteCounterUint64(w, name+`{kind="chunk"}`, st.ChunkLoads.Load())
+			metrics.WriteCounterUint64(w, name+`{kind="slot"}`, st.SlotLoads.Load())
+		}},
+	counter("cowrelay_load_errors_total", "Loads that failed.", func(r *Relay) uint64 { return r.store.Stats().LoadErrors.Load() }),
+}
+
+// relayMetrics is what is counted along requests and commits.
+type relayMetrics struct {
+	requests [][600]atomic.Uint64 // by route and status
+	took     []*histogram         // by route
+	commit   *histogram
+	sync     *histogram
+	batch    *histogram // of posts, not of time
+
+	journalErrors atomic.Uint64
+}
+
+var batchBounds = []time.Duration{1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024}
+
+func newRelayMetrics(*Relay) *relayMetrics {
+	m := &relayMetrics{
+		requests: make([][600]atomic.Uint64, len(routes)),
+		commit:   newHistogram(requestBounds),
+		sync:     newHistogram(requestBounds),
+		batch:    newHistogram(batchBounds),
+	}
+	for range routes {
+		m.took = append(m.took, newHistogram(requestBounds))
+	}
+	return m
+}
+
+// request counts a reply; took in nanoseconds, negative if unknown.
+func (m *relayMetrics) request(rt *route, status int, took int64) {
+	if rt == nil {
+		rt = routeNone
+	}
+	m.requests[rt.index][min(max(status, 0), 599)].Add(1)
+	if took >= 0 {
+		m.took[rt.index].observe(took)
+	}
+}
+
+func (m *relayMetrics) writeRequests(w io.Writer, name string) {
+	for i, rt := range routes {
+		for status := range m.requests[i] {
+			if n := m.requests[i][status].Load(); n > 0 {
+				metrics.WriteCounterUint64(w, fmt.Sprintf(`%s{route=%q,status="%d"}`, name, rt.name, status), n)
+			}
+		}
+	}
+}
+
+// ObserveCommit is for cow.Options.Committed.
+func (r *Relay) ObserveCommit(posts, _ int, took time.Duration) {
+	r.metrics.commit.observe(int64(took))
+	r.metrics.batch.observe(int64(posts))
+}
+
+// ObserveSync counts a sync of the journal.
+func (r *Relay) ObserveSync(took time.Duration) { r.metrics.sync.observe(int64(took)) }
+
+// ObserveJournalError counts an error of the journal.
+func (r *Relay) ObserveJournalError(error) { r.metrics.journalErrors.Add(1) }
+
+// WriteMetrics prints all metrics in the Prometheus text format.
+func (r *Relay) WriteMetrics(w io.Writer) {
+	for _, f := range families {
+		fmt.Fprintf(w, "# HELP %s %s\n# TYPE %s %s\n", f.Name, f.Help, f.Name, f.Type)
+		f.write(r, w, f.Name)
+	}
+	metrics.WriteProcessMetrics(w)
+}
+
+// labeled runs f under a pprof label: go tool pprof -tagfocus=relay=sse.
+func labeled(name string, f func()) {
+	pprof.Do(context.Background(), pprof.Labels("relay", name), func(context.Context) { f() })
+}

@@ -1,0 +1,195 @@
+package fasthttp
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"cowrelay/cow"
+
+	"github.com/valyala/fasthttp"
+)
+
+// Options are a relay's limits and habits. A zero field takes its default.
+type Options struct {
+	Version string // as /stats.json tells it ("dev")
+
+	HeaderTimeout time.Duration // from a connection's or request's first byte to the end of its header (10 s)
+	BodyTimeout   time.Duration // from there to the end of the body (30 s)
+	WriteTimeout  time.Duration // for a whole reply (60 s)
+	IdleTimeout   time.Duration // between two requests of a connection (75 s)
+
+	MaxConns   int // connections open at once, streams included (60,000)
+	MaxStreams int // streams open at once (50,000)
+	MaxWaiters int // long polls that wait at once (4,096)
+
+	Heartbeat          time.Duration // between two comment lines of an idle stream (12 s)
+	StreamWriteTimeout time.Duration // for one piece of a stream, at most 64 KiB (10 s)
+	StreamSendBuffer   int           // bytes of kernel send buffer a stream (64 KiB)
+	StreamWriters      int           // goroutines that write to streams (twice GOMAXPROCS)
+
+	AccessLog bool
+	Logger    *slog.Logger // slog.Default()
+}
+
+func (o *Options) setDefaults() {
+	def(&o.Version, "dev")
+	def(&o.HeaderTimeout, 10*time.Second)
+	def(&o.BodyTimeout, 30*time.Second)
+	def(&o.WriteTimeout, time.Minute)
+	def(&o.IdleTimeout, 75*time.Second)
+	def(&o.MaxConns, 60_000)
+	def(&o.MaxStreams, 50_000)
+	def(&o.MaxWaiters, 4096)
+	def(&o.Heartbeat, 12*time.Second)
+	def(&o.StreamWriteTimeout, 10*time.Second)
+	def(&o.StreamSendBuffer, 64<<10)
+	def(&o.StreamWriters, defaultWriters())
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+}
+
+func def[T comparable](v *T, to T) {
+	if *v == *new(T) {
+		*v = to
+	}
+}
+
+// Relay serves one store over HTTP. NewRelay makes it; Serve may be called for
+// several listeners; Drain ends it.
+type Relay struct {
+	opts    Options
+	store   *cow.Store
+	server  *fasthttp.Server
+	streams *streams
+	metrics *relayMetrics
+	started time.Time
+
+	serving   atomic.Bool
+	drain     chan struct{} // closed when the drain begins
+	draining  atomic.Bool
+	lingering atomic.Int64
+	waiters   atomic.Int64
+	panics    atomic.Uint64
+	conns     atomic.Int64
+	turned    atomic.Uint64 // connections turned away
+}
+
+// NewRelay returns a relay over the store, with its stream writers running.
+func NewRelay(store *cow.Store, opts Options) *Relay {
+	opts.setDefaults()
+	r := &Relay{opts: opts, store: store, started: time.Now(), drain: make(chan struct{})}
+	r.streams = newStreams(r)
+	r.metrics = newRelayMetrics(r)
+	r.server = &fasthttp.Server{
+		Handler:        r.handle,
+		HeaderReceived: r.headerReceived,
+		ErrorHandler:   r.failed,
+
+		// Without it a handler runs after the whole body came; headerReceived
+		// relies on it for chunked bodies.
+		StreamRequestBody:            true,
+		DisablePreParseMultipartForm: true,
+		MaxRequestBodySize:           cow.MaxBodyBytes,
+		ReadBufferSize:               8 << 10, // the most a header may take
+
+		ReadTimeout:  opts.HeaderTimeout, // headerReceived extends it for the body
+		WriteTimeout: opts.WriteTimeout,
+		IdleTimeout:  opts.IdleTimeout,
+
+		// The listener counts connections, so that who is turned away gets JSON.
+		Concurrency: opts.MaxConns + 1024,
+
+		// A stream's connection is ours from the hijack on, and so is its Close.
+		KeepHijackedConns: true,
+
+		NoDefaultServerHeader: true,
+		NoDefaultContentType:  true,
+		LazyRequestTime:       true,
+		CloseOnShutdown:       true,
+		Logger:                serverLog{opts.Logger},
+	}
+	return r
+}
+
+// Serve answers requests on ln until Drain. It takes ln over.
+func (r *Relay) Serve(ln net.Listener) error {
+	r.serving.Store(true)
+	return r.server.Serve(&listener{Listener: ln, relay: r})
+}
+
+// Ready says whether the relay serves and does not drain.
+func (r *Relay) Ready() bool { return r.serving.Load() && !r.draining.Load() }
+
+// Drain ends the relay's service in order: not ready any more, and delay for
+// those who watch that; listeners closed; long polls answered; streams ended
+// between frames with a retry line that spreads their return; replies under
+// way finished. What is not finished when ctx ends is cut.
+func (r *Relay) Drain(ctx context.Context, delay time.Duration) error {
+	if r.draining.Swap(true) {
+		return nil
+	}
+	r.opts.Logger.Info("draining", "streams", r.streams.open.Load(), "connections", r.conns.Load())
+	select {
+	case <-time.After(delay):
+	case <-ctx.Done():
+	}
+	close(r.drain)
+	done := make(chan error, 1)
+	go func() { done <- r.server.ShutdownWithContext(ctx) }()
+	r.streams.drain(ctx)
+	err := <-done
+	r.streams.stop()
+	return err
+}
+
+// handle answers one request.
+func (r *Relay) handle(ctx *fasthttp.RequestCtx) {
+	start := r.store.Now()
+	var req request
+	defer func() {
+		if p := recover(); p != nil {
+			r.panics.Add(1)
+			r.opts.Logger.Error("panic in a handler", "panic", p, "route", req.route.name, "stack", string(debug.Stack()))
+			errInternal.write(&ctx.Response)
+			ctx.SetConnectionClose()
+			r.metrics.request(req.route, fasthttp.StatusInternalServerError, r.store.Now()-start)
+		}
+	}()
+	req.ctx = ctx
+	serve, refused := r.admit(&ctx.Request.Header, &req)
+	if refused != nil {
+		refused.write(&ctx.Response)
+	} else if err := serve(r, req); err != nil {
+		refused = r.asFailure(err)
+		refused.write(&ctx.Response)
+	}
+	// A refused request may have a body that was not read.
+	if refused != nil && (ctx.Request.Header.ConnectionClose() || unread(ctx)) {
+		r.refuse(ctx)
+	}
+	status := ctx.Response.StatusCode()
+	took := r.store.Now() - start
+	r.metrics.request(req.route, status, took)
+	if r.opts.AccessLog {
+		r.opts.Logger.Info("request", "method", string(ctx.Method()), "path", string(ctx.Path()), "route", req.route.name,
+			"status", status, "took", time.Duration(took), "bytes", ctx.Response.Header.ContentLength(), "remote", ctx.RemoteAddr().String())
+	}
+}
+
+// unread says whether the request has a body of which a part may be left.
+func unread(ctx *fasthttp.RequestCtx) bool {
+	n := ctx.Request.Header.ContentLength()
+	return ctx.Request.IsBodyStream() && (n < 0 || n > 8<<10)
+}
+
+// serverLog brings what the server itself has to say into the structured log.
+type serverLog struct{ *slog.Logger }
+
+func (l serverLog) Printf(format string, args ...any) {
+	l.Debug("http server", "message", sprintf(format, args...))
+}

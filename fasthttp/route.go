@@ -1,0 +1,209 @@
+package fasthttp
+
+import (
+	"bytes"
+
+	"cowrelay/cow"
+
+	"github.com/valyala/fasthttp"
+)
+
+// route is one row of the table of paths. Its name is the label of its
+// metrics.
+type route struct {
+	name   string
+	get    func(*Relay, request) error
+	post   func(*Relay, request) error
+	delete func(*Relay, request) error
+	bearer bool
+	// shapeFirst answers 400 for a slot id that is none, before anything else.
+	shapeFirst bool
+	// maxBody is the most bytes of a post's body, 0 where there is none.
+	maxBody int
+	allow   string
+	index   int // in routes
+}
+
+// request is what routing and authentication found out about a request.
+type request struct {
+	ctx   *fasthttp.RequestCtx
+	route *route
+	slot  *cow.Slot
+	head  bool
+}
+
+var (
+	routeHealthz = &route{name: "healthz", get: (*Relay).serveHealthz}
+	routeReadyz  = &route{name: "readyz", get: (*Relay).serveReadyz}
+	routeStats   = &route{name: "stats", get: (*Relay).serveStats}
+	routeAlloc   = &route{name: "allocate", post: (*Relay).serveAllocate, maxBody: 16 << 10}
+	routeEvents  = &route{name: "events", get: (*Relay).servePull, post: (*Relay).servePost, bearer: true, maxBody: cow.MaxBodyBytes}
+	routeStream  = &route{name: "stream", get: (*Relay).serveStream, bearer: true}
+	routeSlot    = &route{name: "slot", delete: (*Relay).serveDelete, bearer: true}
+	routeState   = &route{name: "state", get: (*Relay).serveState, bearer: true}
+	routeHealth  = &route{name: "responder_health", post: (*Relay).serveHealth, bearer: true, shapeFirst: true, maxBody: 64 << 10}
+	routeNone    = &route{name: "none"}
+
+	routes = []*route{
+		routeHealthz, routeReadyz, routeStats, routeAlloc, routeEvents,
+		routeStream, routeSlot, routeState, routeHealth, routeNone,
+	}
+)
+
+func init() {
+	for i, rt := range routes {
+		rt.index = i
+		for _, m := range []struct {
+			on   bool
+			name string
+		}{{rt.get != nil, "GET, HEAD"}, {rt.post != nil, "POST"}, {rt.delete != nil, "DELETE"}} {
+			if m.on {
+				if rt.allow != "" {
+					rt.allow += ", "
+				}
+				rt.allow += m.name
+			}
+		}
+	}
+}
+
+var (
+	prefixEvents = []byte("/v1/events/")
+	prefixSlot   = []byte("/v1/slot/")
+	schemeMark   = []byte("://")
+)
+
+// findRoute matches the path of a request target, as it was sent: a slot id has
+// one spelling, so nothing is decoded. slot is the text where an id stands.
+func findRoute(target []byte) (rt *route, slot []byte) {
+	path := target
+	if i := bytes.IndexAny(path, "?#"); i >= 0 {
+		path = path[:i]
+	}
+	if len(path) > 0 && path[0] != '/' { // absolute form
+		i := bytes.Index(path, schemeMark)
+		if i < 0 {
+			return routeNone, nil
+		}
+		path = path[i+len(schemeMark):]
+		if i = bytes.IndexByte(path, '/'); i < 0 {
+			return routeNone, nil
+		}
+		path = path[i:]
+	}
+	// A client whose base URL ends in a slash sends //v1/...
+	for len(path) > 1 && path[1] == '/' {
+		path = path[1:]
+	}
+	switch string(path) {
+	case "/healthz":
+		return routeHealthz, nil
+	case "/readyz":
+		return routeReadyz, nil
+	case "/stats.json":
+		return routeStats, nil
+	case "/v1/slot/allocate":
+		return routeAlloc, nil
+	}
+	if rest, ok := bytes.CutPrefix(path, prefixEvents); ok {
+		slot, sub, deep := bytes.Cut(rest, []byte{'/'})
+		switch {
+		case len(slot) == 0:
+		case !deep:
+			return routeEvents, slot
+		case string(sub) == "stream":
+			return routeStream, slot
+		}
+	} else if rest, ok := bytes.CutPrefix(path, prefixSlot); ok {
+		slot, sub, deep := bytes.Cut(rest, []byte{'/'})
+		switch {
+		case len(slot) == 0:
+		case !deep:
+			return routeSlot, slot
+		case string(sub) == "state":
+			return routeState, slot
+		case string(sub) == "responder-health":
+			return routeHealth, slot
+		}
+	}
+	return routeNone, nil
+}
+
+// method returns the handler of the route for the request's method.
+func (rt *route) method(h *fasthttp.RequestHeader) func(*Relay, request) error {
+	switch {
+	case h.IsGet(), h.IsHead():
+		return rt.get
+	case h.IsPost():
+		return rt.post
+	case h.IsDelete():
+		return rt.delete
+	}
+	return nil
+}
+
+// admit routes and authenticates by the header alone. It returns the handler,
+// or the reply that the request gets whatever its body holds.
+func (r *Relay) admit(h *fasthttp.RequestHeader, req *request) (func(*Relay, request) error, *failure) {
+	rt, text := findRoute(h.RequestURI())
+	req.route = rt
+	if rt == routeNone {
+		return nil, errNotFound
+	}
+	serve := rt.method(h)
+	if serve == nil {
+		return nil, &failure{status: fasthttp.StatusMethodNotAllowed, text: "method not allowed", allow: rt.allow}
+	}
+	req.head = h.IsHead()
+	if rt.bearer {
+		id, isID := cow.ParseID(text)
+		if rt.shapeFirst && !isID {
+			return nil, errSlotShape
+		}
+		token := bearer(h)
+		if len(token) == 0 {
+			return nil, errNoBearer
+		}
+		if isID {
+			req.slot = r.store.Slot(id)
+		}
+		if req.slot == nil {
+			return nil, errUnknownSlot
+		}
+		if !req.slot.Authorize(cow.HashToken(token)) {
+			return nil, errWrongToken
+		}
+	}
+	if h.IsPost() {
+		if !isJSON(h.ContentType()) {
+			return nil, errContentType
+		}
+		if h.ContentLength() > rt.maxBody {
+			return nil, errBodyTooLarge
+		}
+	}
+	return serve, nil
+}
+
+// bearer returns the token of the Authorization header, or nothing.
+func bearer(h *fasthttp.RequestHeader) []byte {
+	const scheme = "bearer "
+	v := h.Peek(fasthttp.HeaderAuthorization)
+	if len(v) < len(scheme) || !bytes.EqualFold(v[:len(scheme)], []byte(scheme)) {
+		return nil
+	}
+	return bytes.TrimSpace(v[len(scheme):])
+}
+
+// isJSON accepts application/json and application/*+json, with parameters.
+func isJSON(contentType []byte) bool {
+	media, _, _ := bytes.Cut(contentType, []byte{';'})
+	media = bytes.TrimSpace(media)
+	if bytes.EqualFold(media, contentTypeJSON) {
+		return true
+	}
+	const prefix, suffix = "application/", "+json"
+	return len(media) > len(prefix)+len(suffix) &&
+		bytes.EqualFold(media[:len(prefix)], []byte(prefix)) &&
+		bytes.EqualFold(media[len(media)-len(suffix):], []byte(suffix))
+}

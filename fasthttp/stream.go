@@ -1,0 +1,288 @@
+package fasthttp
+
+import (
+	"errors"
+	"net"
+	"strconv"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"cowrelay/cow"
+
+	"github.com/valyala/fasthttp"
+)
+
+// Reasons why a stream ended; labels of its metric.
+const (
+	endClient = iota // the client closed, half-closed, or sent what nobody asked for
+	endWrite         // a write failed
+	endSlow          // a piece was not taken within the write timeout
+	endGone          // the slot was removed
+	endDrain
+	endLoad // what comes next could not be read from the store
+	endPanic
+	endReasons
+)
+
+var endNames = [endReasons]string{"client", "write_error", "slow", "gone", "drain", "load_error", "panic"}
+
+// States of a stream. It is written to by one goroutine at a time: the writer
+// that took it from the queue, or the goroutine that waits on its behalf.
+const (
+	streamIdle    uint32 = iota // nothing to do; Wake queues it
+	streamQueued                // in the queue once
+	streamRunning               // a writer has it
+	streamAgain                 // a writer has it, and it was woken meanwhile
+	streamWaiting               // waits for its socket or a load, which will queue it
+)
+
+// What a stream is asked to write beside events; bits of stream.asked.
+const (
+	askComment = 1 << iota
+	askRetry
+)
+
+// stream is one open server-sent-event connection. It owns the connection; the
+// server forgot it at the hijack. Idle, it is this struct, a subscriber and
+// one goroutine that waits in Read to learn that the client left.
+type stream struct {
+	streams *streams
+	conn    net.Conn
+	raw     syscall.RawConn
+	sub     *cow.Subscriber
+
+	state  atomic.Uint32
+	asked  atomic.Uint32
+	closed atomic.Bool
+	woken  atomic.Int64 // the store's clock at the first wake since the last write, or 0
+	wrote  atomic.Int64 // the store's clock at the last write
+	retry  atomic.Int64 // milliseconds that the drain line tells
+	next   *stream      // in the queue
+	// The state exchange orders all that follows between the goroutines that
+	// have the stream in turn.
+	control []byte // head, comment or retry line: what is left to write of it
+	overdue int64  // when the piece under way must be taken, or 0
+	last    bool   // close when control is written
+
+	prev, succ *stream // in the wheel's bucket; the wheel's
+	bucket     int
+}
+
+var (
+	streamHead = []byte("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-cache\r\n" +
+		"X-Accel-Buffering: no\r\nConnection: close\r\n\r\n: open\n\n")
+	streamComment = []byte(": alive\n\n")
+)
+
+// serveStream turns the connection into a stream.
+func (r *Relay) serveStream(req request) error {
+	if req.head {
+		res := &req.ctx.Response
+		res.Header.SetContentType("text/event-stream")
+		res.Header.Set(fasthttp.HeaderCacheControl, "no-cache")
+		res.Header.Set("X-Accel-Buffering", "no")
+		return nil
+	}
+	if r.draining.Load() {
+		return errDraining
+	}
+	st := &stream{streams: r.streams}
+	since := req.cursor()
+	if !r.streams.enter() {
+		return errManyStreams
+	}
+	sub, err := r.store.Subscribe(req.slot, len(since) > 0, since, st)
+	if err != nil {
+		r.streams.open.Add(-1)
+		return err
+	}
+	st.sub = sub
+	req.ctx.HijackSetNoResponse(true)
+	req.ctx.Hijack(st.start)
+	return nil
+}
+
+// start takes the connection over.
+func (st *stream) start(c net.Conn) {
+	if own, ok := c.(interface{ UnsafeConn() net.Conn }); ok {
+		c = own.UnsafeConn()
+	}
+	s := st.streams
+	st.conn = c
+	if tcp, ok := c.(interface {
+		SyscallConn() (syscall.RawConn, error)
+		SetWriteBuffer(int) error
+	}); ok {
+		st.raw, _ = tcp.SyscallConn()
+		tcp.SetWriteBuffer(s.relay.opts.StreamSendBuffer)
+	}
+	if st.raw == nil {
+		s.relay.opts.Logger.Error("a stream needs a TCP connection", "type", sprintf("%T", c))
+		s.wheel.add(st)
+		st.close(endWrite)
+		return
+	}
+	setUserTimeout(st.raw, 2*s.relay.opts.Heartbeat+s.relay.opts.StreamWriteTimeout)
+	st.control = streamHead
+	st.wrote.Store(s.now())
+	s.wheel.add(st)
+	s.readers.Add(1)
+	go s.read(st)
+	st.Wake(s.now())
+	if s.relay.draining.Load() {
+		s.askDrain(st) // it came while the others were told
+	}
+}
+
+// Wake implements cow.Waker: it queues the stream unless it is queued, or is
+// running and will look again.
+func (st *stream) Wake(at int64) {
+	for {
+		switch st.state.Load() {
+		case streamIdle:
+			if st.state.CompareAndSwap(streamIdle, streamQueued) {
+				st.woken.CompareAndSwap(0, at)
+				st.streams.queue.push(st)
+				return
+			}
+		case streamRunning:
+			if st.state.CompareAndSwap(streamRunning, streamAgain) {
+				st.woken.CompareAndSwap(0, at)
+				return
+			}
+		default:
+			return
+		}
+	}
+}
+
+// requeue puts the stream, which the caller has, behind the others.
+func (st *stream) requeue() {
+	st.state.Store(streamQueued)
+	st.streams.queue.push(st)
+}
+
+// close ends the stream with a counted reason, once.
+func (st *stream) close(reason int) {
+	if st.closed.Swap(true) {
+		return
+	}
+	st.sub.Close()
+	s := st.streams
+	s.wheel.remove(st)
+	s.ended[reason].Add(1)
+	s.open.Add(-1)
+	st.conn.Close()
+}
+
+// share is how many pieces a stream may write before the others have a turn.
+const share = 4
+
+// serve writes what the stream has to say until there is nothing more, its
+// share is used up, or its socket is full. The caller is its writer w.
+func (st *stream) serve(w *writer) {
+	for range share {
+		if st.closed.Load() {
+			return
+		}
+		piece, control, err := st.nextPiece(w)
+		switch {
+		case errors.Is(err, cow.ErrNoSlot):
+			st.close(endGone)
+			return
+		case errors.Is(err, cow.ErrNotResident):
+			st.state.Store(streamWaiting)
+			st.streams.waits.Go(st.load)
+			return
+		case len(piece) == 0:
+			if st.last {
+				st.close(endDrain)
+				return
+			}
+			if st.state.CompareAndSwap(streamRunning, streamIdle) {
+				return
+			}
+			st.state.Store(streamRunning) // woken meanwhile
+			continue
+		}
+		n, err := w.write(st.raw, piece)
+		if control {
+			st.control = st.control[n:]
+		} else {
+			st.sub.Wrote(n)
+		}
+		now := st.streams.now()
+		if n > 0 {
+			st.wrote.Store(now)
+			if at := st.woken.Swap(0); at != 0 && !control {
+				st.streams.lag.observe(now - at)
+			}
+		}
+		switch {
+		case err != nil && err != syscall.EAGAIN:
+			st.close(endWrite)
+			return
+		case n < len(piece):
+			if st.overdue == 0 {
+				st.overdue = now + int64(st.streams.relay.opts.StreamWriteTimeout)
+			}
+			st.state.Store(streamWaiting)
+			st.streams.waits.Go(st.drainSocket)
+			return
+		}
+		st.overdue = 0
+	}
+	st.requeue()
+}
+
+// nextPiece is what is to be written next: control lines between frames, then
+// frames.
+func (st *stream) nextPiece(w *writer) (piece []byte, control bool, err error) {
+	if st.sub.Between() {
+		if len(st.control) == 0 && !st.last {
+			switch asked := st.asked.Swap(0); {
+			case asked&askRetry != 0:
+				st.control = append(strconv.AppendInt([]byte("retry: "), st.retry.Load(), 10), "\n\n"...)
+				st.last = true
+			case asked&askComment != 0:
+				st.control = streamComment
+			}
+		}
+		if len(st.control) > 0 || st.last {
+			return st.control, true, nil
+		}
+	}
+	piece, err = st.sub.Next(w.buf)
+	return piece, false, err
+}
+
+// load waits for the store on the stream's behalf.
+func (st *stream) load() {
+	switch err := st.sub.Load(); {
+	case errors.Is(err, cow.ErrNoSlot):
+		st.close(endGone)
+	case err != nil:
+		st.close(endLoad)
+	default:
+		st.requeue()
+	}
+}
+
+// drainSocket waits until the socket takes more, at most until the piece under
+// way is overdue. A writer never waits: a stalled client holds up nobody.
+func (st *stream) drainSocket() {
+	left := time.Duration(st.overdue - st.streams.now())
+	st.conn.SetWriteDeadline(time.Now().Add(left))
+	// The poller tells of changes only, so what it waits for must be checked
+	// after it was armed: the function runs then, and again at each change.
+	err := st.raw.Write(writable)
+	switch {
+	case err == nil && st.streams.now() < st.overdue:
+		st.requeue()
+	case err == nil || errors.Is(err, errDeadline):
+		st.close(endSlow)
+	default:
+		st.close(endWrite)
+	}
+}

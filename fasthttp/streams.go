@@ -1,0 +1,181 @@
+package fasthttp
+
+import (
+	"context"
+	"math/rand/v2"
+	"net"
+	"runtime"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"cowrelay/cow"
+)
+
+// streams runs all open streams: a few writers take them from one queue, and a
+// wheel asks for comment lines.
+type streams struct {
+	relay *Relay
+	queue queue
+	wheel wheel
+	open  atomic.Int64
+	total atomic.Uint64
+	ended [endReasons]atomic.Uint64
+	lag   histogram // from the wake to the write
+
+	writers sync.WaitGroup
+	readers sync.WaitGroup
+	waits   sync.WaitGroup
+	quit    chan struct{}
+}
+
+func defaultWriters() int { return 2 * runtime.GOMAXPROCS(0) }
+
+func newStreams(r *Relay) *streams {
+	s := &streams{relay: r, quit: make(chan struct{})}
+	s.lag.bounds = lagBounds
+	s.lag.counts = make([]atomic.Uint64, len(lagBounds)+1)
+	s.queue.nonEmpty.L = &s.queue.mu
+	s.wheel.init(s)
+	for range r.opts.StreamWriters {
+		s.writers.Go(func() { labeled("stream-writer", s.write) })
+	}
+	s.writers.Go(func() { labeled("stream-wheel", s.wheel.run) })
+	return s
+}
+
+func (s *streams) now() int64 { return s.relay.store.Now() }
+
+// enter counts a stream in, unless there are too many.
+func (s *streams) enter() bool {
+	if s.open.Add(1) > int64(s.relay.opts.MaxStreams) {
+		s.open.Add(-1)
+		return false
+	}
+	s.total.Add(1)
+	return true
+}
+
+// write is a writer's life.
+func (s *streams) write() {
+	w := newWriter(cow.MaxPiece)
+	for {
+		st := s.queue.pop()
+		if st == nil {
+			return
+		}
+		st.state.Store(streamRunning)
+		s.guard(st, w)
+	}
+}
+
+// guard keeps a fault in one stream from ending the others.
+func (s *streams) guard(st *stream, w *writer) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.relay.panics.Add(1)
+			s.relay.opts.Logger.Error("panic in a stream", "panic", p, "stack", string(debug.Stack()))
+			st.close(endPanic)
+		}
+	}()
+	st.serve(w)
+}
+
+// read learns that the client left. A client has nothing to say on a stream:
+// what it sends ends it.
+func (s *streams) read(st *stream) {
+	defer s.readers.Done()
+	readOne(st.conn)
+	st.close(endClient)
+}
+
+func readOne(c net.Conn) {
+	var b [1]byte
+	c.Read(b[:])
+}
+
+// drain ends all streams: each gets a retry line, spread over ten seconds so
+// that they don't all come back at once, and is closed between two frames.
+func (s *streams) drain(ctx context.Context) {
+	s.wheel.each(s.askDrain)
+	for s.open.Load() > 0 {
+		select {
+		case <-time.After(5 * time.Millisecond):
+		case <-ctx.Done():
+			s.wheel.each(func(st *stream) { go st.close(endDrain) })
+			return
+		}
+	}
+}
+
+// drainSpread is the longest retry that a drain tells a client.
+const drainSpread = 10 * time.Second
+
+func (s *streams) askDrain(st *stream) {
+	st.retry.Store(500 + rand.Int64N(drainSpread.Milliseconds()))
+	st.asked.Or(askRetry)
+	st.Wake(s.now())
+}
+
+// stop ends the writers. All streams must have ended.
+func (s *streams) stop() {
+	close(s.quit)
+	s.waits.Wait()
+	s.readers.Wait()
+	s.queue.close()
+	s.writers.Wait()
+}
+
+// queue is a list of streams that want to be written to, each at most once. It
+// is linked through the streams, so it needs no memory and can't be full.
+type queue struct {
+	mu          sync.Mutex
+	nonEmpty    sync.Cond
+	first, last *stream
+	idle        int // writers that wait
+	closed      bool
+}
+
+func (q *queue) push(st *stream) {
+	q.mu.Lock()
+	st.next = nil
+	if q.last == nil {
+		q.first = st
+	} else {
+		q.last.next = st
+	}
+	q.last = st
+	wake := q.idle > 0
+	q.mu.Unlock()
+	if wake {
+		q.nonEmpty.Signal()
+	}
+}
+
+// pop waits for a stream. Nil: the queue is closed.
+func (q *queue) pop() *stream {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for q.first == nil {
+		if q.closed {
+			return nil
+		}
+		q.idle++
+		q.nonEmpty.Wait()
+		q.idle--
+	}
+	st := q.first
+	if q.first = st.next; q.first == nil {
+		q.last = nil
+	}
+	st.next = nil
+	return st
+}
+
+func (q *queue) close() {
+	q.mu.Lock()
+	q.closed = true
+	q.mu.Unlock()
+	q.nonEmpty.Broadcast()
+}
