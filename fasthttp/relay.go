@@ -168,8 +168,7 @@ func (r *Relay) handle(ctx *fasthttp.RequestCtx) {
 		refused = r.asFailure(err)
 		refused.write(&ctx.Response)
 	}
-	// A refused request may have a body that was not read.
-	if refused != nil && (ctx.Request.Header.ConnectionClose() || unread(ctx)) {
+	if refused != nil && unread(ctx) {
 		r.refuse(ctx)
 	}
 	status := ctx.Response.StatusCode()
@@ -181,10 +180,13 @@ func (r *Relay) handle(ctx *fasthttp.RequestCtx) {
 	}
 }
 
-// unread says whether the request has a body of which a part may be left.
+// unread says whether a part of the request's body may be left: headerReceived
+// cut it off, or it came in chunks, or it is longer than what the server reads
+// ahead of the handler.
 func unread(ctx *fasthttp.RequestCtx) bool {
-	n := ctx.Request.Header.ContentLength()
-	return ctx.Request.IsBodyStream() && (n < 0 || n > 8<<10)
+	h := &ctx.Request.Header
+	n := h.ContentLength()
+	return n == 0 && h.ConnectionClose() || ctx.Request.IsBodyStream() && (n < 0 || n > 8<<10)
 }
 
 // serverLog brings what the server itself has to say into the structured log.
