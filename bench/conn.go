@@ -172,7 +172,13 @@ func (l *link) get(ctx context.Context) (*rawConn, error) {
 		return nil, err
 	}
 	l.conn, l.fresh = c, true
+	// Store, then look: interrupt sets stopped first and looks for a connection
+	// second, so one of the two closes it.
 	l.current.Store(c)
+	if l.stopped.Load() {
+		l.fail()
+		return nil, net.ErrClosed
+	}
 	return c, nil
 }
 

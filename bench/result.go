@@ -172,6 +172,9 @@ func (r *Result) Line() string {
 		}
 		fmt.Fprintf(&b, ", CPU %.0f %% idle", r.Relay.Idle*100)
 	}
+	if r.Relay.Lag != nil {
+		fmt.Fprintf(&b, "; generator late by p99 %s", micros(float64(r.Relay.Lag.P99)))
+	}
 	if r.Relay.ServerCPU > 0 && r.Relay.PullsPerSec == 0 {
 		fmt.Fprintf(&b, "; CPU %s each", micros(r.Relay.ServerCPU))
 		if r.Bound != nil {

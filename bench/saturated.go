@@ -9,13 +9,12 @@ import (
 )
 
 // A saturated is one side of saturation: a long slot that is pulled from, and
-// one slot for each poster.
+// in each round a new slot for each poster.
 type saturated struct {
-	e     *env
-	s     *side
-	m     *image
-	slots []slot
-	next  uint64
+	e    *env
+	s    *side
+	m    *image
+	next uint64 // first number of the next poster
 }
 
 func openSaturated(ctx context.Context, e *env, s *side, count int) (*saturated, error) {
@@ -23,9 +22,7 @@ func openSaturated(ctx context.Context, e *env, s *side, count int) (*saturated,
 	if err != nil {
 		return nil, err
 	}
-	x := &saturated{e: e, s: s, m: m, next: uint64(count)}
-	x.slots, err = s.allocateN(ctx, e.cfg.Posters)
-	return x, err
+	return &saturated{e: e, s: s, m: m, next: uint64(count)}, nil
 }
 
 // unsentGrace is how long after the end of a round a post that was due in it
@@ -44,6 +41,10 @@ func (x *saturated) round(ctx context.Context, kind pullKind, rate float64, dura
 		pulls           = make([]tally, cfg.Pullers)
 		pullers         []*puller
 	)
+	slots, err := x.s.allocateN(ctx, cfg.Posters)
+	if err != nil {
+		return out, err
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	if kind != pullNone {
@@ -60,7 +61,7 @@ func (x *saturated) round(ctx context.Context, kind pullKind, rate float64, dura
 			others.Go(func() { loop(ctx, w, &phase, &pulls[i], &log) })
 		}
 	}
-	load, err := x.startPosts(ctx, duration, &posters, &log)
+	load, err := x.startPosts(ctx, slots, duration, &posters, &log)
 	var a, b usage
 	if err == nil {
 		a, b, err = x.e.measure(ctx, x.s, duration, &phase)
@@ -112,7 +113,7 @@ type postLoad struct {
 
 // startPosts starts the pacer and the posters. They end by themselves when all
 // posts of warm-up and duration are answered.
-func (x *saturated) startPosts(ctx context.Context, duration time.Duration, wg *sync.WaitGroup, log *errorLog) (*postLoad, error) {
+func (x *saturated) startPosts(ctx context.Context, slots []slot, duration time.Duration, wg *sync.WaitGroup, log *errorLog) (*postLoad, error) {
 	cfg := x.e.cfg
 	l := &postLoad{tallies: make([]tally, cfg.Posters), lag: newHistogram()}
 	n := int(cfg.PostRate * (cfg.Warmup + duration).Seconds())
@@ -120,7 +121,7 @@ func (x *saturated) startPosts(ctx context.Context, duration time.Duration, wg *
 	for i := range due {
 		// Room for all of them: the pacer never waits for a poster.
 		due[i] = make(chan time.Time, n/cfg.Posters+1)
-		l.ps = append(l.ps, newPoster(x.e, x.s, x.slots[i], x.next))
+		l.ps = append(l.ps, newPoster(x.e, x.s, slots[i], x.next))
 		x.next += numbersPerPoster
 	}
 	p, err := newPacer(time.Duration(float64(time.Second) / cfg.PostRate))

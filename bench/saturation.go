@@ -136,7 +136,8 @@ func (x *saturated) findRate(ctx context.Context) (float64, error) {
 		if math.Abs(got-room) < 0.03 {
 			return rate, nil
 		}
-		rate = max(1, rate*room/got)
+		// More than pullers that never rest can get is no rate to pace them at.
+		rate = min(max(1, rate*room/got), full.PullsPerSec)
 		s, err := x.round(ctx, pullPaced, rate, probe)
 		if err != nil {
 			return 0, err
