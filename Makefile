@@ -56,3 +56,42 @@ vuln: ## known vulnerabilities in what we depend on
 .PHONY: bench
 bench: ## Go benchmarks, each beside its plain twin
 	go test -run '^$$' -bench . -benchmem $(PKGS)
+
+.PHONY: test-real
+test-real: real-deps ## checks that need promtool, Node.js and Python; installs them from Debian's packages
+	go test -tags real -count=1 -run Real ./cmd/cowrelay
+
+# RUNLEVEL=1 keeps Debian from starting the services that it installs.
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+.PHONY: real-deps
+real-deps:
+	@need=""; \
+	command -v promtool >/dev/null || need="$$need prometheus"; \
+	command -v node >/dev/null || need="$$need nodejs"; \
+	command -v python3 >/dev/null || need="$$need python3"; \
+	if [ -n "$$need" ]; then \
+		echo "installing:$$need"; \
+		$(SUDO) apt-get update -qq && \
+		$(SUDO) env RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$need >/dev/null; \
+	fi
+
+.PHONY: fuzz
+fuzz: ## run every fuzz target for FUZZTIME each (60s)
+	@set -e; for pkg in $$(go list ./...); do \
+		for target in $$(go test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+			echo "== $$pkg $$target"; \
+			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$pkg; \
+		done; \
+	done
+
+.PHONY: crash
+crash: ## kill -9 of the real binary under load, all sync modes, for CRASHTIME (3m)
+	COWRELAY_CRASH_TIME=$(CRASHTIME) go test -count=1 -timeout 0 -v -run Crash ./cmd/cowrelay
+
+.PHONY: soak
+soak: ## the memory and start-up tests at their real size: 1.2 GB stored, 512 MB of memory
+	COWRELAY_SOAK=1 go test -count=1 -timeout 30m -v -run Soak ./cmd/cowrelay
+
+.PHONY: load
+load: build ## load the built relay beside its bounds and print the ratios
+	./bin/relaybench all --relay ./bin/cowrelay

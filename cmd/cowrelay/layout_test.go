@@ -1,0 +1,191 @@
+package main
+
+import (
+	"encoding/json"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// The rule of the tree: cow knows no HTTP, fasthttp knows no disk, only cmd
+// joins them. A package's tests may join what it may not.
+var mayImport = map[string][]string{
+	"cowrelay/cow":             {},
+	"cowrelay/cow/pebblelog":   {"cowrelay/cow"},
+	"cowrelay/cow/journaltest": {"cowrelay/cow"},
+	"cowrelay/fasthttp":        {"cowrelay/cow"},
+	"cowrelay/bench":           {"cowrelay/cow", "cowrelay/fasthttp"},
+	"cowrelay/cmd/relaybench":  {"cowrelay/bench"},
+	"cowrelay/cmd/cowrelay":    {"cowrelay/cow", "cowrelay/cow/pebblelog", "cowrelay/fasthttp"},
+}
+
+// Foreign packages that only one side may know.
+var never = map[string][]string{
+	"cowrelay/cow":           {"net/http", "github.com/valyala", "github.com/cockroachdb", "github.com/VictoriaMetrics"},
+	"cowrelay/cow/pebblelog": {"net/http", "github.com/valyala/fasthttp"},
+	"cowrelay/fasthttp":      {"github.com/cockroachdb"},
+}
+
+type goPackage struct {
+	ImportPath string
+	Dir        string
+	Imports    []string
+	GoFiles    []string
+}
+
+func listPackages(t *testing.T) []goPackage {
+	t.Helper()
+	cmd := exec.Command("go", "list", "-json=ImportPath,Dir,Imports,GoFiles", "cowrelay/...")
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	var list []goPackage
+	for dec := json.NewDecoder(strings.NewReader(string(out))); dec.More(); {
+		var p goPackage
+		if err := dec.Decode(&p); err != nil {
+			t.Fatal(err)
+		}
+		list = append(list, p)
+	}
+	return list
+}
+
+func TestLayout_ImportsFollowTheRule(t *testing.T) {
+	list := listPackages(t)
+	if len(list) < len(mayImport) {
+		t.Fatalf("go list found %d packages, the rule names %d", len(list), len(mayImport))
+	}
+	for _, p := range list {
+		allowed, known := mayImport[p.ImportPath]
+		if !known {
+			t.Errorf("package %s is not in the rule of the tree", p.ImportPath)
+		}
+		for _, imp := range p.Imports {
+			if strings.HasPrefix(imp, "cowrelay") && !slices.Contains(allowed, imp) {
+				t.Errorf("%s imports %s", p.ImportPath, imp)
+			}
+			for _, prefix := range never[p.ImportPath] {
+				if strings.HasPrefix(imp, prefix) {
+					t.Errorf("%s imports %s", p.ImportPath, imp)
+				}
+			}
+		}
+	}
+}
+
+// Ours is relayhttp everywhere but at home; upstream is imported bare at home.
+func TestLayout_ImportAliases(t *testing.T) {
+	for _, p := range listPackages(t) {
+		files, err := filepath.Glob(filepath.Join(p.Dir, "*.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range files {
+			f, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ImportsOnly)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, imp := range f.Imports {
+				switch alias := imp.Name; strings.Trim(imp.Path.Value, `"`) {
+				case "cowrelay/fasthttp":
+					if alias == nil || alias.Name != "relayhttp" {
+						t.Errorf("%s imports cowrelay/fasthttp without the name relayhttp", name)
+					}
+				case "github.com/valyala/fasthttp":
+					if alias != nil && p.ImportPath == "cowrelay/fasthttp" && f.Name.Name == "fasthttp" {
+						t.Errorf("%s renames upstream to %s", name, alias.Name)
+					}
+				}
+			}
+		}
+	}
+}
+
+// Ours exports no name that upstream exports, so that a reader is never in
+// doubt which one is meant.
+func TestLayout_NoNameOfUpstream(t *testing.T) {
+	ours := exportedNames(t, "cowrelay/fasthttp")
+	theirs := exportedNames(t, "github.com/valyala/fasthttp")
+	if len(ours) == 0 || len(theirs) < 50 {
+		t.Fatalf("found %d and %d exported names", len(ours), len(theirs))
+	}
+	for name := range ours {
+		if theirs[name] {
+			t.Errorf("both packages export %s", name)
+		}
+	}
+}
+
+func exportedNames(t *testing.T, path string) map[string]bool {
+	t.Helper()
+	out, err := exec.Command("go", "list", "-f", "{{.Dir}}", path).Output()
+	if err != nil {
+		t.Fatalf("go list %s: %v", path, err)
+	}
+	files, err := filepath.Glob(filepath.Join(strings.TrimSpace(string(out)), "*.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := make(map[string]bool)
+	for _, file := range files {
+		if strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range f.Decls {
+			switch d := d.(type) {
+			case *ast.FuncDecl:
+				if d.Recv == nil && d.Name.IsExported() {
+					names[d.Name.Name] = true
+				}
+			case *ast.GenDecl:
+				for _, s := range d.Specs {
+					switch s := s.(type) {
+					case *ast.TypeSpec:
+						if s.Name.IsExported() {
+							names[s.Name.Name] = true
+						}
+					case *ast.ValueSpec:
+						for _, n := range s.Names {
+							if n.IsExported() {
+								names[n.Name] = true
+							}
+						}
+					}
+				}
+			}
+		}
+	}
+	return names
+}
+
+// What lies at the top is fixed.
+func TestLayout_TopLevel(t *testing.T) {
+	allowed := []string{"cmd", "cow", "fasthttp", "bench", "go.mod", "go.sum", "Makefile", "profiles", "README.md", "CHANGELOG.md", "LICENSE"}
+	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	root := strings.TrimSpace(string(out))
+	entries, err := os.ReadDir(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	built := []string{"bin", "cowrelay-data"} // ignored by git
+	for _, e := range entries {
+		if name := e.Name(); !strings.HasPrefix(name, ".") && !slices.Contains(allowed, name) && !slices.Contains(built, name) {
+			t.Errorf("%s does not belong at the top level", name)
+		}
+	}
+}
