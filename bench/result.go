@@ -123,7 +123,8 @@ func (r *Result) note(name string, s *SideResult) {
 	if s.ServerShare > 0 && s.ServerShare < 0.5 {
 		r.Notes = append(r.Notes, fmt.Sprintf("the %s had %.0f %% of the CPU used, less than the generator: its throughput hides its cost, read the CPU ratio", name, s.ServerShare*100))
 	}
-	if others := medianOf(s.Rounds, func(s *Sample) float64 { return s.Others }); others > 0.05 {
+	// A server whose process is unknown is one of the others.
+	if others := medianOf(s.Rounds, func(s *Sample) float64 { return s.Others }); others > 0.05 && s.ServerShare > 0 {
 		r.Notes = append(r.Notes, fmt.Sprintf("other processes used %.0f %% of the machine beside the %s", others*100, name))
 	}
 	var unsent int64
