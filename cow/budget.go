@@ -135,7 +135,7 @@ func (b *budget) evict(n int64) (freed int64) {
 		if freed >= goal {
 			return freed
 		}
-		freed += b.coolSlots(goal-freed, epoch)
+		b.coolSlots(goal-freed, epoch)
 		b.epoch.Add(1)
 	}
 	return freed
@@ -173,8 +173,9 @@ func (b *budget) evictChunks(slot *Slot, epoch uint32) (freed int64) {
 }
 
 // coolSlots asks for slots to go cold whose memory makes up the goal.
-func (b *budget) coolSlots(goal int64, epoch uint32) (asked int64) {
+func (b *budget) coolSlots(goal int64, epoch uint32) {
 	var slots []*Slot
+	var asked int64
 	for range len(b.ring) {
 		slot := b.next()
 		h := slot.hot.Load()
@@ -189,7 +190,6 @@ func (b *budget) coolSlots(goal int64, epoch uint32) (asked int64) {
 	if len(slots) > 0 {
 		b.cool(slots)
 	}
-	return 0 // not freed yet
 }
 
 // resident estimates what going cold would free: tail and sealed segments.

@@ -122,13 +122,18 @@ func (a *appender) begin(n int) (grown int64) {
 		// more; widen mends a wrong guess.
 		events = max(1, size/int(a.bytes/a.count+1))
 	}
-	g := &segment{data: make([]byte, size), refs: make([]eventRef, events)}
+	g := &segment{data: newData(size), refs: make([]eventRef, events)}
 	c := &chunk{first: a.count}
 	c.seg.Store(g)
 	a.chunks = append(a.chunks, c)
 	a.tail, a.n, a.used = g, 0, 0
 	return grown + g.bytes() + chunkBytes
 }
+
+// newData allocates the bytes of a segment. Objects below 16 bytes share
+// memory with others, and then the collector can't tell when one of them is
+// free, which the budget asks of it.
+func newData(n int) []byte { return make([]byte, n, max(n, 16)) }
 
 // widen gives the tail a larger table of events by a quarter. The data stays
 // where it is: readers of the old table go on with it.

@@ -181,7 +181,7 @@ func (l *loader) reload(slot *Slot, c *chunk, n int) (*segment, error) {
 		return g, nil
 	}
 	s := l.s
-	g := &segment{data: make([]byte, c.size), refs: make([]eventRef, n)}
+	g := &segment{data: newData(int(c.size)), refs: make([]eventRef, n)}
 	if err := s.budget.reserve(g.bytes(), s.opts.LoadPatience); err != nil {
 		return nil, err
 	}

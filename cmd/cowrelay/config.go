@@ -154,7 +154,7 @@ func parseConfig(command string, args []string, lookup func(string) (string, boo
 		}
 		c.settings[i].value = values[s.name]
 	}
-	if len(wrong) == 0 && c.bind == c.admin {
+	if len(wrong) == 0 && c.bind == c.admin && !strings.HasSuffix(c.bind, ":0") {
 		wrong = append(wrong, fmt.Errorf("--bind and --admin: both are %s", c.bind))
 	}
 	if len(wrong) > 0 {

@@ -62,10 +62,13 @@ func serve(c *config, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	free := func() (uint64, error) { return pebblelog.FreeSpace(c.dataDir) }
+	if c.reserve == 0 {
+		free = nil // a reserve of 0 would mean the default
+	}
 	store, err := cow.Open(journal, journal, cow.Options{
 		MaxSlots: c.maxSlots, PageBytes: c.pageBytes, MemoryBudget: shares.slots, Logger: log,
-		Free:    func() (uint64, error) { return pebblelog.FreeSpace(c.dataDir) },
-		Reserve: uint64(c.reserve),
+		Free: free, Reserve: uint64(c.reserve),
 		Committed: func(posts, bytes int, took time.Duration) {
 			if r := observer.Load(); r != nil {
 				r.ObserveCommit(posts, bytes, took)
