@@ -14,7 +14,7 @@ import (
 
 // pointDeletes is the number of events up to which a removal deletes them one
 // by one. Most slots that are removed are small, and point deletes vanish in
-// ordinary compactions, while range deletes stack up (see compact.go).
+// ordinary compactions, while range deletes slow reads down (see flush.go).
 const pointDeletes = 64
 
 // Commit implements cow.Journal: one batch and, in mode Always, one sync for
@@ -33,7 +33,7 @@ func (l *Log) Commit(groups []cow.Group) {
 	b.Reset()
 	totals := l.Totals()
 	before := totals
-	var removed []cow.ID
+	var rangeDeletes uint64
 	for i := range groups {
 		g := &groups[i]
 		g.Outcome, g.NewVersion, g.Err = cow.Unknown, 0, nil
@@ -75,7 +75,7 @@ func (l *Log) Commit(groups []cow.Group) {
 				continue
 			}
 			if l.addRemove(b, g.Slot, h.count) {
-				removed = append(removed, g.Slot)
+				rangeDeletes++
 			}
 			h = head{}
 		case cow.OpTouch:
@@ -115,7 +115,7 @@ func (l *Log) Commit(groups []cow.Group) {
 			groups[i].Outcome = cow.Stored
 		}
 	}
-	l.compactor.add(removed)
+	l.flusher.add(rangeDeletes)
 }
 
 // checkAppend finds what no other writer can have caused.

@@ -36,9 +36,9 @@ type Log struct {
 	dirty atomic.Bool // written but not synced; set by writers, cleared by syncLoop before it syncs
 	dead  atomic.Bool // Fatal was called; partner: die
 
-	stop      chan struct{}
-	wg        sync.WaitGroup
-	compactor compactor
+	stop    chan struct{}
+	wg      sync.WaitGroup
+	flusher flusher
 	stats
 }
 

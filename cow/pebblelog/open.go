@@ -31,11 +31,11 @@ func Open(dir string, opts Options) (*Log, error) {
 		opts:    opts,
 		pending: make(map[cow.ID]pending),
 		stop:    make(chan struct{}),
+		flusher: flusher{wake: make(chan struct{}, 1)},
 	}
 	if l.opts.Fatal == nil {
 		l.opts.Fatal = exit(opts.Logger)
 	}
-	l.compactor.init()
 	l.records.seed = maphash.MakeSeed()
 	if err := l.openStore(); err != nil {
 		return nil, err
@@ -47,7 +47,7 @@ func Open(dir string, opts Options) (*Log, error) {
 	if l.opts.Sync == Interval {
 		l.goLabelled("sync", l.syncLoop)
 	}
-	l.goLabelled("compact", l.compactLoop)
+	l.goLabelled("flush", l.flushLoop)
 	return l, nil
 }
 
@@ -163,7 +163,6 @@ func (l *Log) checkEmpty() error {
 // Close implements cow.Journal. It makes everything durable, in all modes.
 func (l *Log) Close() error {
 	close(l.stop)
-	l.compactor.cancel()
 	l.wg.Wait()
 	l.dirty.Store(true)
 	l.sync()

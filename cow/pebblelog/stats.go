@@ -16,7 +16,7 @@ type Stats struct {
 	Corruptions      uint64 // damage found, by loads or in the background
 	SlowWrites       uint64 // operations of the disk that took seconds
 	WriteStalls      uint64 // times that commits had to wait for flushes or compactions
-	RangeDeletes     uint64 // of removals that wait for the next compaction
+	RangeDeletes     uint64 // of removals that gathered since the last flush
 	LastError        error  // of the background or the fatal one; nil for none
 	DiskBytes        uint64 // of all files of the store
 	Pebble           *pebble.Metrics
@@ -32,7 +32,7 @@ func (l *Log) Stats() Stats {
 		Corruptions:      l.corruptions.Load(),
 		SlowWrites:       l.slow.Load(),
 		WriteStalls:      l.stalls.Load(),
-		RangeDeletes:     l.compactor.waiting(),
+		RangeDeletes:     l.flusher.gathered.Load(),
 		DiskBytes:        m.DiskSpaceUsage(),
 		Pebble:           m,
 	}
