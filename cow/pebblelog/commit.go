@@ -221,9 +221,10 @@ func (l *Log) apply(b *pebble.Batch) {
 
 // write returns when the batch is written and, with Sync, synced.
 //
-// ApplyNoSyncWait and SyncWait instead of Apply: both wait the same, but the
-// error of a failed sync comes back here, where Apply would give it to
-// Logger.Fatalf alone. A failed write panics in Pebble.
+// A failed operation on the log file ends the process where it happens (see
+// walFS). What Pebble itself finds comes back here: ApplyNoSyncWait and
+// SyncWait wait as Apply does, but return the error that Apply would give to
+// Logger.Fatalf alone.
 func (l *Log) write(b *pebble.Batch, opts *pebble.WriteOptions) {
 	if l.dead.Load() {
 		select {}

@@ -72,6 +72,7 @@ func (l *Log) pebbleOptions() *pebble.Options {
 		o.FS = privateFS{vfs.Default}
 		o.WithFSDefaults() // reports slow disks
 	}
+	o.FS = walFS{o.FS, l}
 	return o
 }
 

@@ -30,7 +30,9 @@ func (l *Log) corrupt(cause error, format string, args ...any) error {
 func (l *Log) die(err error) {
 	if l.dead.CompareAndSwap(false, true) {
 		l.lastError.Store(&err)
-		l.opts.Fatal(fmt.Errorf("data folder %q: %w", l.dir, err))
+		// On a goroutine of its own: the caller may hold locks of Pebble's, and
+		// a Fatal that panics or exits its goroutine would release them.
+		go l.opts.Fatal(fmt.Errorf("data folder %q: %w", l.dir, err))
 	}
 	select {}
 }

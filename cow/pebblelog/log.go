@@ -33,8 +33,9 @@ type Log struct {
 
 	records records
 
-	dirty atomic.Bool // written but not synced; set by writers, cleared by syncLoop before it syncs
-	dead  atomic.Bool // Fatal was called; partner: die
+	dirty   atomic.Bool // written but not synced; set by writers, cleared by syncLoop before it syncs
+	running atomic.Bool // Open has returned; partner: walError
+	dead    atomic.Bool // Fatal was called; partner: die
 
 	stop    chan struct{}
 	wg      sync.WaitGroup

@@ -48,6 +48,7 @@ func Open(dir string, opts Options) (*Log, error) {
 		l.goLabelled("sync", l.syncLoop)
 	}
 	l.goLabelled("flush", l.flushLoop)
+	l.running.Store(true)
 	return l, nil
 }
 

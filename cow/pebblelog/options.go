@@ -70,10 +70,11 @@ type Options struct {
 	// Logger of what an operator should know; Pebble's own talk goes there at
 	// debug level. Default slog.Default().
 	Logger *slog.Logger
-	// Fatal is called once when the store can no longer tell what is durable:
-	// a write or a sync failed, and a failed fsync can't be retried. It must
-	// not return. Whoever waits for the store then waits for ever: nothing is
-	// acknowledged. Default: log what failed and what to do, exit 1.
+	// Fatal is called once, on a goroutine of its own, when the store can no
+	// longer tell what is durable: a write or a sync failed, and a failed fsync
+	// can't be retried. It should end the process. Whoever waits for the store
+	// waits for ever from then on: nothing is acknowledged. Default: log what
+	// failed and what to do, exit 1.
 	Fatal func(error)
 	// Observe is called after each write to the log with the time it took
 	// (in mode Always with its sync) and the size of its batch in bytes.
