@@ -6,7 +6,11 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"regexp"
+	"strings"
 	"syscall"
+
+	"github.com/cockroachdb/pebble/v2"
 )
 
 // ErrCorrupt is wrapped by errors that say that the store can't be read or
@@ -21,7 +25,24 @@ func (l *Log) corrupt(cause error, format string, args ...any) error {
 	if cause == nil {
 		return fmt.Errorf("%w: %s (data folder %q): restore the folder from a backup", ErrCorrupt, what, l.dir)
 	}
-	return fmt.Errorf("%w: %s (data folder %q): %w: check the disk, or restore the folder from a backup", ErrCorrupt, what, l.dir, cause)
+	return fmt.Errorf("%w: %s (data folder %q): %w: check the disk, or restore the folder from a backup", ErrCorrupt, what, l.dir, nameFile(cause))
+}
+
+// tableNumber is how Pebble names a table where it doesn't name its file.
+var tableNumber = regexp.MustCompile(`file (\d{6,}) \(type sstable\)`)
+
+// nameFile has Pebble's errors say which file is damaged.
+func nameFile(err error) error {
+	if info := pebble.ExtractDataCorruptionInfo(err); info != nil {
+		return fmt.Errorf("%s: %w", info.Path, info.Details)
+	}
+	if m := tableNumber.FindStringSubmatch(err.Error()); m != nil {
+		return fmt.Errorf("%s.sst: %w", m[1], err)
+	}
+	if strings.Contains(err.Error(), "replaying WAL") {
+		return fmt.Errorf("a log file *.log is damaged: %w", err)
+	}
+	return err
 }
 
 // die ends the process because nobody can tell any more what is durable. It

@@ -69,5 +69,5 @@ func (l *Log) openError(err error) error {
 		return fmt.Errorf("cannot open data folder %q: %w: check the disk and the limits of the process", l.dir, err)
 	}
 	l.corruptions.Add(1)
-	return fmt.Errorf("%w: cannot open data folder %q: %w: restore the folder from a backup, or move it away to start with an empty one", ErrCorrupt, l.dir, err)
+	return fmt.Errorf("%w: cannot open data folder %q: %w: restore the folder from a backup, or move it away to start with an empty one", ErrCorrupt, l.dir, nameFile(err))
 }

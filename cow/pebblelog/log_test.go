@@ -47,6 +47,11 @@ func TestLog_Conformance(t *testing.T) {
 					return "data", Options{Sync: sync, FS: vfs.NewMem()}
 				})
 			})
+			t.Run("small", func(t *testing.T) { // batches larger than a memtable
+				conformance(t, func(testing.TB) (string, Options) {
+					return "data", small(Options{Sync: sync, FS: vfs.NewMem()})
+				})
+			})
 			t.Run("disk", func(t *testing.T) {
 				conformance(t, func(t testing.TB) (string, Options) {
 					return t.TempDir(), Options{Sync: sync}

@@ -1,0 +1,214 @@
+package pebblelog
+
+import (
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"golang.org/x/sys/unix"
+
+	"cowrelay/cow"
+)
+
+func TestParseSync(t *testing.T) {
+	for _, s := range []Sync{Always, Interval, Off} {
+		if got, err := ParseSync(s.String()); got != s || err != nil {
+			t.Errorf("ParseSync(%q) = %v, %v", s, got, err)
+		}
+	}
+	for _, s := range []string{"", "ALWAYS", "on", "Sync(3)"} {
+		if got, err := ParseSync(s); err == nil {
+			t.Errorf("ParseSync(%q) = %v, want an error", s, got)
+		}
+	}
+	if got := Sync(3).String(); got != "Sync(3)" {
+		t.Errorf("Sync(3) is %q", got)
+	}
+}
+
+// TestLog_OneSyncPerCommit: however many groups a commit has, it costs one
+// sync, and one that stores nothing costs none.
+func TestLog_OneSyncPerCommit(t *testing.T) {
+	var observed, bytes atomic.Int64
+	l := mustOpen(t, "data", small(Options{FS: vfs.NewMem(), Logger: quiet, Observe: func(took time.Duration, n int) {
+		if took <= 0 || n <= 0 {
+			t.Errorf("observed %v and %d bytes", took, n)
+		}
+		observed.Add(1)
+		bytes.Store(int64(n))
+	}}))
+	defer l.Close()
+	syncs, calls := l.Stats().Syncs, observed.Load()
+	groups := make([]cow.Group, 0, 300)
+	for range 100 {
+		id := cow.NewID()
+		groups = append(groups, cow.Group{Op: cow.OpCreate, Slot: id}, scriptAppend(id, 0, 0, 5), cow.Group{Op: cow.OpTouch, Slot: id, PulledAt: 1})
+	}
+	l.Commit(groups)
+	if got := l.Stats().Syncs - syncs; got != 1 {
+		t.Errorf("a commit of %d groups took %d syncs", len(groups), got)
+	}
+	if got := observed.Load() - calls; got != 1 || bytes.Load() < 100*5*100 {
+		t.Errorf("a commit was observed %d times, with %d bytes", got, bytes.Load())
+	}
+	l.Commit(nil)
+	l.Commit([]cow.Group{{Op: cow.OpTouch, Slot: cow.NewID()}})
+	if got := l.Stats().Syncs - syncs; got != 1 {
+		t.Errorf("commits that store nothing took %d syncs", got-1)
+	}
+}
+
+// TestLog_Interval: what was committed survives a crash one interval later,
+// and without a write nothing is synced.
+func TestLog_Interval(t *testing.T) {
+	disk := vfs.NewCrashableMem()
+	l := mustOpen(t, "data", small(Options{FS: disk, Sync: Interval, Interval: 2 * time.Millisecond, Logger: quiet}))
+	id := cow.NewID()
+	commitOne(t, l, cow.Group{Op: cow.OpCreate, Slot: id})
+	commitOne(t, l, scriptAppend(id, 0, 0, 3))
+	deadline := time.Now().Add(10 * time.Second)
+	for {
+		c := mustOpen(t, "data", small(Options{FS: disk.CrashClone(vfs.CrashCloneCfg{}), Logger: quiet}))
+		n, err := count(c, id, 0)
+		if cerr := c.Close(); cerr != nil {
+			t.Fatal(cerr)
+		}
+		if n == 3 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("after 10 s a crash leaves %d events, %v", n, err)
+		}
+	}
+	syncs := l.Stats().Syncs
+	time.Sleep(20 * time.Millisecond)
+	if got := l.Stats().Syncs; got != syncs {
+		t.Errorf("%d syncs without a write", got-syncs)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestLog_CloseIsDurable: in every mode what was stored survives a crash right
+// behind Close.
+func TestLog_CloseIsDurable(t *testing.T) {
+	for _, sync := range []Sync{Always, Interval, Off} {
+		disk := vfs.NewCrashableMem()
+		l := mustOpen(t, "data", small(Options{FS: disk, Sync: sync, Interval: time.Hour, Logger: quiet}))
+		s := newScript(2)
+		for range 20 {
+			s.step(l)
+		}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		verify(t, s, crash{fs: disk.CrashClone(vfs.CrashCloneCfg{}), low: 20, high: 20})
+	}
+}
+
+// TestLog_RangeDeletes: range deletes don't gather in memory (see flush.go).
+func TestLog_RangeDeletes(t *testing.T) {
+	l := mustOpen(t, "data", Options{FS: vfs.NewMem(), Logger: quiet})
+	defer l.Close()
+	live := cow.NewID()
+	commitOne(t, l, cow.Group{Op: cow.OpCreate, Slot: live})
+	commitOne(t, l, scriptAppend(live, 0, 0, 10))
+	flushes := l.Stats().Pebble.Flush.Count
+	for range maxRangeDeletes {
+		id := cow.NewID()
+		commitOne(t, l, cow.Group{Op: cow.OpCreate, Slot: id})
+		g := scriptAppend(id, 0, 0, pointDeletes+1)
+		commitOne(t, l, g)
+		commitOne(t, l, cow.Group{Op: cow.OpRemove, Slot: id, Version: g.Count})
+		if n, err := count(l, live, 0); n != 10 || err != nil {
+			t.Fatalf("the slot that stays: %d events, %v", n, err)
+		}
+	}
+	deadline := time.Now().Add(10 * time.Second)
+	for l.Stats().Pebble.Flush.Count == flushes {
+		if time.Now().After(deadline) {
+			t.Fatalf("no flush behind %d range deletes", maxRangeDeletes)
+		}
+		time.Sleep(time.Millisecond)
+	}
+	if got := l.Stats().RangeDeletes; got != 0 {
+		t.Errorf("%d range deletes behind the flush", got)
+	}
+	slots := 0
+	if err := l.Slots(func(cow.SlotRecord) error { slots++; return nil }); slots != 1 || err != nil {
+		t.Errorf("%d slots stay, %v", slots, err)
+	}
+}
+
+// TestHeads: a slot that left the cache is read from the store, with the same
+// answer, and the cache stays bounded.
+func TestHeads(t *testing.T) {
+	l := mustOpen(t, "data", Options{FS: vfs.NewMem(), Sync: Off, Logger: quiet})
+	defer l.Close()
+	first := cow.NewID()
+	commitOne(t, l, cow.Group{Op: cow.OpCreate, Slot: first})
+	g := scriptAppend(first, 0, 0, 2)
+	commitOne(t, l, g)
+	fillSlots(t, l, 3*maxHeads)
+	if _, ok := l.heads.lookup(first); ok {
+		t.Error("the first slot is still remembered")
+	}
+	if n := len(l.heads.young) + len(l.heads.old); n > 2*maxHeads {
+		t.Errorf("%d heads are remembered, want at most %d", n, 2*maxHeads)
+	}
+	stale := []cow.Group{scriptAppend(first, 1, uint64(len(g.Events[0].JSON)), 1)}
+	l.Commit(stale)
+	if stale[0].Outcome != cow.Conflict {
+		t.Errorf("stale append to a forgotten slot: outcome %d, %v", stale[0].Outcome, stale[0].Err)
+	}
+	commitOne(t, l, scriptAppend(first, g.Count, g.Bytes, 3))
+	if n, err := count(l, first, 0); n != 5 || err != nil {
+		t.Errorf("%d events, %v", n, err)
+	}
+}
+
+// TestLog_Memory: blocks and memtables stay within what MemoryBytes says.
+func TestLog_Memory(t *testing.T) {
+	opts := Options{FS: vfs.NewMem(), Sync: Off, CacheBytes: 4 << 20, MemTableBytes: 2 << 20, Logger: quiet}
+	l := mustOpen(t, "data", opts)
+	defer l.Close()
+	most := opts.CacheBytes + memTables*opts.MemTableBytes
+	if got := opts.MemoryBytes(); got != most+fixedBytes {
+		t.Errorf("MemoryBytes is %d, want %d", got, most+fixedBytes)
+	}
+	var seen int64
+	for range 8 {
+		id := fill(t, l, 8<<20/1000, 1000)
+		if n, err := count(l, id, 0); n != 8<<20/1000 || err != nil {
+			t.Fatal(n, err)
+		}
+		m := l.Stats().Pebble
+		used := m.BlockCache.Size + int64(m.MemTable.Size) + int64(m.MemTable.ZombieSize)
+		seen = max(seen, used)
+	}
+	if seen > most+most/4 {
+		t.Errorf("cache and memtables took %d bytes, want about %d", seen, most)
+	}
+}
+
+func TestFreeSpace(t *testing.T) {
+	dir := t.TempDir()
+	got, err := FreeSpace(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var s unix.Statfs_t
+	if err := unix.Statfs(dir, &s); err != nil {
+		t.Fatal(err)
+	}
+	if all := s.Blocks * uint64(s.Bsize); got == 0 || got > all {
+		t.Errorf("%d of %d bytes are free", got, all)
+	}
+	if _, err := FreeSpace(filepath.Join(dir, "nowhere")); !os.IsNotExist(err) && err == nil {
+		t.Errorf("free space of a folder that is not there: %v", err)
+	}
+}
