@@ -119,8 +119,9 @@ func (a *appender) begin(n int) (grown int64) {
 	if a.count > 0 && n < maxChunkBytes/4 {
 		size = max(n, int(min(max(a.bytes+a.count, 1024), maxChunkBytes)))
 		// The table is made for events of the slot's mean size, and a little
-		// more; widen mends a wrong guess.
-		events = max(1, size/int(a.bytes/a.count+1))
+		// more, but for a quarter of the slot's events at most, or a table just
+		// begun would double what the slot takes an event; widen mends both.
+		events = max(1, min(size/int(a.bytes/a.count+1), int(a.count/4)))
 	}
 	g := &segment{data: newData(size), refs: make([]eventRef, events)}
 	c := &chunk{first: a.count}
