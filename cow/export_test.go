@@ -1,0 +1,97 @@
+package cow
+
+// What tests outside the package need of its inside. Each of these does what
+// the store does by itself when memory is short, at a moment that the test
+// chooses.
+
+// Barrier returns when the commit loop has run everything that was asked of it
+// before.
+func (s *Store) Barrier() {
+	done := make(chan struct{})
+	s.commits.ask(func() { close(done) })
+	<-done
+}
+
+// Cool makes a slot cold, whatever reads it.
+func (s *Store) Cool(slot *Slot) {
+	done := make(chan struct{})
+	s.commits.ask(func() {
+		if s.commits.waiting[slot] == nil && slot.pending == nil {
+			s.cool(slot)
+		}
+		close(done)
+	})
+	<-done
+}
+
+// EvictChunks drops all sealed segments of a slot, as if nobody had used them
+// for long, and returns how many bytes that were.
+func (s *Store) EvictChunks(slot *Slot) int64 {
+	s.budget.mu.Lock()
+	defer s.budget.mu.Unlock()
+	if h := slot.hot.Load(); h != nil {
+		for _, c := range h.snap.Load().chunks {
+			c.used.Store(0)
+		}
+	}
+	return s.budget.evictChunks(slot, s.budget.epoch.Load())
+}
+
+// DropFrames drops the shared frames of a slot.
+func (s *Store) DropFrames(slot *Slot) {
+	if h := slot.hot.Load(); h != nil {
+		s.budget.dropFrames(h)
+	}
+}
+
+// Hot says whether the slot is in memory.
+func (s *Slot) Hot() bool { return s.hot.Load() != nil }
+
+// Chunks returns how many chunks the slot has in memory or not.
+func (s *Slot) Chunks() int {
+	if h := s.hot.Load(); h != nil {
+		return len(h.snap.Load().chunks)
+	}
+	return 0
+}
+
+// HasSet says whether there is a set of subscribers.
+func (s *Slot) HasSet() bool { return s.subs.Load() != nil }
+
+// SetLen returns how many subscribers the set holds.
+func (s *Slot) SetLen() int {
+	if set := s.subs.Load(); set != nil {
+		return len(set.list)
+	}
+	return 0
+}
+
+// HasFrames says whether the slot has shared frames.
+func (s *Slot) HasFrames() bool {
+	h := s.hot.Load()
+	return h != nil && h.frames.Load() != nil
+}
+
+// HashID is the hash that the index knows an id under.
+func (s *Store) HashID(id string) uint32 { return s.hashID([]byte(id)) }
+
+// Cursor returns where the subscriber stands.
+func (sub *Subscriber) Cursor() (pos uint64, off int) { return sub.pos, sub.off }
+
+// Parts returns the sub-slices that a window consists of.
+func (w *Window) Parts() [][]byte { return w.parts }
+
+// RingLen returns how many slots the budget believes to be hot.
+func (s *Store) RingLen() int {
+	s.budget.mu.Lock()
+	defer s.budget.mu.Unlock()
+	return len(s.budget.ring)
+}
+
+// Waits returns how many slots the commit loop waits for.
+func (s *Store) Waits() (n int) {
+	done := make(chan struct{})
+	s.commits.ask(func() { n = len(s.commits.waiting); close(done) })
+	<-done
+	return n
+}
