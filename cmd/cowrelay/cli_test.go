@@ -1,0 +1,161 @@
+package main
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestCLI_CommandsThatPrint(t *testing.T) {
+	for _, args := range [][]string{{"help"}, {"--help"}, {"-h"}} {
+		out, errs, code := command(t, nil, args...)
+		if code != 0 || errs != "" {
+			t.Errorf("%v: exit %d, %q", args, code, errs)
+		}
+		contains(t, out, "cowrelay serve", "check-config", "version", "COWRELAY_DATA_DIR")
+	}
+	for _, args := range [][]string{{"version"}, {"--version"}} {
+		out, errs, code := command(t, nil, args...)
+		if code != 0 || errs != "" || !strings.HasPrefix(out, "cowrelay ") || strings.Count(out, "\n") != 1 {
+			t.Errorf("%v: exit %d, %q, %q", args, code, out, errs)
+		}
+	}
+	for _, args := range [][]string{{"serve", "--help"}, {"check-config", "-h"}} {
+		out, errs, code := command(t, nil, args...)
+		if code != 0 || errs != "" {
+			t.Errorf("%v: exit %d, %q", args, code, errs)
+		}
+		for _, s := range new(config).table() {
+			contains(t, out, "--"+s.name+" ", s.env(), s.help)
+		}
+	}
+}
+
+func TestCLI_AskedWrongly(t *testing.T) {
+	for _, c := range []struct {
+		args []string
+		says []string
+	}{
+		{nil, []string{"Usage:"}},
+		{[]string{"sevre"}, []string{`unknown command "sevre"`, "Usage:"}},
+		{[]string{"serve", "--bnid=:1"}, []string{"bnid", "serve --help"}},
+		{[]string{"check-config", "--sync"}, []string{"sync"}},
+		{[]string{"check-config", "always"}, []string{`unexpected argument "always"`}},
+	} {
+		out, errs, code := command(t, nil, c.args...)
+		if code != 2 || out != "" {
+			t.Errorf("%v: exit %d, %q", c.args, code, out)
+		}
+		contains(t, errs, c.says...)
+	}
+}
+
+// One run tells everything that is wrong, whether it came by flag or by
+// environment, and serve refuses it before it touches anything.
+func TestCLI_AllWrongValuesAtOnce(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	for _, name := range []string{"serve", "check-config"} {
+		_, errs, code := command(t, []string{"COWRELAY_DRAIN_TIMEOUT=soon", "COWRELAY_LOG_LEVEL=loud"},
+			name, "--data-dir="+dir, "--bind=nowhere", "--admin=127.0.0.1:70000", "--sync=often", "--memory-budget=1KiB", "--disk-reserve=-1",
+			"--unknown=1", "--max-slots=0", "--page-bytes=12", "--heartbeat=0s", "--log-format=xml", "--access-log=perhaps", "rest")
+		if code != 2 {
+			t.Errorf("%s: exit %d", name, code)
+		}
+		contains(t, errs, "COWRELAY_DRAIN_TIMEOUT", `"soon"`, "COWRELAY_LOG_LEVEL", "--bind", `"nowhere"`, "--admin", "--sync", `"often"`,
+			"--memory-budget", "--disk-reserve", "unknown", "--max-slots", "--page-bytes", "--heartbeat", "--log-format", "--access-log", `"rest"`)
+		if found, _ := filepath.Glob(dir); found != nil {
+			t.Errorf("%s made the data folder", name)
+		}
+	}
+	_, errs, code := command(t, nil, "check-config", "--bind=127.0.0.1:1", "--admin=127.0.0.1:1")
+	if code != 2 {
+		t.Errorf("one address twice: exit %d", code)
+	}
+	contains(t, errs, "--bind and --admin")
+}
+
+// otherValues holds two values beside the default for each flag.
+var otherValues = map[string][2]string{
+	"bind":                 {"127.0.0.1:1001", "127.0.0.1:1002"},
+	"admin":                {"127.0.0.1:1003", ""},
+	"data-dir":             {"/nowhere/a", "/nowhere/b"},
+	"sync":                 {"interval", "off"},
+	"memory-budget":        {"64MiB", "1GiB"},
+	"disk-reserve":         {"1GiB", "0"},
+	"max-slots":            {"10", "20"},
+	"max-connections":      {"10", "20"},
+	"max-streams":          {"10", "20"},
+	"max-long-polls":       {"10", "20"},
+	"page-bytes":           {"1MiB", "2MiB"},
+	"heartbeat":            {"1s", "2s"},
+	"header-timeout":       {"1s", "2s"},
+	"body-timeout":         {"1s", "2s"},
+	"write-timeout":        {"1s", "2s"},
+	"idle-timeout":         {"1s", "2s"},
+	"stream-write-timeout": {"1s", "2s"},
+	"drain-timeout":        {"1s", "2s"},
+	"drain-delay":          {"1s", "0s"},
+	"log-level":            {"debug", "error"},
+	"log-format":           {"json", "text"},
+	"access-log":           {"true", "false"},
+}
+
+// Environment wins over defaults, flags win over environment, for every flag.
+func TestCLI_FlagOverEnvironmentOverDefault(t *testing.T) {
+	var env, flags []string
+	for _, s := range new(config).table() {
+		v, ok := otherValues[s.name]
+		if !ok {
+			t.Fatalf("otherValues lacks --%s", s.name)
+		}
+		env = append(env, s.env()+"="+v[0])
+		flags = append(flags, "--"+s.name+"="+v[1])
+	}
+	for _, c := range []struct {
+		what  string
+		env   []string
+		flags []string
+		value func(setting) string
+	}{
+		{"default", nil, nil, func(s setting) string { return s.value }},
+		{"environment", env, nil, func(s setting) string { return otherValues[s.name][0] }},
+		{"flag", env, flags, func(s setting) string { return otherValues[s.name][1] }},
+	} {
+		out, errs, code := command(t, c.env, append([]string{"check-config"}, c.flags...)...)
+		if code != 0 || errs != "" {
+			t.Fatalf("%s: exit %d\n%s", c.what, code, errs)
+		}
+		contains(t, out, "configuration ok\n")
+		for _, s := range new(config).table() {
+			want := c.value(s)
+			switch {
+			case s.name != "memory-budget":
+			case c.what == "default":
+				continue // it is the machine's
+			default:
+				want = map[string]string{"64MiB": "67108864B", "1GiB": "1073741824B"}[want]
+			}
+			contains(t, "\n"+out, "\n"+s.name+"="+want+"\n")
+		}
+	}
+}
+
+// A switch needs no value.
+func TestCLI_SwitchWithoutValue(t *testing.T) {
+	out, errs, code := command(t, nil, "check-config", "--access-log", "-sync", "off")
+	if code != 0 {
+		t.Fatalf("exit %d: %s", code, errs)
+	}
+	contains(t, out, "access-log=true\n", "sync=off\n")
+}
+
+// The budget follows the limit that the Go runtime is given.
+func TestCLI_MemoryBudgetFromLimit(t *testing.T) {
+	for limit, want := range map[string]string{"1000MiB": "629145600B", "400MiB": "251658240B", "10MiB": "33554432B"} {
+		out, errs, code := command(t, []string{"GOMEMLIMIT=" + limit}, "check-config")
+		if code != 0 {
+			t.Fatalf("exit %d: %s", code, errs)
+		}
+		contains(t, out, "memory-budget="+want+"\n")
+	}
+}
