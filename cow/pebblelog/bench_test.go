@@ -56,7 +56,7 @@ func BenchmarkLoad(b *testing.B) {
 	const size, events = 300, 64 << 20 / 300
 	for _, slots := range []int{1, 6} {
 		b.Run(fmt.Sprintf("size=%d/slots=%d", size, slots), func(b *testing.B) {
-			l := mustOpen(b, b.TempDir(), Options{Sync: Off})
+			l := mustOpen(b, b.TempDir(), Options{Sync: Off, Logger: quiet})
 			defer l.Close()
 			var ids []cow.ID
 			for range slots {
@@ -113,7 +113,7 @@ func BenchmarkCommit(b *testing.B) {
 	})
 	for _, sync := range []Sync{Always, Off} {
 		b.Run(fmt.Sprintf("events=%d/size=%d/sync=%v", groups, size, sync), func(b *testing.B) {
-			l := mustOpen(b, b.TempDir(), Options{Sync: sync})
+			l := mustOpen(b, b.TempDir(), Options{Sync: sync, Logger: quiet})
 			defer l.Close()
 			rng := rand.New(rand.NewPCG(1, 2))
 			batch := make([]cow.Group, groups)
@@ -143,7 +143,7 @@ func BenchmarkCommit(b *testing.B) {
 func BenchmarkSlots(b *testing.B) {
 	for _, slots := range []int{100_000, 1_000_000} {
 		b.Run(fmt.Sprintf("slots=%d", slots), func(b *testing.B) {
-			l := mustOpen(b, b.TempDir(), Options{Sync: Off})
+			l := mustOpen(b, b.TempDir(), Options{Sync: Off, Logger: quiet})
 			defer l.Close()
 			fillSlots(b, l, slots)
 			b.ReportAllocs()

@@ -205,7 +205,10 @@ func TestLog_I3_CrashAtEveryWrite(t *testing.T) {
 			if len(crashes.list) < 200 {
 				t.Fatalf("only %d writes were seen", len(crashes.list)/2)
 			}
-			for _, c := range crashes.list {
+			for i, c := range crashes.list {
+				if raceEnabled && i%5 > 0 {
+					continue // the plain run looks at each
+				}
 				if sync != Always {
 					c.low = 0
 				}

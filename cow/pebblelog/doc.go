@@ -39,6 +39,9 @@
 //
 // # Bounds
 //
-// Memory is Options.MemoryBytes, plus 0.5 MiB for each running Load. The
+// Memory is Options.MemoryBytes, plus 0.5 MiB for each running Load. On disk
+// each log file is allocated ahead, at 1.1 times MemTableBytes, and up to six
+// of them exist, most of them for reuse: about 106 MiB by default beside the
+// tables. The
 // goroutines of a Log, and those of Pebble, end with Close.
 package pebblelog

@@ -2,6 +2,7 @@ package pebblelog
 
 import (
 	"errors"
+	"log/slog"
 	"syscall"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -88,20 +89,20 @@ func (l *Log) listener() *pebble.EventListener {
 			if errors.Is(err, syscall.ENOSPC) {
 				do = "make room on the disk; the store tries again"
 			}
-			l.backgroundLog.error(l.opts.Logger, "a flush or compaction failed", "error", err, "folder", l.dir, "do", do)
+			l.backgroundLog.log(l.opts.Logger, slog.LevelError, "a flush or compaction failed", "error", err, "folder", l.dir, "do", do)
 		},
 		DataCorruption: func(info pebble.DataCorruptionInfo) {
 			l.corruptions.Add(1)
-			l.corruptLog.error(l.opts.Logger, "a file of the store is damaged", "file", info.Path, "error", info.Details,
+			l.corruptLog.log(l.opts.Logger, slog.LevelError, "a file of the store is damaged", "file", info.Path, "error", info.Details,
 				"do", "restore the data folder from a backup; slots that don't need the file go on")
 		},
 		DiskSlow: func(info pebble.DiskSlowInfo) {
 			l.slow.Add(1)
-			l.slowLog.error(l.opts.Logger, "the disk is slow", "what", info.String(), "do", "check the disk and who else uses it")
+			l.slowLog.log(l.opts.Logger, slog.LevelWarn, "the disk is slow", "what", info.String(), "do", "check the disk and who else uses it")
 		},
 		WriteStallBegin: func(info pebble.WriteStallBeginInfo) {
 			l.stalls.Add(1)
-			l.stallLog.error(l.opts.Logger, "writes wait for flushes or compactions", "reason", info.Reason, "do", "check free space and speed of the disk")
+			l.stallLog.log(l.opts.Logger, slog.LevelWarn, "writes wait for flushes or compactions", "reason", info.Reason, "do", "check free space and speed of the disk")
 		},
 	}
 }

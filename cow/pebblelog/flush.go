@@ -2,6 +2,7 @@ package pebblelog
 
 import (
 	"fmt"
+	"log/slog"
 	"sync/atomic"
 )
 
@@ -52,7 +53,7 @@ func (l *Log) flushLoop() {
 			// Nothing is lost: the next flush takes them along.
 			l.background.Add(1)
 			l.lastError.Store(&err)
-			l.backgroundLog.error(l.opts.Logger, "a flush could not start", "error", err, "folder", l.dir)
+			l.backgroundLog.log(l.opts.Logger, slog.LevelError, "a flush could not start", "error", err, "folder", l.dir)
 			continue
 		}
 		select {

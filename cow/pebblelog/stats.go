@@ -1,6 +1,7 @@
 package pebblelog
 
 import (
+	"context"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -63,7 +64,7 @@ type throttle struct {
 	dropped int
 }
 
-func (t *throttle) error(log *slog.Logger, msg string, args ...any) {
+func (t *throttle) log(log *slog.Logger, level slog.Level, msg string, args ...any) {
 	t.mu.Lock()
 	if now := time.Now(); t.last.IsZero() || now.Sub(t.last) >= 10*time.Second {
 		args = append(args, "dropped", t.dropped)
@@ -74,6 +75,6 @@ func (t *throttle) error(log *slog.Logger, msg string, args ...any) {
 	}
 	t.mu.Unlock()
 	if args != nil {
-		log.Error(msg, args...)
+		log.Log(context.Background(), level, msg, args...)
 	}
 }
