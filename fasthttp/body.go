@@ -4,6 +4,8 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
+	"strings"
 	"sync"
 
 	"cowrelay/cow"
@@ -57,8 +59,7 @@ func readBody(ctx *fasthttp.RequestCtx, dst []byte, limit int) ([]byte, error) {
 			}
 			return dst, nil
 		case err != nil:
-			var timeout net.Error
-			if errors.As(err, &timeout) && timeout.Timeout() {
+			if isTimeout(err) {
 				return dst, errTimeout
 			}
 			return dst, errCutBody
@@ -66,7 +67,12 @@ func readBody(ctx *fasthttp.RequestCtx, dst []byte, limit int) ([]byte, error) {
 	}
 }
 
-func asError[T any](err error, target *T) bool { return errors.As(err, target) }
+// isTimeout says whether err is a passed deadline. Errors about chunks hide
+// their cause from errors.As, hence the text.
+func isTimeout(err error) bool {
+	var timeout net.Error
+	return errors.As(err, &timeout) && timeout.Timeout() || strings.Contains(err.Error(), os.ErrDeadlineExceeded.Error())
+}
 
 func asSmallBuffer(err error) bool {
 	var small *fasthttp.ErrSmallBuffer

@@ -2,6 +2,7 @@ package fasthttp
 
 import (
 	"fmt"
+	"io"
 	"net"
 	"sync/atomic"
 	"time"
@@ -28,7 +29,7 @@ func (l *listener) Accept() (net.Conn, error) {
 		}
 		if r.conns.Add(1) <= int64(r.opts.MaxConns) {
 			if tcp, ok := c.(*net.TCPConn); ok {
-				return &conn{TCPConn: tcp, open: &r.conns}, nil
+				return &conn{TCPConn: tcp, relay: r}, nil
 			}
 			r.conns.Add(-1)
 			return c, nil
@@ -45,17 +46,43 @@ func (l *listener) Accept() (net.Conn, error) {
 	}
 }
 
+const (
+	lingerBytes = 4 << 20 // of what a refused client still sends, read and dropped
+	lingerTime  = 2 * time.Second
+	lingerMax   = 256 // connections that may linger at once
+)
+
 // conn is a counted TCP connection.
 type conn struct {
 	*net.TCPConn
-	open   *atomic.Int64
+	relay  *Relay
+	linger atomic.Bool // close gently
 	closed atomic.Bool
 }
 
-// Close implements net.Conn.
+// Close implements net.Conn. Closing at once while the client still sends
+// makes the kernel send a reset, which fails the client's writes and can eat
+// the reply before it is read. So a refused connection ends our side first,
+// and then drops a bounded rest of theirs.
 func (c *conn) Close() error {
-	if !c.closed.Swap(true) {
-		c.open.Add(-1)
+	if c.closed.Swap(true) {
+		return net.ErrClosed
 	}
+	r := c.relay
+	if c.linger.Load() {
+		if r.lingering.Add(1) <= lingerMax {
+			go labeled("linger", func() {
+				defer r.lingering.Add(-1)
+				defer r.conns.Add(-1)
+				defer c.TCPConn.Close()
+				c.CloseWrite()
+				c.SetReadDeadline(time.Now().Add(lingerTime))
+				io.CopyN(io.Discard, c.TCPConn, lingerBytes)
+			})
+			return nil
+		}
+		r.lingering.Add(-1)
+	}
+	r.conns.Add(-1)
 	return c.TCPConn.Close()
 }

@@ -168,8 +168,8 @@ func (r *Relay) handle(ctx *fasthttp.RequestCtx) {
 		refused = r.asFailure(err)
 		refused.write(&ctx.Response)
 	}
-	if refused != nil && unread(ctx) {
-		r.refuse(ctx)
+	if withheld(&ctx.Request.Header) || refused != nil && unread(ctx) {
+		refuse(ctx)
 	}
 	status := ctx.Response.StatusCode()
 	took := r.store.Now() - start
@@ -180,13 +180,11 @@ func (r *Relay) handle(ctx *fasthttp.RequestCtx) {
 	}
 }
 
-// unread says whether a part of the request's body may be left: headerReceived
-// cut it off, or it came in chunks, or it is longer than what the server reads
-// ahead of the handler.
+// unread says whether a part of a body that was wanted may be left: it came in
+// chunks, or it is longer than what the server reads ahead of the handler.
 func unread(ctx *fasthttp.RequestCtx) bool {
-	h := &ctx.Request.Header
-	n := h.ContentLength()
-	return n == 0 && h.ConnectionClose() || ctx.Request.IsBodyStream() && (n < 0 || n > 8<<10)
+	n := ctx.Request.Header.ContentLength()
+	return ctx.Request.IsBodyStream() && (n < 0 || n > 8<<10)
 }
 
 // serverLog brings what the server itself has to say into the structured log.

@@ -178,7 +178,7 @@ func (r *Relay) admit(h *fasthttp.RequestHeader, req *request) (func(*Relay, req
 		if !isJSON(h.ContentType()) {
 			return nil, errContentType
 		}
-		if h.ContentLength() > rt.maxBody {
+		if h.ContentLength() > rt.maxBody || withheld(h) { // withheld for nothing else: all else is refused above
 			return nil, errBodyTooLarge
 		}
 	}
