@@ -1,0 +1,369 @@
+package fasthttp
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"cowrelay/cow"
+	"cowrelay/cow/pebblelog"
+)
+
+// rigOptions is everything that a test may set about a relay.
+type rigOptions struct {
+	relay Options
+	store cow.Options
+	log   pebblelog.Options
+	dir   string
+}
+
+// rig is a whole relay: a store on Pebble in memory, served on a real TCP
+// listener of 127.0.0.1.
+type rig struct {
+	testing.TB
+	opts   rigOptions
+	relay  *Relay
+	store  *cow.Store
+	log    *pebblelog.Log
+	addr   string
+	served chan error
+	client *http.Client
+	up     bool
+}
+
+func newRig(t testing.TB, edit ...func(*rigOptions)) *rig {
+	t.Helper()
+	o := rigOptions{dir: "data"}
+	quiet := slog.New(slog.DiscardHandler)
+	o.relay.Logger, o.store.Logger, o.log.Logger = quiet, quiet, quiet
+	o.log.FS = vfs.NewMem()
+	o.log.CacheBytes, o.log.MemTableBytes = 4<<20, 4<<20
+	for _, f := range edit {
+		f(&o)
+	}
+	g := &rig{TB: t, opts: o, client: &http.Client{
+		Transport: &http.Transport{MaxIdleConnsPerHost: 64},
+		Timeout:   30 * time.Second,
+	}}
+	g.start()
+	t.Cleanup(func() {
+		g.client.CloseIdleConnections()
+		if g.up {
+			g.stop()
+		}
+	})
+	return g
+}
+
+// start opens the store and serves it, as cmd/cowrelay does.
+func (g *rig) start() {
+	g.Helper()
+	o := g.opts
+	o.log.Observe = func(took time.Duration, _ int) {
+		if r := g.relay; r != nil {
+			r.ObserveSync(took)
+		}
+	}
+	o.store.Committed = func(posts, bytes int, took time.Duration) { g.relay.ObserveCommit(posts, bytes, took) }
+	g.relay = nil
+	var err error
+	if g.log, err = pebblelog.Open(o.dir, o.log); err != nil {
+		g.Fatal(err)
+	}
+	if g.store, err = cow.Open(g.log, g.log, o.store); err != nil {
+		g.Fatal(err)
+	}
+	g.relay = NewRelay(g.store, o.relay)
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		g.Fatal(err)
+	}
+	g.addr = ln.Addr().String()
+	g.served = make(chan error, 1)
+	go func() { g.served <- g.relay.Serve(ln) }()
+	g.eventually("the relay serves", func() bool { return g.relay.Ready() })
+	g.up = true
+}
+
+// stop drains and closes all, and fails the test if that takes long.
+func (g *rig) stop() {
+	g.Helper()
+	g.up = false
+	g.client.CloseIdleConnections()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := g.relay.Drain(ctx, 0); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		g.Errorf("drain: %v", err)
+	}
+	if err := <-g.served; err != nil {
+		g.Errorf("serve: %v", err)
+	}
+	if err := errors.Join(g.store.Close(), g.log.Close()); err != nil {
+		g.Errorf("close: %v", err)
+	}
+}
+
+func (g *rig) restart() {
+	g.Helper()
+	g.stop()
+	g.start()
+}
+
+func (g *rig) eventually(what string, ok func() bool) {
+	g.Helper()
+	eventually(g.TB, what, ok)
+}
+
+func eventually(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(10 * time.Second); !ok(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("not within 10 s: %s", what)
+		}
+	}
+}
+
+// reply is what came back, already held against section 1 of the contract.
+type reply struct {
+	status int
+	header http.Header
+	body   string
+	close  bool
+}
+
+// field returns a member of the JSON reply.
+func (r reply) field(t testing.TB, name string) any {
+	t.Helper()
+	var m map[string]any
+	if err := json.Unmarshal([]byte(r.body), &m); err != nil {
+		t.Fatalf("status %d: body %.200q: %v", r.status, r.body, err)
+	}
+	v, ok := m[name]
+	if !ok {
+		t.Fatalf("status %d: body %.200q has no %q", r.status, r.body, name)
+	}
+	return v
+}
+
+func (r reply) want(t testing.TB, status int) reply {
+	t.Helper()
+	if r.status != status {
+		t.Fatalf("status %d, want %d; body %.300q", r.status, status, r.body)
+	}
+	return r
+}
+
+var freeStanding = regexp.MustCompile(`(^|[\s:])(404|410)($|[\s:])`)
+
+// readReply reads one reply and checks 1.2 and 1.3: JSON with a length, and
+// errors that say what they are without the words that clients look for.
+func readReply(t testing.TB, br *bufio.Reader, method string) (reply, error) {
+	t.Helper()
+	res, err := http.ReadResponse(br, &http.Request{Method: method})
+	if err != nil {
+		return reply{}, err
+	}
+	return checkReply(t, res, method)
+}
+
+func checkReply(t testing.TB, res *http.Response, method string) (reply, error) {
+	t.Helper()
+	body, err := io.ReadAll(res.Body)
+	res.Body.Close()
+	r := reply{res.StatusCode, res.Header, string(body), res.Close}
+	if err != nil {
+		return r, err
+	}
+	if res.StatusCode == http.StatusContinue || res.StatusCode == http.StatusNoContent {
+		return r, nil
+	}
+	kind := res.Header.Get("Content-Type")
+	if len(res.TransferEncoding) > 0 || res.Header.Get("Content-Length") == "" {
+		t.Errorf("%s: status %d: no Content-Length (%v)", method, res.StatusCode, res.Header)
+	}
+	if method == http.MethodHead {
+		if len(body) > 0 {
+			t.Errorf("HEAD got a body: %q", body)
+		}
+		return r, nil
+	}
+	if n := res.Header.Get("Content-Length"); n != strconv.Itoa(len(body)) {
+		t.Errorf("status %d: Content-Length %s, body of %d bytes", res.StatusCode, n, len(body))
+	}
+	if kind == "application/json" && !json.Valid(body) {
+		t.Errorf("status %d: body is not JSON: %.200q", res.StatusCode, body)
+	}
+	if res.StatusCode < 400 {
+		return r, nil
+	}
+	var e struct{ Error *string }
+	if kind != "application/json" || json.Unmarshal(body, &e) != nil || e.Error == nil || *e.Error == "" {
+		t.Errorf("status %d: the error is not {error}: %s %.200q", res.StatusCode, kind, body)
+		return r, nil
+	}
+	if m := freeStanding.FindString(r.body + " " + *e.Error); m != "" && strings.TrimSpace(strings.Trim(m, ":")) != strconv.Itoa(res.StatusCode) {
+		t.Errorf("status %d: the text holds a free-standing status: %q", res.StatusCode, *e.Error)
+	}
+	for _, word := range []string{"connection refused", "operation timed out", "certificate"} {
+		if strings.Contains(strings.ToLower(r.body), word) {
+			t.Errorf("status %d: the text holds %q: %q", res.StatusCode, word, *e.Error)
+		}
+	}
+	return r, nil
+}
+
+// call sends one request through net/http.
+func (g *rig) call(method, path, token string, body any, headers ...string) reply {
+	g.Helper()
+	r, err := g.tryCall(method, path, token, body, headers...)
+	if err != nil {
+		g.Fatalf("%s %s: %v", method, path, err)
+	}
+	return r
+}
+
+func (g *rig) tryCall(method, path, token string, body any, headers ...string) (reply, error) {
+	g.Helper()
+	var in io.Reader
+	switch b := body.(type) {
+	case nil:
+	case string:
+		in = strings.NewReader(b)
+	case []byte:
+		in = bytes.NewReader(b)
+	case io.Reader:
+		in = b
+	}
+	req, err := http.NewRequest(method, "http://"+g.addr+path, in)
+	if err != nil {
+		g.Fatal(err)
+	}
+	if in != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	for i := 0; i+1 < len(headers); i += 2 {
+		if headers[i+1] == "" {
+			req.Header.Del(headers[i])
+		} else {
+			req.Header.Set(headers[i], headers[i+1])
+		}
+	}
+	res, err := g.client.Do(req)
+	if err != nil {
+		return reply{}, err
+	}
+	return checkReply(g.TB, res, method)
+}
+
+// mailbox is a slot and its token.
+type mailbox struct {
+	*rig
+	id, token string
+}
+
+func (g *rig) allocate() mailbox {
+	g.Helper()
+	r := g.call("POST", "/v1/slot/allocate", "", "{}").want(g, 201)
+	return mailbox{g, r.field(g, "slot_id").(string), r.field(g, "slot_token").(string)}
+}
+
+// post sends an event and returns the reply.
+func (m mailbox) post(event string) reply {
+	m.Helper()
+	return m.call("POST", "/v1/events/"+m.id, m.token, `{"event":`+event+`}`)
+}
+
+// fill posts events 0 to n-1, ids e0, e1, ...
+func (m mailbox) fill(n int) {
+	m.Helper()
+	for i := range n {
+		m.post(eventN(i)).want(m, 201)
+	}
+}
+
+func eventN(i int) string { return fmt.Sprintf(`{"event_id":"e%d","n":%d}`, i, i) }
+
+// pull returns the events of a page, as they were sent.
+func (m mailbox) pull(query string) []string {
+	m.Helper()
+	r := m.call("GET", "/v1/events/"+m.id+query, m.token, nil).want(m, 200)
+	return m.split(r.body)
+}
+
+func (m mailbox) split(page string) []string {
+	m.Helper()
+	var raw []json.RawMessage
+	if err := json.Unmarshal([]byte(page), &raw); err != nil || raw == nil {
+		m.Fatalf("the page %.100q is no array: %v", page, err)
+	}
+	list := make([]string, len(raw))
+	for i := range raw {
+		list[i] = string(raw[i])
+	}
+	return list
+}
+
+// wire is a bare connection to the relay.
+type wire struct {
+	testing.TB
+	net.Conn
+	br *bufio.Reader
+}
+
+func (g *rig) dial() *wire {
+	g.Helper()
+	return dial(g.TB, g.addr)
+}
+
+func dial(t testing.TB, addr string) *wire {
+	t.Helper()
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.SetDeadline(time.Now().Add(20 * time.Second))
+	t.Cleanup(func() { c.Close() })
+	return &wire{t, c, bufio.NewReaderSize(c, 64<<10)}
+}
+
+// send writes; \n in s is sent as CR LF.
+func (w *wire) send(s string) {
+	w.Helper()
+	if _, err := io.WriteString(w.Conn, strings.ReplaceAll(s, "\n", "\r\n")); err != nil {
+		w.Fatalf("send: %v", err)
+	}
+}
+
+func (w *wire) reply(method string) reply {
+	w.Helper()
+	r, err := readReply(w.TB, w.br, method)
+	if err != nil {
+		w.Fatalf("reply: %v", err)
+	}
+	return r
+}
+
+// ends checks that the relay closes the connection, with nothing more on it.
+func (w *wire) ends() {
+	w.Helper()
+	if rest, err := io.ReadAll(w.br); err != nil || len(rest) > 0 {
+		w.Errorf("the connection does not end cleanly: %.100q, %v", rest, err)
+	}
+}

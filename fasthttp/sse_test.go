@@ -1,0 +1,337 @@
+package fasthttp
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// sse is a client of one stream. It reads the bytes strictly: nothing but
+// whole frames, comment lines and a retry line may be there.
+type sse struct {
+	*wire
+	comments int
+	retry    int // milliseconds, -1 before the line
+}
+
+// frame is one event of a stream.
+type frame struct {
+	id   string // "" when there is no id line
+	data string
+}
+
+// stream opens a stream and reads its head. header is "Last-Event-ID: x" or
+// nothing.
+func (m mailbox) stream(query, header string) *sse {
+	m.Helper()
+	s, r := m.tryStream(query, header)
+	if r.status != 200 {
+		m.Fatalf("stream: status %d: %s", r.status, r.body)
+	}
+	return s
+}
+
+func (m mailbox) tryStream(query, header string) (*sse, reply) {
+	m.Helper()
+	w := m.dial()
+	if header != "" {
+		header += "\n"
+	}
+	w.send("GET /v1/events/" + m.id + "/stream" + query + " HTTP/1.1\nHost: x\nAuthorization: Bearer " + m.token + "\n" + header + "\n")
+	return w.openStream()
+}
+
+func (w *wire) openStream() (*sse, reply) {
+	w.Helper()
+	res, err := http.ReadResponse(w.br, &http.Request{Method: "GET"})
+	if err != nil {
+		w.Fatalf("stream head: %v", err)
+	}
+	if res.StatusCode != 200 {
+		r, err := checkReply(w.TB, res, "GET")
+		if err != nil {
+			w.Fatal(err)
+		}
+		return nil, r
+	}
+	for name, want := range map[string]string{
+		"Content-Type": "text/event-stream", "Cache-Control": "no-cache", "X-Accel-Buffering": "no", "Content-Length": "", "Transfer-Encoding": "",
+	} {
+		if got := res.Header.Get(name); got != want {
+			w.Errorf("stream head: %s is %q, want %q", name, got, want)
+		}
+	}
+	if len(res.TransferEncoding) > 0 {
+		w.Errorf("the stream is %v", res.TransferEncoding)
+	}
+	s := &sse{wire: w, retry: -1}
+	line, err := w.br.ReadString('\n')
+	if err != nil || !strings.HasPrefix(line, ":") {
+		w.Fatalf("the stream begins with %q, %v; want a comment line", line, err)
+	}
+	s.blank()
+	return s, reply{status: 200, header: res.Header}
+}
+
+func (s *sse) blank() error {
+	line, err := s.br.ReadString('\n')
+	if err == nil && line != "\n" {
+		s.Errorf("line %.100q, want a blank one", line)
+		return errFrame
+	}
+	return err
+}
+
+var errFrame = errors.New("bad frame")
+
+// readFrame returns the next frame. An end in the middle of anything is
+// io.ErrUnexpectedEOF, between frames io.EOF.
+func (s *sse) readFrame() (frame, error) {
+	var f frame
+	for {
+		line, err := s.br.ReadString('\n')
+		if err != nil {
+			if line != "" || f.id != "" {
+				s.Errorf("the stream ends within a frame: %.100q: %v", line, err)
+				err = io.ErrUnexpectedEOF
+			}
+			return f, err
+		}
+		name, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), ": ")
+		switch {
+		case line[0] == ':' && f.id == "":
+			s.comments++
+		case name == "retry" && f.id == "":
+			if s.retry, err = strconv.Atoi(value); err != nil {
+				return f, errFrame
+			}
+		case name == "id" && f.id == "":
+			if f.id = value; value == "" {
+				f.id = "\x00empty"
+			}
+			continue
+		case name == "data":
+			f.data = value
+			if err := s.blank(); err != nil {
+				return f, io.ErrUnexpectedEOF
+			}
+			return f, nil
+		default:
+			return f, fmt.Errorf("%w: line %.100q", errFrame, line)
+		}
+		if err := s.blank(); err != nil {
+			return f, io.ErrUnexpectedEOF
+		}
+	}
+}
+
+func (s *sse) next() frame {
+	s.Helper()
+	f, err := s.readFrame()
+	if err != nil {
+		s.Fatalf("no frame: %v", err)
+	}
+	return f
+}
+
+// want reads one frame for each of the numbers of fill, in order.
+func (s *sse) want(from, to int) {
+	s.Helper()
+	for i := from; i < to; i++ {
+		if got, want := s.next(), (frame{fmt.Sprintf("e%d", i), eventN(i)}); got != want {
+			s.Fatalf("frame %q, want %q", got, want)
+		}
+	}
+}
+
+// silent checks that nothing comes for a while but comments.
+func (s *sse) silent(d time.Duration) {
+	s.Helper()
+	s.SetReadDeadline(time.Now().Add(d))
+	defer s.SetDeadline(time.Now().Add(20 * time.Second))
+	f, err := s.readFrame()
+	if timeout := net.Error(nil); !errors.As(err, &timeout) || !timeout.Timeout() {
+		s.Fatalf("the stream is not silent: %q, %v", f, err)
+	}
+}
+
+// wantEnd reads to the clean end of the stream.
+func (s *sse) wantEnd() {
+	s.Helper()
+	if f, err := s.readFrame(); err != io.EOF {
+		s.Fatalf("the stream goes on, or does not end cleanly: %q, %v", f, err)
+	}
+}
+
+func (s *sse) close() { s.Conn.Close() }
+
+// longPoll sends a pull and delivers its reply.
+func (m mailbox) longPoll(query string) <-chan reply {
+	m.Helper()
+	w := m.dial()
+	w.SetDeadline(time.Now().Add(40 * time.Second))
+	w.send("GET /v1/events/" + m.id + query + " HTTP/1.1\nHost: x\nAuthorization: Bearer " + m.token + "\n\n")
+	ch := make(chan reply, 1)
+	go func() {
+		r, err := readReply(m.TB, w.br, "GET")
+		if err != nil {
+			r.body = err.Error()
+		}
+		ch <- r
+	}()
+	return ch
+}
+
+func TestStream_HeadAtOnceThenLive(t *testing.T) {
+	g := newRig(t)
+	m := g.allocate()
+	m.fill(3)
+	start := time.Now()
+	s := m.stream("", "")
+	if took := time.Since(start); took > time.Second {
+		t.Errorf("the head took %v", took)
+	}
+	s.silent(100 * time.Millisecond) // without a cursor nothing of before
+	for i := 3; i < 8; i++ {
+		m.post(eventN(i)).want(t, 201)
+	}
+	m.post(eventN(4)).want(t, 200) // a duplicate wakes nobody
+	s.want(3, 8)
+	s.silent(100 * time.Millisecond)
+}
+
+func TestStream_ExactBytes(t *testing.T) {
+	g := newRig(t)
+	m := g.allocate()
+	want := ""
+	for _, row := range []struct{ event, id string }{
+		{`{"event_id":"plain","b":1,"a":1.0e0}`, "id: plain\n"},
+		{`{"event_id":"","x":1}`, "id: \n"},
+		{`{"event_id":7,"n":1}`, ""},
+		{`{}`, ""},
+		{`{"event_id":"a\nb"}`, ""},
+		{`{"event_id":"a\rb"}`, ""},
+		{`{"event_id":"a\u0000b"}`, ""},
+		{`{"event_id":"tab\there"}`, "id: tab\there\n"},
+		{`{"event_id":"\u00e9\ud83d\ude00 😀\/"}`, "id: é😀 😀/\n"},
+		{`{"event_id":" lead and : colon "}`, "id:  lead and : colon \n"},
+		{`{"text":"line\nbreak\u2028  "}`, ""},
+	} {
+		m.post(row.event).want(t, 201)
+		want += row.id + "data: " + row.event + "\n\n"
+	}
+	for _, s := range []*sse{m.stream("?since=nothing", ""), m.stream("", "Last-Event-ID: nothing")} {
+		got := make([]byte, len(want))
+		if _, err := io.ReadFull(s.br, got); err != nil || string(got) != want {
+			t.Errorf("replayed:\n%q, %v\nwant:\n%q", got, err, want)
+		}
+	}
+	live := g.allocate()
+	s := live.stream("", "")
+	for _, e := range m.pull("") {
+		live.post(e).want(t, 201)
+	}
+	got := make([]byte, len(want))
+	if _, err := io.ReadFull(s.br, got); err != nil || string(got) != want {
+		t.Errorf("live:\n%q, %v\nwant:\n%q", got, err, want)
+	}
+}
+
+func TestStream_Resume(t *testing.T) {
+	g := newRig(t)
+	m := g.allocate()
+	m.fill(10)
+	m.post(`{"event_id":"od\u0064 ï","x":1}`).want(t, 201)
+	for _, row := range []struct {
+		query, header string
+		from          int
+	}{
+		{"?since=e4", "", 5}, {"", "Last-Event-ID: e4", 5}, {"?since=e9", "", 10}, {"", "Last-Event-ID: e9", 10},
+		{"?since=unknown", "", 0}, {"", "Last-Event-ID: unknown", 0}, {"?since=e1", "Last-Event-ID: e7", 8}, {"?since=%65%34", "", 5},
+	} {
+		s := m.stream(row.query, row.header)
+		s.want(row.from, 10)
+		if f := s.next(); f.id != "odd ï" {
+			t.Errorf("%s %s: then %q", row.query, row.header, f)
+		}
+		s.close()
+	}
+	for i, s := range []*sse{m.stream("?since=odd%20%C3%AF", ""), m.stream("", "Last-Event-ID: odd ï")} {
+		s.silent(50 * time.Millisecond)
+		if i == 1 {
+			m.post(eventN(10)).want(t, 201)
+		}
+		defer s.want(10, 11)
+	}
+}
+
+func TestStream_CommentWhenIdle(t *testing.T) {
+	g := newRig(t, func(o *rigOptions) { o.relay.Heartbeat = 240 * time.Millisecond })
+	m := g.allocate()
+	s := m.stream("", "")
+	buf := bufio.NewReader(s.br)
+	start := time.Now()
+	for i := range 4 {
+		line, err := buf.ReadString('\n')
+		if err != nil || !strings.HasPrefix(line, ":") {
+			t.Fatalf("%q, %v", line, err)
+		}
+		if line, err = buf.ReadString('\n'); err != nil || line != "\n" {
+			t.Fatalf("%q, %v", line, err)
+		}
+		// The contract's 12 s may be less (the first is the wheel's phase), and
+		// never as much as the 30 s after which clients leave.
+		if at := time.Since(start); at > time.Duration(i+1)*600*time.Millisecond {
+			t.Errorf("comment %d after %v with a heartbeat of 240 ms", i, at)
+		}
+	}
+	if at := time.Since(start); at < 3*200*time.Millisecond {
+		t.Errorf("4 comments within %v with a heartbeat of 240 ms", at)
+	}
+}
+
+func TestStream_ClientThatSpeaksIsEnded(t *testing.T) {
+	g := newRig(t)
+	m := g.allocate()
+	s := m.stream("", "")
+	s.send("GET /healthz HTTP/1.1\nHost: x\n\n")
+	if f, err := s.readFrame(); err == nil {
+		t.Errorf("got %q", f)
+	}
+	// What is pipelined behind the request for a stream goes with it, and the
+	// stream stays whole.
+	w := g.dial()
+	w.send("GET /v1/events/" + m.id + "/stream HTTP/1.1\nHost: x\nAuthorization: Bearer " + m.token + "\n\nGET /healthz HTTP/1.1\nHost: x\n\n")
+	s2, _ := w.openStream()
+	m.post(eventN(0)).want(t, 201)
+	s2.want(0, 1)
+	s2.close()
+	g.eventually("both streams are gone", func() bool { return g.relay.streams.open.Load() == 0 })
+	if n := g.relay.streams.ended[endClient].Load(); n != 2 {
+		t.Errorf("%d streams ended by the client, want 2", n)
+	}
+}
+
+func TestStream_HalfOpenClient(t *testing.T) {
+	g := newRig(t)
+	m := g.allocate()
+	s := m.stream("", "")
+	s.Conn.(*net.TCPConn).CloseWrite()
+	g.eventually("the half-closed stream ends", func() bool { return g.relay.streams.open.Load() == 0 })
+	s.wantEnd()
+	// A reset ends it likewise.
+	s = m.stream("", "")
+	s.Conn.(*net.TCPConn).SetLinger(0)
+	s.close()
+	g.eventually("the reset stream ends", func() bool { return g.relay.streams.open.Load() == 0 })
+	if n := g.store.Stats().Subscribers.Load(); n != 0 {
+		t.Errorf("%d subscribers stay", n)
+	}
+}
