@@ -218,6 +218,7 @@ func (b *budget) shed(h *hot) bool {
 // more; readers that still hold it go on.
 func (b *budget) drop(h *hot) {
 	b.dropFrames(h)
+	h.close() // readers may still ask for the tail
 	for _, c := range h.chunks {
 		if g := c.seg.Swap(goneSegment); g != nil {
 			b.retire(g)

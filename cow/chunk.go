@@ -61,10 +61,12 @@ type chunk struct {
 	// they see holds at least what their snapshot shows. Eviction and reload
 	// exchange nil and a segment of the same bytes.
 	seg atomic.Pointer[segment]
-	// size is the length of the data when sealed. It is written before the
-	// snapshot that shows a later chunk, and read only for sealed chunks.
-	size uint32
-	used atomic.Uint32 // budget epoch of the last use
+	// size is the length of the data, events their number, when nothing will be
+	// added any more: when the chunk is sealed, or its slot goes cold. They are
+	// written before the segment can leave, and read only after it was seen to
+	// have left. A reader with an older snapshot may want fewer events.
+	size, events uint32
+	used         atomic.Uint32 // budget epoch of the last use
 }
 
 // chunkBytes is a chunk without its segment: the handle and a pointer to it.
@@ -147,22 +149,29 @@ func (a *appender) widen() (grown int64) {
 	return a.tail.bytes() - was
 }
 
+// close notes what the last chunk holds, so that it can be loaded again.
+func (a *appender) close() {
+	if a.tail != nil {
+		c := a.chunks[len(a.chunks)-1]
+		c.size, c.events = a.used, uint32(a.n)
+	}
+}
+
 // seal freezes the tail. Unused table space is given back; unused data space
 // is less than one event.
 func (a *appender) seal() (grown int64) {
 	if a.tail == nil {
 		return 0
 	}
-	c := a.chunks[len(a.chunks)-1]
-	c.size = a.used
+	a.close()
 	was := a.tail.bytes()
-	g := a.tail
+	g := &segment{data: a.tail.data, refs: a.tail.refs} // readers hold the tail's
 	if a.n < len(g.refs) {
-		g = &segment{data: g.data, refs: slices.Clone(g.refs[:a.n])}
+		g.refs = slices.Clone(g.refs[:a.n])
 	}
 	g.freeze(a.used)
 	// The tail is always resident: only sealed chunks of a snapshot are evicted.
-	c.seg.Store(g)
+	a.chunks[len(a.chunks)-1].seg.Store(g)
 	return g.bytes() - was
 }
 

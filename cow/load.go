@@ -85,16 +85,16 @@ func (l *loader) startSlot(slot *Slot, then func(error)) {
 	join(l, l.heats, slot, func() (*hot, error) { return l.heat(slot) }, func(_ *hot, err error) { then(err) })
 }
 
-// chunk loads the segment of a sealed chunk of n events.
-func (l *loader) chunk(slot *Slot, c *chunk, n int) (*segment, error) {
-	f := join(l, l.chunks, c, func() (*segment, error) { return l.reload(slot, c, n) }, nil)
+// chunk loads the segment of a chunk that has left memory.
+func (l *loader) chunk(slot *Slot, c *chunk) (*segment, error) {
+	f := join(l, l.chunks, c, func() (*segment, error) { return l.reload(slot, c) }, nil)
 	<-f.done
 	return f.value, f.err
 }
 
 // startChunk does the same without waiting.
-func (l *loader) startChunk(slot *Slot, c *chunk, n int, then func(*segment, error)) {
-	join(l, l.chunks, c, func() (*segment, error) { return l.reload(slot, c, n) }, then)
+func (l *loader) startChunk(slot *Slot, c *chunk, then func(*segment, error)) {
+	join(l, l.chunks, c, func() (*segment, error) { return l.reload(slot, c) }, then)
 }
 
 // heat reads a whole slot and makes it hot. Where the budget has no room for
@@ -175,12 +175,13 @@ func (l *loader) admit(h *hot, kind int, grown int64) error {
 	return nil
 }
 
-// reload reads the segment of one sealed chunk of n events again.
-func (l *loader) reload(slot *Slot, c *chunk, n int) (*segment, error) {
+// reload reads the segment of one chunk again: all that was in it when it left,
+// though who asks for it may have a snapshot that shows less.
+func (l *loader) reload(slot *Slot, c *chunk) (*segment, error) {
 	if g := c.seg.Load(); g != nil && g != goneSegment {
 		return g, nil
 	}
-	s := l.s
+	s, n := l.s, int(c.events)
 	g := &segment{data: newData(int(c.size)), refs: make([]eventRef, n)}
 	if err := s.budget.reserve(g.bytes(), s.opts.LoadPatience); err != nil {
 		return nil, err

@@ -43,9 +43,8 @@ func (c *committer) parkForLoad(p *Post, slot *Slot) {
 // compared.
 func (c *committer) parkForChunk(p *Post, slot *Slot, h *hot, i int) {
 	c.waitFor(slot).park(p)
-	snap := h.snap.Load()
-	ch := snap.chunks[i]
-	c.s.loads.startChunk(slot, ch, int(snap.end(i)-ch.first), func(g *segment, err error) {
+	ch := h.snap.Load().chunks[i]
+	c.s.loads.startChunk(slot, ch, func(g *segment, err error) {
 		c.ask(func() {
 			p.pinned, p.pinnedC = g, ch
 			c.loaded(slot, err)

@@ -163,9 +163,9 @@ func (s *Store) resident(slot *Slot, snap *snapshot, i int) (*segment, error) {
 	c := snap.chunks[i]
 	if g := c.seg.Load(); g != nil && g != goneSegment {
 		if Invariants {
-			g.check(c.size)
+			g.check()
 		}
 		return g, nil
 	}
-	return s.loads.chunk(slot, c, int(snap.end(i)-c.first))
+	return s.loads.chunk(slot, c)
 }
