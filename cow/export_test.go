@@ -1,5 +1,7 @@
 package cow
 
+import "bytes"
+
 // What tests outside the package need of its inside. Each of these does what
 // the store does by itself when memory is short, at a moment that the test
 // chooses.
@@ -94,4 +96,25 @@ func (s *Store) Waits() (n int) {
 	s.commits.ask(func() { n = len(s.commits.waiting); close(done) })
 	<-done
 	return n
+}
+
+// Snapshot keeps what a reader holds that has just loaded the head of a hot
+// slot, and reads it as a window does.
+func (s *Store) Snapshot(slot *Slot) (read func() (string, error)) {
+	h := slot.hot.Load()
+	snap := h.snap.Load()
+	return func() (string, error) {
+		var w Window
+		w.Reset()
+		for i, c := range snap.chunks {
+			g, err := s.resident(slot, snap, i)
+			if err != nil {
+				return "", err
+			}
+			w.add(g, 0, int(snap.end(i)-c.first), 1<<40)
+		}
+		var b bytes.Buffer
+		w.WriteTo(&b)
+		return b.String(), nil
+	}
 }
