@@ -58,6 +58,9 @@ type conn struct {
 	relay  *Relay
 	linger atomic.Bool // close gently
 	closed atomic.Bool
+	// opening is a stream that will get the connection, from the handler to
+	// the hijack. If the connection is closed in between, it is told.
+	opening atomic.Pointer[stream]
 }
 
 // Close implements net.Conn. Closing at once while the client still sends
@@ -67,6 +70,9 @@ type conn struct {
 func (c *conn) Close() error {
 	if c.closed.Swap(true) {
 		return net.ErrClosed
+	}
+	if st := c.opening.Swap(nil); st != nil {
+		st.abandon()
 	}
 	r := c.relay
 	if c.linger.Load() {

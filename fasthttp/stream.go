@@ -88,6 +88,8 @@ func (r *Relay) serveStream(req request) error {
 		return errDraining
 	}
 	st := &stream{streams: r.streams}
+	// Subscribed below, it may be woken before it has its connection.
+	st.state.Store(streamWaiting)
 	since := req.cursor()
 	if !r.streams.enter() {
 		return errManyStreams
@@ -98,15 +100,31 @@ func (r *Relay) serveStream(req request) error {
 		return err
 	}
 	st.sub = sub
+	if c, ok := req.ctx.Conn().(*conn); ok {
+		c.opening.Store(st)
+	}
 	req.ctx.HijackSetNoResponse(true)
 	req.ctx.Hijack(st.start)
 	return nil
+}
+
+// abandon ends a stream whose connection broke before it was the stream's own:
+// the server then never calls start.
+func (st *stream) abandon() {
+	if !st.closed.Swap(true) {
+		st.sub.Close()
+		st.streams.ended[endClient].Add(1)
+		st.streams.open.Add(-1)
+	}
 }
 
 // start takes the connection over.
 func (st *stream) start(c net.Conn) {
 	if own, ok := c.(interface{ UnsafeConn() net.Conn }); ok {
 		c = own.UnsafeConn()
+	}
+	if own, ok := c.(*conn); ok {
+		own.opening.Store(nil)
 	}
 	s := st.streams
 	st.conn = c
@@ -129,7 +147,7 @@ func (st *stream) start(c net.Conn) {
 	s.wheel.add(st)
 	s.readers.Add(1)
 	go s.read(st)
-	st.Wake(s.now())
+	st.requeue()
 	if s.relay.draining.Load() {
 		s.askDrain(st) // it came while the others were told
 	}
