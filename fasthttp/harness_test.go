@@ -43,6 +43,7 @@ type rig struct {
 	served chan error
 	client *http.Client
 	up     bool
+	panics uint64 // that the test provokes
 }
 
 func newRig(t testing.TB, edit ...func(*rigOptions)) *rig {
@@ -111,6 +112,9 @@ func (g *rig) stop() {
 	}
 	if err := <-g.served; err != nil {
 		g.Errorf("serve: %v", err)
+	}
+	if n := g.relay.panics.Load(); n != g.panics {
+		g.Errorf("%d panics in the relay", n)
 	}
 	if err := errors.Join(g.store.Close(), g.log.Close()); err != nil {
 		g.Errorf("close: %v", err)

@@ -1,0 +1,225 @@
+package fasthttp
+
+import (
+	"io"
+	"net"
+	"net/http"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+func metricsText(g *rig) string {
+	var b strings.Builder
+	g.relay.WriteMetrics(&b)
+	return b.String()
+}
+
+// metric reads one series.
+func metric(g *rig, series string) float64 {
+	g.Helper()
+	for line := range strings.Lines(metricsText(g)) {
+		if rest, ok := strings.CutPrefix(line, series+" "); ok {
+			v, err := strconv.ParseFloat(strings.TrimSpace(rest), 64)
+			if err != nil {
+				g.Fatalf("%s: %v", line, err)
+			}
+			return v
+		}
+	}
+	g.Fatalf("no series %s", series)
+	return 0
+}
+
+// What promtool asks for, without promtool.
+func TestMetrics_Form(t *testing.T) {
+	g := newRig(t)
+	g.allocate().fill(2)
+	text := metricsText(g)
+	name := regexp.MustCompile(`^cowrelay_[a-z][a-z0-9]*(_[a-z0-9]+)*$`)
+	series := regexp.MustCompile(`^([a-z_]+)(\{[a-z_]+="[^"\\]*"(,[a-z_]+="[^"\\]*")*\})? (-?[0-9.e+-]+|\+Inf)$`)
+	table := map[string]MetricInfo{}
+	for _, f := range MetricTable() {
+		if table[f.Name].Name != "" {
+			t.Errorf("%s stands twice in the table", f.Name)
+		}
+		table[f.Name] = f
+		if !name.MatchString(f.Name) {
+			t.Errorf("%s is no proper name", f.Name)
+		}
+		if strings.HasSuffix(f.Name, "_total") != (f.Type == "counter") {
+			t.Errorf("%s is a %s", f.Name, f.Type)
+		}
+		if !slices.Contains([]string{"counter", "gauge", "histogram"}, f.Type) {
+			t.Errorf("%s has type %q", f.Name, f.Type)
+		}
+		for _, bad := range []string{"_milliseconds", "_ms", "_kib", "_count", "_sum", "_bucket", "_info_total"} {
+			if strings.HasSuffix(strings.TrimSuffix(f.Name, "_total"), bad) {
+				t.Errorf("%s ends in %s", f.Name, bad)
+			}
+		}
+		if len(f.Help) < 10 || strings.ContainsAny(f.Help, "\n\\") || !strings.HasSuffix(f.Help, ".") {
+			t.Errorf("%s: help %q", f.Name, f.Help)
+		}
+		if n := strings.Count(text, "# HELP "+f.Name+" "+f.Help+"\n# TYPE "+f.Name+" "+f.Type+"\n"); n != 1 {
+			t.Errorf("%s: HELP and TYPE stand %d times in /metrics", f.Name, n)
+		}
+	}
+	seen, current := map[string]bool{}, ""
+	for line := range strings.Lines(text) {
+		line = strings.TrimSuffix(line, "\n")
+		if rest, ok := strings.CutPrefix(line, "# TYPE "); ok {
+			current, _, _ = strings.Cut(rest, " ")
+			continue
+		}
+		if !strings.HasPrefix(line, "cowrelay_") {
+			continue
+		}
+		if !series.MatchString(line) {
+			t.Errorf("not a series: %s", line)
+		}
+		key, _, _ := strings.Cut(line, " ")
+		if seen[key] {
+			t.Errorf("%s stands twice", key)
+		}
+		seen[key] = true
+		family, _, _ := strings.Cut(key, "{")
+		if table[family].Name == "" {
+			for _, suffix := range []string{"_bucket", "_sum", "_count"} {
+				if base, ok := strings.CutSuffix(family, suffix); ok && table[base].Type == "histogram" {
+					family = base
+				}
+			}
+		}
+		if table[family].Name == "" || family != current {
+			t.Errorf("%s stands under %s, and its family is not in the table, or elsewhere", key, current)
+		}
+	}
+}
+
+// Buckets are cumulative and end in the count.
+func TestMetrics_Histograms(t *testing.T) {
+	g := newRig(t)
+	m := g.allocate()
+	m.fill(20)
+	text := metricsText(g)
+	for _, f := range MetricTable() {
+		if f.Type != "histogram" {
+			continue
+		}
+		last, lastKey, infs := 0.0, "", 0
+		for line := range strings.Lines(text) {
+			if !strings.HasPrefix(line, f.Name+"_bucket{") {
+				continue
+			}
+			i := strings.LastIndex(line, " ")
+			labels, _, _ := strings.Cut(line, `le="`)
+			v, err := strconv.ParseFloat(strings.TrimSpace(line[i:]), 64)
+			if err != nil {
+				t.Fatal(line)
+			}
+			if labels == lastKey && v < last {
+				t.Errorf("not cumulative: %s", line)
+			}
+			last, lastKey = v, labels
+			if strings.Contains(line, `le="+Inf"`) {
+				infs++
+				count := strings.TrimSuffix(strings.Replace(labels, "_bucket", "_count", 1), ",") + "}"
+				if strings.HasSuffix(count, "{}") {
+					count = strings.TrimSuffix(count, "{}")
+				}
+				if n := metric(g, count); n < v {
+					t.Errorf("%s is %v, its +Inf bucket %v", count, n, v)
+				}
+			}
+		}
+		if infs == 0 {
+			t.Errorf("%s has no +Inf bucket", f.Name)
+		}
+	}
+	if n := metric(g, "cowrelay_commit_batch_posts_sum"); n < 20 {
+		t.Errorf("batches hold %v posts", n)
+	}
+	if metric(g, "cowrelay_journal_sync_duration_seconds_count") < 1 || metric(g, "cowrelay_commit_duration_seconds_count") < 1 {
+		t.Error("no commit or sync was measured")
+	}
+}
+
+func TestMetrics_MoveWithTraffic(t *testing.T) {
+	g := newRig(t)
+	m := g.allocate()
+	m.fill(5)
+	m.post(eventN(1)).want(t, 200)
+	m.pull("")
+	g.call("GET", "/v1/events/"+m.id, "", nil).want(t, 401)
+	g.call("GET", "/nope", "", nil).want(t, 404)
+	s := m.stream("", "")
+	m.post(eventN(5)).want(t, 201)
+	s.want(5, 6)
+	old := m.stream("?since=e0", "")
+	old.want(1, 6)
+	m.longPoll("?since=e5&wait=20")
+	g.eventually("the poll waits", func() bool { return metric(g, "cowrelay_long_polls") == 1 })
+	for series, want := range map[string]float64{
+		"cowrelay_slots": 1, "cowrelay_slots_hot": 1, "cowrelay_events": 6, "cowrelay_streams": 2, "cowrelay_streams_opened_total": 2,
+		"cowrelay_posts_stored_total": 6, "cowrelay_posts_duplicate_total": 1, "cowrelay_panics_total": 0,
+		"cowrelay_event_bytes": float64(6 * len(eventN(0))), "cowrelay_queue_posts": 0, "cowrelay_queue_bytes": 0,
+		`cowrelay_http_requests_total{route="events",status="201"}`: 6, `cowrelay_http_requests_total{route="events",status="200"}`: 2,
+		`cowrelay_http_requests_total{route="events",status="401"}`: 1, `cowrelay_http_requests_total{route="none",status="404"}`: 1,
+		`cowrelay_http_requests_total{route="allocate",status="201"}`: 1, `cowrelay_http_requests_total{route="stream",status="200"}`: 2,
+		`cowrelay_streams_closed_total{reason="client"}`: 0, "cowrelay_frames_encoded_total": 1, `cowrelay_build_info{version="dev"}`: 1,
+	} {
+		if got := metric(g, series); got != want {
+			t.Errorf("%s is %v, want %v", series, got, want)
+		}
+	}
+	if n := metric(g, "cowrelay_frames_replayed_total"); n < 4 {
+		t.Errorf("%v frames replayed", n)
+	}
+	g.eventually("the lag is measured", func() bool { return metric(g, "cowrelay_stream_lag_seconds_count") >= 1 })
+	if metric(g, `cowrelay_memory_bytes{kind="chunk"}`) <= 0 || metric(g, "cowrelay_http_connections") < 3 {
+		t.Error("memory or connections are not counted")
+	}
+	s.close()
+	g.eventually("the end is counted", func() bool { return metric(g, `cowrelay_streams_closed_total{reason="client"}`) == 1 })
+}
+
+func TestAdmin(t *testing.T) {
+	g := newRig(t)
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	admin := g.relay.ServeAdmin(ln)
+	defer admin.Close()
+	get := func(path string) (int, string) {
+		res, err := http.Get("http://" + ln.Addr().String() + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		body, _ := io.ReadAll(res.Body)
+		return res.StatusCode, string(body)
+	}
+	for path, part := range map[string]string{
+		"/metrics": "# TYPE cowrelay_slots gauge", "/healthz": "ok", "/readyz": "ok", "/debug/pprof/": "goroutine",
+		"/debug/pprof/goroutine?debug=1": `"relay":"stream-writer"`,
+	} {
+		if status, body := get(path); status != 200 || !strings.Contains(body, part) {
+			t.Errorf("%s: %d without %q", path, status, part)
+		}
+	}
+	if status, body := get("/metrics"); status != 200 || !strings.Contains(body, "go_goroutines") || !strings.Contains(body, "process_") {
+		t.Errorf("/metrics holds no runtime: %d", status)
+	}
+	// Nothing of it is on the public side.
+	for _, path := range []string{"/metrics", "/debug/pprof/", "/debug/pprof/heap"} {
+		g.call("GET", path, "", nil).want(t, 404)
+	}
+	g.stop()
+	if status, _ := get("/readyz"); status != 503 {
+		t.Errorf("/readyz after the drain: %d", status)
+	}
+}
