@@ -25,9 +25,13 @@ var (
 	update = flag.Bool("update", false, "write README.md's generated parts")
 )
 
+// launchers prepare this process by what only it can do to itself, and then
+// become the relay. The test binary runs itself with their name.
+var launchers = map[string]func(args []string){}
+
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == syncTrapCommand {
-		syncTrapLaunch(os.Args[2:])
+	if len(os.Args) > 1 && launchers[os.Args[1]] != nil {
+		launchers[os.Args[1]](os.Args[2:])
 	}
 	flag.Parse()
 	os.Exit(func() int {
@@ -127,7 +131,12 @@ func (r *relay) launch() *relay {
 
 func (r *relay) start() *relay {
 	r.t.Helper()
-	r.launch()
+	return r.launch().ready()
+}
+
+// ready returns when the relay serves.
+func (r *relay) ready() *relay {
+	r.t.Helper()
 	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(2 * time.Millisecond) {
 		if line := r.logged("serving"); line != nil {
 			r.url, r.admin = "http://"+line["bind"].(string), "http://"+line["admin"].(string)

@@ -1,0 +1,214 @@
+package main
+
+import (
+	"encoding/json"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A failed sync can't be tried again: the process says so and ends, and tells
+// nobody that a post is stored.
+func TestFault_SyncFails(t *testing.T) {
+	dir := t.TempDir()
+	r, trap := startTrapped(t, dir)
+	faultEndsRelay(t, r, dir, func() { trap.failSyncs(unix.EIO) }, "syncing ", ".log failed", "input/output error")
+	if trap.count() == 0 {
+		t.Error("no sync failed")
+	}
+}
+
+// The same for a write: files may not grow any more (RLIMIT_FSIZE, set on the
+// running process).
+func TestFault_WriteFails(t *testing.T) {
+	dir := t.TempDir()
+	r := startRelay(t, dir)
+	faultEndsRelay(t, r, dir, func() {
+		limit := unix.Rlimit{Cur: uint64(logSize(t, dir)), Max: uint64(logSize(t, dir))}
+		if err := unix.Prlimit(r.cmd.Process.Pid, unix.RLIMIT_FSIZE, &limit, nil); err != nil {
+			t.Fatal(err)
+		}
+	}, "file too large")
+}
+
+// logSize is how far the log is written.
+func logSize(t *testing.T, dir string) (n int64) {
+	eachFile(t, dir, "*.log", func(name string) error {
+		info, err := os.Stat(name)
+		if err == nil {
+			n = max(n, info.Size())
+		}
+		return err
+	})
+	return n
+}
+
+// faultEndsRelay posts, breaks the disk and posts from many sides.
+func faultEndsRelay(t *testing.T, r *relay, dir string, breakDisk func(), says ...string) {
+	t.Helper()
+	const before, posters = 20, 16
+	s := r.allocate()
+	for i := range before {
+		r.post(s, testEvent("before", i, 300))
+	}
+	breakDisk()
+	var wg sync.WaitGroup
+	for i := range posters {
+		wg.Go(func() {
+			c, done := client()
+			defer done()
+			res, body, err := s.send(c, "POST", r.eventsURL(s), postBody(testEvent("after", i, 20_000)))
+			if err == nil && res.StatusCode != http.StatusServiceUnavailable {
+				t.Errorf("the disk failed, a post got %s %s", res.Status, body)
+			}
+		})
+	}
+	wg.Wait()
+	if code := r.wait(10 * time.Second); code != 1 {
+		t.Errorf("exit %d", code)
+	}
+	last := r.logged("the store failed, the process ends")
+	if last == nil {
+		t.Fatalf("the log does not say why:\n%s", r.log.String())
+	}
+	contains(t, last["error"].(string), append(says, filepath.Base(dir))...)
+	contains(t, last["do"].(string), "start again")
+
+	r = startRelay(t, dir)
+	had := checkPrefix(t, r.pull(s, ""), before)
+	for i := range posters { // all send again, as clients do
+		e := testEvent("after", i, 20_000)
+		want := http.StatusCreated
+		if had[eventID(e)] {
+			want = http.StatusOK
+		}
+		s.mustSend(t, want, "POST", r.eventsURL(s), postBody(e))
+	}
+	events := r.pull(s, "")
+	if had := checkPrefix(t, events, before); len(events) != before+posters || len(had) != posters {
+		t.Errorf("%d events, %d of them new", len(events), len(had))
+	}
+	r.stop()
+}
+
+// checkPrefix returns which events stand behind those of before.
+func checkPrefix(t *testing.T, events []json.RawMessage, before int) map[string]bool {
+	t.Helper()
+	if len(events) < before {
+		t.Fatalf("%d acknowledged events, %d are left", before, len(events))
+	}
+	rest := map[string]bool{}
+	for i, e := range events {
+		if i < before {
+			if string(e) != string(testEvent("before", i, 300)) {
+				t.Errorf("position %d: %.80s", i, e)
+			}
+			continue
+		}
+		rest[eventID(e)] = true
+	}
+	return rest
+}
+
+// While a sync hangs nothing of its batch can be seen or is acknowledged (I4),
+// readers go on (I7), and new posts are told to come again.
+func TestFault_SyncHangs(t *testing.T) {
+	r, trap := startTrapped(t, t.TempDir())
+	s, other := r.allocate(), r.allocate()
+	r.post(s, testEvent("a", 0, 300))
+	r.post(other, testEvent("o", 0, 300))
+	st := mustStream(r, s, "a-0")
+	release := trap.holdSyncs()
+	defer release()
+
+	answered := make(chan int, 1)
+	go func() {
+		res, _, err := s.send(httpClient, "POST", r.eventsURL(s), postBody(testEvent("a", 1, 300)))
+		if err != nil {
+			t.Error(err)
+			answered <- 0
+			return
+		}
+		answered <- res.StatusCode
+	}()
+	trap.await(t)
+	// From a second on, other posts are turned away at once.
+	c := &http.Client{Timeout: 20 * time.Second}
+	time.Sleep(1100 * time.Millisecond)
+	res, body, err := other.send(c, "POST", r.eventsURL(other), postBody(testEvent("o", 1, 300)))
+	if err != nil || res.StatusCode != http.StatusServiceUnavailable {
+		t.Fatalf("%v %s", err, body)
+	}
+	checkRefusal(t, res, body)
+	// Readers see the old state, at once.
+	for _, x := range []slot{s, other} {
+		if n := len(r.pull(x, "")); n != 1 {
+			t.Errorf("a pull shows %d events while the second is not durable", n)
+		}
+	}
+	st.conn.SetReadDeadline(time.Now().Add(500 * time.Millisecond))
+	if ev, err := st.next(); err == nil {
+		t.Errorf("a stream shows %s before it is durable", ev.id)
+	}
+	select {
+	case status := <-answered:
+		t.Errorf("answered %d before the sync", status)
+	default:
+	}
+	release()
+	if status := <-answered; status != http.StatusCreated {
+		t.Errorf("status %d", status)
+	}
+	st.conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+	if ev, err := st.next(); err != nil || ev.id != "a-1" {
+		t.Errorf("%v %v", ev, err)
+	}
+	if n := len(r.pull(other, "")); n != 1 {
+		t.Errorf("the refused post was stored: %d events", n)
+	}
+	r.post(other, testEvent("o", 1, 300))
+	r.stop()
+}
+
+// checkRefusal: JSON with an error and when to come again.
+func checkRefusal(t *testing.T, res *http.Response, body []byte) {
+	t.Helper()
+	var v struct {
+		Error string `json:"error"`
+	}
+	if res.Header.Get("Retry-After") == "" || res.Header.Get("Content-Type") != "application/json" || json.Unmarshal(body, &v) != nil || v.Error == "" {
+		t.Errorf("%s: %v %s", res.Status, res.Header, body)
+	}
+}
+
+// A process that is killed while a sync hangs has acknowledged nothing of it.
+func TestFault_KilledWhileSyncHangs(t *testing.T) {
+	dir := t.TempDir()
+	r, trap := startTrapped(t, dir)
+	s := r.allocate()
+	r.post(s, testEvent("a", 0, 300))
+	trap.holdSyncs()
+	failed := make(chan struct{})
+	go func() {
+		res, _, err := s.send(httpClient, "POST", r.eventsURL(s), postBody(testEvent("a", 1, 300)))
+		if err == nil {
+			t.Errorf("answered %s", res.Status)
+		}
+		close(failed)
+	}()
+	trap.await(t)
+	r.signal(syscall.SIGKILL)
+	<-failed
+	r.kill()
+	r = startRelay(t, dir)
+	if events := r.pull(s, ""); len(events) < 1 || len(events) > 2 || eventID(events[0]) != "a-0" {
+		t.Errorf("%s", events)
+	}
+	r.stop()
+}
