@@ -169,7 +169,7 @@ func (a *appender) seal() (grown int64) {
 	if a.n < len(g.refs) {
 		g.refs = slices.Clone(g.refs[:a.n])
 	}
-	g.freeze(a.used)
+	g.freeze(g.data[:a.used])
 	// The tail is always resident: only sealed chunks of a snapshot are evicted.
 	a.chunks[len(a.chunks)-1].seg.Store(g)
 	return g.bytes() - was

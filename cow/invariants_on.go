@@ -15,17 +15,17 @@ var checkSeed = maphash.MakeSeed()
 // segmentCheck holds a checksum of a sealed segment (I1).
 type segmentCheck struct {
 	sum    uint64
-	frozen uint32 // of so many bytes; 0 is none
+	frozen []byte
 }
 
-// freeze remembers what the first n bytes are.
-func (g *segment) freeze(n uint32) {
-	g.sum, g.frozen = maphash.Bytes(checkSeed, g.data[:n]), n
+// freeze remembers what the bytes of the segment are.
+func (c *segmentCheck) freeze(data []byte) {
+	c.sum, c.frozen = maphash.Bytes(checkSeed, data), data
 }
 
 // check panics, on some of its calls, when a sealed segment has changed.
-func (g *segment) check() {
-	if n := g.frozen; n > 0 && rand.Uint32()%16 == 0 && maphash.Bytes(checkSeed, g.data[:n]) != g.sum {
+func (c *segmentCheck) check() {
+	if len(c.frozen) > 0 && rand.Uint32()%16 == 0 && maphash.Bytes(checkSeed, c.frozen) != c.sum {
 		panic("BUG: I1: a sealed segment has changed")
 	}
 }

@@ -139,6 +139,7 @@ func (l *loader) heat(slot *Slot) (*hot, error) {
 		return nil, err
 	}
 	h.publish()
+	count, bytes := h.count, h.appender.bytes // before it is the owner's
 	s.stats.SlotLoads.Add(1)
 	// While a slot is cold the commit loop appends nothing to it, so what was
 	// read is all there is.
@@ -147,6 +148,9 @@ func (l *loader) heat(slot *Slot) (*hot, error) {
 		return slot.hot.Load(), nil
 	}
 	s.budget.enter(slot)
+	if slot.count.Load() != count || slot.bytes.Load() != bytes {
+		s.commits.ask(func() { s.commits.settle(slot) })
+	}
 	if slot.dead.Load() { // removed meanwhile: whoever swaps it out gives its memory back
 		s.cool(slot)
 		return nil, ErrNoSlot
@@ -228,7 +232,7 @@ func (l *loader) reload(slot *Slot, c *chunk) (*segment, error) {
 		s.opts.Logger.Error("cannot load chunk", "slot", slot.id, "error", err)
 		return nil, err
 	}
-	g.freeze(uint32(used))
+	g.freeze(g.data[:used])
 	s.stats.ChunkLoads.Add(1)
 	// A slot that went cold meanwhile has the mark of it here: then the
 	// segment serves those who waited, and belongs to nobody.

@@ -156,8 +156,8 @@ func (g *gate) fs(disk vfs.FS) vfs.FS {
 			case g.waits <- struct{}{}:
 			default:
 			}
-			g.mu.Lock()
-			g.mu.Unlock()
+			g.mu.Lock() // held while the gate is closed
+			defer g.mu.Unlock()
 		}
 		return nil
 	}))
