@@ -73,14 +73,18 @@ func newCommitter(s *Store) *committer {
 
 // enqueue hands a post to the loop, or says why not.
 func (c *committer) enqueue(p *Post) error {
-	if c.closed.Load() {
-		return ErrClosed
-	}
 	if since := c.since.Load(); since != 0 && c.s.now()-since > int64(c.s.opts.StallAfter) {
 		c.s.stats.PostsStalled.Add(1)
 		return ErrBusy
 	}
-	if c.posts.Add(1) > int64(c.s.opts.QueuePosts) {
+	// Counted first, asked second: the loop ends when nothing is counted after
+	// closed was set, so no post is left without an answer.
+	n := c.posts.Add(1)
+	if c.closed.Load() {
+		c.posts.Add(-1)
+		return ErrClosed
+	}
+	if n > int64(c.s.opts.QueuePosts) {
 		c.posts.Add(-1)
 		c.s.stats.PostsRejected.Add(1)
 		return ErrBusy
@@ -119,6 +123,13 @@ func (c *committer) ask(f func()) {
 	}
 }
 
+// asked says whether something waits for the loop to run it.
+func (c *committer) asked() bool {
+	c.inboxMu.Lock()
+	defer c.inboxMu.Unlock()
+	return len(c.inbox) > 0
+}
+
 // run is the loop. It ends when stop is closed and nothing waits any more.
 func (c *committer) run(stop <-chan struct{}) {
 	for {
@@ -128,7 +139,7 @@ func (c *committer) run(stop <-chan struct{}) {
 				c.carry = append(c.carry, p)
 			case <-c.wake:
 			case <-stop:
-				if c.posts.Load() == 0 && len(c.queue) == 0 && len(c.waiting) == 0 {
+				if c.posts.Load() == 0 && len(c.queue) == 0 && len(c.waiting) == 0 && !c.asked() {
 					return
 				}
 				time.Sleep(time.Millisecond) // parked posts: their loads report soon
@@ -443,18 +454,26 @@ func (c *committer) apply(slot *Slot, h *hot, events []Event, ids []uint64, vers
 	b.add(memChunk, chunks)
 	if slot.subs.Load() != nil {
 		b.add(memFrame, h.appendFrames(first, events, &c.s.stats))
-	} else {
-		b.dropFrames(h) // the last stream left while we wrote its frames
+	}
+	// The last stream empties the set first and drops the frames second; we
+	// store the frames first and look at the set second.
+	if slot.subs.Load() == nil {
+		b.dropFrames(h)
 	}
 	h.version = version
-	c.s.stats.Events.Add(int64(len(events)))
-	c.s.stats.Bytes.Add(int64(h.appender.bytes - slot.bytes.Load()))
 	h.publish() // visible
-	slot.count.Store(h.count)
-	slot.bytes.Store(h.appender.bytes)
+	c.tally(slot, h.count, h.appender.bytes)
 	// A subscriber joins the set first and loads the snapshot second; we
 	// publish first and load the set second. So one of us sees the other (I6).
 	slot.wakeSubscribers(c.s.now)
+}
+
+// tally notes how much a slot holds, so that it has counts while it is cold.
+func (c *committer) tally(slot *Slot, count, bytes uint64) {
+	c.s.stats.Events.Add(int64(count - slot.count.Load()))
+	c.s.stats.Bytes.Add(int64(bytes - slot.bytes.Load()))
+	slot.count.Store(count)
+	slot.bytes.Store(bytes)
 }
 
 // answerAll answers the posts of an append and the duplicates that waited for

@@ -14,6 +14,10 @@ type recovery struct {
 	// doubt is an append whose outcome the journal could not tell. It is found
 	// among what the load brings, by its mark, or it was not stored.
 	doubt *doubt
+	// catching counts the catch-ups under way. The last one to land decides:
+	// one that began before an append was in doubt says nothing about it.
+	catching int
+	err      error // of one of them
 }
 
 type doubt struct {
@@ -56,10 +60,13 @@ func (c *committer) parkForChunk(p *Post, slot *Slot, h *hot, i int) {
 // answers them when the load failed: they were never handed to the journal.
 func (c *committer) loaded(slot *Slot, err error) {
 	r := c.waiting[slot]
-	if r == nil {
-		return
+	if r == nil || r.catching > 0 || r.doubt != nil {
+		return // a catch-up lets the posts in again, or has done so
 	}
 	delete(c.waiting, slot)
+	if errors.Is(err, ErrNoSlot) && !slot.dead.Load() {
+		c.bury(slot) // another writer removed it, and the feed has not said so yet
+	}
 	if err != nil && !errors.Is(err, ErrNoSlot) {
 		for _, p := range r.parked {
 			c.answer(p, false, err)
@@ -114,7 +121,7 @@ func copyAppend(a *Append) foreign {
 
 // catchUp loads what stands behind the slot's head and applies it.
 func (c *committer) catchUp(slot *Slot, h *hot) {
-	c.waitFor(slot)
+	c.waitFor(slot).catching++
 	if h == nil {
 		c.s.loads.startSlot(slot, func(err error) { c.ask(func() { c.caughtUp(slot, nil, err) }) })
 		return
@@ -134,6 +141,7 @@ func (c *committer) catchUp(slot *Slot, h *hot) {
 // parked posts in again.
 func (c *committer) caughtUp(slot *Slot, got []foreign, err error) {
 	r := c.waitFor(slot)
+	r.catching--
 	if errors.Is(err, ErrNoSlot) {
 		if !slot.dead.Load() {
 			c.bury(slot)
@@ -147,6 +155,13 @@ func (c *committer) caughtUp(slot *Slot, got []foreign, err error) {
 			}
 		}
 	}
+	if r.err == nil {
+		r.err = err
+	}
+	if r.catching > 0 {
+		return
+	}
+	err, r.err = r.err, nil
 	if err != nil {
 		if d := r.doubt; d != nil && d.retries < 5 {
 			d.retries++
@@ -212,14 +227,15 @@ func (c *committer) applyForeign(slot *Slot, a *Append) error {
 	if h == nil {
 		if slot.count.Load() > 0 {
 			// Its load will bring this too. Until then only the counts go on.
-			if end := a.First + uint64(len(a.Events)); end > slot.count.Load() {
-				slot.count.Store(end)
-				slot.version = a.Version
+			c.applyCold(slot, a)
+			// A load under way may have read the slot before this append. It
+			// makes the slot hot first and compares the counts second; we set
+			// the count first and look for the hot part second.
+			if h = slot.hot.Load(); h == nil {
+				slot.wakeSubscribers(c.s.now)
+				return nil
 			}
-			slot.wakeSubscribers(c.s.now)
-			return nil
-		}
-		if h = c.s.firstHeat(slot); h == nil {
+		} else if h = c.s.firstHeat(slot); h == nil {
 			h = slot.hot.Load()
 		}
 	}
@@ -240,6 +256,35 @@ func (c *committer) applyForeign(slot *Slot, a *Append) error {
 	}
 	c.apply(slot, h, events, ids, a.Version)
 	return nil
+}
+
+// applyCold counts an append that the next load of the slot will bring.
+func (c *committer) applyCold(slot *Slot, a *Append) {
+	count, bytes := slot.count.Load(), slot.bytes.Load()
+	if a.First+uint64(len(a.Events)) <= count {
+		return
+	}
+	for i, ev := range a.Events {
+		if a.First+uint64(i) >= count {
+			bytes += uint64(len(ev.JSON))
+		}
+	}
+	slot.version = a.Version
+	c.tally(slot, a.First+uint64(len(a.Events)), bytes) // short by a gap until it is loaded
+}
+
+// settle is called when a load has brought another count than was known: too
+// little, as it was overtaken by an append from elsewhere, or too much, as
+// nobody had told of one.
+func (c *committer) settle(slot *Slot) {
+	h := slot.hot.Load()
+	switch {
+	case h == nil || slot.dead.Load():
+	case h.count < slot.count.Load():
+		c.catchUp(slot, h)
+	default:
+		c.tally(slot, h.count, h.appender.bytes)
+	}
 }
 
 // refusal is what posters hear of a group that the journal refused.
