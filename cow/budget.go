@@ -27,6 +27,8 @@ type budget struct {
 	evictedChunks atomic.Uint64
 	evictedSlots  atomic.Uint64
 
+	collectMu sync.Mutex
+
 	mu   sync.Mutex
 	ring []*Slot // all hot slots
 	hand int
@@ -109,21 +111,10 @@ func (b *budget) reserve(n int64, patience time.Duration) error {
 // if it finds them, and returns how many it found. Whole slots leave a moment
 // later, when the commit loop gets to it.
 func (b *budget) evict(n int64) (freed int64) {
+	b.collect()
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	goal := b.used.Load() + n - b.limit + b.limit/16
-	// What is retired is memory all the same: a collection tells how much of
-	// it is still held.
-	if r := b.retired.Load(); r > b.limit/16 {
-		runtime.GC()
-		for range 20 { // cleanups run beside us
-			if b.retired.Load() < r {
-				break
-			}
-			time.Sleep(100 * time.Microsecond)
-		}
-	}
-	goal += b.retired.Load()
+	goal := b.used.Load() + n - b.limit + b.limit/16 + b.retired.Load()
 	for round := 0; round < 2 && freed < goal; round++ {
 		epoch := b.epoch.Load()
 		for range len(b.ring) {
@@ -139,6 +130,25 @@ func (b *budget) evict(n int64) (freed int64) {
 		b.epoch.Add(1)
 	}
 	return freed
+}
+
+// collect has the collector tell how much of what is retired is still held:
+// that is memory all the same. The commit loop, which takes mu when a slot
+// becomes hot or cold, never waits for it.
+func (b *budget) collect() {
+	b.collectMu.Lock()
+	defer b.collectMu.Unlock()
+	r := b.retired.Load()
+	if r <= b.limit/16 {
+		return
+	}
+	runtime.GC()
+	for range 20 { // cleanups run beside us
+		if b.retired.Load() < r {
+			break
+		}
+		time.Sleep(100 * time.Microsecond)
+	}
 }
 
 func (b *budget) next() *Slot {
@@ -233,7 +243,8 @@ func (b *budget) drop(h *hot) {
 func (b *budget) enter(slot *Slot) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if slot.ring == 0 {
+	// It may have gone cold since, and left before it entered.
+	if slot.ring == 0 && slot.hot.Load() != nil {
 		b.ring = append(b.ring, slot)
 		slot.ring = int32(len(b.ring))
 	}

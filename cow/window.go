@@ -20,7 +20,7 @@ type Window struct {
 func (w *Window) Events() int { return w.events }
 
 // Len returns the length of the JSON array in bytes.
-func (w *Window) Len() int { return w.size }
+func (w *Window) Len() int { return max(w.size, 2) }
 
 // Reset empties the page and lets go of the segments.
 func (w *Window) Reset() {
@@ -59,6 +59,9 @@ var (
 func (w *Window) add(g *segment, i, j, maxBytes int) int {
 	start := int(g.start(i))
 	room := maxBytes - w.size
+	if w.events > 0 {
+		room-- // the comma
+	}
 	if int(g.refs[j-1].end)-start > room {
 		j = i + sort.Search(j-i, func(k int) bool { return int(g.refs[i+k].end)-start > room })
 		if j == i {
