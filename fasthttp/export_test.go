@@ -1,7 +1,7 @@
 package fasthttp
 
-// withRoute adds a route for one test. Tests that use it must not run in
-// parallel with others: the path is matched by its handler's name.
+// withHandler replaces what a route does until restore is called. The table of
+// routes is shared: tests that use it must not run in parallel with others.
 func withHandler(rt *route, get func(*Relay, request) error) (restore func()) {
 	was := rt.get
 	rt.get = get
