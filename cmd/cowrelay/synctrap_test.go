@@ -1,5 +1,0 @@
-package main
-
-const syncTrapCommand = "x"
-
-func syncTrapLaunch([]string) {}
