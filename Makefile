@@ -90,7 +90,7 @@ crash: ## kill -9 of the real binary under load, all sync modes, for CRASHTIME (
 
 .PHONY: soak
 soak: ## the memory and start-up tests at their real size: 1.2 GB stored, 512 MB of memory
-	COWRELAY_SOAK=1 go test -count=1 -timeout 30m -v -run Soak ./cmd/cowrelay
+	COWRELAY_SOAK=1 go test -count=1 -timeout 30m -v -run "Startup|Memory" ./cmd/cowrelay
 
 .PHONY: load
 load: build ## load the built relay beside its bounds and print the ratios
