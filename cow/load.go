@@ -107,6 +107,7 @@ func (l *loader) heat(slot *Slot) (*hot, error) {
 	want := slot.count.Load()
 	h := &hot{}
 	if err := l.admit(h, memSlot, hotBytes); err != nil {
+		s.budget.drop(h)
 		return nil, err
 	}
 	var room [MaxIDBytes]byte
