@@ -118,3 +118,13 @@ func (s *Store) Snapshot(slot *Slot) (read func() (string, error)) {
 		return b.String(), nil
 	}
 }
+
+// Closing says whether Close was called.
+func (s *Store) Closing() bool {
+	select {
+	case <-s.stop:
+		return true
+	default:
+		return false
+	}
+}

@@ -31,6 +31,14 @@ func open(t testing.TB, opts cow.Options) *fixture {
 func openOn(t testing.TB, m *journaltest.Memory, opts cow.Options) *fixture {
 	t.Helper()
 	opts.Logger = slog.New(slog.DiscardHandler)
+	// A test that holds the journal back on a busy machine is not a disk that
+	// hangs, unless it is about one.
+	if opts.StallAfter == 0 {
+		opts.StallAfter = time.Minute
+	}
+	if opts.QueueTimeout == 0 {
+		opts.QueueTimeout = time.Minute
+	}
 	s, err := cow.Open(m, m, opts)
 	if err != nil {
 		t.Fatal(err)

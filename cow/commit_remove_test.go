@@ -1,0 +1,269 @@
+package cow_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"cowrelay/cow"
+)
+
+// Removal: queued posts hear ErrNoSlot, windows already taken finish, streams
+// end, and after a restart nothing of the slot is there.
+func TestRemove_EndsEverythingOfTheSlot(t *testing.T) {
+	f := open(t, cow.Options{})
+	slot, other := f.slot(), f.slot()
+	f.fill(slot, 0, 300)
+	if err := f.SetHealth(slot, []byte("record")); err != nil {
+		t.Fatal(err)
+	}
+	live := f.subscribe(slot, true, payloadID(slot.ID(), 100))
+	defer live.Close()
+	var w cow.Window
+	if err := f.Window(slot, nil, 300, &w); err != nil {
+		t.Fatal(err)
+	}
+	f.must(other, ev("x"))
+	entered, release := f.m.Hold()
+	defer release()
+	ahead := f.later(slot, payload(slot.ID(), 300))
+	<-entered
+	// In the queue in this order: the removal, two posts.
+	removed := make(chan error, 1)
+	before, _ := f.Queue()
+	go func() { removed <- f.Remove(slot) }()
+	f.until("the removal to be queued", func() bool { n, _ := f.Queue(); return n > before })
+	behind := []<-chan answer{f.queued(slot, ev("b")), f.queued(slot, ev("c"))}
+	release()
+	if a := f.wait(ahead); a.err != nil {
+		t.Errorf("the post ahead of the removal: %v", a.err)
+	}
+	if err := <-removed; err != nil {
+		t.Fatalf("remove: %v", err)
+	}
+	for _, c := range behind {
+		if a := f.wait(c); !errors.Is(a.err, cow.ErrNoSlot) {
+			t.Errorf("a post behind the removal: error %v, want ErrNoSlot", a.err)
+		}
+	}
+	if _, err := live.read(5 * time.Second); !errors.Is(err, cow.ErrNoSlot) {
+		t.Errorf("a stream of the slot: error %v, want ErrNoSlot", err)
+	}
+	var b strings.Builder
+	w.WriteTo(&b)
+	if b.String() != array(payloads(slot.ID(), 0, 300)) {
+		t.Error("I1: a window taken before the removal has changed")
+	}
+	if !slot.Gone() || f.Slot(slot.ID()) != nil || f.Len() != 1 {
+		t.Errorf("the slot is there: gone %v, %d slots", slot.Gone(), f.Len())
+	}
+	if err := f.Window(slot, nil, 1, &w); !errors.Is(err, cow.ErrNoSlot) {
+		t.Errorf("window: error %v", err)
+	}
+	if _, err := f.trySubscribe(slot, true, ""); !errors.Is(err, cow.ErrNoSlot) {
+		t.Errorf("subscribe: error %v", err)
+	}
+	live.Close()
+	if slot.HasSet() {
+		t.Error("the set of subscribers is left")
+	}
+	if err := f.Remove(slot); !errors.Is(err, cow.ErrNoSlot) {
+		t.Errorf("remove again: error %v", err)
+	}
+	if n := f.Stats().Events.Load(); n != 1 {
+		t.Errorf("%d events are counted, want the other slot's one", n)
+	}
+	if rec, err := f.Health(slot); rec != nil || err != nil {
+		t.Errorf("the health record is left: %q, %v", rec, err)
+	}
+	f = f.restart()
+	if f.Slot(slot.ID()) != nil || f.Slot(other.ID()) == nil {
+		t.Error("after a restart the wrong slots are there")
+	}
+}
+
+// Removals race loads and posts of cold slots: everybody is answered, with the
+// truth, and nothing of a removed slot stays on the books.
+func TestRemove_RacesLoadsAndPosts(t *testing.T) {
+	f := open(t, cow.Options{})
+	rounds := 150
+	if testing.Short() {
+		rounds = 50
+	}
+	f.m.OnLoad(func(cow.ID, uint64) error { time.Sleep(200 * time.Microsecond); return nil })
+	var served, gone atomic.Int64
+	ok := func(what string, err error, slot *cow.Slot) {
+		switch {
+		case err == nil:
+			served.Add(1)
+		case errors.Is(err, cow.ErrNoSlot):
+			gone.Add(1)
+		default:
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	for i := range rounds {
+		slot := f.slot()
+		f.must(slot, ev("a"))
+		f.Cool(slot)
+		pause := time.Duration(i%10) * 60 * time.Microsecond
+		all(
+			func() { _, err := f.tryPage(slot, "", 10); ok("window", err, slot) },
+			func() { _, err := f.post(slot, ev("b")); ok("post", err, slot) },
+			func() { _, err := f.post(slot, ev("a")); ok("duplicate", err, slot) },
+			func() {
+				st, err := f.trySubscribe(slot, true, "a")
+				if ok("subscribe", err, slot); err == nil {
+					st.Close()
+				}
+			},
+			func() {
+				time.Sleep(pause)
+				if err := f.Remove(slot); err != nil {
+					t.Errorf("remove: %v", err)
+				}
+			},
+		)
+		if f.Slot(slot.ID()) != nil || slot.HasSet() {
+			t.Fatal("the slot is left")
+		}
+	}
+	if served.Load() == 0 || gone.Load() == 0 {
+		t.Errorf("no race: %d served, %d gone", served.Load(), gone.Load())
+	}
+	f.until("the books to be empty", func() bool { return f.Memory().Used == 0 && f.RingLen() == 0 })
+	if f.Len() != 0 || f.Stats().Events.Load() != 0 || f.Stats().Bytes.Load() != 0 || f.Waits() != 0 {
+		t.Errorf("left: %d slots, %d events, %d bytes, %d waits", f.Len(), f.Stats().Events.Load(), f.Stats().Bytes.Load(), f.Waits())
+	}
+}
+
+func TestAllocate_BoundIsExact(t *testing.T) {
+	f := open(t, cow.Options{MaxSlots: 10})
+	var made, refused atomic.Int64
+	var tasks []func()
+	for range 25 {
+		tasks = append(tasks, func() {
+			switch _, _, err := f.Allocate(); {
+			case err == nil:
+				made.Add(1)
+			case errors.Is(err, cow.ErrTooManySlots):
+				refused.Add(1)
+			default:
+				t.Error(err)
+			}
+		})
+	}
+	all(tasks...)
+	if made.Load() != 10 || refused.Load() != 15 || f.Len() != 10 {
+		t.Errorf("%d made, %d refused, %d there; want 10, 15, 10", made.Load(), refused.Load(), f.Len())
+	}
+}
+
+// A poster that hangs up is stored all the same: nobody waits for its answer.
+func TestCommit_PosterThatHangsUpIsStored(t *testing.T) {
+	f := open(t, cow.Options{})
+	slot := f.slot()
+	entered, release := f.m.Hold()
+	defer release()
+	f.later(slot, ev("a"))
+	<-entered
+	f.queued(slot, ev("b"))
+	release()
+	f.until("both events", func() bool { return slot.Count() == 2 })
+	f.holds(slot, ev("a"), ev("b"))
+}
+
+// Close answers what waits, parked posts included, and stores the times of
+// pulls.
+func TestClose_AnswersWhatWaits(t *testing.T) {
+	f := open(t, cow.Options{})
+	slot, cold := f.slot(), f.slot()
+	f.must(cold, ev("a"))
+	f.Cool(cold)
+	load := make(chan struct{})
+	f.m.OnLoad(func(cow.ID, uint64) error { <-load; return nil })
+	posts := []<-chan answer{f.queued(cold, ev("parked"))}
+	f.until("the load", func() bool { return f.m.Loads() == 1 })
+	entered, release := f.m.Hold()
+	defer release()
+	posts = append(posts, f.later(slot, ev("held")))
+	<-entered
+	for i := range 5 {
+		posts = append(posts, f.queued(slot, ev(fmt.Sprint(i))))
+	}
+	closed := make(chan struct{})
+	go func() {
+		f.close()
+		close(closed)
+	}()
+	f.until("the store to close", f.Closing)
+	if _, err := f.post(slot, ev("late")); !errors.Is(err, cow.ErrClosed) {
+		t.Errorf("a post while closing: error %v, want ErrClosed", err)
+	}
+	close(load)
+	release()
+	for _, c := range posts {
+		if a := f.wait(c); a.err != nil {
+			t.Errorf("%s: %v", a.event, a.err)
+		}
+	}
+	<-closed
+	g := openOn(t, f.m.Reopen(), f.opts)
+	if n := g.Slot(slot.ID()).Count(); n != 6 {
+		t.Errorf("%d events are there, want 6", n)
+	}
+	g.holds(g.Slot(cold.ID()), ev("a"), ev("parked"))
+}
+
+func TestClose_WritesTheTimesOfPulls(t *testing.T) {
+	at := time.Unix(1_700_000_000, 0)
+	for range 15 { // the loop finds work and its end at once: which it takes is random
+		f := open(t, cow.Options{})
+		slot := f.slot()
+		slot.MarkPulled(at)
+		entered, release := f.m.Hold()
+		f.later(slot, ev("a"))
+		<-entered
+		go func() {
+			waitFor(t, "the store to close", f.Closing)
+			release()
+		}()
+		f = f.restart()
+		if got := f.Slot(slot.ID()).PulledAt(); got != at.Unix() {
+			t.Fatalf("the time of the last pull is %d after a restart, want %d", got, at.Unix())
+		}
+	}
+}
+
+// Posts race Close: each is stored or refused, none waits for its timeout.
+func TestClose_RacesPosts(t *testing.T) {
+	for range 20 {
+		f := open(t, cow.Options{})
+		slot := f.slot()
+		var stored atomic.Int64
+		var tasks []func()
+		for w := range 4 {
+			tasks = append(tasks, func() {
+				for i := 0; ; i++ {
+					_, err := f.post(slot, ev(fmt.Sprintf("%d-%d", w, i)))
+					if err == nil {
+						stored.Add(1)
+						continue
+					}
+					if !errors.Is(err, cow.ErrClosed) {
+						t.Errorf("post while closing: %v", err)
+					}
+					return
+				}
+			})
+		}
+		tasks = append(tasks, func() { time.Sleep(2 * time.Millisecond); f.close() })
+		all(tasks...)
+		if n := slot.Count(); n != uint64(stored.Load()) {
+			t.Fatalf("%d stored, %d acknowledged", n, stored.Load())
+		}
+	}
+}
