@@ -27,14 +27,14 @@ func (l *listener) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		if r.conns.Add(1) <= int64(r.opts.MaxConns) {
-			if tcp, ok := c.(*net.TCPConn); ok {
-				return &conn{TCPConn: tcp, relay: r}, nil
-			}
-			r.conns.Add(-1)
+		tcp, ok := c.(*net.TCPConn)
+		if !ok {
 			return c, nil
 		}
-		r.conns.Add(-1)
+		own := &conn{TCPConn: tcp, relay: r}
+		if r.conns.Add(1) <= int64(r.opts.MaxConns) {
+			return own, nil
+		}
 		r.turned.Add(1)
 		// The reply fits into any send buffer, so this does not wait.
 		c.SetWriteDeadline(time.Now().Add(time.Second))
@@ -42,7 +42,8 @@ func (l *listener) Accept() (net.Conn, error) {
 		errManyConns.write(&res)
 		res.SetConnectionClose()
 		res.WriteTo(c)
-		c.Close()
+		own.linger.Store(true) // its request may be on its way
+		own.Close()
 	}
 }
 
