@@ -233,6 +233,11 @@ func TestConnectionLimit(t *testing.T) {
 	}
 	for range 5 {
 		w := g.dial()
+		time.Sleep(10 * time.Millisecond)
+		for range 3 { // the request comes after the answer, and is not met by a reset
+			w.send("GET /healthz HTTP/1.1\nHost: x\n\n")
+			time.Sleep(5 * time.Millisecond)
+		}
 		if r := w.reply("GET").want(t, 503); r.header.Get("Retry-After") == "" || !r.close {
 			t.Errorf("503: %v", r.header)
 		}
