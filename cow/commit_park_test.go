@@ -155,7 +155,6 @@ func TestLoad_NoRoomIsBusy(t *testing.T) {
 	for range 4 {
 		f.must(slot, large)
 	}
-	f.Cool(slot)
 	// What a window holds can't leave, so nothing else gets in.
 	var w cow.Window
 	if err := f.Window(slot, nil, 10, &w); err != nil {

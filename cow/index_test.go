@@ -27,6 +27,9 @@ func TestIndex_FindsAllThatWasInserted(t *testing.T) {
 	for name, hash := range hashes {
 		t.Run(name, func(t *testing.T) {
 			n := uint64(20_000)
+			if Invariants {
+				n = 6000
+			}
 			if name == "few" || name == "ascending" || name == "neighbour" {
 				n = 3000
 			}
@@ -36,7 +39,7 @@ func TestIndex_FindsAllThatWasInserted(t *testing.T) {
 				h := hash(pos)
 				x.insert(h, pos)
 				model[h] = append(model[h], pos)
-				if pos%97 == 0 {
+				if pos%197 == 0 {
 					checkIndex(t, &x, hash(pos*7919%(pos+1)), model)
 				}
 			}
@@ -132,7 +135,10 @@ func TestIndex_I7_ReadersMissNothing(t *testing.T) {
 // No post pays for the growth of the whole index: an insert moves at most one
 // table, and the directory is a pointer for hundreds of entries.
 func TestIndex_InsertMovesAtMostOneTable(t *testing.T) {
-	const total = 400_000
+	total := 400_000
+	if Invariants {
+		total = 60_000
+	}
 	var x index
 	seen := make(map[*indexTable]bool)
 	worst, worstDir := 0, 0

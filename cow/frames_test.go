@@ -1,0 +1,203 @@
+package cow_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"cowrelay/cow"
+)
+
+// One encoding an event serves 256 live readers; none encodes for itself.
+func TestFrames_EncodedOnceFor256Readers(t *testing.T) {
+	f := open(t, cow.Options{})
+	slot := f.slot()
+	f.must(slot, ev("before anybody streams"))
+	streams := make([]*stream, 256)
+	for i := range streams {
+		streams[i] = f.subscribe(slot, false, "")
+		defer streams[i].Close()
+	}
+	const events = 50
+	var want string
+	for i := range events {
+		f.must(slot, ev(fmt.Sprint(i)))
+		want += frame(fmt.Sprint(i))
+		if i%10 == 9 { // some read at once, all in the end
+			for _, st := range streams[:i*5] {
+				for {
+					data, err := st.Next(nil)
+					if err != nil {
+						t.Fatal(err)
+					}
+					if data == nil {
+						break
+					}
+					st.Wrote(len(data))
+				}
+			}
+		}
+	}
+	if n := f.Stats().FramesEncoded.Load(); n != events {
+		t.Errorf("%d encodings of %d events", n, events)
+	}
+	// The bytes themselves are shared, not equal copies.
+	streams[254].Close()
+	streams[255].Close()
+	late := []*stream{f.subscribe(slot, true, "0"), f.subscribe(slot, true, "0")}
+	a, _ := late[0].piece()
+	b, _ := late[1].piece()
+	if &a[0] != &b[0] {
+		t.Error("two readers at the same place got different bytes")
+	}
+	late[0].Close()
+	late[1].Close()
+	for _, st := range streams[:254] {
+		for st.Behind() > 0 {
+			data, _ := st.Next(nil)
+			st.Wrote(len(data))
+		}
+	}
+	if n := f.Stats().FramesReplayed.Load(); n != 0 {
+		t.Errorf("%d frames were encoded for one reader", n)
+	}
+	if n := f.Stats().FramesEncoded.Load(); n != events {
+		t.Errorf("reading encoded: %d encodings of %d events", n, events)
+	}
+}
+
+// Writes that take n bytes of each piece, for every n, put the same stream
+// together: from shared frames, from chunks, and when it changes between them.
+func TestFrames_I6_PartialWritesOfEverySize(t *testing.T) {
+	f := open(t, cow.Options{})
+	slot := f.slot()
+	keep := f.subscribe(slot, false, "")
+	defer keep.Close()
+	events := []string{
+		ev("a"), `{"no":"id"}`, `{"event_id":"line\nbreak"}`, `{"event_id":"nul\u0000"}`, `{"event_id":""}`,
+		`{"event_id":"\u00e9\"\\"}`, `{"event_id":7}`, ev("last"),
+	}
+	want := "id: a\ndata: " + ev("a") + "\n\ndata: {\"no\":\"id\"}\n\n" +
+		"data: {\"event_id\":\"line\\nbreak\"}\n\ndata: {\"event_id\":\"nul\\u0000\"}\n\n" +
+		"id: \ndata: {\"event_id\":\"\"}\n\nid: é\"\\\ndata: {\"event_id\":\"\\u00e9\\\"\\\\\"}\n\n" +
+		"data: {\"event_id\":7}\n\n" + frame("last")
+	for _, e := range events {
+		f.must(slot, e)
+	}
+	for _, source := range []string{"frames", "chunks", "both"} {
+		if source == "chunks" {
+			f.DropFrames(slot)
+		}
+		for n := 1; n <= len(want)+1; n++ {
+			if source == "both" {
+				f.must(slot, `{"x":1}`) // begins new frames behind those dropped
+			}
+			st := f.subscribe(slot, true, "")
+			var got strings.Builder
+			for step := 0; got.Len() < len(want); step++ {
+				if source == "both" && step%3 == 1 {
+					f.DropFrames(slot)
+				}
+				data, err := st.piece()
+				if err != nil || len(data) == 0 {
+					t.Fatalf("%s, %d bytes a write: nothing after %d of %d (%v)", source, n, got.Len(), len(want), err)
+				}
+				data = data[:min(n, len(data))]
+				got.Write(data)
+				st.Wrote(len(data))
+			}
+			if !strings.HasPrefix(got.String(), want) {
+				t.Fatalf("I6: %s, %d bytes a write:\n%q\nwant\n%q", source, n, got.String(), want)
+			}
+			st.Close()
+			if source == "both" && n > 60 {
+				break
+			}
+		}
+	}
+}
+
+// Events of 256 KiB and frames longer than a piece, in writes of odd sizes.
+func TestFrames_I6_LargeFrames(t *testing.T) {
+	f := open(t, cow.Options{MemoryBudget: 512 << 20})
+	slot := f.slot()
+	keep := f.subscribe(slot, false, "")
+	defer keep.Close()
+	sizes := []int{cow.MaxEventBytes, 30, 65_536, 65_500, 65_520, 10, cow.MaxEventBytes, cow.MaxEventBytes - 1, 200_000, 12}
+	var want strings.Builder
+	for i, n := range sizes {
+		head := fmt.Sprintf(`{"event_id":"%d","p":"`, i)
+		e := head + strings.Repeat(string(rune('a'+i)), max(0, n-len(head)-2)) + `"}`
+		f.must(slot, e)
+		fmt.Fprintf(&want, "id: %d\ndata: %s\n\n", i, e)
+	}
+	r := rand.New(rand.NewPCG(1, 1))
+	for round := range 40 {
+		if round == 20 {
+			f.DropFrames(slot) // from here on from the chunks
+		}
+		st := f.subscribe(slot, true, "")
+		got := make([]byte, 0, want.Len())
+		for len(got) < want.Len() {
+			data, err := st.piece()
+			if err != nil || len(data) == 0 || len(data) > cow.MaxPiece {
+				t.Fatalf("a piece of %d bytes after %d of %d (%v)", len(data), len(got), want.Len(), err)
+			}
+			n := len(data)
+			if round%20 > 0 { // the first writes them whole
+				n = 1 + r.IntN(n)
+			}
+			got = append(got, data[:n]...)
+			st.Wrote(n)
+			if round%20 == 0 && st.Between() != (string(got[len(got)-2:]) == "\n\n") {
+				t.Fatalf("between frames %v after ...%q", st.Between(), got[len(got)-2:])
+			}
+		}
+		if string(got) != want.String() {
+			t.Fatalf("I6: round %d: the stream differs", round)
+		}
+		st.Close()
+	}
+}
+
+// The shared frames are the newest 1 MiB. A reader behind them is served from
+// the chunks, also evicted ones, and comes back to the shared ones.
+func TestFrames_ReaderBehindTheLog(t *testing.T) {
+	f := open(t, cow.Options{MemoryBudget: 512 << 20})
+	slot := f.slot()
+	st := f.subscribe(slot, true, "")
+	defer st.Close()
+	var want strings.Builder
+	pad := strings.Repeat("p", 1000)
+	for i := range 4000 {
+		e := fmt.Sprintf(`{"event_id":"%d","p":"%s"}`, i, pad)
+		f.must(slot, e)
+		fmt.Fprintf(&want, "id: %d\ndata: %s\n\n", i, e)
+		if m := f.Memory(); m.Frames > 1<<20+70<<10 {
+			t.Fatalf("%d bytes of frames", m.Frames)
+		}
+	}
+	f.EvictChunks(slot)
+	if got := st.take(t, want.Len()); got != want.String() {
+		t.Fatal("I6: the stream differs")
+	}
+	replayed := f.Stats().FramesReplayed.Load()
+	if replayed < 2000 || replayed > 3250 {
+		t.Errorf("%d frames of 4000 were encoded for the reader behind; the newest 1 MiB is shared", replayed)
+	}
+	if n := f.Stats().ChunkLoads.Load(); n == 0 {
+		t.Error("no evicted chunk was read again")
+	}
+	f.must(slot, ev("last"))
+	if got := st.take(t, 1); got != frame("last") {
+		t.Errorf("got %q", got)
+	}
+	if n := f.Stats().FramesReplayed.Load(); n != replayed {
+		t.Error("a reader that caught up is not served from the shared frames")
+	}
+	st.Close()
+	if m := f.Memory(); m.Frames != 0 {
+		t.Errorf("%d bytes of frames are counted with nobody there", m.Frames)
+	}
+}
