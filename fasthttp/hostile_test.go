@@ -29,6 +29,7 @@ func shortTimes(o *rigOptions) {
 }
 
 func TestHostile_Heads(t *testing.T) {
+	t.Parallel()
 	g := newRig(t, shortTimes)
 	m := g.allocate()
 	auth := "Authorization: Bearer " + m.token + "\n"
@@ -99,6 +100,7 @@ func TestHostile_Heads(t *testing.T) {
 // A header that drips in, each byte well in time, is cut at the header timeout
 // all the same; so is a body.
 func TestHostile_Drip(t *testing.T) {
+	t.Parallel()
 	g := newRig(t, shortTimes)
 	m := g.allocate()
 	head := "POST /v1/events/" + m.id + " HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nAuthorization: Bearer " + m.token + "\r\nContent-Length: 9000\r\n\r\n"
@@ -128,6 +130,7 @@ func TestHostile_Drip(t *testing.T) {
 // Whatever a request smuggles behind an ambiguous length, it is not served as a
 // request of its own.
 func TestHostile_Smuggling(t *testing.T) {
+	t.Parallel()
 	g := newRig(t, shortTimes)
 	m := g.allocate()
 	inner := "POST /v1/events/" + m.id + " HTTP/1.1\nHost: x\nContent-Type: application/json\nAuthorization: Bearer " + m.token +
@@ -191,6 +194,7 @@ func TestPipelined(t *testing.T) {
 
 // Connections that say nothing, or close at any point, cost nothing for long.
 func TestHostile_Silent(t *testing.T) {
+	t.Parallel()
 	g := newRig(t, shortTimes)
 	var held []net.Conn
 	for range 50 {

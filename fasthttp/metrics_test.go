@@ -4,6 +4,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"regexp"
 	"slices"
 	"strconv"
@@ -213,6 +214,15 @@ func TestAdmin(t *testing.T) {
 	}
 	if status, body := get("/metrics"); status != 200 || !strings.Contains(body, "go_goroutines") || !strings.Contains(body, "process_") {
 		t.Errorf("/metrics holds no runtime: %d", status)
+	}
+	starting := NewRelay(g.store, Options{Logger: g.opts.relay.Logger})
+	rec := httptest.NewRecorder()
+	starting.AdminHandler().ServeHTTP(rec, httptest.NewRequest("GET", "/readyz", nil))
+	if rec.Code != 503 {
+		t.Errorf("/readyz before the relay serves: %d", rec.Code)
+	}
+	if err := starting.Drain(t.Context(), 0); err != nil {
+		t.Error(err)
 	}
 	// Nothing of it is on the public side.
 	for _, path := range []string{"/metrics", "/debug/pprof/", "/debug/pprof/heap"} {

@@ -96,6 +96,7 @@ func TestDelete_Races(t *testing.T) {
 // A client that asks for a page and does not read it is cut at the write
 // timeout, and takes nobody with it.
 func TestPull_ClientThatStopsReading(t *testing.T) {
+	t.Parallel()
 	g := newRig(t, func(o *rigOptions) { o.relay.WriteTimeout = 300 * time.Millisecond })
 	m := g.allocate()
 	pad := strings.Repeat("x", 250_000)
@@ -126,6 +127,7 @@ func TestPull_ClientThatStopsReading(t *testing.T) {
 
 // A post whose body is still coming when the drain begins is answered.
 func TestDrain_PostUnderWay(t *testing.T) {
+	t.Parallel()
 	g := newRig(t)
 	m := g.allocate()
 	body := `{"event":` + bigEvent("half", 100_000) + `}`
@@ -153,6 +155,7 @@ func TestDrain_PostUnderWay(t *testing.T) {
 
 // What does not end by itself is cut when the drain's time is over.
 func TestDrain_IsBounded(t *testing.T) {
+	t.Parallel()
 	g := newRig(t, func(o *rigOptions) { o.relay.StreamWriteTimeout = time.Minute })
 	m := g.allocate()
 	stuck := m.stream("", "")
@@ -181,6 +184,7 @@ func TestDrain_IsBounded(t *testing.T) {
 
 // The header timeout holds for the second request of a connection too.
 func TestHostile_SlowSecondRequest(t *testing.T) {
+	t.Parallel()
 	g := newRig(t, shortTimes)
 	w := g.dial()
 	w.send("GET /healthz HTTP/1.1\nHost: x\n\n")

@@ -118,6 +118,7 @@ func TestPull_SinceOddIDs(t *testing.T) {
 }
 
 func TestLongPoll(t *testing.T) {
+	t.Parallel()
 	g := newRig(t)
 	m := g.allocate()
 	m.post(eventN(0)).want(t, 201)

@@ -314,6 +314,7 @@ func TestStreams_ResumeOverRestart(t *testing.T) {
 // readyz follows the drain, and new streams and posts during its delay are
 // still served: the load balancer has not heard yet.
 func TestDrain_DelayAndReadyz(t *testing.T) {
+	t.Parallel()
 	g := newRig(t)
 	m := g.allocate()
 	w := g.dial()

@@ -176,6 +176,7 @@ func TestSyncHeld_NewPostsAreTurnedAway(t *testing.T) {
 // A nearly full disk: 507 before the journal sees the post, readers unharmed,
 // and posts go on when there is room.
 func TestNoSpace(t *testing.T) {
+	t.Parallel()
 	var mu sync.Mutex
 	free := uint64(1 << 40)
 	set := func(n uint64) {
