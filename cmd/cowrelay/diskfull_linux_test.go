@@ -32,6 +32,7 @@ func TestDiskFull_SmallFileSystem(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			dir := t.TempDir()
 			reserve, grow := smallFileSystem(t, dir)
 			data := filepath.Join(dir, "data")

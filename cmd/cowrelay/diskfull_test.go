@@ -15,6 +15,7 @@ import (
 // The reserve is crossed by really filling the file system, and crossed back
 // by making room.
 func TestDiskFull_Reserve(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	free, err := pebblelog.FreeSpace(dir)
 	if err != nil {
@@ -95,6 +96,7 @@ func (d *diskFull) post() (status int, body []byte) {
 	switch res.StatusCode {
 	case http.StatusCreated:
 		d.n++
+		d.follow() // a stream that is not read is cut
 	case http.StatusInsufficientStorage:
 		checkRefusal(d.t, res, body)
 	default:
@@ -181,10 +183,16 @@ func (d *diskFull) check(r *relay) {
 	for i, e := range events {
 		d.same(i, e)
 	}
+	d.follow()
+}
+
+// follow reads the stream up to what is acknowledged.
+func (d *diskFull) follow() {
+	d.t.Helper()
 	for ; d.st != nil && d.seen < d.n; d.seen++ {
 		ev, err := d.st.next()
 		if err != nil {
-			d.t.Fatal(err)
+			d.t.Fatalf("the stream ended at %d: %v", d.seen, err)
 		}
 		d.same(d.seen, []byte(ev.data))
 	}

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"runtime"
+	"strconv"
 	"testing"
 
 	"cowrelay/cow"
@@ -23,11 +24,12 @@ type filled struct {
 
 // event is what stands at a position of a slot. Half of it compresses.
 func (f *filled) event(slot, pos int) []byte {
-	b := fmt.Appendf(nil, `{"event_id":"%08x.%08x","body":"`, slot, pos)
+	b := fmt.Appendf(make([]byte, 0, f.size+40), `{"event_id":"%08x.%08x","body":"`, slot, pos)
 	x := uint64(slot)<<32 | uint64(pos)
 	for len(b) < f.size-2 {
 		x = x*6364136223846793005 + 1442695040888963407
-		b = fmt.Appendf(b, "%016x the quick brown fox ", x)
+		b = strconv.AppendUint(b, x|1<<63, 16) // 16 digits
+		b = append(b, " the quick brown fox "...)
 	}
 	return append(b[:f.size-2], `"}`...)
 }
@@ -84,11 +86,14 @@ func fill(t *testing.T, slots, events, size int) *filled {
 	return f
 }
 
-// scale returns the test's size: small by default, real with COWRELAY_SOAK=1
-// (make soak).
-func scale(small, real int) int {
-	if os.Getenv("COWRELAY_SOAK") != "" {
+// scale returns the test's size: real with COWRELAY_SOAK=1 (make soak), small
+// by default, tiny with -short.
+func scale(tiny, small, real int) int {
+	switch {
+	case os.Getenv("COWRELAY_SOAK") != "":
 		return real
+	case testing.Short():
+		return tiny
 	}
 	return small
 }

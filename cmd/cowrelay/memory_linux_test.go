@@ -15,12 +15,14 @@ import (
 
 // A store five times the memory budget: every window anywhere is right, and the
 // process stays within its limit. With COWRELAY_SOAK=1 the sizes are those of
-// a small machine: GOMEMLIMIT=400MiB, 1.2 GB stored, below 512 MB.
+// a small machine: GOMEMLIMIT=400MiB, 1.2 GB stored, below 512 MB. With -short
+// the store is twice the budget.
 func TestMemory_StoreFiveTimesTheBudget(t *testing.T) {
-	limit, bound := scale(100, 400), scale(140, 488) // MiB; 488 MiB are 512 MB
-	budget := scale(32, limit*6/10)                  // MiB; the latter is the default
+	t.Parallel()
+	limit, bound := scale(100, 100, 400), scale(140, 140, 488) // MiB; 488 MiB are 512 MB
+	budget := scale(32, 32, limit*6/10)                        // MiB; the last is the default
 	const slots, size = 40, 300
-	events := 5 * budget << 20 / slots / size
+	events := scale(2, 5, 5) * budget << 20 / slots / size
 	f := fill(t, slots, events, size)
 
 	r := newRelay(t, f.dir, fmt.Sprintf("--memory-budget=%dMiB", budget))
@@ -33,7 +35,7 @@ func TestMemory_StoreFiveTimesTheBudget(t *testing.T) {
 	for w := range 4 {
 		wg.Go(func() {
 			rng := rand.New(rand.NewPCG(7, uint64(w)))
-			for range scale(100, 1000) {
+			for range scale(50, 100, 1000) {
 				if !f.window(t, r, rng) {
 					return
 				}

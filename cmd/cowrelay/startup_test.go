@@ -10,13 +10,14 @@ import (
 // to replay, a cold slot is pulled right away. The time is told, not judged.
 // With COWRELAY_SOAK=1: 100,000 slots and 1 GB.
 func TestStartup_ColdSlotAfterKill(t *testing.T) {
+	t.Parallel()
 	const events, size = 17, 300
-	f := fill(t, scale(20_000, 100_000), scale(events, 2*events), size)
+	f := fill(t, scale(5_000, 20_000, 100_000), scale(events, events, 2*events), size)
 	r := startRelay(t, f.dir)
 	// Up to 30 MiB that are in the log alone: the memtable takes 32 MiB.
 	s := r.allocate()
 	const large = 250_000
-	posts := scale(40, 120)
+	posts := scale(40, 40, 120)
 	for i := range posts {
 		r.post(s, testEvent("tail", i, large))
 	}
