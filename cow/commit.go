@@ -39,7 +39,8 @@ type committer struct {
 	wake    chan struct{}
 
 	// All below belongs to the loop.
-	carry   []*Post
+	carry   []*Post // for the next batch
+	spare   []*Post // an empty list with another array
 	groups  []Group
 	acts    []*Post // parallel to groups: the post of a create or remove, else nil
 	appends []*pendingAppend
@@ -159,7 +160,7 @@ func (c *committer) run(stop <-chan struct{}) {
 // cycle decides, writes and answers one batch.
 func (c *committer) cycle() {
 	todo := c.carry
-	c.carry = nil
+	c.carry = c.spare
 	size, n := int64(0), 0
 	take := func(p *Post) {
 		size += p.bytes
@@ -173,6 +174,8 @@ func (c *committer) cycle() {
 		}
 		take(p)
 	}
+	clear(todo)
+	c.spare = todo[:0]
 gather:
 	for n < batchPosts && size < batchBytes {
 		select {
