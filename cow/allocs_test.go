@@ -1,0 +1,147 @@
+//go:build !race && !invariants
+
+package cow_test
+
+import (
+	"fmt"
+	"io"
+	"runtime"
+	"strings"
+	"testing"
+
+	"cowrelay/cow"
+)
+
+// discard takes a page without keeping it.
+type discard struct{ n int }
+
+func (d *discard) Write(p []byte) (int, error) { d.n += len(p); return len(p), nil }
+
+var _ io.Writer = (*discard)(nil)
+
+func TestAllocs_Window(t *testing.T) {
+	f := open(t, cow.Options{})
+	slot := f.slot()
+	pad := strings.Repeat("x", 260)
+	for i := range 5000 {
+		f.must(slot, fmt.Sprintf(`{"event_id":"id-%d","p":"%s"}`, i, pad))
+	}
+	var w cow.Window
+	var d discard
+	for name, since := range map[string][]byte{
+		"since": []byte("id-3500"), "unknown": []byte("unknown"), "empty": nil, "up to date": []byte("id-4999"),
+	} {
+		pull := func() {
+			if err := f.Window(slot, since, 1000, &w); err != nil {
+				t.Fatal(err)
+			}
+			w.WriteTo(&d)
+		}
+		pull()
+		if name == "since" && w.Events() != 1000 {
+			t.Fatalf("%d events", w.Events())
+		}
+		if n := testing.AllocsPerRun(200, pull); n != 0 {
+			t.Errorf("%s: a window of %d events takes %v allocations", name, w.Events(), n)
+		}
+	}
+}
+
+func TestAllocs_DeliveredEvent(t *testing.T) {
+	f := open(t, cow.Options{})
+	slot := f.slot()
+	keep := f.subscribe(slot, false, "")
+	defer keep.Close()
+	for i := range 300 {
+		f.must(slot, ev(fmt.Sprint(i)))
+	}
+	for _, source := range []string{"frames", "chunks"} {
+		st := f.subscribe(slot, true, "")
+		if source == "chunks" {
+			f.DropFrames(slot)
+		}
+		// A few bytes a write: more calls than any reader makes.
+		n := testing.AllocsPerRun(1000, func() {
+			data, err := st.Next(st.buf)
+			if err != nil || data == nil {
+				t.Fatal("nothing to deliver")
+			}
+			st.Wrote(min(7, len(data)))
+		})
+		if n != 0 {
+			t.Errorf("a delivery from %s takes %v allocations", source, n)
+		}
+		st.Close()
+	}
+}
+
+func TestAllocs_AuthCheck(t *testing.T) {
+	f := open(t, cow.Options{})
+	id, token, err := f.Allocate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	path, header := []byte(id.String()), []byte(token)
+	wrong := []byte(strings.Repeat("0", len(token)))
+	n := testing.AllocsPerRun(1000, func() {
+		id, ok := cow.ParseID(path)
+		slot := f.Slot(id)
+		if !ok || slot == nil || !slot.Authorize(cow.HashToken(header)) || slot.Authorize(cow.HashToken(wrong)) {
+			t.Fatal("the check is wrong")
+		}
+	})
+	if n != 0 {
+		t.Errorf("a check of id and token takes %v allocations", n)
+	}
+}
+
+// A post may allocate for what it stores (a segment, tables, a snapshot) but
+// not much beside: counted over many, journal included, which keeps nothing.
+func TestAllocs_Post(t *testing.T) {
+	s := openHollow(t, &hollow{})
+	id, _, err := s.Allocate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	slot := s.Slot(id)
+	const posts = 20_000
+	bodies := make([][]byte, posts)
+	for i := range bodies {
+		bodies[i] = fmt.Appendf(nil, `{"event": {"event_id": "id-%d", "p": "%s"}}`, i, strings.Repeat("x", 300))
+	}
+	post := func(body []byte) {
+		p := s.NewPost()
+		if err := p.Accept(body); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := p.Commit(slot); err != nil {
+			t.Fatal(err)
+		}
+		p.Release()
+	}
+	for _, b := range bodies[:1000] {
+		post(b)
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for _, b := range bodies[1000:] {
+		post(b)
+	}
+	runtime.ReadMemStats(&after)
+	each := float64(after.Mallocs-before.Mallocs) / (posts - 1000)
+	bytes := float64(after.TotalAlloc-before.TotalAlloc) / (posts - 1000)
+	t.Logf("a post of 330 bytes takes %.2f allocations of %.0f bytes", each, bytes)
+	if each > 3 {
+		t.Errorf("a post takes %.2f allocations, at most 3 allowed", each)
+	}
+	runtime.ReadMemStats(&before)
+	for _, b := range bodies[1000:] {
+		post(b)
+	}
+	runtime.ReadMemStats(&after)
+	each = float64(after.Mallocs-before.Mallocs) / (posts - 1000)
+	t.Logf("a duplicate takes %.2f allocations", each)
+	if each > 0.1 {
+		t.Errorf("a duplicate takes %.2f allocations", each)
+	}
+}
