@@ -121,10 +121,10 @@ func (s *streams) askDrain(st *stream) {
 // stop ends the writers. All streams must have ended.
 func (s *streams) stop() {
 	close(s.quit)
-	s.waits.Wait()
 	s.readers.Wait()
 	s.queue.close()
-	s.writers.Wait()
+	s.writers.Wait() // writers start waits, so these are waited for last
+	s.waits.Wait()
 }
 
 // queue is a list of streams that want to be written to, each at most once. It
