@@ -16,7 +16,16 @@ func sprintf(format string, args ...any) string { return fmt.Sprintf(format, arg
 // answer.
 type listener struct {
 	net.Listener
-	relay *Relay
+	relay  *Relay
+	closed atomic.Bool
+}
+
+// Close implements net.Listener. The drain closes it, and the server again.
+func (l *listener) Close() error {
+	if l.closed.Swap(true) {
+		return nil
+	}
+	return l.Listener.Close()
 }
 
 // Accept implements net.Listener.

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"runtime/debug"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -69,6 +70,9 @@ type Relay struct {
 	metrics *relayMetrics
 	started time.Time
 
+	lnMu      sync.Mutex
+	listeners []*listener
+
 	serving   atomic.Bool
 	drain     chan struct{} // closed when the drain begins
 	draining  atomic.Bool
@@ -118,8 +122,12 @@ func NewRelay(store *cow.Store, opts Options) *Relay {
 
 // Serve answers requests on ln until Drain. It takes ln over.
 func (r *Relay) Serve(ln net.Listener) error {
+	own := &listener{Listener: ln, relay: r}
+	r.lnMu.Lock()
+	r.listeners = append(r.listeners, own)
+	r.lnMu.Unlock()
 	r.serving.Store(true)
-	return r.server.Serve(&listener{Listener: ln, relay: r})
+	return r.server.Serve(own)
 }
 
 // Ready says whether the relay serves and does not drain.
@@ -138,6 +146,13 @@ func (r *Relay) Drain(ctx context.Context, delay time.Duration) error {
 	case <-time.After(delay):
 	case <-ctx.Done():
 	}
+	// First, so that who is sent away and comes back at once is not served by a
+	// relay that ends.
+	r.lnMu.Lock()
+	for _, ln := range r.listeners {
+		ln.Close()
+	}
+	r.lnMu.Unlock()
 	close(r.drain)
 	done := make(chan error, 1)
 	go func() { done <- r.server.ShutdownWithContext(ctx) }()
