@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof"
+	"sync/atomic"
 	"time"
 )
 
@@ -33,9 +34,40 @@ func (r *Relay) AdminHandler() http.Handler {
 	return mux
 }
 
-// ServeAdmin answers operators on ln until the returned server is closed.
-func (r *Relay) ServeAdmin(ln net.Listener) *http.Server {
-	s := &http.Server{Handler: r.AdminHandler(), ReadHeaderTimeout: 5 * time.Second}
-	go labeled("admin", func() { s.Serve(ln) })
-	return s
+// Admin is the operators' listener. It answers from the first moment of a
+// start, so that a probe can tell a relay that opens its store from one that
+// hangs: until Attach, /healthz says ok and everything else is 503.
+type Admin struct {
+	server http.Server
+	relay  atomic.Pointer[http.Handler]
 }
+
+// ServeAdmin answers operators on ln until Close.
+func ServeAdmin(ln net.Listener) *Admin {
+	a := new(Admin)
+	a.server.Handler = a
+	a.server.ReadHeaderTimeout = 5 * time.Second
+	go labeled("admin", func() { a.server.Serve(ln) })
+	return a
+}
+
+// Attach hands the relay to operators.
+func (a *Admin) Attach(r *Relay) {
+	h := r.AdminHandler()
+	a.relay.Store(&h)
+}
+
+// ServeHTTP implements http.Handler.
+func (a *Admin) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	switch h := a.relay.Load(); {
+	case h != nil:
+		(*h).ServeHTTP(w, req)
+	case req.URL.Path == "/healthz":
+		w.Write([]byte("ok\n"))
+	default:
+		http.Error(w, "starting", http.StatusServiceUnavailable)
+	}
+}
+
+// Close ends it at once.
+func (a *Admin) Close() error { return a.server.Close() }

@@ -191,7 +191,8 @@ func TestAdmin(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	admin := g.relay.ServeAdmin(ln)
+	admin := ServeAdmin(ln)
+	admin.Attach(g.relay)
 	defer admin.Close()
 	get := func(path string) (int, string) {
 		res, err := http.Get("http://" + ln.Addr().String() + path)

@@ -7,7 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"net/http"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -41,12 +40,15 @@ func serve(c *config, stderr io.Writer) error {
 	}
 	defer ln.Close()
 	var adminLn net.Listener
+	var admin *relayhttp.Admin
 	if c.admin != "" {
 		if adminLn, err = listen(c.admin, "--admin"); err != nil {
 			return err
 		}
-		defer adminLn.Close()
+		admin = relayhttp.ServeAdmin(adminLn)
+		defer admin.Close()
 	}
+	log.Info("starting", "bind", ln.Addr().String(), "admin", addrText(adminLn), "data_dir", c.dataDir)
 
 	// The relay observes the store, and the store is opened first.
 	var observer atomic.Pointer[relayhttp.Relay]
@@ -89,9 +91,8 @@ func serve(c *config, stderr io.Writer) error {
 	if c.sync != pebblelog.Always {
 		log.Warn("acknowledged posts may be lost in a crash", "sync", c.sync.String())
 	}
-	var admin *http.Server
-	if adminLn != nil {
-		admin = relay.ServeAdmin(adminLn)
+	if admin != nil {
+		admin.Attach(relay)
 	}
 	served := make(chan error, 1)
 	go func() { served <- relay.Serve(ln) }()
@@ -115,9 +116,6 @@ func serve(c *config, stderr io.Writer) error {
 		err = errors.Join(err, e)
 	}
 	err = errors.Join(err, store.Close(), journal.Close())
-	if admin != nil {
-		admin.Close()
-	}
 	if err == nil {
 		log.Info("stopped")
 	}

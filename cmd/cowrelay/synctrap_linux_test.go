@@ -62,6 +62,13 @@ func launchTrapped(args []string) {
 // startTrapped starts a relay with trapped syncs; they pass until told else.
 func startTrapped(t *testing.T, dir string, args ...string) (*relay, *syncTrap) {
 	t.Helper()
+	trap := new(syncTrap)
+	return launchTrap(t, trap, dir, args...).ready(), trap
+}
+
+// launchTrap does not wait until the relay serves.
+func launchTrap(t *testing.T, trap *syncTrap, dir string, args ...string) *relay {
+	t.Helper()
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -89,14 +96,13 @@ func startTrapped(t *testing.T, dir string, args ...string) (*relay, *syncTrap) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	trap := new(syncTrap)
 	var served sync.WaitGroup
 	served.Go(func() { trap.serve(t, fds[0]) })
 	t.Cleanup(func() {
 		r.kill()
 		served.Wait()
 	})
-	return r.ready(), trap
+	return r
 }
 
 // The kernel's structures, linux/seccomp.h.

@@ -1,0 +1,44 @@
+package main
+
+import (
+	"net/http"
+	"testing"
+	"time"
+)
+
+// While the store opens, here held up by its disk, operators are told that the
+// relay is alive and not ready; then it is.
+func TestStarting_AliveAndNotReady(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	r := startRelay(t, dir)
+	s := r.allocate()
+	r.post(s, testEvent("a", 0, 300))
+	r.kill()
+
+	trap := new(syncTrap)
+	release := trap.holdSyncs()
+	defer release()
+	r = launchTrap(t, trap, dir)
+	trap.await(t)
+	for deadline := time.Now().Add(10 * time.Second); r.logged("starting") == nil; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("the log does not tell:\n%s", r.log.String())
+		}
+	}
+	admin := "http://" + r.logged("starting")["admin"].(string)
+	awaitStatus(t, admin+"/healthz", http.StatusOK)
+	for _, path := range []string{"/readyz", "/metrics"} {
+		awaitStatus(t, admin+path, http.StatusServiceUnavailable)
+	}
+	if r.logged("serving") != nil {
+		t.Fatal("it serves while the store is not open")
+	}
+	release()
+	r.ready()
+	awaitStatus(t, admin+"/readyz", http.StatusOK)
+	awaitStatus(t, admin+"/metrics", http.StatusOK)
+	if n := len(r.pull(s, "")); n != 1 {
+		t.Errorf("%d events", n)
+	}
+}
