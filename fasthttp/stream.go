@@ -63,6 +63,7 @@ type stream struct {
 	// have the stream in turn.
 	control []byte // head, comment or retry line: what is left to write of it
 	overdue int64  // when the piece under way must be taken, or 0
+	left    int    // of that piece; what follows it is another, with a deadline of its own
 	last    bool   // close when control is written
 
 	prev, succ *stream // in the wheel's bucket; the wheel's
@@ -242,8 +243,9 @@ func (st *stream) serve(w *writer) {
 			st.close(endWrite)
 			return
 		case n < len(piece):
-			if st.overdue == 0 {
+			if st.left -= n; st.overdue == 0 || st.left <= 0 {
 				st.overdue = now + int64(st.streams.relay.opts.StreamWriteTimeout)
+				st.left = len(piece) - n
 			}
 			st.state.Store(streamWaiting)
 			st.streams.waits.Go(st.drainSocket)
