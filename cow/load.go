@@ -226,7 +226,8 @@ func (l *loader) reload(slot *Slot, c *chunk) (*segment, error) {
 	}
 	if err != nil {
 		s.budget.retire(g)
-		if slot.dead.Load() {
+		// The journal knows of a removal before the slot is marked.
+		if slot.dead.Load() || errors.Is(err, ErrNoSlot) {
 			return nil, ErrNoSlot
 		}
 		s.stats.LoadErrors.Add(1)
