@@ -1,6 +1,9 @@
 package cow
 
-import "bytes"
+import (
+	"bytes"
+	"slices"
+)
 
 // What tests outside the package need of its inside. Each of these does what
 // the store does by itself when memory is short, at a moment that the test
@@ -127,4 +130,10 @@ func (s *Store) Closing() bool {
 	default:
 		return false
 	}
+}
+
+// InSet says whether a subscriber is in the slot's set.
+func (s *Slot) InSet(sub *Subscriber) bool {
+	set := s.subs.Load()
+	return set != nil && slices.Contains(set.list, sub)
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -274,5 +275,79 @@ func TestSubscribers_I7_SlowOneDelaysNobody(t *testing.T) {
 	}
 	if got := slow.take(t, len(want)); got != want {
 		t.Error("I6: the slow stream differs when it goes on")
+	}
+}
+
+// Who joins and who leaves at the same time never undo each other.
+func TestSubscribers_I6_JoinAndLeaveAtOnce(t *testing.T) {
+	f := open(t, cow.Options{})
+	slot := f.slot()
+	rounds := 4000
+	if testing.Short() {
+		rounds = 1500
+	}
+	var tasks []func()
+	for range 4 {
+		tasks = append(tasks, func() {
+			for range rounds {
+				st, err := f.Subscribe(slot, false, nil, newBell())
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if !slot.InSet(st) {
+					t.Error("who joined is not in the set")
+					return
+				}
+				st.Close()
+				if slot.InSet(st) {
+					t.Error("who left is in the set")
+					return
+				}
+			}
+		})
+	}
+	all(tasks...)
+	if slot.HasSet() || f.Stats().Subscribers.Load() != 0 {
+		t.Errorf("%d left, %d counted", slot.SetLen(), f.Stats().Subscribers.Load())
+	}
+}
+
+// The last stream leaves while the frames of a batch are written: none stay.
+func TestSubscribers_NoFramesStayWithTheLast(t *testing.T) {
+	f := open(t, cow.Options{MemoryBudget: 512 << 20})
+	large := `{"p":"` + strings.Repeat("x", 250_000) + `"}`
+	rounds := 60
+	if testing.Short() {
+		rounds = 20
+	}
+	for i := range rounds {
+		slot := f.slot()
+		st := f.subscribe(slot, false, "")
+		entered, release := f.m.Hold()
+		posts := []<-chan answer{f.later(slot, large)}
+		<-entered
+		for range 4 {
+			posts = append(posts, f.queued(slot, large))
+		}
+		encoded := f.Stats().FramesEncoded.Load()
+		release()
+		for f.Stats().FramesEncoded.Load() == encoded { // the first is done, the others come at once
+			runtime.Gosched()
+		}
+		time.Sleep(time.Duration(i*37%900) * time.Microsecond)
+		st.Close()
+		for _, c := range posts {
+			f.wait(c)
+		}
+		if slot.HasFrames() {
+			t.Fatalf("round %d: frames for nobody stay", i)
+		}
+		if err := f.Remove(slot); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if m := f.Memory(); m.Frames != 0 {
+		t.Errorf("%d bytes of frames are counted", m.Frames)
 	}
 }

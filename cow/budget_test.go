@@ -1,0 +1,92 @@
+package cow
+
+import (
+	"fmt"
+	"testing"
+)
+
+// A slot that goes cold between its load and its entry into the ring of hot
+// slots left the ring before it was in it. It must not stay there for good.
+func TestBudget_RingHoldsHotSlotsOnly(t *testing.T) {
+	s, slot, _ := bareSlot()
+	b := s.budget
+	slot.hot.Store(nil)
+	b.leave(slot)
+	b.enter(slot)
+	if len(b.ring) != 0 {
+		t.Fatal("a cold slot is in the ring")
+	}
+	var slots []*Slot
+	for range 5 {
+		_, hot, _ := bareSlot()
+		slots = append(slots, hot)
+		b.enter(hot)
+		b.enter(hot)
+	}
+	for _, i := range []int{1, 4, 0, 1, 3} {
+		b.leave(slots[i])
+		for k, at := range b.ring {
+			if int(at.ring) != k+1 {
+				t.Fatalf("the slot at %d believes to be at %d", k, at.ring-1)
+			}
+		}
+	}
+	if len(b.ring) != 1 || b.ring[0] != slots[2] {
+		t.Fatalf("%d slots in the ring", len(b.ring))
+	}
+}
+
+// Sealed chunks leave by age, the tail never: it has no copy that a reader
+// could get without waiting, and the owner writes to it.
+func TestBudget_EvictsSealedChunksOnly(t *testing.T) {
+	s, slot, h := bareSlot()
+	for i := range 3000 {
+		s.budget.add(memChunk, h.add(Event{JSON: fmt.Appendf(nil, `{"n":%d,"p":"%0300d"}`, i, i)}))
+	}
+	h.publish()
+	chunks := h.snap.Load().chunks
+	if len(chunks) < 5 {
+		t.Fatalf("%d chunks", len(chunks))
+	}
+	s.budget.epoch.Add(1)
+	chunks[2].used.Store(s.budget.epoch.Load()) // used just now
+	before := s.budget.used.Load()
+	freed := s.budget.evictChunks(slot, s.budget.epoch.Load())
+	for i, c := range chunks {
+		if resident, want := c.seg.Load() != nil, i == 2 || i == len(chunks)-1; resident != want {
+			t.Errorf("chunk %d of %d in memory: %v, want %v", i, len(chunks), resident, want)
+		}
+	}
+	if got := before - s.budget.used.Load(); got != freed || freed == 0 {
+		t.Errorf("%d bytes freed, %d taken off the books", freed, got)
+	}
+}
+
+// I4: frames are there before the snapshot that shows their events is. Nobody
+// is given one that is not visible yet.
+func TestFrames_I4_NothingBehindTheHead(t *testing.T) {
+	s, slot, h := bareSlot()
+	sub := &Subscriber{store: s, slot: slot}
+	var stats Stats
+	for i := range uint64(20) {
+		ev := Event{JSON: fmt.Appendf(nil, `{"n":%d}`, i)}
+		h.add(ev)
+		h.appendFrames(i, []Event{ev}, &stats)
+		if data, err := sub.Next(nil); data != nil || err != nil {
+			t.Fatalf("I4: %q (%v) is given before it is visible", data, err)
+		}
+		if i > 0 { // from behind too
+			again := &Subscriber{store: s, slot: slot, pos: i - 1}
+			data, _ := again.Next(nil)
+			if want := fmt.Sprintf("data: {\"n\":%d}\n\n", i-1); string(data) != want {
+				t.Fatalf("I4: %q, want %q", data, want)
+			}
+		}
+		h.publish()
+		data, err := sub.Next(nil)
+		if want := "data: " + string(ev.JSON) + "\n\n"; string(data) != want || err != nil {
+			t.Fatalf("%q (%v), want %q", data, err, want)
+		}
+		sub.Wrote(len(data))
+	}
+}
