@@ -23,6 +23,8 @@ const pointDeletes = 64
 // itself: a programming error), never Unknown: when the write or the sync
 // fails, Options.Fatal is called and Commit does not return.
 //
+// It never reads the store: every poster waits for it.
+//
 // The version of a slot is its count of events. A touch does not look at the
 // version: the time of a pull is true whatever was appended since.
 func (l *Log) Commit(groups []cow.Group) {
@@ -37,12 +39,7 @@ func (l *Log) Commit(groups []cow.Group) {
 	for i := range groups {
 		g := &groups[i]
 		g.Outcome, g.NewVersion, g.Err = cow.Unknown, 0, nil
-		h, err := l.head(g.Slot)
-		if err != nil {
-			// The record can't be read, so nothing can be decided on it.
-			g.Outcome, g.Err = cow.Refused, err
-			continue
-		}
+		h := l.heads.lookup(g.Slot)
 		was := h
 		switch g.Op {
 		case cow.OpAppend:
@@ -136,28 +133,6 @@ func checkAppend(g *cow.Group, h head) error {
 		return fmt.Errorf("BUG: append of %d bytes behind %d says that the slot then has %d", bytes, h.bytes, g.Bytes)
 	}
 	return nil
-}
-
-// head returns what is stored of a slot, with the groups before this one in
-// the same batch.
-func (l *Log) head(slot cow.ID) (head, error) {
-	if h, ok := l.heads.lookup(slot); ok {
-		return h, nil
-	}
-	k := slotKey(slot, partCounts)
-	v, closer, err := l.db.Get(k[:])
-	if errors.Is(err, pebble.ErrNotFound) {
-		return head{}, nil
-	}
-	if err != nil {
-		return head{}, l.corrupt(err, "the record of slot %s can't be read", slot)
-	}
-	defer closer.Close()
-	count, bytes, err := decodePair(v)
-	if err != nil {
-		return head{}, l.corrupt(err, "the record of slot %s", slot)
-	}
-	return head{exists: true, count: count, bytes: bytes}, nil
 }
 
 func (l *Log) addAppend(b *pebble.Batch, g *cow.Group) {

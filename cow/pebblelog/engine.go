@@ -23,13 +23,13 @@ const (
 	// maxOpenFiles leaves the descriptors of the process to its connections.
 	maxOpenFiles = 256
 	// fixedBytes covers what the sizes below don't: buffers of the log and of
-	// one running compaction, open tables, the commit batch, heads.
+	// one running compaction, open tables, the commit batch.
 	fixedBytes = 24 << 20
 )
 
 // MemoryBytes bounds what the store takes with these options: blocks in the
 // cache, three memtables, and 24 MiB of buffers. Each running Load takes 0.5
-// MiB more. The first two lie outside of the Go heap where the program is
+// MiB more, and each slot some 40 bytes. The first two lie outside of the Go heap where the program is
 // built with cgo, so GOMEMLIMIT doesn't see them.
 func (o Options) MemoryBytes() int64 {
 	o.ensureDefaults()

@@ -9,32 +9,35 @@ type head struct {
 	bytes  uint64
 }
 
-// heads remembers the heads of slots that were written lately, so that an
-// append to a busy slot costs a map lookup and no read of the store. Two
-// generations bound it: when the young one is full it becomes the old one,
-// and what was not used since is forgotten. Owned by the running Commit.
-type heads struct {
-	young, old map[cow.ID]head
+// heads holds the head of every slot, so that Commit, for which all posters
+// wait, never reads the store. It takes some 40 bytes a slot, which is why the
+// counts are narrow: MaxSlotBytes bounds both. Filled by Open, then owned by
+// the running Commit.
+type heads map[cow.ID]counts
+
+type counts struct{ count, bytes uint32 }
+
+func (h heads) lookup(slot cow.ID) head {
+	v, ok := h[slot]
+	return head{exists: ok, count: uint64(v.count), bytes: uint64(v.bytes)}
 }
 
-// maxHeads is the size of one generation: both together hold at most 32,768
-// slots in about 3 MB.
-const maxHeads = 16_384
-
-func (h *heads) lookup(slot cow.ID) (head, bool) {
-	if v, ok := h.young[slot]; ok {
-		return v, true
+func (h heads) set(slot cow.ID, v head) {
+	if !v.exists {
+		delete(h, slot)
+		return
 	}
-	v, ok := h.old[slot]
-	if ok {
-		h.set(slot, v)
-	}
-	return v, ok
+	h[slot] = counts{count: uint32(v.count), bytes: uint32(v.bytes)}
 }
 
-func (h *heads) set(slot cow.ID, v head) {
-	if h.young == nil || len(h.young) >= maxHeads {
-		h.old, h.young = h.young, make(map[cow.ID]head)
-	}
-	h.young[slot] = v
+// readHeads fills the heads from the records of the slots.
+func (l *Log) readHeads() error {
+	l.heads = make(heads)
+	return l.Slots(func(r cow.SlotRecord) error {
+		if r.Bytes > cow.MaxSlotBytes || r.Count > r.Bytes {
+			return l.corrupt(nil, "the record of slot %s says %d events of %d bytes", r.Slot, r.Count, r.Bytes)
+		}
+		l.heads.set(r.Slot, head{exists: true, count: r.Count, bytes: r.Bytes})
+		return nil
+	})
 }

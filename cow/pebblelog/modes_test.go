@@ -3,11 +3,13 @@ package pebblelog
 import (
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 	"golang.org/x/sys/unix"
 
 	"cowrelay/cow"
@@ -144,30 +146,80 @@ func TestLog_RangeDeletes(t *testing.T) {
 	}
 }
 
-// TestHeads: a slot that left the cache is read from the store, with the same
-// answer, and the cache stays bounded.
-func TestHeads(t *testing.T) {
-	l := mustOpen(t, "data", Options{FS: vfs.NewMem(), Sync: Off, Logger: quiet})
-	defer l.Close()
-	first := cow.NewID()
-	commitOne(t, l, cow.Group{Op: cow.OpCreate, Slot: first})
-	g := scriptAppend(first, 0, 0, 2)
+// TestLog_CommitReadsNothing: whatever a group is about, also a slot that was
+// not touched since the store was opened, Commit judges it without a read.
+func TestLog_CommitReadsNothing(t *testing.T) {
+	disk := vfs.NewMem()
+	l := mustOpen(t, "data", Options{FS: disk, Logger: quiet})
+	slots := make([]cow.ID, 1000)
+	for i := range slots {
+		slots[i] = cow.NewID()
+		commitOne(t, l, cow.Group{Op: cow.OpCreate, Slot: slots[i]})
+	}
+	g := scriptAppend(slots[0], 0, 0, 2)
 	commitOne(t, l, g)
-	fillSlots(t, l, 3*maxHeads)
-	if _, ok := l.heads.lookup(first); ok {
-		t.Error("the first slot is still remembered")
+	if err := l.db.Flush(); err != nil { // into a table: a look would be a read
+		t.Fatal(err)
 	}
-	if n := len(l.heads.young) + len(l.heads.old); n > 2*maxHeads {
-		t.Errorf("%d heads are remembered, want at most %d", n, 2*maxHeads)
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
 	}
-	stale := []cow.Group{scriptAppend(first, 1, uint64(len(g.Events[0].JSON)), 1)}
+
+	var watched atomic.Bool
+	var reads atomic.Int64
+	fs := errorfs.Wrap(disk, errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if watched.Load() && (op.Kind == errorfs.OpFileRead || op.Kind == errorfs.OpFileReadAt) {
+			reads.Add(1)
+		}
+		return nil
+	}))
+	// The smallest cache: what Open has read is not at hand by luck alone.
+	l = mustOpen(t, "data", Options{FS: fs, Logger: quiet, CacheBytes: 1, MemTableBytes: 1})
+	defer l.Close()
+	watched.Store(true)
+	stale := []cow.Group{scriptAppend(slots[0], 1, uint64(len(g.Events[0].JSON)), 1)}
 	l.Commit(stale)
 	if stale[0].Outcome != cow.Conflict {
-		t.Errorf("stale append to a forgotten slot: outcome %d, %v", stale[0].Outcome, stale[0].Err)
+		t.Errorf("stale append: outcome %d, %v", stale[0].Outcome, stale[0].Err)
 	}
-	commitOne(t, l, scriptAppend(first, g.Count, g.Bytes, 3))
-	if n, err := count(l, first, 0); n != 5 || err != nil {
+	commitOne(t, l, scriptAppend(slots[0], g.Count, g.Bytes, 3))
+	commitOne(t, l, scriptAppend(slots[1], 0, 0, 1))
+	commitOne(t, l, cow.Group{Op: cow.OpTouch, Slot: slots[2], PulledAt: 7})
+	commitOne(t, l, cow.Group{Op: cow.OpRemove, Slot: slots[3]})
+	for _, op := range []cow.Op{cow.OpTouch, cow.OpRemove} {
+		gone := []cow.Group{{Op: op, Slot: slots[3]}}
+		if l.Commit(gone); gone[0].Outcome != cow.Conflict {
+			t.Errorf("operation %d on a removed slot: outcome %d", op, gone[0].Outcome)
+		}
+	}
+	if n := reads.Load(); n != 0 {
+		t.Errorf("commits took %d reads", n)
+	}
+	watched.Store(false)
+	if n, err := count(l, slots[0], 0); n != 5 || err != nil {
 		t.Errorf("%d events, %v", n, err)
+	}
+}
+
+// TestHeads_Memory: what the heads take of each slot in memory.
+func TestHeads_Memory(t *testing.T) {
+	const n, limit = 100_000, 64
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	h := make(heads)
+	for range n {
+		h.set(cow.NewID(), head{exists: true, count: 1, bytes: 2})
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	each := float64(int64(after.HeapAlloc)-int64(before.HeapAlloc)) / n
+	t.Logf("%.1f bytes a slot", each)
+	if each > limit || each < 24 {
+		t.Errorf("%.1f bytes a slot, want 24 to %d", each, limit)
+	}
+	if len(h) != n {
+		t.Errorf("%d heads of %d", len(h), n)
 	}
 }
 

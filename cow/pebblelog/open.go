@@ -43,6 +43,9 @@ func Open(dir string, opts Options) (*Log, error) {
 	if err := l.readMeta(); err != nil {
 		return nil, errors.Join(err, l.closeStore())
 	}
+	if err := l.readHeads(); err != nil {
+		return nil, errors.Join(err, l.closeStore())
+	}
 	l.batch = l.db.NewBatch(pebble.WithInitialSizeBytes(64<<10), pebble.WithMaxRetainedSizeBytes(1<<20))
 	if l.opts.Sync == Interval {
 		l.goLabelled("sync", l.syncLoop)
