@@ -1,6 +1,7 @@
 package pebblelog
 
 import (
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -158,6 +159,14 @@ func TestLog_CommitReadsNothing(t *testing.T) {
 	}
 	g := scriptAppend(slots[0], 0, 0, 2)
 	commitOne(t, l, g)
+	// A slot that is longer than the block cache, to push the records out of it.
+	long, rng := cow.NewID(), rand.New(rand.NewPCG(5, 6))
+	commitOne(t, l, cow.Group{Op: cow.OpCreate, Slot: long})
+	const events = 200
+	for i := uint64(0); i < events; i++ {
+		e := randomEvent(rng, int(i), 100_000)
+		commitOne(t, l, cow.Group{Op: cow.OpAppend, Slot: long, Version: i, First: i, Events: []cow.Event{e}, Count: i + 1, Bytes: (i + 1) * 100_000})
+	}
 	if err := l.db.Flush(); err != nil { // into a table: a look would be a read
 		t.Fatal(err)
 	}
@@ -173,9 +182,13 @@ func TestLog_CommitReadsNothing(t *testing.T) {
 		}
 		return nil
 	}))
-	// The smallest cache: what Open has read is not at hand by luck alone.
 	l = mustOpen(t, "data", Options{FS: fs, Logger: quiet, CacheBytes: 1, MemTableBytes: 1})
 	defer l.Close()
+	for range 2 {
+		if n, err := count(l, long, 0); n != events || err != nil {
+			t.Fatalf("%d events, %v", n, err)
+		}
+	}
 	watched.Store(true)
 	stale := []cow.Group{scriptAppend(slots[0], 1, uint64(len(g.Events[0].JSON)), 1)}
 	l.Commit(stale)
