@@ -61,6 +61,14 @@ bench: ## Go benchmarks, each beside its plain twin
 test-real: real-deps ## checks that need promtool, Node.js and Python; installs them from Debian's packages
 	go test -tags real -count=1 -run Real ./cmd/cowrelay
 
+# Building the client takes some minutes, once.
+WIRE_VERSION ?= 0.16.0
+WIRE_ROOT    := $(CURDIR)/.cache/wire-$(WIRE_VERSION)
+.PHONY: test-client
+test-client: ## the released client of wire agents against the relay; needs cargo, builds WIRE_VERSION (0.16.0)
+	[ -x $(WIRE_ROOT)/bin/wire ] || cargo install slancha-wire --version "=$(WIRE_VERSION)" --locked --root $(WIRE_ROOT)
+	WIRE=$(WIRE_ROOT)/bin/wire go test -tags realclient -count=1 -v -run Wire ./cmd/cowrelay
+
 # RUNLEVEL=1 keeps Debian from starting the services that it installs.
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 .PHONY: real-deps
