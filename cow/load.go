@@ -17,6 +17,7 @@ type loader struct {
 	wg    sync.WaitGroup
 
 	mu     sync.Mutex
+	closed bool
 	heats  map[*Slot]*flight[*hot]
 	chunks map[*chunk]*flight[*segment]
 }
@@ -45,6 +46,11 @@ func join[K comparable, T any](l *loader, flights map[K]*flight[T], key K, load 
 	f := flights[key]
 	if f == nil {
 		f = &flight[T]{done: make(chan struct{})}
+		if l.closed {
+			f.err = ErrClosed
+			close(f.done)
+			return f // the commit loop, which has followers called, has ended
+		}
 		flights[key] = f
 		l.background(func() {
 			f.value, f.err = load()
@@ -71,6 +77,15 @@ func (l *loader) background(f func()) {
 		defer func() { <-l.slots }()
 		f()
 	})
+}
+
+// close waits for the loads under way and lets no other begin: the journal is
+// closed next. The commit loop must have ended.
+func (l *loader) close() {
+	l.mu.Lock()
+	l.closed = true
+	l.mu.Unlock()
+	l.wg.Wait()
 }
 
 // slot loads a cold slot, or waits for the load under way.

@@ -151,14 +151,15 @@ func Open(j Journal, r Records, opts Options) (*Store, error) {
 	return s, nil
 }
 
-// Close answers the posts that wait, writes the times of pulls and ends the
-// commit loop. The journal is the caller's to close. No other call may follow.
+// Close answers the posts that wait, writes the times of pulls, and ends the
+// commit loop and the loads, so that the caller can close the journal. A request
+// that is still under way gets ErrClosed for what it would need of either.
 func (s *Store) Close() error {
 	s.touch()
 	s.commits.closed.Store(true)
 	close(s.stop)
 	s.wg.Wait()
-	s.loads.wg.Wait()
+	s.loads.close()
 	return nil
 }
 
@@ -355,8 +356,15 @@ func (s *Store) Health(slot *Slot) ([]byte, error) {
 	return v, err
 }
 
-// SetHealth stores the responder health record of a slot, durably.
+// SetHealth stores the responder health record of a slot, durably. Errors:
+// ErrNoSpace, ErrClosed and those of the records.
 func (s *Store) SetHealth(slot *Slot, record []byte) error {
+	if s.commits.closed.Load() {
+		return ErrClosed
+	}
+	if err := s.room(); err != nil {
+		return err
+	}
 	for {
 		_, version, err := s.records.Value(healthKey(slot))
 		if err != nil && !errors.Is(err, ErrNoRecord) {

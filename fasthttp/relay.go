@@ -136,7 +136,8 @@ func (r *Relay) Ready() bool { return r.serving.Load() && !r.draining.Load() }
 // Drain ends the relay's service in order: not ready any more, and delay for
 // those who watch that; listeners closed; long polls answered; streams ended
 // between frames with a retry line that spreads their return; replies under
-// way finished. What is not finished when ctx ends is cut.
+// way finished. When ctx ends first, streams are cut and other requests left:
+// they fail against the closed store, or end with the process.
 func (r *Relay) Drain(ctx context.Context, delay time.Duration) error {
 	if r.draining.Swap(true) {
 		return nil

@@ -6,6 +6,7 @@ import (
 	"net"
 	"runtime"
 	"runtime/debug"
+	"runtime/pprof"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -86,9 +87,12 @@ func (s *streams) guard(st *stream, w *writer) {
 // what it sends ends it.
 func (s *streams) read(st *stream) {
 	defer s.readers.Done()
+	pprof.SetGoroutineLabels(readerLabels) // shared: labels of its own would cost each stream
 	readOne(st.conn)
 	st.close(endClient)
 }
+
+var readerLabels = pprof.WithLabels(context.Background(), pprof.Labels("relay", "stream-reader"))
 
 func readOne(c net.Conn) {
 	var b [1]byte
