@@ -31,17 +31,17 @@ run: build ## build and start the relay on 127.0.0.1:8770 with its data in ./cow
 .PHONY: test
 test: ## all tests that need Go alone; with a C compiler also under the race detector
 	go vet $(PKGS)
-	go test $(PKGS)
+	go test -timeout 5m $(PKGS)
 ifeq ($(HAVE_CC),yes)
 	$(MAKE) race
 else
 	@echo "no C compiler: the race detector can't run; testing the invariants build instead"
-	go test -tags invariants -short $(PKGS)
+	go test -tags invariants -short -timeout 8m $(PKGS)
 endif
 
 .PHONY: race
 race: ## tests under the race detector, which also turns the invariants on
-	go test -race -short $(PKGS)
+	go test -race -short -timeout 8m $(PKGS)
 
 .PHONY: lint
 lint: ## formatting, vet, staticcheck

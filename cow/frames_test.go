@@ -1,6 +1,7 @@
 package cow_test
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -199,5 +200,50 @@ func TestFrames_ReaderBehindTheLog(t *testing.T) {
 	st.Close()
 	if m := f.Memory(); m.Frames != 0 {
 		t.Errorf("%d bytes of frames are counted with nobody there", m.Frames)
+	}
+}
+
+// A piece of the shared frames may span chunks. A reader that has written a part
+// of it, into the second chunk, goes on when the frames and all chunks leave
+// memory.
+func TestFrames_I6_PartialPieceOverEvictedChunks(t *testing.T) {
+	f := open(t, cow.Options{})
+	slot := f.slot()
+	st := f.subscribe(slot, false, "")
+	defer st.Close()
+	var want strings.Builder
+	for i := 0; slot.Chunks() < 5; i++ {
+		f.must(slot, ev(fmt.Sprint(i)))
+		want.WriteString(frame(fmt.Sprint(i)))
+	}
+	data, err := st.piece()
+	if err != nil || len(data) < 3000 { // the first chunks are of 1 KiB and 1 to 2 KiB
+		t.Fatalf("a piece of %d bytes, %v: too short for this test", len(data), err)
+	}
+	n := len(data) - 1
+	got := string(data[:n])
+	st.Wrote(n)
+	f.DropFrames(slot)
+	for loads := 0; len(got) < want.Len(); {
+		f.EvictChunks(slot)
+		data, err := st.Next(st.buf)
+		switch {
+		case errors.Is(err, cow.ErrNotResident):
+			if loads++; loads > 5*slot.Chunks() {
+				pos, off := st.Cursor()
+				t.Fatalf("%d loads and no progress; the cursor is at %d, byte %d", loads, pos, off)
+			}
+			if err := st.Load(); err != nil {
+				t.Fatal(err)
+			}
+		case err != nil || data == nil:
+			t.Fatalf("after %d of %d bytes: %v", len(got), want.Len(), err)
+		default:
+			got += string(data)
+			st.Wrote(len(data))
+		}
+	}
+	if got != want.String() {
+		t.Error("other bytes than were posted")
 	}
 }

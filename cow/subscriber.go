@@ -178,6 +178,9 @@ func (sub *Subscriber) encode(snap *snapshot, buf []byte) ([]byte, error) {
 			n := frameLen(id, ev) - off
 			if n <= 0 { // written before, as a part of a piece
 				off = -n
+				// The cursor moves, or Load would bring this chunk for ever
+				// when off has led into the next.
+				sub.pos, sub.off = pos+1, off
 				continue
 			}
 			if n > cap(buf)-len(buf) {
