@@ -1,6 +1,7 @@
 package cow
 
 import (
+	"cmp"
 	"slices"
 	"sync/atomic"
 	"unsafe"
@@ -188,13 +189,7 @@ var emptySnapshot = new(snapshot)
 // find returns the index of the chunk that holds pos < s.count.
 func (s *snapshot) find(pos uint64) int {
 	i, found := slices.BinarySearchFunc(s.chunks, pos, func(c *chunk, pos uint64) int {
-		switch {
-		case c.first < pos:
-			return -1
-		case c.first > pos:
-			return 1
-		}
-		return 0
+		return cmp.Compare(c.first, pos)
 	})
 	if !found {
 		i--

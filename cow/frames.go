@@ -2,6 +2,7 @@ package cow
 
 import (
 	"bytes"
+	"cmp"
 	"slices"
 	"unsafe"
 )
@@ -96,32 +97,51 @@ func (b *budget) dropFrames(h *hot) (freed int64) {
 	return 0
 }
 
+// segment returns the index of the segment that holds pos, which the log must hold.
+func (f *frameLog) segment(pos uint64) int {
+	i, found := slices.BinarySearchFunc(f.segs, pos, func(g *frameSegment, pos uint64) int {
+		return cmp.Compare(g.first, pos)
+	})
+	if !found {
+		i--
+	}
+	return i
+}
+
+// start is where the frame of pos begins in the segment.
+func (g *frameSegment) start(pos uint64) int {
+	if pos == g.first {
+		return 0
+	}
+	return int(g.ends[pos-g.first-1])
+}
+
+// skip moves a cursor over the frames that are written already: off bytes from
+// the beginning of the one at pos.
+func (f *frameLog) skip(pos uint64, off int) (uint64, int) {
+	for off > 0 && pos < f.end {
+		g := f.segs[f.segment(pos)]
+		n := int(g.ends[pos-g.first]) - g.start(pos)
+		if off < n {
+			break
+		}
+		pos, off = pos+1, off-n
+	}
+	return pos, off
+}
+
 // piece returns the frames [pos, head) as far as they stand together in one
 // segment, beginning off bytes into the first, at most MaxPiece bytes; and the
 // cursor behind them. A piece ends between frames unless one frame alone is
 // longer than that.
 func (f *frameLog) piece(pos uint64, off int, head uint64) (data []byte, next uint64, nextOff int) {
-	i, found := slices.BinarySearchFunc(f.segs, pos, func(g *frameSegment, pos uint64) int {
-		if g.first < pos {
-			return -1
-		} else if g.first > pos {
-			return 1
-		}
-		return 0
-	})
-	if !found {
-		i--
-	}
+	i := f.segment(pos)
 	g := f.segs[i]
 	end := min(f.end, head)
 	if i+1 < len(f.segs) {
 		end = min(end, f.segs[i+1].first)
 	}
-	start := off
-	if pos > g.first {
-		start += int(g.ends[pos-g.first-1])
-	}
-	stop := int(g.ends[end-g.first-1])
+	start, stop := g.start(pos)+off, int(g.ends[end-g.first-1])
 	if stop-start > MaxPiece { // one long frame
 		return g.data[start : start+MaxPiece], pos, off + MaxPiece
 	}

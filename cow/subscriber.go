@@ -150,10 +150,13 @@ func (sub *Subscriber) Next(buf []byte) ([]byte, error) {
 	}
 	slot.use(sub.store.budget.epoch.Load())
 	if f := h.frames.Load(); f != nil && f.first <= sub.pos && sub.pos < f.end {
-		sub.pinned, sub.pinnedC = nil, nil
-		data, next, off := f.piece(sub.pos, sub.off, snap.count)
-		sub.next, sub.nextOff, sub.length = next, off, len(data)
-		return data, nil
+		sub.pos, sub.off = f.skip(sub.pos, sub.off)
+		if sub.pos < f.end {
+			sub.pinned, sub.pinnedC = nil, nil
+			data, next, off := f.piece(sub.pos, sub.off, snap.count)
+			sub.next, sub.nextOff, sub.length = next, off, len(data)
+			return data, nil
+		}
 	}
 	return sub.encode(snap, buf[:0:MaxPiece])
 }
