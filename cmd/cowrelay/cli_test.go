@@ -98,6 +98,9 @@ var otherValues = map[string][2]string{
 	"log-level":            {"debug", "error"},
 	"log-format":           {"json", "text"},
 	"access-log":           {"true", "false"},
+
+	"mutex-profile-fraction": {"1", "5"},
+	"block-profile-rate":     {"1", "10000"},
 }
 
 // Environment wins over defaults, flags win over environment, for every flag.

@@ -43,6 +43,8 @@ type config struct {
 	logLevel  slog.Level
 	logFormat string
 	accessLog bool
+	mutexRate int // as runtime.SetMutexProfileFraction takes it
+	blockRate int // as runtime.SetBlockProfileRate takes it
 
 	settings []setting
 }
@@ -102,6 +104,8 @@ func (c *config) table() []setting {
 			}
 			return err
 		}},
+		{"mutex-profile-fraction", "0", "sample one in so many contended lock waits for /debug/pprof/mutex; 0: none, 1: all", whole(&c.mutexRate, 0)},
+		{"block-profile-rate", "0", "sample waits for /debug/pprof/block, one for each so many nanoseconds waited; 0: none, 1: all, 10000 costs little", whole(&c.blockRate, 0)},
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"runtime"
 	"runtime/debug"
 	"sync/atomic"
 	"syscall"
@@ -34,6 +35,8 @@ func serve(c *config, stderr io.Writer) error {
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(c.limit / 10 * 9)
 	}
+	runtime.SetMutexProfileFraction(c.mutexRate)
+	runtime.SetBlockProfileRate(c.blockRate)
 	ln, err := listen(c.bind, "--bind")
 	if err != nil {
 		return err
