@@ -27,7 +27,14 @@ type rawConn struct {
 // dialRaw connects to addr. buffer is the read buffer in bytes and the largest
 // response head.
 func dialRaw(ctx context.Context, addr string, buffer int) (*rawConn, error) {
-	d := net.Dialer{Timeout: dialTimeout}
+	return dialFrom(ctx, nil, addr, buffer)
+}
+
+// dialFrom is dialRaw from the next source address of src; nil leaves the
+// choice to the system.
+func dialFrom(ctx context.Context, src *sources, addr string, buffer int) (*rawConn, error) {
+	d := net.Dialer{Timeout: dialTimeout, KeepAlive: -1} // keep-alive would be four system calls more
+	src.bind(&d)
 	c, err := d.DialContext(ctx, "tcp", addr)
 	if err != nil {
 		return nil, fmt.Errorf("cannot connect: %w", err)
@@ -152,6 +159,7 @@ func (s *truncSink) drop(n int) error {
 type link struct {
 	addr   string
 	buffer int
+	from   *sources // nil: any source address
 	conn   *rawConn // the owner's
 	// current is conn for interrupt, which runs in another goroutine.
 	current atomic.Pointer[rawConn]
@@ -167,7 +175,7 @@ func (l *link) get(ctx context.Context) (*rawConn, error) {
 	if l.stopped.Load() {
 		return nil, net.ErrClosed
 	}
-	c, err := dialRaw(ctx, l.addr, l.buffer)
+	c, err := dialFrom(ctx, l.from, l.addr, l.buffer)
 	if err != nil {
 		return nil, err
 	}
@@ -181,6 +189,22 @@ func (l *link) get(ctx context.Context) (*rawConn, error) {
 	}
 	return c, nil
 }
+
+// try does one exchange on the connection, which it closes after an error.
+func (l *link) try(ctx context.Context, exchange func(*rawConn) error) error {
+	c, err := l.get(ctx)
+	if err != nil {
+		return err
+	}
+	if err := exchange(c); err != nil {
+		l.fail()
+		return err
+	}
+	return nil
+}
+
+// close releases the connection.
+func (l *link) close() { l.fail() }
 
 // fail closes the connection; the next get dials anew.
 func (l *link) fail() {

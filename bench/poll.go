@@ -80,17 +80,7 @@ type poller struct {
 	buf []byte
 }
 
-func (p *poller) do(ctx context.Context) error {
-	c, err := p.get(ctx)
-	if err != nil {
-		return err
-	}
-	if err := p.once(c); err != nil {
-		p.fail()
-		return err
-	}
-	return nil
-}
+func (p *poller) do(ctx context.Context) error { return p.try(ctx, p.once) }
 
 func (p *poller) once(c *rawConn) error {
 	h, err := c.exchange(p.req)
@@ -108,5 +98,3 @@ func (p *poller) once(c *rawConn) error {
 	}
 	return nil
 }
-
-func (p *poller) close() { p.fail() }

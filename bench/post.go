@@ -124,5 +124,3 @@ func (l *link) fullCheck() bool {
 	}
 	return rand.Uint32N(1000) == 0
 }
-
-func (p *poster) close() { p.fail() }

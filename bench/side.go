@@ -19,6 +19,7 @@ const startTimeout = 60 * time.Second
 type side struct {
 	name   string // "relay" or "bound"
 	addr   string // host:port
+	admin  string // host:port of the relay's admin listener; empty: unknown
 	prefix string // path before /v1
 	pid    int    // 0: unknown, so there is no CPU figure
 	proc   *child // nil: it was running before
@@ -81,7 +82,7 @@ func startRelay(ctx context.Context, path string, args []string, dir string) (*s
 	if err != nil {
 		return nil, err
 	}
-	s := &side{name: "relay", addr: bind, pid: p.pid(), proc: p}
+	s := &side{name: "relay", addr: bind, admin: admin, pid: p.pid(), proc: p}
 	if err := s.awaitReady(ctx, bind, "/readyz"); err != nil {
 		return nil, errors.Join(err, s.stop())
 	}

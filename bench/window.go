@@ -73,17 +73,7 @@ func newPuller(e *env, s *side, m *image) *puller {
 	return p
 }
 
-func (p *puller) do(ctx context.Context) error {
-	c, err := p.get(ctx)
-	if err != nil {
-		return err
-	}
-	if err := p.once(c); err != nil {
-		p.fail()
-		return err
-	}
-	return nil
-}
+func (p *puller) do(ctx context.Context) error { return p.try(ctx, p.once) }
 
 func (p *puller) once(c *rawConn) error {
 	page := p.e.cfg.Page
@@ -109,5 +99,3 @@ func (p *puller) once(c *rawConn) error {
 	}
 	return p.m.sameWindow(p.buf, since+1, page, p.s.bound())
 }
-
-func (p *puller) close() { p.fail() }
