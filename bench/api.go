@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
+	"sync"
+	"sync/atomic"
 )
 
 // A slot is a mailbox of the relay under load.
@@ -81,20 +83,44 @@ func (s *side) allocate(c *rawConn) (slot, error) {
 	return slot{id: a.ID, token: a.Token}, nil
 }
 
-// allocateN makes n slots over a connection of its own.
+// allocateN makes n slots over connections of its own: several for many slots,
+// because each allocation waits for a sync that others can share.
 func (s *side) allocateN(ctx context.Context, n int) ([]slot, error) {
-	c, err := dialRaw(ctx, s.addr, apiBuffer)
-	if err != nil {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	out := make([]slot, n)
+	var (
+		next atomic.Int64
+		wg   sync.WaitGroup
+	)
+	for range min(fillConns, (n+15)/16) {
+		wg.Go(func() {
+			if err := s.allocateInto(ctx, out, &next); err != nil {
+				cancel(err)
+			}
+		})
+	}
+	wg.Wait()
+	if err := context.Cause(ctx); err != nil {
 		return nil, err
 	}
+	return out, nil
+}
+
+// allocateInto makes slots over one connection until all of out are made.
+func (s *side) allocateInto(ctx context.Context, out []slot, next *atomic.Int64) error {
+	c, err := dialRaw(ctx, s.addr, apiBuffer)
+	if err != nil {
+		return err
+	}
 	defer c.close()
-	out := make([]slot, n)
-	for i := range out {
+	defer context.AfterFunc(ctx, c.close)()
+	for i := next.Add(1) - 1; i < int64(len(out)); i = next.Add(1) - 1 {
 		if out[i], err = s.allocate(c); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return out, nil
+	return nil
 }
 
 // statusError is a wrong status, with the start of its body.
