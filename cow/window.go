@@ -28,24 +28,29 @@ func (w *Window) Reset() {
 	w.parts, w.events, w.size = w.parts[:0], 0, 2
 }
 
-// WriteTo writes the array: brackets, and the segments' own bytes.
-func (w *Window) WriteTo(dst io.Writer) (n int64, err error) {
-	write := func(b []byte) {
-		if err == nil {
-			var m int
-			m, err = dst.Write(b)
-			n += int64(m)
-		}
+// Slices yields the array as the slices that it consists of: brackets, commas,
+// and the segments' own bytes. They are valid until Reset.
+func (w *Window) Slices(yield func([]byte) bool) {
+	if !yield(arrayOpen) {
+		return
 	}
-	write(arrayOpen)
 	for i, p := range w.parts {
-		if i > 0 {
-			write(arrayComma)
+		if i > 0 && !yield(arrayComma) || !yield(p) {
+			return
 		}
-		write(p)
 	}
-	write(arrayClose)
-	return n, err
+	yield(arrayClose)
+}
+
+// WriteTo implements io.WriterTo.
+func (w *Window) WriteTo(dst io.Writer) (n int64, err error) {
+	for p := range w.Slices {
+		m, err := dst.Write(p)
+		if n += int64(m); err != nil {
+			return n, err
+		}
+	}
+	return n, nil
 }
 
 var (

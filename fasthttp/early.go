@@ -16,7 +16,9 @@ const headerWithheld = "Cowrelay-Withheld"
 // whatever its framing: fixed length, chunked, or held back by Expect.
 func (r *Relay) headerReceived(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
 	conf := fasthttp.RequestConfig{ReadTimeout: r.opts.BodyTimeout}
-	h.Del(headerWithheld)
+	if h.ConnectionClose() { // withheld asks for it first
+		h.Del(headerWithheld)
+	}
 	if n := h.ContentLength(); n == 0 || n == -2 { // -2: neither length nor chunks
 		if len(h.Peek(fasthttp.HeaderExpect)) > 0 {
 			h.Del(fasthttp.HeaderExpect)
@@ -36,7 +38,9 @@ func (r *Relay) headerReceived(h *fasthttp.RequestHeader) fasthttp.RequestConfig
 }
 
 // withheld says whether the request has a body that is not read.
-func withheld(h *fasthttp.RequestHeader) bool { return len(h.Peek(headerWithheld)) > 0 }
+func withheld(h *fasthttp.RequestHeader) bool {
+	return h.ConnectionClose() && len(h.Peek(headerWithheld)) > 0
+}
 
 // refuse has the connection closed behind the reply, gently: a body may still
 // be on its way.

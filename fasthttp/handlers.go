@@ -3,9 +3,7 @@ package fasthttp
 import (
 	"bytes"
 	"errors"
-	"io"
 	"strconv"
-	"sync"
 	"time"
 
 	"cowrelay/cow"
@@ -104,22 +102,6 @@ func (r *Relay) servePost(req request) error {
 	return nil
 }
 
-// page is the body of a pull: a window, written from the slot's own bytes.
-type page struct{ cow.Window }
-
-var pagePool = sync.Pool{New: func() any { return new(page) }}
-
-// Read is never used: the server writes bodies that can write themselves.
-func (p *page) Read([]byte) (int, error) { return 0, io.ErrNoProgress }
-
-// Close lets go of the slot's bytes. The server calls it when the reply is
-// written or given up.
-func (p *page) Close() error {
-	p.Reset()
-	pagePool.Put(p)
-	return nil
-}
-
 const (
 	defaultLimit = 100
 	maxLimit     = 1000
@@ -131,7 +113,7 @@ func (r *Relay) servePull(req request) error {
 	if err != nil {
 		return err
 	}
-	p := pagePool.Get().(*page)
+	p := req.newPage()
 	err = r.store.Window(req.slot, q.since, q.limit, &p.Window)
 	if err == nil && p.Events() == 0 && q.wait > 0 && q.limit > 0 && !req.head {
 		err = r.await(req.slot, q, &p.Window)

@@ -1,6 +1,7 @@
 package fasthttp
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -68,6 +69,11 @@ type conn struct {
 	relay  *Relay
 	linger atomic.Bool // close gently
 	closed atomic.Bool
+	// Deadlines are armed when the connection is read or written. The server sets
+	// three or four a request, and what it reads and writes is mostly there.
+	readBy, writeBy deadline
+	prompt          bool // not so: the connection is a stream's
+	page            *page
 	// opening is a stream that will get the connection, from the handler to
 	// the hijack. If the connection is closed in between, it is told.
 	opening atomic.Pointer[stream]
@@ -92,7 +98,7 @@ func (c *conn) Close() error {
 				defer r.conns.Add(-1)
 				defer c.TCPConn.Close()
 				c.CloseWrite()
-				c.SetReadDeadline(time.Now().Add(lingerTime))
+				c.TCPConn.SetReadDeadline(time.Now().Add(lingerTime))
 				io.CopyN(io.Discard, c.TCPConn, lingerBytes)
 			})
 			return nil
@@ -101,4 +107,70 @@ func (c *conn) Close() error {
 	}
 	r.conns.Add(-1)
 	return c.TCPConn.Close()
+}
+
+// Read implements net.Conn.
+func (c *conn) Read(b []byte) (int, error) {
+	if c.readBy.want != c.readBy.armed {
+		if err := c.arm(&c.readBy, c.TCPConn.SetReadDeadline); err != nil {
+			return 0, err
+		}
+	}
+	return c.TCPConn.Read(b)
+}
+
+// Write implements net.Conn. What a page gathers goes out with it.
+func (c *conn) Write(b []byte) (int, error) {
+	if c.writeBy.want != c.writeBy.armed {
+		if err := c.arm(&c.writeBy, c.TCPConn.SetWriteDeadline); err != nil {
+			return 0, err
+		}
+	}
+	if c.page != nil {
+		return c.page.write(c.TCPConn, b)
+	}
+	return c.TCPConn.Write(b)
+}
+
+// deadline is a time that is wanted and the one that is set, in nanoseconds
+// since the relay was made. 0 is none.
+type deadline struct{ want, armed int64 }
+
+// SetReadDeadline implements net.Conn.
+func (c *conn) SetReadDeadline(t time.Time) error {
+	return c.setDeadline(&c.readBy, t, c.TCPConn.SetReadDeadline)
+}
+
+// SetWriteDeadline implements net.Conn.
+func (c *conn) SetWriteDeadline(t time.Time) error {
+	return c.setDeadline(&c.writeBy, t, c.TCPConn.SetWriteDeadline)
+}
+
+// SetDeadline implements net.Conn.
+func (c *conn) SetDeadline(t time.Time) error {
+	return errors.Join(c.SetReadDeadline(t), c.SetWriteDeadline(t))
+}
+
+func (c *conn) setDeadline(d *deadline, t time.Time, set func(time.Time) error) error {
+	if c.prompt || t.IsZero() {
+		*d = deadline{}
+		return set(t)
+	}
+	d.want = int64(t.Sub(c.relay.started))
+	return nil
+}
+
+// arm sets the deadline that is wanted, unless one is set that comes before it,
+// but after seven eighths of the time: so the idle time of a busy connection is
+// set every few seconds, not at each request.
+func (c *conn) arm(d *deadline, set func(time.Time) error) error {
+	left := d.want - int64(time.Since(c.relay.started))
+	if d.armed != 0 && d.armed <= d.want && d.want-d.armed <= left/8 {
+		return nil
+	}
+	if err := set(c.relay.started.Add(time.Duration(d.want))); err != nil {
+		return err
+	}
+	d.armed = d.want
+	return nil
 }

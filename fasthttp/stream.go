@@ -126,6 +126,7 @@ func (st *stream) start(c net.Conn) {
 	}
 	if own, ok := c.(*conn); ok {
 		own.opening.Store(nil)
+		own.prompt = true
 	}
 	s := st.streams
 	st.conn = c
