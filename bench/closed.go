@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -87,13 +88,14 @@ func (e *env) measure(ctx context.Context, s *side, d time.Duration, phase *atom
 	if a, err = readUsage(s.pid); err != nil {
 		return a, b, err
 	}
+	profiled := e.profile.begin(ctx, s, d)
 	phase.Store(measuring)
 	if err = e.wait(ctx, d); err != nil {
-		return a, b, err
+		return a, b, errors.Join(err, profiled())
 	}
 	phase.Store(draining)
 	b, err = readUsage(s.pid)
-	return a, b, err
+	return a, b, errors.Join(err, profiled())
 }
 
 func loop(ctx context.Context, w worker, phase *atomic.Int32, t *tally, log *errorLog) {

@@ -63,6 +63,9 @@ type Config struct {
 
 	// Commit is the commit that is measured, for the record; empty by default.
 	Commit string
+	// Profile is the folder that profiles of the relay go to, taken while its
+	// rounds are measured; empty, the default, for none. See ProfileFiles.
+	Profile string
 	// Progress shows how far a run is; none by default.
 	Progress *Progress
 }
@@ -113,6 +116,8 @@ func (c *Config) Validate() error {
 	check(c.Rounds >= 1 && c.Rounds <= 100, "rounds %d: want 1 to 100", c.Rounds)
 	check(c.Duration >= 50*time.Millisecond && c.Duration <= 10*time.Minute, "duration %v: want 50ms to 10m", c.Duration)
 	check(c.Warmup >= 0 && c.Warmup <= time.Minute, "warmup %v: want 0s to 1m", c.Warmup)
+	check(c.Profile == "" || c.Relay != "", "profile: only with relay")
+	check(c.Profile == "" || c.Duration >= time.Second, "duration %v: a profile needs rounds of 1s at least", c.Duration)
 	for _, n := range c.Conns {
 		check(n >= 1 && n <= 10_000, "conns %d: want 1 to 10000", n)
 	}

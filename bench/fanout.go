@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -134,14 +135,15 @@ func (r *fanoutRunner) load(ctx context.Context, f *fanoutRound, sl slot, stream
 	if err != nil {
 		return out, err
 	}
+	profiled := r.e.profile.begin(ctx, r.s, r.e.cfg.Duration)
 	before := delivered(streams)
 	if err = r.e.wait(open, r.e.cfg.Duration); err != nil && ctx.Err() != nil {
-		return out, err
+		return out, errors.Join(err, profiled())
 	}
 	out.Ops = delivered(streams) - before
 	b, err := readUsage(r.s.pid)
 	out.account(a, b)
-	return out, err
+	return out, errors.Join(err, profiled())
 }
 
 // post posts one event; more is false when the slot has no room for another.

@@ -34,6 +34,8 @@ type env struct {
 	cfg   *Config
 	tmpl  *template
 	track *track
+	// profile takes profiles of the relay while a round is measured, or is nil.
+	profile *profiler
 }
 
 // wait waits for d with progress, or until ctx ends.
@@ -95,23 +97,33 @@ func Run(ctx context.Context, cfg Config, names []string, emit func(Result)) err
 	if err := checkFiles(files); err != nil {
 		return err
 	}
+	var prof *profiler
+	if cfg.Profile != "" {
+		var err error
+		if prof, err = newProfiler(&cfg, all); err != nil {
+			return err
+		}
+	}
 	machine := readMachine(&cfg)
 	for _, sc := range all {
-		rs, err := runOne(ctx, &cfg, sc)
+		rs, err := runOne(ctx, &cfg, sc, prof)
 		cfg.Progress.clear()
 		for _, r := range rs {
 			r.Machine = machine
+			if prof != nil {
+				r.Notes = append(r.Notes, "profiles were taken in the relay's rounds, which cost it something")
+			}
 			emit(r)
 		}
 		if err != nil {
 			return fmt.Errorf("%s (%s): %w", sc.name, sc.variant, err)
 		}
 	}
-	return nil
+	return prof.finish(ctx)
 }
 
 // runOne starts the servers of a scenario, runs it, and stops them.
-func runOne(ctx context.Context, cfg *Config, sc scenario) (rs []Result, err error) {
+func runOne(ctx context.Context, cfg *Config, sc scenario, prof *profiler) (rs []Result, err error) {
 	dir, err := os.MkdirTemp(cfg.Dir, "relaybench-")
 	if err != nil {
 		return nil, fmt.Errorf("cannot make a folder: %w", err)
@@ -123,7 +135,7 @@ func runOne(ctx context.Context, cfg *Config, sc scenario) (rs []Result, err err
 	nonce := make([]byte, (idDigits-counterDigits)/2)
 	_, _ = rand.Read(nonce) // never fails
 	sc.bound.Nonce = hex.EncodeToString(nonce)
-	e := &env{cfg: cfg, track: newTrack(cfg.Progress, sc.name+" "+sc.variant)}
+	e := &env{cfg: cfg, track: newTrack(cfg.Progress, sc.name+" "+sc.variant), profile: prof}
 	if e.tmpl, err = newTemplate(sc.bound.EventBytes, sc.bound.Nonce); err != nil {
 		return nil, err
 	}
@@ -131,7 +143,7 @@ func runOne(ctx context.Context, cfg *Config, sc scenario) (rs []Result, err err
 	defer func() { err = errors.Join(err, relay.stop(), bound.stop()) }()
 	e.track.step("starting the relay")
 	if cfg.Relay != "" {
-		relay, err = startRelay(ctx, cfg.Relay, cfg.RelayArgs, dir)
+		relay, err = startRelay(ctx, cfg.Relay, prof.relayArgs(cfg.RelayArgs), dir)
 	} else {
 		relay, err = attach(cfg.Target, cfg.TargetPID)
 	}

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	_ "net/http/pprof"
 	"strconv"
 	"sync"
 )
@@ -34,7 +35,9 @@ func serveTinyRelay(args []string) error {
 	fs := flag.NewFlagSet("serve", flag.ContinueOnError)
 	bind := fs.String("bind", "", "")
 	fs.String("data-dir", "", "")
-	fs.String("admin", "", "")
+	admin := fs.String("admin", "", "")
+	fs.Int("mutex-profile-fraction", 0, "")
+	fs.Int("block-profile-rate", 0, "")
 	r := &tinyRelay{slots: map[string]*tinySlot{}}
 	fs.StringVar(&r.fault, "fault", "", "")
 	if err := fs.Parse(args); err != nil {
@@ -46,6 +49,8 @@ func serveTinyRelay(args []string) error {
 	m.HandleFunc("POST /v1/events/{slot}", r.post)
 	m.HandleFunc("GET /v1/events/{slot}", r.pull)
 	m.HandleFunc("GET /v1/events/{slot}/stream", r.stream)
+	// The default mux has /debug/pprof, by import. Nothing asks for it at once.
+	go http.ListenAndServe(*admin, nil)
 	return http.ListenAndServe(*bind, m)
 }
 

@@ -63,6 +63,10 @@ Output:
   --json              JSON lines instead of text
   --out FILE          append JSON lines to FILE too
   --commit ID         what is measured, for the record
+  --profile DIR       take CPU, allocation, mutex, block, heap and goroutine
+                      profiles of the relay while its rounds are measured, and
+                      write them to DIR with the raw result and NOTES.md; one
+                      load only
   --quiet             no progress on standard error
 
   relaybench --help   this text

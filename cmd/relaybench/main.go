@@ -77,10 +77,12 @@ func (o *options) run(ctx context.Context, stdout io.Writer, stderr *os.File) (e
 		}
 		defer func() { err = errors.Join(err, out.Close()) }()
 	}
+	var all []bench.Result
 	var wrong int64
 	var writeErr error
 	err = bench.Run(ctx, cfg, o.scenarios, func(r bench.Result) {
 		wrong += r.Errors()
+		all = append(all, r)
 		if o.json {
 			writeErr = errors.Join(writeErr, r.WriteJSON(stdout))
 		} else {
@@ -91,6 +93,9 @@ func (o *options) run(ctx context.Context, stdout io.Writer, stderr *os.File) (e
 			writeErr = errors.Join(writeErr, r.WriteJSON(out))
 		}
 	})
+	if err == nil && cfg.Profile != "" {
+		err = o.writeProfile(ctx, all, stderr)
+	}
 	if err = errors.Join(err, writeErr); err == nil && wrong > 0 {
 		err = fmt.Errorf("%d answers were wrong or missing", wrong)
 	}

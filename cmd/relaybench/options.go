@@ -22,13 +22,14 @@ type options struct {
 	quiet     bool
 	out       string
 	procs     int
+	args      []string // the command line, for the record
 }
 
 var errHelp = errors.New("help")
 
 // parse reads the command line. Its error lists all that is wrong, a line each.
 func parse(args []string) (*options, error) {
-	o := &options{cfg: bench.Defaults()}
+	o := &options{cfg: bench.Defaults(), args: args}
 	fs := o.flags()
 	var errs []error
 	names := []string{}
@@ -106,6 +107,7 @@ func (o *options) flags() *flag.FlagSet {
 	fs.BoolVar(&o.json, "json", false, "")
 	fs.BoolVar(&o.quiet, "quiet", false, "")
 	fs.StringVar(&c.Commit, "commit", "", "")
+	fs.StringVar(&c.Profile, "profile", "", "")
 	return fs
 }
 

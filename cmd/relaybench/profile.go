@@ -1,0 +1,37 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+
+	"cowrelay/bench"
+)
+
+// writeProfile completes the folder of a profiled run and says how to go on.
+func (o *options) writeProfile(ctx context.Context, rs []bench.Result, stderr io.Writer) error {
+	dir := o.cfg.Profile
+	fresh, err := bench.WriteProfileNotes(ctx, dir, o.command(), rs)
+	if err != nil {
+		return err
+	}
+	if fresh {
+		fmt.Fprintf(stderr, "relaybench: profiles are in %s; write what you see into its NOTES.md\n", dir)
+	} else {
+		fmt.Fprintf(stderr, "relaybench: profiles are in %s; its NOTES.md was there and stays, with the heads of an earlier run\n", dir)
+	}
+	return nil
+}
+
+// command is the command line as a shell would take it.
+func (o *options) command() string {
+	words := []string{"relaybench"}
+	for _, a := range o.args {
+		if a == "" || strings.ContainsAny(a, " \t'\"$`\\*?&|;<>(){}[]#~!") {
+			a = "'" + strings.ReplaceAll(a, "'", `'\''`) + "'"
+		}
+		words = append(words, a)
+	}
+	return strings.Join(words, " ")
+}
