@@ -47,11 +47,22 @@ type postRequest struct {
 }
 
 func (s *side) newPost(sl slot, t *template) postRequest {
+	if s.dialect != nil {
+		return s.dialect.newPost(s, sl, t)
+	}
 	req := s.requestHead("POST", "/v1/events/"+sl.id, sl.token, len(postOpen)+t.size()+len(postClose))
 	req = append(req, postOpen...)
 	at := len(req) + t.numAt
 	req = append(req, t.event...)
 	return postRequest{bytes: append(req, postClose...), numAt: at}
+}
+
+// streamRequest serializes the opening of a stream.
+func (s *side) streamRequest(sl slot) []byte {
+	if s.dialect != nil {
+		return s.dialect.streamRequest(s, sl)
+	}
+	return s.requestHead("GET", "/v1/events/"+sl.id+"/stream", sl.token, 0)
 }
 
 func (p postRequest) number(n uint64) []byte {
@@ -61,6 +72,9 @@ func (p postRequest) number(n uint64) []byte {
 
 // allocate makes a slot over connection c.
 func (s *side) allocate(c *rawConn) (slot, error) {
+	if s.dialect != nil {
+		return s.dialect.newSlot(), nil
+	}
 	req := append(s.requestHead("POST", "/v1/slot/allocate", "", len("{}")), "{}"...)
 	h, err := c.exchange(req)
 	if err != nil {

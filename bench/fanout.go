@@ -28,7 +28,28 @@ func fanoutScenarios(cfg *Config) []scenario {
 type fanoutRunner struct {
 	e    *env
 	s    *side
+	at   venue  // nil: the side, over HTTP
 	next uint64 // first number of the next round
+}
+
+// A venue is where a round of fan-out takes place.
+type venue interface {
+	// begin makes a new slot.
+	begin(ctx context.Context) error
+	// poster returns a poster to that slot.
+	poster(ctx context.Context) (numberPoster, error)
+	// stream opens a stream of that slot for st. When it returns, the stream
+	// must get every later event.
+	stream(ctx context.Context, st *streamReader) (feed, error)
+}
+
+// A numberPoster posts events of the run's template by their number, one at a
+// time.
+type numberPoster interface {
+	postNumber(ctx context.Context, n uint64) error
+	// interrupt ends a post that waits; called from another goroutine.
+	interrupt()
+	close()
 }
 
 // A fanoutRound is what streams and posters of one round share.
@@ -51,8 +72,11 @@ type fanoutRound struct {
 }
 
 func (r *fanoutRunner) round(ctx context.Context) (Sample, error) {
-	slots, err := r.s.allocateN(ctx, 1)
-	if err != nil {
+	v := r.at
+	if v == nil {
+		v = &httpVenue{e: r.e, s: r.s}
+	}
+	if err := v.begin(ctx); err != nil {
 		return Sample{}, err
 	}
 	room := slotEvents(r.e.tmpl.size())
@@ -62,12 +86,12 @@ func (r *fanoutRunner) round(ctx context.Context) (Sample, error) {
 	}
 	r.next += uint64(room)
 
-	streams, err := r.openStreams(ctx, f, slots[0])
+	streams, err := r.openStreams(ctx, f, v)
 	var readers sync.WaitGroup
 	defer func() {
 		f.closed.Store(true)
 		for _, st := range streams {
-			st.c.close()
+			st.feed.close()
 		}
 		readers.Wait()
 	}()
@@ -77,7 +101,7 @@ func (r *fanoutRunner) round(ctx context.Context) (Sample, error) {
 	for _, st := range streams {
 		readers.Go(st.run)
 	}
-	out, err := r.load(ctx, f, slots[0], streams)
+	out, err := r.load(ctx, f, v, streams)
 	if err != nil {
 		return out, err
 	}
@@ -92,18 +116,24 @@ func (r *fanoutRunner) round(ctx context.Context) (Sample, error) {
 }
 
 // load runs the posters and counts deliveries while they post.
-func (r *fanoutRunner) load(ctx context.Context, f *fanoutRound, sl slot, streams []*streamReader) (out Sample, err error) {
+func (r *fanoutRunner) load(ctx context.Context, f *fanoutRound, v venue, streams []*streamReader) (out Sample, err error) {
 	var (
 		posters sync.WaitGroup
 		stop    atomic.Bool
-		ps      = make([]*poster, r.e.cfg.Posters)
+		ps      = make([]numberPoster, r.e.cfg.Posters)
 	)
 	// A slot that is full ends the measured time early.
 	open, full := context.WithCancel(ctx)
 	defer full()
 	for i := range ps {
-		p := newPoster(r.e, r.s, sl, 0)
-		ps[i] = p
+		if ps[i], err = v.poster(ctx); err != nil {
+			for _, p := range ps[:i] {
+				p.close()
+			}
+			return out, err
+		}
+	}
+	for _, p := range ps {
 		posters.Go(func() {
 			defer p.close()
 			errs := 0
@@ -147,14 +177,13 @@ func (r *fanoutRunner) load(ctx context.Context, f *fanoutRound, sl slot, stream
 }
 
 // post posts one event; more is false when the slot has no room for another.
-func (f *fanoutRound) post(ctx context.Context, p *poster) (more bool, err error) {
+func (f *fanoutRound) post(ctx context.Context, p numberPoster) (more bool, err error) {
 	i := f.taken.Add(1) - 1
 	if i >= int64(len(f.sent)) {
 		return false, nil
 	}
-	p.next = f.base + uint64(i)
 	f.sent[i].Store(int64(time.Since(f.began)))
-	if err := p.do(ctx); err != nil {
+	if err := p.postNumber(ctx, f.base+uint64(i)); err != nil {
 		return true, err
 	}
 	f.acked.Add(1)

@@ -17,12 +17,15 @@ const startTimeout = 60 * time.Second
 
 // A side is one of the two servers that are compared.
 type side struct {
-	name   string // "relay" or "bound"
+	name   string // "relay", "bound", or that of a peer
 	addr   string // host:port
 	admin  string // host:port of the relay's admin listener; empty: unknown
 	prefix string // path before /v1
 	pid    int    // 0: unknown, so there is no CPU figure
 	proc   *child // nil: it was running before
+	// dialect is what a peer over HTTP has in the place of the relay's
+	// protocol; nil for a side that speaks this.
+	dialect dialect
 }
 
 func (s *side) bound() bool { return s.name == "bound" }
@@ -110,13 +113,18 @@ func startBound(ctx context.Context, self []string, b BoundConfig, dir string) (
 
 // awaitReady asks for path until it answers 200.
 func (s *side) awaitReady(ctx context.Context, addr, path string) error {
+	return s.await(ctx, func() error { return s.ready(ctx, addr, path) })
+}
+
+// await asks until the answer is not an error.
+func (s *side) await(ctx context.Context, ask func() error) error {
 	end := time.Now().Add(startTimeout)
 	last := errors.New("not asked yet")
 	for time.Now().Before(end) {
 		if s.proc.ended() {
 			return fmt.Errorf("the %s ended while starting", s.name)
 		}
-		if last = s.ready(ctx, addr, path); last == nil {
+		if last = ask(); last == nil {
 			return nil
 		}
 		select {

@@ -11,9 +11,8 @@ import (
 
 // A streamReader is one stream of fanout.
 type streamReader struct {
-	f     *fanoutRound
-	c     *rawConn
-	frame *frameScanner
+	f    *fanoutRound
+	feed feed
 	// now is the time of the last read, in ns since f.began: frames that came
 	// in one read were delivered together.
 	now int64
@@ -23,37 +22,108 @@ type streamReader struct {
 	_ [64]byte
 }
 
-// openStreams opens all streams of a round and returns when the head of each
-// has come: from then on it must get every event.
-func (r *fanoutRunner) openStreams(ctx context.Context, f *fanoutRound, sl slot) ([]*streamReader, error) {
-	req := r.s.requestHead("GET", "/v1/events/"+sl.id+"/stream", sl.token, 0)
+// A feed brings the deliveries of one stream.
+type feed interface {
+	// run gives every delivery to the check of its streamReader until the
+	// stream ends or a delivery is wrong.
+	run() error
+	// close ends run; called from another goroutine.
+	close()
+}
+
+// openStreams opens all streams of a round.
+func (r *fanoutRunner) openStreams(ctx context.Context, f *fanoutRound, v venue) ([]*streamReader, error) {
 	var out []*streamReader
 	for range r.e.cfg.Streams {
-		c, err := dialRaw(ctx, r.s.addr, apiBuffer)
-		if err != nil {
-			return out, err
-		}
-		st := &streamReader{f: f, c: c}
-		out = append(out, st)
-		_ = c.c.SetReadDeadline(time.Now().Add(answerGrace))
-		h, err := c.send(req)
-		if err != nil {
+		st := &streamReader{f: f}
+		var err error
+		if st.feed, err = v.stream(ctx, st); err != nil {
 			return out, fmt.Errorf("cannot open a stream: %w", err)
 		}
-		if h.status != 200 {
-			return out, fmt.Errorf("cannot open a stream: %w", c.statusError(h, 200))
-		}
-		_ = c.c.SetReadDeadline(time.Time{})
-		var body io.Reader = c.br
-		if h.chunked {
-			body = httputil.NewChunkedReader(c.br)
-		} else if c.br.Buffered() == 0 {
-			body = c.c // past the buffer: one copy less
-		}
-		st.frame = newFrameScanner(body)
-		st.frame.read = func() { st.now = int64(time.Since(f.began)) }
+		out = append(out, st)
 	}
 	return out, nil
+}
+
+// httpVenue is a slot of a side.
+type httpVenue struct {
+	e  *env
+	s  *side
+	sl slot
+}
+
+func (v *httpVenue) begin(ctx context.Context) error {
+	slots, err := v.s.allocateN(ctx, 1)
+	if err == nil {
+		v.sl = slots[0]
+	}
+	return err
+}
+
+func (v *httpVenue) poster(context.Context) (numberPoster, error) {
+	return newPoster(v.e, v.s, v.sl, 0), nil
+}
+
+// stream returns when the head of the stream has come: from then on it must get
+// every event.
+func (v *httpVenue) stream(ctx context.Context, st *streamReader) (feed, error) {
+	c, err := dialRaw(ctx, v.s.addr, apiBuffer)
+	if err != nil {
+		return nil, err
+	}
+	body, err := c.openStream(v.s.streamRequest(v.sl))
+	if err != nil {
+		c.close()
+		return nil, err
+	}
+	sse := &sseFeed{st: st, c: c, frame: newFrameScanner(body), ownIDs: v.s.dialect != nil}
+	sse.frame.read = func() { st.now = int64(time.Since(st.f.began)) }
+	return sse, nil
+}
+
+// openStream opens a stream and returns what carries its frames.
+func (c *rawConn) openStream(req []byte) (io.Reader, error) {
+	_ = c.c.SetReadDeadline(time.Now().Add(answerGrace))
+	h, err := c.send(req)
+	if err != nil {
+		return nil, err
+	}
+	if h.status != 200 {
+		return nil, c.statusError(h, 200)
+	}
+	_ = c.c.SetReadDeadline(time.Time{})
+	switch {
+	case h.chunked:
+		return httputil.NewChunkedReader(c.br), nil
+	case c.br.Buffered() == 0:
+		return c.c, nil // past the buffer: one copy less
+	}
+	return c.br, nil
+}
+
+// An sseFeed is a stream of server-sent events.
+type sseFeed struct {
+	st     *streamReader
+	c      *rawConn
+	frame  *frameScanner
+	ownIDs bool // the ids of frames are the server's, not the events'
+}
+
+func (s *sseFeed) close() { s.c.close() }
+
+func (s *sseFeed) run() error {
+	for {
+		id, data, err := s.frame.next()
+		if err != nil {
+			return err
+		}
+		if s.ownIDs {
+			id = s.st.f.t.idOf(data)
+		}
+		if err := s.st.check(id, data); err != nil {
+			return err
+		}
+	}
 }
 
 // lagEvery is how many deliveries a stream lets pass between two that it times.
@@ -61,19 +131,8 @@ const lagEvery = 64
 
 // run reads until the stream ends or a frame is wrong.
 func (st *streamReader) run() {
-	f := st.f
-	for {
-		id, data, err := st.frame.next()
-		if err != nil {
-			if !f.closed.Load() {
-				f.log.add(fmt.Errorf("a stream ended: %w", err))
-			}
-			return
-		}
-		if err := st.check(id, data); err != nil {
-			f.log.add(err)
-			return
-		}
+	if err := st.feed.run(); err != nil && !st.f.closed.Load() {
+		st.f.log.add(fmt.Errorf("a stream ended: %w", err))
 	}
 }
 

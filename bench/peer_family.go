@@ -1,0 +1,59 @@
+package bench
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+)
+
+// children returns the processes that pid's threads have started and that still
+// live: a server may be a master and its workers.
+func children(pid int) ([]int, error) {
+	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+	if err != nil {
+		return nil, err
+	}
+	var out []int
+	for _, name := range tasks {
+		b, err := os.ReadFile(name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // the thread is gone
+		}
+		if err != nil {
+			return nil, err
+		}
+		for _, f := range bytes.Fields(b) {
+			child, err := strconv.Atoi(string(f))
+			if err != nil {
+				return nil, fmt.Errorf("cannot parse %s: %w", name, err)
+			}
+			out = append(out, child)
+		}
+	}
+	return out, nil
+}
+
+// familyCPU is processCPU of pid and its children together.
+func familyCPU(pid int) (time.Duration, error) {
+	sum, err := processCPU(pid)
+	if err != nil {
+		return 0, err
+	}
+	pids, err := children(pid)
+	if err != nil {
+		return 0, err
+	}
+	for _, p := range pids {
+		d, err := processCPU(p)
+		if err != nil {
+			return 0, err
+		}
+		sum += d
+	}
+	return sum, nil
+}
