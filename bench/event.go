@@ -109,6 +109,15 @@ const hexLower = "0123456789abcdef"
 // putHex writes n as 16 hex digits to the start of b.
 func putHex(b []byte, n uint64) {
 	_ = b[counterDigits-1]
+// idOf returns the id in e, an event of this template; nil where it is none by
+// its length.
+func (t *template) idOf(e []byte) []byte {
+	if len(e) != len(t.event) {
+		return nil
+	}
+	return e[t.idAt : t.numAt+counterDigits]
+}
+
 	for i := counterDigits - 1; i >= 0; i-- {
 		b[i] = hexLower[n&15]
 		n >>= 4
