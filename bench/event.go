@@ -96,6 +96,15 @@ func (t *template) number(e []byte) (uint64, error) {
 	return n, nil
 }
 
+// idOf returns the id in e, an event of this template; nil where it is none by
+// its length.
+func (t *template) idOf(e []byte) []byte {
+	if len(e) != len(t.event) {
+		return nil
+	}
+	return e[t.idAt : t.numAt+counterDigits]
+}
+
 // numberOfID returns the number in an id of this template.
 func (t *template) numberOfID(id []byte) (uint64, bool) {
 	if len(id) != idDigits || !bytes.Equal(id[:idDigits-counterDigits], t.event[t.idAt:t.numAt]) {
@@ -109,15 +118,6 @@ const hexLower = "0123456789abcdef"
 // putHex writes n as 16 hex digits to the start of b.
 func putHex(b []byte, n uint64) {
 	_ = b[counterDigits-1]
-// idOf returns the id in e, an event of this template; nil where it is none by
-// its length.
-func (t *template) idOf(e []byte) []byte {
-	if len(e) != len(t.event) {
-		return nil
-	}
-	return e[t.idAt : t.numAt+counterDigits]
-}
-
 	for i := counterDigits - 1; i >= 0; i-- {
 		b[i] = hexLower[n&15]
 		n >>= 4
