@@ -1,10 +1,13 @@
 package pebblelog
 
 import (
+	"bytes"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -36,7 +39,8 @@ func (l *Log) Commit(groups []cow.Group) {
 	totals := l.Totals()
 	before := totals
 	var rangeDeletes uint64
-	for i := range groups {
+	l.sortBySlot(groups)
+	for _, i := range l.order {
 		g := &groups[i]
 		g.Outcome, g.NewVersion, g.Err = cow.Unknown, 0, nil
 		h := l.heads.lookup(g.Slot)
@@ -51,7 +55,7 @@ func (l *Log) Commit(groups []cow.Group) {
 				g.Outcome = cow.Conflict
 				continue
 			}
-			l.addAppend(b, g)
+			addEvents(b, g)
 			h.count, h.bytes = g.Count, g.Bytes
 			totals.EventsPosted += uint64(len(g.Events))
 		case cow.OpCreate:
@@ -63,7 +67,7 @@ func (l *Log) Commit(groups []cow.Group) {
 			putSlotKey(op.Key, g.Slot, partToken)
 			copy(op.Value, g.Token[:])
 			op.Finish()
-			l.addCounts(b, g.Slot, 0, 0)
+			addCounts(b, g.Slot, 0, 0)
 			h = head{exists: true}
 			totals.SlotAllocations++
 		case cow.OpRemove:
@@ -91,10 +95,18 @@ func (l *Log) Commit(groups []cow.Group) {
 		// process ends.
 		g.NewVersion = h.count
 		l.heads.set(g.Slot, h)
-		l.markPending(g.Slot, was)
+		l.before = append(l.before, pending{slot: g.Slot, exists: was.exists, count: was.count})
 	}
 	if b.Empty() {
 		return
+	}
+	l.markPending()
+	for _, i := range l.order {
+		if g := &groups[i]; g.Op == cow.OpAppend && g.Outcome == cow.Unknown {
+			if h := l.heads.lookup(g.Slot); h.exists {
+				addCounts(b, g.Slot, h.count, h.bytes)
+			}
+		}
 	}
 	if totals != before {
 		var v [2 * binary.MaxVarintLen64]byte
@@ -135,7 +147,21 @@ func checkAppend(g *cow.Group, h head) error {
 	return nil
 }
 
-func (l *Log) addAppend(b *pebble.Batch, g *cow.Group) {
+// sortBySlot puts the groups in the order of their keys; groups of one slot stay
+// as they are. A memtable is a skip list, and finds the place of a key from the
+// place of the last one: with all events of the batch in order, and all counts
+// behind them, that is near.
+func (l *Log) sortBySlot(groups []cow.Group) {
+	l.order = l.order[:0]
+	for i := range groups {
+		l.order = append(l.order, i)
+	}
+	slices.SortFunc(l.order, func(i, j int) int {
+		return cmp.Or(bytes.Compare(groups[i].Slot[:], groups[j].Slot[:]), i-j)
+	})
+}
+
+func addEvents(b *pebble.Batch, g *cow.Group) {
 	for i := range g.Events {
 		e := &g.Events[i]
 		op := b.SetDeferred(eventKeyLen, uvarintLen(uint64(e.IDOff))+len(e.JSON))
@@ -143,10 +169,9 @@ func (l *Log) addAppend(b *pebble.Batch, g *cow.Group) {
 		appendEvent(op.Value[:0], *e)
 		must(op.Finish())
 	}
-	l.addCounts(b, g.Slot, g.Count, g.Bytes)
 }
 
-func (l *Log) addCounts(b *pebble.Batch, slot cow.ID, count, bytes uint64) {
+func addCounts(b *pebble.Batch, slot cow.ID, count, bytes uint64) {
 	op := b.SetDeferred(slotKeyLen, uvarintLen(count)+uvarintLen(bytes))
 	putSlotKey(op.Key, slot, partCounts)
 	appendPair(op.Value[:0], count, bytes)
@@ -171,12 +196,16 @@ func (l *Log) addRemove(b *pebble.Batch, slot cow.ID, count uint64) bool {
 	return true
 }
 
-func (l *Log) markPending(slot cow.ID, was head) {
+// markPending tells loads how the slots of the batch were before it.
+func (l *Log) markPending() {
 	l.mu.Lock()
-	if _, ok := l.pending[slot]; !ok {
-		l.pending[slot] = pending{exists: was.exists, count: was.count}
+	defer l.mu.Unlock()
+	for _, p := range l.before {
+		if _, ok := l.pending[p.slot]; !ok {
+			l.pending[p.slot] = p
+		}
 	}
-	l.mu.Unlock()
+	l.before = l.before[:0]
 }
 
 // apply writes a batch to the log and waits until it is durable under the sync

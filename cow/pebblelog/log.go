@@ -19,8 +19,10 @@ type Log struct {
 	lock *pebble.Lock
 
 	// Owned by the running Commit.
-	batch *pebble.Batch
-	heads heads
+	batch  *pebble.Batch
+	heads  heads
+	order  []int     // of the groups, by slot
+	before []pending // the slots of the batch as they were
 
 	// mu guards pending. A Load makes its view of the store while it holds
 	// mu, so that it knows for each slot whether the view may show a batch
@@ -45,6 +47,7 @@ type Log struct {
 
 // pending is a slot as it was before the batch that is being committed.
 type pending struct {
+	slot   cow.ID
 	exists bool
 	count  uint64
 }
