@@ -27,6 +27,8 @@ type Result struct {
 	Scenario string `json:"scenario"`
 	Variant  string `json:"variant"`
 	Unit     string `json:"unit"`
+	// Point is where this result stands on a curve; nil where it is on none.
+	Point *Point `json:"point,omitempty"`
 	// Compared is what Ratio compares: "per_second" or "p99".
 	Compared string      `json:"compared"`
 	Relay    SideResult  `json:"relay"`
@@ -39,9 +41,19 @@ type Result struct {
 	// pullers.
 	VsQuiet *Spread `json:"vs_quiet,omitempty"`
 	// BoundVsQuiet is the same for the bound.
-	BoundVsQuiet *Spread  `json:"bound_vs_quiet,omitempty"`
-	Notes        []string `json:"notes,omitempty"`
-	Machine      Machine  `json:"machine"`
+	BoundVsQuiet *Spread `json:"bound_vs_quiet,omitempty"`
+	// BytesEach is the relay's resident memory for each of what Point counts.
+	BytesEach float64  `json:"bytes_each,omitempty"`
+	Notes     []string `json:"notes,omitempty"`
+	Machine   Machine  `json:"machine"`
+}
+
+// A Point is a place on a curve: of a scenario, what is drawn (Curve) over what
+// (Axis).
+type Point struct {
+	Curve string  `json:"curve"`
+	Axis  string  `json:"axis"`
+	X     float64 `json:"x"`
 }
 
 // Errors counts what came back wrong on either side.
@@ -62,6 +74,7 @@ type metric struct {
 var (
 	throughput = metric{"per_second", func(s *Sample) float64 { return s.PerSec }}
 	tailP99    = metric{"p99", func(s *Sample) float64 { return float64(s.Latency.P99) }}
+	medianP50  = metric{"p50", func(s *Sample) float64 { return float64(s.Latency.P50) }}
 	cpuPerOp   = metric{"cpu", func(s *Sample) float64 { return s.ServerCPU }}
 )
 

@@ -11,6 +11,8 @@ sends the same bytes and does nothing else, run by turns with the relay.
 Usage:
   relaybench SCENARIO|all --relay PATH  [flags]   start this relay binary itself
   relaybench SCENARIO|all --target URL  [flags]   load a relay that runs already
+  relaybench plot RESULTS.jsonl... --out DIR      draw what --out wrote, each as
+                                                  NAME-light.svg and -dark.svg
 
 Scenarios:
   poll        an up-to-date client asks for news and gets an empty page

@@ -39,6 +39,9 @@ func main() {
 }
 
 func run(ctx context.Context, args []string, stdout io.Writer, stderr *os.File) int {
+	if len(args) > 0 && args[0] == plotCommand {
+		return plot(args[1:], stdout, stderr)
+	}
 	o, err := parse(args)
 	switch {
 	case errors.Is(err, errHelp):
