@@ -168,8 +168,8 @@ const (
 // fixed place in the body.
 func answerStored(ctx *fasthttp.RequestCtx, t *template) {
 	var id []byte
-	if b, at := ctx.PostBody(), len(postOpen)+t.idAt; len(b) >= at+idDigits {
-		id = b[at : at+idDigits]
+	if b, at := ctx.PostBody(), len(postOpen)+t.idAt; len(b) >= at+t.idLen {
+		id = b[at : at+t.idLen]
 	}
 	ctx.SetStatusCode(fasthttp.StatusCreated)
 	ctx.SetContentType(jsonType)
@@ -194,8 +194,8 @@ func newWindowBound(t *template, count, page int) fasthttp.RequestHandler {
 	}
 	return func(ctx *fasthttp.RequestCtx) {
 		first := 0
-		if id := ctx.QueryArgs().Peek("since"); len(id) == idDigits {
-			n, _ := parseHex(id[idDigits-counterDigits:])
+		if id := ctx.QueryArgs().Peek("since"); len(id) == t.idLen {
+			n, _ := parseHex(id[t.idLen-counterDigits:])
 			first = min(int(n)+1, count)
 		}
 		last := min(first+page, count)

@@ -27,6 +27,12 @@ type child struct {
 // startChild starts a command whose output goes to a file in dir. Its standard
 // input ends when this process ends, however it ends.
 func startChild(dir, name string, argv []string) (*child, error) {
+	return startChildTo(dir, name, argv, nil)
+}
+
+// startChildTo is startChild for a command whose standard output goes to stdout,
+// unless that is nil.
+func startChildTo(dir, name string, argv []string, stdout *os.File) (*child, error) {
 	log, err := os.Create(filepath.Join(dir, name+".log"))
 	if err != nil {
 		return nil, fmt.Errorf("cannot make the log of %s: %w", name, err)
@@ -39,6 +45,9 @@ func startChild(dir, name string, argv []string) (*child, error) {
 	defer in.Close()
 	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = in, log, log
+	if stdout != nil {
+		cmd.Stdout = stdout
+	}
 	// A group of its own: Ctrl-C is for the bench, which stops its servers in
 	// order. Pdeathsig is for a bench that was killed.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
@@ -72,7 +81,7 @@ func (c *child) ended() bool {
 func (c *child) stop() error {
 	defer c.in.Close()
 	if c.ended() {
-		return fmt.Errorf("the server ended by itself: %w\n%s", errors.Join(errors.New("process gone"), c.err), c.tail())
+		return c.ownEnd()
 	}
 	if err := c.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err
@@ -87,6 +96,24 @@ func (c *child) stop() error {
 		<-c.done
 		return fmt.Errorf("the server did not end within %v of SIGTERM and was killed", stopGrace)
 	}
+}
+
+// kill ends the process as a crash would (SIGKILL), and returns when it is gone.
+func (c *child) kill() error {
+	defer c.in.Close()
+	if c.ended() {
+		return c.ownEnd()
+	}
+	if err := c.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return err
+	}
+	<-c.done
+	return nil
+}
+
+// ownEnd is the error for a process that ended unasked.
+func (c *child) ownEnd() error {
+	return fmt.Errorf("the server ended by itself: %w\n%s", errors.Join(errors.New("process gone"), c.err), c.tail())
 }
 
 // tail returns the last lines of the process's output.

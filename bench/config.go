@@ -23,6 +23,9 @@ type Config struct {
 	// Self is the command that calls RunBound with what is appended to it.
 	// Without it there are no bounds.
 	Self []string
+	// Loader is the command that calls RunLoader; saturation does not run
+	// without it.
+	Loader []string
 	// Dir is the folder for data of relay and bound, os.TempDir by default. A
 	// file system in memory makes syncs free, and a figure of post worthless.
 	Dir string
@@ -61,6 +64,24 @@ type Config struct {
 	// default, looks for the rate that leaves 30 % of the CPU idle.
 	PullRate float64
 
+	// GrowthLengths are the events in a slot at which growth takes posts and
+	// pulls; 1000, 10,000, 100,000 and 200,000 by default.
+	GrowthLengths []int
+	// GrowthEvents is the number of small events that growth posts to one slot,
+	// to find the worst post; 1,000,000 by default, 0 for none.
+	GrowthEvents int
+	// GrowthStreams are the streams on a slot at which growth counts
+	// deliveries; 1, 10, 100 and 256 by default.
+	GrowthStreams []int
+	// GrowthSlots are the slots at which growth reads the relay's memory and
+	// times its start; 1000, 10,000, 100,000 and 1,000,000 by default. Empty
+	// leaves that out, which is the one part of growth that needs Relay.
+	GrowthSlots []int
+	// RestartSlots and RestartBytes are what is stored before restart kills the
+	// relay; 100,000 slots and 1 GiB in all by default.
+	RestartSlots int
+	RestartBytes int64
+
 	// Commit is the commit that is measured, for the record; empty by default.
 	Commit string
 	// Profile is the folder that profiles of the relay go to, taken while its
@@ -83,6 +104,13 @@ func Defaults() Config {
 		Posters:   16,
 		PostRate:  800,
 		Pullers:   64,
+
+		GrowthLengths: []int{1000, 10_000, 100_000, 200_000},
+		GrowthEvents:  1_000_000,
+		GrowthStreams: []int{1, 10, 100, 256},
+		GrowthSlots:   []int{1000, 10_000, 100_000, 1_000_000},
+		RestartSlots:  100_000,
+		RestartBytes:  1 << 30,
 	}
 }
 
@@ -134,6 +162,17 @@ func (c *Config) Validate() error {
 	check(c.PostRate >= 1 && c.PostRate <= 100_000, "post-rate %g: want 1 to 100000", c.PostRate)
 	check(c.Pullers >= 1 && c.Pullers <= 1000, "pullers %d: want 1 to 1000", c.Pullers)
 	check(c.PullRate >= 0 && c.PullRate <= 1e6, "pull-rate %g: want 0 to 1000000", c.PullRate)
+	checkRising := func(name string, ns []int, least, most int) {
+		for i, n := range ns {
+			check(n >= least && n <= most && (i == 0 || n > ns[i-1]), "%s %d: want numbers from %d to %d, each over the last", name, n, least, most)
+		}
+	}
+	checkRising("growth-lengths", c.GrowthLengths, 2*sinceLimit, slotEvents(growthBytes))
+	check(c.GrowthEvents >= 0 && c.GrowthEvents <= slotEvents(smallEventBytes), "growth-events %d: want 0 to %d", c.GrowthEvents, slotEvents(smallEventBytes))
+	checkRising("growth-streams", c.GrowthStreams, 1, 256)
+	checkRising("growth-slots", c.GrowthSlots, 1, 10_000_000)
+	check(c.RestartSlots >= 1 && c.RestartSlots <= 10_000_000, "restart-slots %d: want 1 to 10000000", c.RestartSlots)
+	check(c.RestartBytes >= 1 && c.RestartBytes <= 1<<40, "restart-bytes %d: want 1 to %d", c.RestartBytes, int64(1)<<40)
 	return errors.Join(errs...)
 }
 

@@ -18,6 +18,9 @@
 //   - fanout: every event posted to one slot, at every stream of that slot.
 //   - saturation: posts at a fixed rate to other slots, while pullers take full
 //     windows of a 64 MiB slot.
+//   - growth: curves over the events in a slot, the streams of a slot and the
+//     slots of a relay.
+//   - restart: the time from start to a right page, after a kill under posts.
 //
 // Whatever comes back wrong (status, length, bytes, order, a lost event) is
 // counted as an error of the round, with the text of the first one.

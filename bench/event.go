@@ -23,6 +23,14 @@ const (
 // minEventBytes is the size of an event whose text is empty.
 const minEventBytes = len(eventHead) + len(eventMid) + idDigits + len(eventTail)
 
+// smallEventBytes is the size of the smallest event that has an id of its own:
+// nothing but that id, its number.
+const (
+	smallHead       = `{"event_id":"`
+	smallTail       = `"}`
+	smallEventBytes = len(smallHead) + counterDigits + len(smallTail)
+)
+
 // A template is an event of fixed size whose number is patched in place, so
 // that making a unique event costs the generator 16 bytes of writing. Its keys
 // are sorted and it holds no white space: a relay that decodes and re-encodes
@@ -30,12 +38,17 @@ const minEventBytes = len(eventHead) + len(eventMid) + idDigits + len(eventTail)
 type template struct {
 	event []byte // the whole event, number 0
 	idAt  int    // offset of the id in event
+	idLen int    // length of the id
 	numAt int    // offset of the number in event
 }
 
 // newTemplate makes events of size bytes whose ids begin with nonce, 48 hex
-// digits.
+// digits. Events of smallEventBytes have no room for it.
 func newTemplate(size int, nonce string) (*template, error) {
+	if size == smallEventBytes {
+		b := []byte(smallHead + "0000000000000000" + smallTail)
+		return &template{event: b, idAt: len(smallHead), idLen: counterDigits, numAt: len(smallHead)}, nil
+	}
 	if size < minEventBytes {
 		return nil, fmt.Errorf("event of %d bytes: the smallest one is %d", size, minEventBytes)
 	}
@@ -51,7 +64,7 @@ func newTemplate(size int, nonce string) (*template, error) {
 		b = append(b, letters[(i*i+i/7)%len(letters)])
 	}
 	b = append(b, eventMid...)
-	t := &template{idAt: len(b), numAt: len(b) + len(nonce)}
+	t := &template{idAt: len(b), idLen: idDigits, numAt: len(b) + len(nonce)}
 	b = append(b, nonce...)
 	b = append(b, "0000000000000000"...)
 	t.event = append(b, eventTail...)
@@ -72,8 +85,8 @@ func (t *template) appendEvent(b []byte, n uint64) []byte {
 // appendID appends the id of event n to b.
 func (t *template) appendID(b []byte, n uint64) []byte {
 	at := len(b)
-	b = append(b, t.event[t.idAt:t.idAt+idDigits]...)
-	putHex(b[at+idDigits-counterDigits:], n)
+	b = append(b, t.event[t.idAt:t.idAt+t.idLen]...)
+	putHex(b[at+t.idLen-counterDigits:], n)
 	return b
 }
 
@@ -107,10 +120,10 @@ func (t *template) idOf(e []byte) []byte {
 
 // numberOfID returns the number in an id of this template.
 func (t *template) numberOfID(id []byte) (uint64, bool) {
-	if len(id) != idDigits || !bytes.Equal(id[:idDigits-counterDigits], t.event[t.idAt:t.numAt]) {
+	if len(id) != t.idLen || !bytes.Equal(id[:t.idLen-counterDigits], t.event[t.idAt:t.numAt]) {
 		return 0, false
 	}
-	return parseHex(id[idDigits-counterDigits:])
+	return parseHex(id[t.idLen-counterDigits:])
 }
 
 const hexLower = "0123456789abcdef"

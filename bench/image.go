@@ -24,19 +24,27 @@ func (m *image) window(first, n int) []byte {
 	return m.bytes[first*m.step : (first+n)*m.step-1]
 }
 
-// fillSlot makes a slot of count events and reads all of it back. The bound has
-// its events from the start.
-func (e *env) fillSlot(ctx context.Context, s *side, count, page int) (*image, error) {
+// newSlot makes a slot of count events. The bound has its events from the start.
+func (e *env) newSlot(ctx context.Context, s *side, count int) (slot, error) {
 	sl, err := s.allocateN(ctx, 1)
 	if err != nil {
-		return nil, err
+		return slot{}, err
 	}
 	if !s.bound() {
 		if err := e.fill(ctx, s, sl[0], count); err != nil {
-			return nil, fmt.Errorf("cannot fill a slot: %w", err)
+			return slot{}, fmt.Errorf("cannot fill a slot: %w", err)
 		}
 	}
-	m, err := e.readBack(ctx, s, sl[0], count, page)
+	return sl[0], nil
+}
+
+// fillSlot makes a slot of count events and reads all of it back.
+func (e *env) fillSlot(ctx context.Context, s *side, count, page int) (*image, error) {
+	sl, err := e.newSlot(ctx, s, count)
+	if err != nil {
+		return nil, err
+	}
+	m, err := e.readBack(ctx, s, sl, count, page)
 	if err != nil {
 		return nil, fmt.Errorf("cannot read a slot back: %w", err)
 	}
@@ -102,18 +110,11 @@ func (e *env) readBack(ctx context.Context, s *side, sl slot, count, page int) (
 	var buf, since []byte
 	for len(m.order) < count {
 		req, _ := s.pullRequest(sl, since, page)
-		h, err := c.exchange(req)
-		if err != nil {
+		if buf, err = c.pulled(buf, req); err != nil {
 			return nil, err
 		}
-		if h.status != 200 {
-			return nil, c.statusError(h, 200)
-		}
-		if buf, err = c.body(buf, h.length); err != nil {
-			return nil, err
-		}
-		if h.length < size+2 || (h.length-1)%m.step != 0 || h.length/m.step > page {
-			return nil, fmt.Errorf("after %d events of %d: page of %d bytes", len(m.order), count, h.length)
+		if n := len(buf); n < size+2 || (n-1)%m.step != 0 || n/m.step > page {
+			return nil, fmt.Errorf("after %d events of %d: page of %d bytes", len(m.order), count, n)
 		}
 		// The bound's windows have commas where brackets belong.
 		if !s.bound() && (buf[0] != '[' || buf[len(buf)-1] != ']') {
@@ -138,6 +139,19 @@ func (e *env) readBack(ctx context.Context, s *side, sl slot, count, page int) (
 		since = e.tmpl.appendID(since[:0], m.order[len(m.order)-1])
 	}
 	return m, nil
+}
+
+// pulled sends a pull and reads the page that it brings into buf, grown where
+// it is too small.
+func (c *rawConn) pulled(buf, req []byte) ([]byte, error) {
+	h, err := c.exchange(req)
+	if err != nil {
+		return buf, err
+	}
+	if h.status != 200 {
+		return buf, c.statusError(h, 200)
+	}
+	return c.body(buf, h.length)
 }
 
 // sameWindow checks a body against the events that it must hold.

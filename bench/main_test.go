@@ -7,14 +7,16 @@ import (
 	"time"
 )
 
-// TestMain lets the test binary be the two servers that runs start: the bound,
-// and a small relay that only tests have.
+// TestMain lets the test binary be what runs start: the bound, pullers, and a
+// small relay that only tests have.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 {
 		var err error
 		switch os.Args[1] {
 		case BoundCommand:
 			err = RunBound(os.Args[2:])
+		case LoaderCommand:
+			err = RunLoader(os.Args[2:])
 		case "serve":
 			err = serveTinyRelay(os.Args[2:])
 		default:

@@ -22,6 +22,13 @@ type SideResult struct {
 	Rounds      []Sample `json:"rounds"`
 }
 
+// wrong counts something that was found to be wrong after the rounds.
+func (s *SideResult) wrong(err error) {
+	if s.Errors++; s.FirstError == "" {
+		s.FirstError = err.Error()
+	}
+}
+
 // A Result is one scenario.
 type Result struct {
 	Scenario string `json:"scenario"`
@@ -29,7 +36,7 @@ type Result struct {
 	Unit     string `json:"unit"`
 	// Point is where this result stands on a curve; nil where it is on none.
 	Point *Point `json:"point,omitempty"`
-	// Compared is what Ratio compares: "per_second" or "p99".
+	// Compared is what Ratio compares: "per_second", "p50", "p99" or "max".
 	Compared string      `json:"compared"`
 	Relay    SideResult  `json:"relay"`
 	Bound    *SideResult `json:"bound,omitempty"`
@@ -42,6 +49,12 @@ type Result struct {
 	VsQuiet *Spread `json:"vs_quiet,omitempty"`
 	// BoundVsQuiet is the same for the bound.
 	BoundVsQuiet *Spread `json:"bound_vs_quiet,omitempty"`
+	// VsFirst is, on a curve, what is compared to that at its first point, over
+	// the rounds.
+	VsFirst *Spread `json:"vs_first,omitempty"`
+	// OverBound is, where the worst counts, how much longer it took than the
+	// bound's, in microseconds.
+	OverBound *int64 `json:"over_bound_us,omitempty"`
 	// BytesEach is the relay's resident memory for each of what Point counts.
 	BytesEach float64  `json:"bytes_each,omitempty"`
 	Notes     []string `json:"notes,omitempty"`
@@ -75,6 +88,7 @@ var (
 	throughput = metric{"per_second", func(s *Sample) float64 { return s.PerSec }}
 	tailP99    = metric{"p99", func(s *Sample) float64 { return float64(s.Latency.P99) }}
 	medianP50  = metric{"p50", func(s *Sample) float64 { return float64(s.Latency.P50) }}
+	worst      = metric{"max", func(s *Sample) float64 { return float64(s.Latency.Max) }}
 	cpuPerOp   = metric{"cpu", func(s *Sample) float64 { return s.ServerCPU }}
 )
 
@@ -97,7 +111,7 @@ func sumUp(ss []Sample) SideResult {
 		ServerCPU:   medianOf(ss, cpuPerOp.of),
 		ServerShare: medianOf(ss, func(s *Sample) float64 { return s.ServerShare }),
 		PullsPerSec: medianOf(ss, func(s *Sample) float64 { return s.PullsPerSec }),
-		Idle:        medianOf(ss, func(s *Sample) float64 { return max(0, 1-s.Busy-s.Others) }),
+		Idle:        medianOf(ss, (*Sample).idle),
 		Rounds:      ss,
 	}
 	h := newHistogram()
@@ -117,11 +131,15 @@ func sumUp(ss []Sample) SideResult {
 
 // compare makes the result of a scenario from the rounds of its sides.
 func compare(sc scenario, relay, bound []Sample, m metric) Result {
-	r := Result{Scenario: sc.name, Variant: sc.variant, Unit: sc.unit, Compared: m.name, Relay: sumUp(relay)}
+	r := Result{Scenario: sc.name, Variant: sc.variant, Unit: sc.unit, Point: sc.point, Compared: m.name, Relay: sumUp(relay)}
 	if bound != nil {
 		b := sumUp(bound)
 		r.Bound = &b
 		r.Ratio = ratios(m.each(relay), m.each(bound))
+		if m.name == worst.name {
+			over := r.Relay.Latency.Max - b.Latency.Max
+			r.OverBound = &over
+		}
 		r.CPURatio = ratios(cpuPerOp.each(relay), cpuPerOp.each(bound))
 	}
 	r.note("relay", &r.Relay)
@@ -163,10 +181,17 @@ func (r *Result) WriteJSON(w io.Writer) error {
 func (r *Result) Line() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s (%s): ", r.Scenario, r.Variant)
-	if r.Compared == tailP99.name {
-		fmt.Fprintf(&b, "p99 %s", micros(float64(r.Relay.Latency.P99)))
+	if of := map[string]func(*Latency) int64{
+		medianP50.name: func(l *Latency) int64 { return l.P50 },
+		tailP99.name:   func(l *Latency) int64 { return l.P99 },
+		worst.name:     func(l *Latency) int64 { return l.Max },
+	}[r.Compared]; of != nil {
+		fmt.Fprintf(&b, "%s %s", r.Compared, micros(float64(of(&r.Relay.Latency))))
 		if r.Bound != nil {
-			fmt.Fprintf(&b, ", bound %s", micros(float64(r.Bound.Latency.P99)))
+			fmt.Fprintf(&b, ", bound %s", micros(float64(of(&r.Bound.Latency))))
+		}
+		if r.OverBound != nil {
+			fmt.Fprintf(&b, ", %s over the bound", micros(float64(*r.OverBound)))
 		}
 	} else {
 		fmt.Fprintf(&b, "%s %s/s", count(r.Relay.PerSec), r.Unit)
@@ -175,6 +200,10 @@ func (r *Result) Line() string {
 		}
 	}
 	writeRatio(&b, ", ratio", r.Ratio)
+	writeRatio(&b, ", to the curve's first point", r.VsFirst)
+	if r.BytesEach > 0 {
+		fmt.Fprintf(&b, "; %.0f B each", r.BytesEach)
+	}
 	writeRatio(&b, "; to its own p99 without pullers", r.VsQuiet)
 	if r.BoundVsQuiet != nil {
 		writeRatio(&b, ", the bound's", r.BoundVsQuiet)
@@ -231,6 +260,8 @@ func (l Latency) String() string {
 func micros(us float64) string {
 	d := time.Duration(us * float64(time.Microsecond))
 	switch {
+	case d < 0:
+		return "-" + micros(-us)
 	case d >= time.Second:
 		return d.Round(10 * time.Millisecond).String()
 	case d >= 10*time.Millisecond:

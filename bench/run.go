@@ -8,16 +8,23 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 )
 
 // A scenario is one line of output: a load, its bound, and what is compared.
 type scenario struct {
-	name    string
-	variant string // what tells it from others of the same name
-	unit    string // of Sample.Ops
-	files   int    // open files that the generator needs
-	bound   BoundConfig
+	name     string
+	variant  string      // what tells it from others of the same name
+	unit     string      // of Sample.Ops
+	files    int         // open files that the generator needs
+	bound    BoundConfig // without a Mode there is none, and relay runs alone
+	compared metric      // zero: throughput
+	point    *Point      // of its result on a curve; nil for none
+	// ownsRelay says that it stops and starts the relay, so that one that runs
+	// already will not do.
+	ownsRelay bool
+	relayArgs []string // before those of the configuration
 	// open prepares a side once; the result runs its rounds.
 	open func(ctx context.Context, e *env, s *side) (runner, error)
 	// drive, if set, takes the place of the plain alternation of rounds.
@@ -34,6 +41,9 @@ type env struct {
 	cfg   *Config
 	tmpl  *template
 	track *track
+	dir   string   // folder of this run
+	args  []string // of the relay
+	nonce string   // start of all event ids
 	// profile takes profiles of the relay while a round is measured, or is nil.
 	profile *profiler
 }
@@ -57,7 +67,7 @@ func (e *env) wait(ctx context.Context, d time.Duration) error {
 }
 
 // Names are the scenarios in the order of `all`.
-var Names = []string{"poll", "window", "post", "fanout", "saturation"}
+var Names = []string{"poll", "window", "post", "fanout", "saturation", "growth", "restart"}
 
 func scenariosOf(cfg *Config, name string) ([]scenario, error) {
 	switch name {
@@ -71,6 +81,10 @@ func scenariosOf(cfg *Config, name string) ([]scenario, error) {
 		return fanoutScenarios(cfg), nil
 	case "saturation":
 		return saturationScenarios(cfg), nil
+	case "growth":
+		return growthScenarios(cfg), nil
+	case "restart":
+		return restartScenarios(cfg), nil
 	}
 	return nil, fmt.Errorf("unknown scenario %q", name)
 }
@@ -92,6 +106,9 @@ func Run(ctx context.Context, cfg Config, names []string, emit func(Result)) err
 	}
 	files := 0
 	for _, sc := range all {
+		if sc.ownsRelay && cfg.Relay == "" {
+			return fmt.Errorf("%s (%s) stops the relay and starts it again: it needs relay, not target", sc.name, sc.variant)
+		}
 		files = max(files, sc.files)
 	}
 	if err := checkFiles(files); err != nil {
@@ -136,6 +153,7 @@ func runOne(ctx context.Context, cfg *Config, sc scenario, prof *profiler) (rs [
 	_, _ = rand.Read(nonce) // never fails
 	sc.bound.Nonce = hex.EncodeToString(nonce)
 	e := &env{cfg: cfg, track: newTrack(cfg.Progress, sc.name+" "+sc.variant), profile: prof}
+	e.dir, e.nonce, e.args = dir, sc.bound.Nonce, slices.Concat(sc.relayArgs, prof.relayArgs(cfg.RelayArgs))
 	if e.tmpl, err = newTemplate(sc.bound.EventBytes, sc.bound.Nonce); err != nil {
 		return nil, err
 	}
@@ -143,14 +161,14 @@ func runOne(ctx context.Context, cfg *Config, sc scenario, prof *profiler) (rs [
 	defer func() { err = errors.Join(err, relay.stop(), bound.stop()) }()
 	e.track.step("starting the relay")
 	if cfg.Relay != "" {
-		relay, err = startRelay(ctx, cfg.Relay, prof.relayArgs(cfg.RelayArgs), dir)
+		relay, err = startRelay(ctx, cfg.Relay, e.args, dir)
 	} else {
 		relay, err = attach(cfg.Target, cfg.TargetPID)
 	}
 	if err != nil {
 		return nil, err
 	}
-	if len(cfg.Self) > 0 {
+	if len(cfg.Self) > 0 && sc.bound.Mode != "" {
 		e.track.step("starting the bound")
 		if bound, err = startBound(ctx, cfg.Self, sc.bound, dir); err != nil {
 			return nil, err
@@ -197,5 +215,9 @@ func alternate(ctx context.Context, e *env, sc scenario, relay, bound *side) (Re
 		}
 	}
 	samples = append(samples, nil) // no bound
-	return compare(sc, samples[0], samples[1], throughput), nil
+	m := sc.compared
+	if m.of == nil {
+		m = throughput
+	}
+	return compare(sc, samples[0], samples[1], m), nil
 }

@@ -20,6 +20,7 @@ func short(t *testing.T, relayArgs ...string) Config {
 	}
 	c := Defaults()
 	c.Relay, c.RelayArgs, c.Self, c.Dir = self, relayArgs, []string{self, BoundCommand}, t.TempDir()
+	c.Loader = []string{self, LoaderCommand}
 	c.Rounds, c.Duration, c.Warmup = 2, 60*time.Millisecond, 20*time.Millisecond
 	c.Conns, c.SlotBytes, c.Page = []int{4}, []int64{64 << 10}, 100
 	c.Streams, c.Posters, c.Pullers, c.PostRate, c.PullRate = 8, 4, 4, 400, 200

@@ -61,6 +61,15 @@ func (s *Sample) account(a, b usage) {
 	s.Others = max(0, float64(b.machine-a.machine-server-own)/cores)
 }
 
+// idle is the part of the machine's CPU that nothing used; 0 where that was not
+// read.
+func (s *Sample) idle() float64 {
+	if s.Busy == 0 {
+		return 0
+	}
+	return max(0, 1-s.Busy-s.Others)
+}
+
 // errorLog counts errors of many goroutines and keeps the first.
 type errorLog struct {
 	mu    sync.Mutex

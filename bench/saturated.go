@@ -2,27 +2,37 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
 )
 
-// A saturated is one side of saturation: a long slot that is pulled from, and
-// in each round a new slot for each poster.
+// A saturated is one side of saturation: a long slot that a process of pullers
+// pulls from, and in each round a new slot for each poster.
 type saturated struct {
 	e    *env
 	s    *side
-	m    *image
+	pull *loader
 	next uint64 // first number of the next poster
 }
 
 func openSaturated(ctx context.Context, e *env, s *side, count int) (*saturated, error) {
-	m, err := e.fillSlot(ctx, s, count, e.cfg.Page)
+	sl, err := e.newSlot(ctx, s, count)
 	if err != nil {
 		return nil, err
 	}
-	return &saturated{e: e, s: s, m: m, next: uint64(count)}, nil
+	l, err := startLoader(ctx, e.cfg.Loader, e.dir, loaderTask{
+		Addr: s.addr, Prefix: s.prefix, Side: s.name, Slot: sl.id, Token: sl.token,
+		Nonce: e.nonce, EventBytes: e.tmpl.size(), Count: count,
+		Page: e.cfg.Page, Pullers: e.cfg.Pullers, Procs: runtime.GOMAXPROCS(0),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &saturated{e: e, s: s, pull: l, next: uint64(count)}, nil
 }
 
 // unsentGrace is how long after the end of a round a post that was due in it
@@ -33,38 +43,29 @@ const unsentGrace = 5 * time.Second
 // post is answered. A post that was due in the measured time counts, whenever
 // its answer comes, from the time it was due.
 func (x *saturated) round(ctx context.Context, kind pullKind, rate float64, duration time.Duration) (out Sample, err error) {
-	cfg := x.e.cfg
-	var (
-		phase           atomic.Int32
-		posters, others sync.WaitGroup
-		log             errorLog
-		pulls           = make([]tally, cfg.Pullers)
-		pullers         []*puller
-	)
-	slots, err := x.s.allocateN(ctx, cfg.Posters)
+	slots, err := x.s.allocateN(ctx, x.e.cfg.Posters)
 	if err != nil {
 		return out, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	if kind != pullPaced {
+		rate = 0
+	}
+	var pulls loaderReport
 	if kind != pullNone {
-		begin := time.Now()
-		for i := range cfg.Pullers {
-			p := newPuller(x.e, x.s, x.m)
-			pullers = append(pullers, p)
-			pulls[i].hist = newHistogram()
-			var w worker = p
-			if kind == pullPaced {
-				each := time.Duration(float64(cfg.Pullers) / rate * float64(time.Second))
-				w = &pacedPuller{puller: p, phase: &phase, each: each, next: begin.Add(each * time.Duration(i) / time.Duration(cfg.Pullers))}
-			}
-			others.Go(func() { loop(ctx, w, &phase, &pulls[i], &log) })
+		if _, err = x.pull.do(ctx, loaderOrder{Do: "start", Rate: rate}); err != nil {
+			return out, err
 		}
 	}
+	var (
+		posters sync.WaitGroup
+		log     errorLog
+		a, b    usage
+	)
 	load, err := x.startPosts(ctx, slots, duration, &posters, &log)
-	var a, b usage
 	if err == nil {
-		a, b, err = x.e.measure(ctx, x.s, duration, &phase)
+		a, b, out.Pulls, err = x.measure(ctx, kind, duration)
 	}
 	if err != nil {
 		cancel()
@@ -74,25 +75,21 @@ func (x *saturated) round(ctx context.Context, kind pullKind, rate float64, dura
 			p.interrupt()
 		}
 	})
-	phase.Store(ended)
-	awaitWorkers(&others, &log, func() {
-		for _, p := range pullers {
-			p.interrupt()
-		}
-	})
-	for _, p := range pullers {
-		p.close()
-	}
 	if err != nil {
 		return out, err
+	}
+	if kind != pullNone {
+		if pulls, err = x.pull.do(ctx, loaderOrder{Do: "stop"}); err != nil {
+			return out, err
+		}
+		if pulls.Errors > 0 {
+			log.addN(pulls.Errors, fmt.Errorf("a pull: %s", pulls.FirstError))
+		}
 	}
 	out.hist = newHistogram()
 	for i := range load.tallies {
 		out.Ops += load.tallies[i].ops
 		out.hist.merge(load.tallies[i].hist)
-	}
-	for i := range pulls {
-		out.Pulls += pulls[i].ops
 	}
 	out.Latency = out.hist.latency()
 	lag := load.lag.latency()
@@ -101,6 +98,36 @@ func (x *saturated) round(ctx context.Context, kind pullKind, rate float64, dura
 	out.account(a, b)
 	log.into(&out)
 	return out, nil
+}
+
+// measure passes through warm-up and measured time. The generator's own CPU
+// time is that of both its processes.
+func (x *saturated) measure(ctx context.Context, kind pullKind, d time.Duration) (a, b usage, pulls int64, err error) {
+	clocks := func() (usage, int64, error) {
+		var r loaderReport
+		if kind != pullNone {
+			var err error
+			if r, err = x.pull.do(ctx, loaderOrder{Do: "report"}); err != nil {
+				return usage{}, 0, err
+			}
+		}
+		u, err := readUsage(x.s.pid)
+		u.own += time.Duration(r.CPU) * time.Microsecond
+		return u, r.Pulls, err
+	}
+	if err = x.e.wait(ctx, x.e.cfg.Warmup); err != nil {
+		return a, b, 0, err
+	}
+	a, before, err := clocks()
+	if err != nil {
+		return a, b, 0, err
+	}
+	profiled := x.e.profile.begin(ctx, x.s, d)
+	if err = x.e.wait(ctx, d); err != nil {
+		return a, b, 0, errors.Join(err, profiled())
+	}
+	b, after, err := clocks()
+	return a, b, after - before, errors.Join(err, profiled())
 }
 
 // A postLoad is the posters of a round.
@@ -172,28 +199,4 @@ func (l *postLoad) postWhenDue(ctx context.Context, p *poster, due <-chan time.T
 			}
 		}
 	}
-}
-
-// A pacedPuller pulls at fixed times. One that is behind pulls at once.
-type pacedPuller struct {
-	*puller
-	phase *atomic.Int32
-	each  time.Duration
-	next  time.Time
-}
-
-func (p *pacedPuller) do(ctx context.Context) error {
-	for {
-		left := time.Until(p.next)
-		if left <= 0 {
-			break
-		}
-		// In short steps, so that the end of the round is not slept through.
-		time.Sleep(min(left, 50*time.Millisecond))
-		if p.phase.Load() == ended {
-			return nil
-		}
-	}
-	p.next = p.next.Add(p.each)
-	return p.puller.do(ctx)
 }

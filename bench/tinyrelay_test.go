@@ -10,18 +10,23 @@ import (
 	"io"
 	"net/http"
 	_ "net/http/pprof"
+	"os"
+	"path/filepath"
 	"strconv"
 	"sync"
 )
 
-// tinyRelay speaks as much of the contract as the scenarios need, in memory. A
-// fault makes it misbehave, so that tests see that the bench notices.
+// tinyRelay speaks as much of the contract as the scenarios need, in memory,
+// with a log that outlives the process, though not the machine. A fault makes
+// it misbehave, so that tests see that the bench notices.
 type tinyRelay struct {
-	fault string // "", "status", "bytes", "lose", "order"
+	fault string   // "", "status", "bytes", "lose", "order", "late-bytes", "forget"
+	log   *os.File // what was allocated and posted, for the next start
 
 	mu    sync.Mutex
 	slots map[string]*tinySlot
 	posts int
+	pulls int
 }
 
 type tinySlot struct {
@@ -34,13 +39,16 @@ type tinySlot struct {
 func serveTinyRelay(args []string) error {
 	fs := flag.NewFlagSet("serve", flag.ContinueOnError)
 	bind := fs.String("bind", "", "")
-	fs.String("data-dir", "", "")
+	dir := fs.String("data-dir", "", "")
 	admin := fs.String("admin", "", "")
 	fs.Int("mutex-profile-fraction", 0, "")
 	fs.Int("block-profile-rate", 0, "")
 	r := &tinyRelay{slots: map[string]*tinySlot{}}
 	fs.StringVar(&r.fault, "fault", "", "")
 	if err := fs.Parse(args); err != nil {
+		return err
+	}
+	if err := r.open(*dir); err != nil {
 		return err
 	}
 	m := http.NewServeMux()
@@ -52,6 +60,59 @@ func serveTinyRelay(args []string) error {
 	// The default mux has /debug/pprof, by import. Nothing asks for it at once.
 	go http.ListenAndServe(*admin, nil)
 	return http.ListenAndServe(*bind, m)
+}
+
+// A tinyRecord is a line of the log: a slot's allocation, or a post to it.
+type tinyRecord struct {
+	Slot, Token, ID string
+	Event           json.RawMessage
+}
+
+// open reads the log of the last start and goes on with it.
+func (r *tinyRelay) open(dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	name := filepath.Join(dir, "log")
+	b, err := os.ReadFile(name)
+	if err != nil && !os.IsNotExist(err) {
+		return err
+	}
+	for d := json.NewDecoder(bytes.NewReader(b)); d.More(); {
+		var rec tinyRecord
+		if err := d.Decode(&rec); err != nil {
+			break // half a line
+		}
+		if rec.Token != "" {
+			r.slots[rec.Slot] = newTinySlot(rec.Token)
+		} else if r.fault != "forget" {
+			r.slots[rec.Slot].add(rec.ID, rec.Event)
+		}
+	}
+	r.log, err = os.OpenFile(name, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
+	return err
+}
+
+// recordLocked writes a record to the log.
+func (r *tinyRelay) recordLocked(rec tinyRecord) {
+	b, err := json.Marshal(rec)
+	if err == nil {
+		_, err = r.log.Write(append(b, '\n'))
+	}
+	if err != nil {
+		panic(err)
+	}
+}
+
+func newTinySlot(token string) *tinySlot {
+	return &tinySlot{token: token, at: map[string]int{}, changed: make(chan struct{})}
+}
+
+func (s *tinySlot) add(id string, event []byte) {
+	s.at[id] = len(s.events)
+	s.events = append(s.events, event)
+	close(s.changed)
+	s.changed = make(chan struct{})
 }
 
 func answer(w http.ResponseWriter, status int, b []byte) {
@@ -66,7 +127,8 @@ func (r *tinyRelay) allocate(w http.ResponseWriter, _ *http.Request) {
 	_, _ = rand.Read(b)
 	id, token := hex.EncodeToString(b[:16]), hex.EncodeToString(b[16:])
 	r.mu.Lock()
-	r.slots[id] = &tinySlot{token: token, at: map[string]int{}, changed: make(chan struct{})}
+	r.slots[id] = newTinySlot(token)
+	r.recordLocked(tinyRecord{Slot: id, Token: token})
 	r.mu.Unlock()
 	answer(w, 201, fmt.Appendf(nil, `{"slot_id":%q,"slot_token":%q}`, id, token))
 }
@@ -108,10 +170,8 @@ func (r *tinyRelay) post(w http.ResponseWriter, q *http.Request) {
 		answer(w, 503, []byte(`{"error":"made to fail"}`))
 		return
 	}
-	s.at[event.ID] = len(s.events)
-	s.events = append(s.events, body.Event)
-	close(s.changed)
-	s.changed = make(chan struct{})
+	s.add(event.ID, body.Event)
+	r.recordLocked(tinyRecord{Slot: q.PathValue("slot"), ID: event.ID, Event: body.Event})
 	answer(w, 201, []byte(`{"event_id":"`+event.ID+`","status":"stored"}`))
 }
 
@@ -128,10 +188,15 @@ func (r *tinyRelay) pull(w http.ResponseWriter, q *http.Request) {
 	}
 	limit, _ := strconv.Atoi(q.FormValue("limit"))
 	page := s.events[first:min(first+limit, len(s.events))]
+	r.pulls++
+	late := r.fault == "late-bytes" && r.pulls > 5
 	r.mu.Unlock()
 	b := append([]byte("["), bytes.Join(page, []byte(","))...)
 	if r.fault == "bytes" && len(page) == 0 {
 		b = append(b, ' ')
+	}
+	if late && len(b) > 20 {
+		b[20] ^= 1
 	}
 	answer(w, 200, append(b, ']'))
 }

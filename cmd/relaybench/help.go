@@ -25,6 +25,13 @@ Scenarios:
               64 MiB slot: no pullers, pullers that never rest, and pullers at
               a rate that leaves 30 % of the CPU idle. Posts are due at fixed
               times, whatever the answers take; latency counts from there
+  growth      curves: posts and pulls at 1000 to 200,000 events in the slot, the
+              worst post while a slot grows to 1,000,000 small events, deliveries
+              at 1 to 256 streams, memory and start at 1000 to 1,000,000 slots
+  restart     100,000 slots with 1 GiB; the relay is killed (SIGKILL) under posts
+              and started again: time to readiness and to a right page of a cold
+              slot. Needs --relay, as the slots of growth do; with --target, all
+              leaves both out
 
 Result: one line a scenario; the ratio to the bound is the median over the
 rounds, with the smallest and the largest. Exit status: 0 all right, 1 a run
@@ -60,6 +67,13 @@ Loads:
   --pullers N         pullers of saturation (default 64)
   --pull-rate R       pulls a second of its paced pullers (default 0: find the
                       rate that leaves 30 % of the CPU idle)
+  --growth-lengths LIST  events in a slot (default 1000,10000,100000,200000)
+  --growth-events N   small events to the worst post (default 1000000)
+  --growth-streams LIST  streams on a slot (default 1,10,100,256)
+  --growth-slots LIST slots (default 1000,10000,100000,1000000)
+                      an empty LIST, or N of 0, leaves that part of growth out
+  --restart-slots N   slots of restart (default 100000)
+  --restart-bytes N   what they hold together, such as 1GiB (default 1GiB)
 
 Output:
   --json              JSON lines instead of text

@@ -31,6 +31,13 @@ func main() {
 		}
 		return
 	}
+	if len(os.Args) > 1 && os.Args[1] == bench.LoaderCommand {
+		if err := bench.RunLoader(os.Args[2:]); err != nil {
+			fmt.Fprintln(os.Stderr, "relaybench: pullers:", err)
+			os.Exit(exitError)
+		}
+		return
+	}
 	// The servers that this command starts are stopped in order on both signals.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
@@ -60,11 +67,12 @@ func run(ctx context.Context, args []string, stdout io.Writer, stderr *os.File) 
 
 func (o *options) run(ctx context.Context, stdout io.Writer, stderr *os.File) (err error) {
 	cfg := o.cfg
+	self, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("cannot find this program, to start it again as the bound: %w", err)
+	}
+	cfg.Loader = []string{self, bench.LoaderCommand}
 	if !o.noBound {
-		self, err := os.Executable()
-		if err != nil {
-			return fmt.Errorf("cannot find this program, to start the bound: %w", err)
-		}
 		cfg.Self = []string{self, bench.BoundCommand}
 	}
 	if o.procs > 0 {

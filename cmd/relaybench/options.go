@@ -33,6 +33,7 @@ func parse(args []string) (*options, error) {
 	fs := o.flags()
 	var errs []error
 	names := []string{}
+	all := false
 	if len(args) == 1 && args[0] == "help" {
 		return nil, errHelp
 	}
@@ -57,12 +58,18 @@ func parse(args []string) (*options, error) {
 	for _, n := range names {
 		switch {
 		case n == "all":
+			all = true
 			o.scenarios = append(o.scenarios, bench.Names...)
 		case slices.Contains(bench.Names, n):
 			o.scenarios = append(o.scenarios, n)
 		default:
 			errs = append(errs, fmt.Errorf("unknown scenario %q: want %s or all", n, strings.Join(bench.Names, ", ")))
 		}
+	}
+	if all && o.cfg.Target != "" {
+		// What stops the relay is for a relay of our own.
+		o.scenarios = slices.DeleteFunc(o.scenarios, func(n string) bool { return n == "restart" })
+		o.cfg.GrowthSlots = nil
 	}
 	if len(names) == 0 {
 		errs = append(errs, fmt.Errorf("no scenario: want %s or all", strings.Join(bench.Names, ", ")))
@@ -103,6 +110,15 @@ func (o *options) flags() *flag.FlagSet {
 	fs.Float64Var(&c.PostRate, "post-rate", c.PostRate, "")
 	fs.IntVar(&c.Pullers, "pullers", c.Pullers, "")
 	fs.Float64Var(&c.PullRate, "pull-rate", c.PullRate, "")
+	fs.Func("growth-lengths", "", func(s string) error { return list(&c.GrowthLengths, s, strconv.Atoi) })
+	fs.IntVar(&c.GrowthEvents, "growth-events", c.GrowthEvents, "")
+	fs.Func("growth-streams", "", func(s string) error { return list(&c.GrowthStreams, s, strconv.Atoi) })
+	fs.Func("growth-slots", "", func(s string) error { return list(&c.GrowthSlots, s, strconv.Atoi) })
+	fs.IntVar(&c.RestartSlots, "restart-slots", c.RestartSlots, "")
+	fs.Func("restart-bytes", "", func(s string) (err error) {
+		c.RestartBytes, err = parseBytes(s)
+		return err
+	})
 	fs.StringVar(&o.out, "out", "", "")
 	fs.BoolVar(&o.json, "json", false, "")
 	fs.BoolVar(&o.quiet, "quiet", false, "")
@@ -111,9 +127,12 @@ func (o *options) flags() *flag.FlagSet {
 	return fs
 }
 
-// list parses values that are separated by commas.
+// list parses values that are separated by commas. Nothing is no values.
 func list[T any](to *[]T, s string, one func(string) (T, error)) error {
 	*to = nil
+	if s == "" {
+		return nil
+	}
 	for f := range strings.SplitSeq(s, ",") {
 		v, err := one(strings.TrimSpace(f))
 		if err != nil {
@@ -124,10 +143,10 @@ func list[T any](to *[]T, s string, one func(string) (T, error)) error {
 	return nil
 }
 
-// parseBytes parses a number of bytes, with KiB or MiB behind it or without.
+// parseBytes parses a number of bytes, with KiB, MiB or GiB behind it or without.
 func parseBytes(s string) (int64, error) {
 	unit := int64(1)
-	for suffix, n := range map[string]int64{"KiB": 1 << 10, "MiB": 1 << 20} {
+	for suffix, n := range map[string]int64{"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30} {
 		if rest, ok := strings.CutSuffix(s, suffix); ok {
 			s, unit = strings.TrimSpace(rest), n
 		}

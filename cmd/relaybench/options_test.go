@@ -4,6 +4,7 @@ import (
 	"errors"
 	"flag"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -25,8 +26,17 @@ func TestParse(t *testing.T) {
 	if b := o.cfg.SlotBytes; len(b) != 2 || b[0] != 400<<10 || b[1] != 64<<20 {
 		t.Errorf("slot-bytes %v", b)
 	}
-	if o, err = parse([]string{"all", "--target=http://127.0.0.1:1"}); err != nil || len(o.scenarios) != len(bench.Names) {
+	if o, err = parse([]string{"all", "--relay", os.Args[0]}); err != nil || len(o.scenarios) != len(bench.Names) || len(o.cfg.GrowthSlots) == 0 {
 		t.Errorf("all: %+v, %v", o, err)
+	}
+	// What needs a relay of its own is not among all that a target can do.
+	if o, err = parse([]string{"all", "--target=http://127.0.0.1:1"}); err != nil || len(o.scenarios) != len(bench.Names)-1 ||
+		slices.Contains(o.scenarios, "restart") || len(o.cfg.GrowthSlots) > 0 {
+		t.Errorf("all: %+v, %v", o, err)
+	}
+	o, err = parse([]string{"growth", "--relay", os.Args[0], "--growth-slots", "", "--growth-lengths=20,30", "--growth-events=0", "--restart-bytes", "2GiB"})
+	if err != nil || len(o.cfg.GrowthSlots) != 0 || len(o.cfg.GrowthLengths) != 2 || o.cfg.GrowthEvents != 0 || o.cfg.RestartBytes != 2<<30 {
+		t.Errorf("growth: %+v, %v", o, err)
 	}
 }
 

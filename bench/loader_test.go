@@ -1,0 +1,119 @@
+package bench
+
+import (
+	"encoding/json"
+	"io"
+	"strings"
+	"testing"
+	"time"
+)
+
+// loaded is a loader of a slot of the tests' relay, and what it says.
+func loaded(t *testing.T, fault string, change func(*loaderTask)) (orders *json.Encoder, reports *json.Decoder, done chan error) {
+	t.Helper()
+	c := short(t)
+	s, err := startRelay(t.Context(), c.Relay, []string{"--fault", fault}, c.Dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.stop() })
+	const size, count = 300, 50
+	nonce := strings.Repeat("ab", 24)
+	tmpl, err := newTemplate(size, nonce)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := &env{cfg: &c, tmpl: tmpl, track: newTrack(nil, "")}
+	sl, err := e.newSlot(t.Context(), s, count)
+	if err != nil {
+		t.Fatal(err)
+	}
+	task := loaderTask{Addr: s.addr, Side: s.name, Slot: sl.id, Token: sl.token, Nonce: nonce, EventBytes: size, Count: count, Page: 10, Pullers: 3}
+	change(&task)
+	in, toLoader := io.Pipe()
+	fromLoader, out := io.Pipe()
+	done = make(chan error, 1)
+	go func() {
+		err := serveLoader(t.Context(), in, out)
+		out.CloseWithError(io.EOF)
+		in.Close()
+		done <- err
+	}()
+	t.Cleanup(func() {
+		toLoader.Close()
+		fromLoader.Close()
+	})
+	orders, reports = json.NewEncoder(toLoader), json.NewDecoder(fromLoader)
+	if err := orders.Encode(task); err != nil {
+		t.Fatal(err)
+	}
+	return orders, reports, done
+}
+
+func TestLoader(t *testing.T) {
+	orders, reports, _ := loaded(t, "", func(*loaderTask) {})
+	do := func(o any) (r loaderReport) {
+		t.Helper()
+		if o != nil {
+			if err := orders.Encode(o); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := reports.Decode(&r); err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	if r := do(nil); r.Pulls != 0 || r.Errors != 0 {
+		t.Errorf("before the start: %+v", r)
+	}
+	do(loaderOrder{Do: "start"})
+	var r loaderReport
+	for end := time.Now().Add(10 * time.Second); r.Pulls < 20 && time.Now().Before(end); {
+		r = do(loaderOrder{Do: "report"})
+	}
+	stopped := do(loaderOrder{Do: "stop"})
+	if r.Pulls < 20 || stopped.Pulls < r.Pulls || stopped.Errors != 0 || stopped.CPU <= 0 {
+		t.Errorf("never resting: %+v, then %+v", r, stopped)
+	}
+	if r := do(loaderOrder{Do: "report"}); r.Pulls != stopped.Pulls {
+		t.Errorf("%d pulls after the stop", r.Pulls-stopped.Pulls)
+	}
+	// A start counts from nothing, and a slow rate is kept.
+	do(loaderOrder{Do: "start", Rate: 20})
+	time.Sleep(300 * time.Millisecond)
+	if r := do(loaderOrder{Do: "stop"}); r.Pulls < 1 || r.Pulls > 12 || r.Errors != 0 {
+		t.Errorf("20 pulls a second for 0.3 s: %+v", r)
+	}
+}
+
+func TestLoader_noticesFaults(t *testing.T) {
+	// A slot that does not hold what was posted ends it.
+	_, reports, done := loaded(t, "", func(task *loaderTask) { task.Nonce = strings.Repeat("cd", 24) })
+	var r loaderReport
+	if err := reports.Decode(&r); err == nil {
+		t.Errorf("a slot with other events was reported ready")
+	}
+	if err := <-done; err == nil || !strings.Contains(err.Error(), "not the bytes that were posted") {
+		t.Errorf("error %v", err)
+	}
+	// Windows that come back wrong are counted.
+	orders, reports, _ := loaded(t, "late-bytes", func(*loaderTask) {})
+	if err := reports.Decode(&r); err != nil {
+		t.Fatal(err)
+	}
+	for _, do := range []string{"start", "report", "stop"} {
+		if err := orders.Encode(loaderOrder{Do: do}); err != nil {
+			t.Fatal(err)
+		}
+		if do == "report" {
+			time.Sleep(50 * time.Millisecond)
+		}
+		if err := reports.Decode(&r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if r.Errors == 0 || !strings.Contains(r.FirstError, "wrong bytes") {
+		t.Errorf("wrong windows were not noticed: %+v", r)
+	}
+}
