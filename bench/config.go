@@ -26,6 +26,11 @@ type Config struct {
 	// Loader is the command that calls RunLoader; saturation does not run
 	// without it.
 	Loader []string
+	// NATSPeer is the program that is NATS for RunPeers; without it that peer
+	// is skipped.
+	NATSPeer string
+	// Peers are the peers that RunPeers runs with; all by default.
+	Peers []string
 	// Dir is the folder for data of relay and bound, os.TempDir by default. A
 	// file system in memory makes syncs free, and a figure of post worthless.
 	Dir string

@@ -58,7 +58,12 @@ type Result struct {
 	// BytesEach is the relay's resident memory for each of what Point counts.
 	BytesEach float64  `json:"bytes_each,omitempty"`
 	Notes     []string `json:"notes,omitempty"`
-	Machine   Machine  `json:"machine"`
+	// Peer names the server that stands in the place of the bound, and Promises
+	// is what it promises less than the relay. Skipped says why it did not run.
+	Peer     string  `json:"peer,omitempty"`
+	Promises string  `json:"promises,omitempty"`
+	Skipped  string  `json:"skipped,omitempty"`
+	Machine  Machine `json:"machine"`
 }
 
 // A Point is a place on a curve: of a scenario, what is drawn (Curve) over what
@@ -142,9 +147,17 @@ func compare(sc scenario, relay, bound []Sample, m metric) Result {
 		}
 		r.CPURatio = ratios(cpuPerOp.each(relay), cpuPerOp.each(bound))
 	}
+	other := "bound"
+	if sc.peer != nil {
+		other = sc.peer.name
+		r.Peer, r.Promises = other, sc.peer.promises
+	}
+	if sc.note != "" {
+		r.Notes = append(r.Notes, sc.note)
+	}
 	r.note("relay", &r.Relay)
 	if r.Bound != nil {
-		r.note("bound", r.Bound)
+		r.note(other, r.Bound)
 	}
 	return r
 }
@@ -179,6 +192,9 @@ func (r *Result) WriteJSON(w io.Writer) error {
 
 // Line is r for a reader, without a line end.
 func (r *Result) Line() string {
+	if r.Peer != "" {
+		return r.peerLine()
+	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s (%s): ", r.Scenario, r.Variant)
 	if of := map[string]func(*Latency) int64{

@@ -25,6 +25,10 @@ type scenario struct {
 	// already will not do.
 	ownsRelay bool
 	relayArgs []string // before those of the configuration
+	// other, if set, starts a peer in the place of the bound.
+	other func(ctx context.Context, e *env) (*side, error)
+	peer  *peer  // what other starts
+	note  string // what a reader of the result must know
 	// open prepares a side once; the result runs its rounds.
 	open func(ctx context.Context, e *env, s *side) (runner, error)
 	// drive, if set, takes the place of the plain alternation of rounds.
@@ -104,6 +108,11 @@ func Run(ctx context.Context, cfg Config, names []string, emit func(Result)) err
 		}
 		all = append(all, sc...)
 	}
+	return runAll(ctx, &cfg, all, emit)
+}
+
+// runAll runs scenarios one after the other.
+func runAll(ctx context.Context, cfg *Config, all []scenario, emit func(Result)) error {
 	files := 0
 	for _, sc := range all {
 		if sc.ownsRelay && cfg.Relay == "" {
@@ -117,13 +126,13 @@ func Run(ctx context.Context, cfg Config, names []string, emit func(Result)) err
 	var prof *profiler
 	if cfg.Profile != "" {
 		var err error
-		if prof, err = newProfiler(&cfg, all); err != nil {
+		if prof, err = newProfiler(cfg, all); err != nil {
 			return err
 		}
 	}
-	machine := readMachine(&cfg)
+	machine := readMachine(cfg)
 	for _, sc := range all {
-		rs, err := runOne(ctx, &cfg, sc, prof)
+		rs, err := runOne(ctx, cfg, sc, prof)
 		cfg.Progress.clear()
 		for _, r := range rs {
 			r.Machine = machine
@@ -139,6 +148,13 @@ func Run(ctx context.Context, cfg Config, names []string, emit func(Result)) err
 	return prof.finish(ctx)
 }
 
+// newNonce is a start of event ids that no other run has.
+func newNonce() string {
+	b := make([]byte, (idDigits-counterDigits)/2)
+	_, _ = rand.Read(b) // never fails
+	return hex.EncodeToString(b)
+}
+
 // runOne starts the servers of a scenario, runs it, and stops them.
 func runOne(ctx context.Context, cfg *Config, sc scenario, prof *profiler) (rs []Result, err error) {
 	dir, err := os.MkdirTemp(cfg.Dir, "relaybench-")
@@ -149,9 +165,7 @@ func runOne(ctx context.Context, cfg *Config, sc scenario, prof *profiler) (rs [
 	if dir, err = filepath.Abs(dir); err != nil {
 		return nil, err
 	}
-	nonce := make([]byte, (idDigits-counterDigits)/2)
-	_, _ = rand.Read(nonce) // never fails
-	sc.bound.Nonce = hex.EncodeToString(nonce)
+	sc.bound.Nonce = newNonce()
 	e := &env{cfg: cfg, track: newTrack(cfg.Progress, sc.name+" "+sc.variant), profile: prof}
 	e.dir, e.nonce, e.args = dir, sc.bound.Nonce, slices.Concat(sc.relayArgs, prof.relayArgs(cfg.RelayArgs))
 	if e.tmpl, err = newTemplate(sc.bound.EventBytes, sc.bound.Nonce); err != nil {
@@ -168,7 +182,13 @@ func runOne(ctx context.Context, cfg *Config, sc scenario, prof *profiler) (rs [
 	if err != nil {
 		return nil, err
 	}
-	if len(cfg.Self) > 0 && sc.bound.Mode != "" {
+	switch {
+	case sc.other != nil:
+		e.track.step("starting the peer")
+		if bound, err = sc.other(ctx, e); err != nil {
+			return nil, err
+		}
+	case len(cfg.Self) > 0 && sc.bound.Mode != "":
 		e.track.step("starting the bound")
 		if bound, err = startBound(ctx, cfg.Self, sc.bound, dir); err != nil {
 			return nil, err

@@ -11,6 +11,8 @@ sends the same bytes and does nothing else, run by turns with the relay.
 Usage:
   relaybench SCENARIO|all --relay PATH  [flags]   start this relay binary itself
   relaybench SCENARIO|all --target URL  [flags]   load a relay that runs already
+  relaybench peers --relay PATH [--target URL] [flags]   run the relay by turns
+                                                  with what else there is
   relaybench plot RESULTS.jsonl... --out DIR      draw what --out wrote, each as
                                                   NAME-light.svg and -dark.svg
 
@@ -32,6 +34,15 @@ Scenarios:
               and started again: time to readiness and to a right page of a cold
               slot. Needs --relay, as the slots of growth do; with --target, all
               leaves both out
+
+Peers, run by turns with the relay, each in what both can do:
+  nchan       Debian's nginx with libnginx-mod-nchan: a page, posts, fan-out,
+              silent streams; the relay with --sync off and as it is by default
+  nats        NATS JetStream with sync_interval always (bin/natspeer, which
+              make peers builds): posts, fan-out
+  target      a relay of the same protocol that runs at --target
+One that is not installed is skipped, and the line says what brings it. What a
+peer promises less than the relay stands beside its figure.
 
 Result: one line a scenario; the ratio to the bound is the median over the
 rounds, with the smallest and the largest. Exit status: 0 all right, 1 a run
@@ -74,6 +85,7 @@ Loads:
                       an empty LIST, or N of 0, leaves that part of growth out
   --restart-slots N   slots of restart (default 100000)
   --restart-bytes N   what they hold together, such as 1GiB (default 1GiB)
+  --peers LIST        which peers, such as nchan,nats (default: all)
 
 Output:
   --json              JSON lines instead of text

@@ -91,7 +91,13 @@ func (o *options) run(ctx context.Context, stdout io.Writer, stderr *os.File) (e
 	var all []bench.Result
 	var wrong int64
 	var writeErr error
-	err = bench.Run(ctx, cfg, o.scenarios, func(r bench.Result) {
+	load := bench.Run
+	if o.peers {
+		load = func(ctx context.Context, cfg bench.Config, _ []string, emit func(bench.Result)) error {
+			return runPeers(ctx, cfg, self, emit)
+		}
+	}
+	err = load(ctx, cfg, o.scenarios, func(r bench.Result) {
 		wrong += r.Errors()
 		all = append(all, r)
 		if o.json {

@@ -16,6 +16,7 @@ import (
 // options are what the command line says.
 type options struct {
 	scenarios []string
+	peers     bool // in the place of scenarios
 	cfg       bench.Config
 	noBound   bool
 	json      bool
@@ -57,6 +58,8 @@ func parse(args []string) (*options, error) {
 	}
 	for _, n := range names {
 		switch {
+		case n == peersWord:
+			o.peers = true
 		case n == "all":
 			all = true
 			o.scenarios = append(o.scenarios, bench.Names...)
@@ -77,7 +80,16 @@ func parse(args []string) (*options, error) {
 	if o.procs < 0 || o.procs > 1024 {
 		errs = append(errs, fmt.Errorf("procs %d: want 0 to 1024", o.procs))
 	}
-	if err := errors.Join(append(errs, o.cfg.Validate())...); err != nil {
+	validate := o.cfg.Validate
+	if o.peers {
+		validate = o.cfg.ValidatePeers
+		if len(names) > 1 {
+			errs = append(errs, errors.New("peers stands alone: its scenarios are its own"))
+		}
+	} else if len(o.cfg.Peers) > 0 {
+		errs = append(errs, fmt.Errorf("peers: only after the word %s", peersWord))
+	}
+	if err := errors.Join(append(errs, validate())...); err != nil {
 		return nil, err
 	}
 	return o, nil
@@ -110,6 +122,9 @@ func (o *options) flags() *flag.FlagSet {
 	fs.Float64Var(&c.PostRate, "post-rate", c.PostRate, "")
 	fs.IntVar(&c.Pullers, "pullers", c.Pullers, "")
 	fs.Float64Var(&c.PullRate, "pull-rate", c.PullRate, "")
+	fs.Func("peers", "", func(s string) error {
+		return list(&c.Peers, s, func(name string) (string, error) { return name, nil })
+	})
 	fs.Func("growth-lengths", "", func(s string) error { return list(&c.GrowthLengths, s, strconv.Atoi) })
 	fs.IntVar(&c.GrowthEvents, "growth-events", c.GrowthEvents, "")
 	fs.Func("growth-streams", "", func(s string) error { return list(&c.GrowthStreams, s, strconv.Atoi) })
