@@ -25,6 +25,8 @@ const (
 	boundPost       = "post"
 	boundSaturation = "saturation"
 	boundFanout     = "fanout"
+	boundIdle       = "idle"
+	boundChurn      = "churn"
 )
 
 // A BoundConfig says what a bound server serves.
@@ -36,12 +38,14 @@ type BoundConfig struct {
 	Nonce      string // start of all event ids
 	Count      int    // events of the slot that windows are taken from
 	Page       int    // events of a window
+	Heartbeat  time.Duration
 }
 
 func (b BoundConfig) args() []string {
 	return []string{
 		"--mode", b.Mode, "--bind", b.Bind, "--dir", b.Dir, "--nonce", b.Nonce,
 		"--event-bytes", strconv.Itoa(b.EventBytes), "--count", strconv.Itoa(b.Count), "--page", strconv.Itoa(b.Page),
+		"--heartbeat", b.Heartbeat.String(),
 	}
 }
 
@@ -60,6 +64,7 @@ func RunBound(args []string) error {
 	fs.IntVar(&b.EventBytes, "event-bytes", 0, "")
 	fs.IntVar(&b.Count, "count", 0, "")
 	fs.IntVar(&b.Page, "page", 0, "")
+	fs.DurationVar(&b.Heartbeat, "heartbeat", 0, "")
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
@@ -127,6 +132,10 @@ func (b BoundConfig) handler() (fasthttp.RequestHandler, error) {
 			return nil, err
 		}
 		return newFanoutBound(g, t), nil
+	case boundIdle:
+		return setupFirst(newIdleBound(b.Heartbeat)), nil
+	case boundChurn:
+		return setupFirst(func(ctx *fasthttp.RequestCtx) { hijack(ctx, holdStream) }), nil
 	}
 	return nil, errors.New("bound server: unknown mode " + strconv.Quote(b.Mode))
 }

@@ -54,6 +54,23 @@ type Config struct {
 	SlotBytes []int64
 	// Page is the events of a window; 1000 by default, the most a relay gives.
 	Page int
+	// IdleStreams is the number of streams of idle, two a slot; 10,000 by
+	// default.
+	IdleStreams int
+	// IdleSettle is the time from the last open of idle to the reading of the
+	// server's memory; 60 s by default.
+	IdleSettle time.Duration
+	// Heartbeat is the longest silence on a stream that the relay promises, and
+	// the interval at which the bound of idle sends its comments; 12 s by
+	// default.
+	Heartbeat time.Duration
+	// ChurnStreams is how many streams a round of churn opens and closes; 10,000
+	// by default.
+	ChurnStreams int
+	// MixAgents is the number of agents of mix; 1000 by default.
+	MixAgents int
+	// MixSpeed is how many times as fast as a real day mix goes; 20 by default.
+	MixSpeed float64
 	// Streams is the number of streams of fanout; 256 by default, the most a
 	// slot has.
 	Streams int
@@ -110,6 +127,13 @@ func Defaults() Config {
 		PostRate:  800,
 		Pullers:   64,
 
+		IdleStreams:  10_000,
+		IdleSettle:   time.Minute,
+		Heartbeat:    12 * time.Second,
+		ChurnStreams: 10_000,
+		MixAgents:    1000,
+		MixSpeed:     20,
+
 		GrowthLengths: []int{1000, 10_000, 100_000, 200_000},
 		GrowthEvents:  1_000_000,
 		GrowthStreams: []int{1, 10, 100, 256},
@@ -163,6 +187,12 @@ func (c *Config) Validate() error {
 		check(n >= need && n <= slotBytesMax, "slot-bytes %d: want %d (one event more than a page) to %d", n, need, slotBytesMax)
 	}
 	check(c.Streams >= 1 && c.Streams <= 256, "streams %d: want 1 to 256, the most a slot has", c.Streams)
+	check(c.IdleStreams >= 1 && c.IdleStreams <= 1_000_000, "idle-streams %d: want 1 to 1000000", c.IdleStreams)
+	check(c.IdleSettle >= 0 && c.IdleSettle <= 10*time.Minute, "idle-settle %v: want 0s to 10m", c.IdleSettle)
+	check(c.Heartbeat >= 20*time.Millisecond && c.Heartbeat <= 5*time.Minute, "heartbeat %v: want 20ms to 5m", c.Heartbeat)
+	check(c.ChurnStreams >= 1 && c.ChurnStreams <= 1_000_000, "churn-streams %d: want 1 to 1000000", c.ChurnStreams)
+	check(c.MixAgents >= 2 && c.MixAgents <= 100_000, "mix-agents %d: want 2 to 100000", c.MixAgents)
+	check(c.MixSpeed >= 1 && c.MixSpeed <= 1000, "mix-speed %g: want 1 to 1000", c.MixSpeed)
 	check(c.Posters >= 1 && c.Posters <= 1000, "posters %d: want 1 to 1000", c.Posters)
 	check(c.PostRate >= 1 && c.PostRate <= 100_000, "post-rate %g: want 1 to 100000", c.PostRate)
 	check(c.Pullers >= 1 && c.Pullers <= 1000, "pullers %d: want 1 to 1000", c.Pullers)

@@ -13,11 +13,18 @@
 // Scenarios:
 //
 //   - poll: an up-to-date client asks for what is new and gets an empty page.
+//   - connect: the same over a new connection each time, as existing clients do
+//     it.
 //   - window: full pages at random places of a slot, short or long.
 //   - post: unique events, each acknowledged after it is on stable storage.
 //   - fanout: every event posted to one slot, at every stream of that slot.
 //   - saturation: posts at a fixed rate to other slots, while pullers take full
 //     windows of a 64 MiB slot.
+//   - idle: thousands of streams that hear nothing but heartbeats: memory and CPU
+//     of each.
+//   - churn: streams opened and closed on a silent slot, and what stays of them.
+//   - mix: a day of many agents, compressed: each polls at fixed times, holds a
+//     stream and posts in bursts. It has no bound.
 //   - growth: curves over the events in a slot, the streams of a slot and the
 //     slots of a relay.
 //   - restart: the time from start to a right page, after a kill under posts.

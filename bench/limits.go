@@ -21,6 +21,12 @@ func checkFiles(conns int) error {
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &l); err != nil {
 		return fmt.Errorf("cannot read the limit of open files: %w", err)
 	}
+	l.Cur = l.Max
+	// Go raised its own limit, but gives children the one that it was started
+	// with, until the program sets one: then they inherit that.
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &l); err != nil {
+		return fmt.Errorf("cannot raise the limit of open files to %d: %w", l.Max, err)
+	}
 	return fitsFiles(need, l.Cur)
 }
 

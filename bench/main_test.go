@@ -33,5 +33,6 @@ func TestMain(m *testing.M) {
 
 func runTests(m *testing.M) {
 	answerGrace = time.Second
+	soonAfter, goroutineGrace = 50*time.Millisecond, 300*time.Millisecond
 	os.Exit(m.Run())
 }

@@ -19,7 +19,8 @@ type SideResult struct {
 	Idle        float64  `json:"cpu_idle"` // of the machine; median, 0 to 1
 	Errors      int64    `json:"errors"`
 	FirstError  string   `json:"first_error,omitempty"`
-	Rounds      []Sample `json:"rounds"`
+	Extra
+	Rounds []Sample `json:"rounds"`
 }
 
 // wrong counts something that was found to be wrong after the rounds.
@@ -36,7 +37,8 @@ type Result struct {
 	Unit     string `json:"unit"`
 	// Point is where this result stands on a curve; nil where it is on none.
 	Point *Point `json:"point,omitempty"`
-	// Compared is what Ratio compares: "per_second", "p50", "p99" or "max".
+	// Compared is what Ratio compares: "per_second", "p50", "p99", "max" or
+	// "bytes_per_stream". Mix, which has no bound, has "latencies".
 	Compared string      `json:"compared"`
 	Relay    SideResult  `json:"relay"`
 	Bound    *SideResult `json:"bound,omitempty"`
@@ -117,6 +119,7 @@ func sumUp(ss []Sample) SideResult {
 		ServerShare: medianOf(ss, func(s *Sample) float64 { return s.ServerShare }),
 		PullsPerSec: medianOf(ss, func(s *Sample) float64 { return s.PullsPerSec }),
 		Idle:        medianOf(ss, (*Sample).idle),
+		Extra:       sumExtra(ss),
 		Rounds:      ss,
 	}
 	h := newHistogram()
@@ -164,7 +167,8 @@ func compare(sc scenario, relay, bound []Sample, m metric) Result {
 
 // note says what a reader of the figures must know about one side.
 func (r *Result) note(name string, s *SideResult) {
-	if s.ServerShare > 0 && s.ServerShare < 0.5 {
+	loaded := r.Compared == throughput.name || r.Compared == tailP99.name
+	if loaded && s.ServerShare > 0 && s.ServerShare < 0.5 {
 		r.Notes = append(r.Notes, fmt.Sprintf("the %s had %.0f %% of the CPU used, less than the generator: its throughput hides its cost, read the CPU ratio", name, s.ServerShare*100))
 	}
 	// A server whose process is unknown is one of the others.
@@ -197,11 +201,17 @@ func (r *Result) Line() string {
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s (%s): ", r.Scenario, r.Variant)
-	if of := map[string]func(*Latency) int64{
+	of := map[string]func(*Latency) int64{
 		medianP50.name: func(l *Latency) int64 { return l.P50 },
 		tailP99.name:   func(l *Latency) int64 { return l.P99 },
 		worst.name:     func(l *Latency) int64 { return l.Max },
-	}[r.Compared]; of != nil {
+	}[r.Compared]
+	switch {
+	case r.Compared == memoryEach.name:
+		r.writeMemory(&b)
+	case r.Compared == partLatencies.name:
+		r.writeParts(&b)
+	case of != nil:
 		fmt.Fprintf(&b, "%s %s", r.Compared, micros(float64(of(&r.Relay.Latency))))
 		if r.Bound != nil {
 			fmt.Fprintf(&b, ", bound %s", micros(float64(of(&r.Bound.Latency))))
@@ -209,7 +219,7 @@ func (r *Result) Line() string {
 		if r.OverBound != nil {
 			fmt.Fprintf(&b, ", %s over the bound", micros(float64(*r.OverBound)))
 		}
-	} else {
+	default:
 		fmt.Fprintf(&b, "%s %s/s", count(r.Relay.PerSec), r.Unit)
 		if r.Bound != nil {
 			fmt.Fprintf(&b, ", bound %s/s", count(r.Bound.PerSec))
@@ -235,7 +245,11 @@ func (r *Result) Line() string {
 		fmt.Fprintf(&b, "; generator late by p99 %s", micros(float64(r.Relay.Lag.P99)))
 	}
 	if r.Relay.ServerCPU > 0 && r.Relay.PullsPerSec == 0 {
-		fmt.Fprintf(&b, "; CPU %s each", micros(r.Relay.ServerCPU))
+		each := "each"
+		if r.Compared == memoryEach.name {
+			each = "a stream and second"
+		}
+		fmt.Fprintf(&b, "; CPU %s %s", micros(r.Relay.ServerCPU), each)
 		if r.Bound != nil {
 			fmt.Fprintf(&b, ", bound %s", micros(r.Bound.ServerCPU))
 		}
@@ -245,7 +259,10 @@ func (r *Result) Line() string {
 			fmt.Fprintf(&b, ", bound's %.0f %%", r.Bound.ServerShare*100)
 		}
 	}
-	fmt.Fprintf(&b, "; latency %s", r.Relay.Latency)
+	r.Relay.writeExtra(&b)
+	if r.Compared != partLatencies.name {
+		fmt.Fprintf(&b, "; latency %s", r.Relay.Latency)
+	}
 	if r.Bound != nil {
 		fmt.Fprintf(&b, ", bound %s", r.Bound.Latency)
 	}

@@ -18,6 +18,7 @@ type scenario struct {
 	variant  string      // what tells it from others of the same name
 	unit     string      // of Sample.Ops
 	files    int         // open files that the generator needs
+	ports    int         // connections that may be in TIME_WAIT at once
 	bound    BoundConfig // without a Mode there is none, and relay runs alone
 	compared metric      // zero: throughput
 	point    *Point      // of its result on a curve; nil for none
@@ -33,6 +34,8 @@ type scenario struct {
 	open func(ctx context.Context, e *env, s *side) (runner, error)
 	// drive, if set, takes the place of the plain alternation of rounds.
 	drive func(ctx context.Context, e *env, relay, bound *side) ([]Result, error)
+	// finish, if set, adds notes to a result of the plain alternation.
+	finish func(*Result)
 }
 
 // A runner runs rounds on one side.
@@ -71,7 +74,7 @@ func (e *env) wait(ctx context.Context, d time.Duration) error {
 }
 
 // Names are the scenarios in the order of `all`.
-var Names = []string{"poll", "window", "post", "fanout", "saturation", "growth", "restart"}
+var Names = []string{"poll", "connect", "window", "post", "fanout", "saturation", "idle", "churn", "mix", "growth", "restart"}
 
 func scenariosOf(cfg *Config, name string) ([]scenario, error) {
 	switch name {
@@ -85,6 +88,14 @@ func scenariosOf(cfg *Config, name string) ([]scenario, error) {
 		return fanoutScenarios(cfg), nil
 	case "saturation":
 		return saturationScenarios(cfg), nil
+	case "connect":
+		return connectScenarios(cfg), nil
+	case "idle":
+		return idleScenarios(cfg), nil
+	case "churn":
+		return churnScenarios(cfg), nil
+	case "mix":
+		return mixScenarios(cfg), nil
 	case "growth":
 		return growthScenarios(cfg), nil
 	case "restart":
@@ -182,6 +193,11 @@ func runOne(ctx context.Context, cfg *Config, sc scenario, prof *profiler) (rs [
 	if err != nil {
 		return nil, err
 	}
+	if sc.ports > 0 {
+		if err := newSources(relay.addr).check(sc.ports); err != nil {
+			return nil, err
+		}
+	}
 	switch {
 	case sc.other != nil:
 		e.track.step("starting the peer")
@@ -239,5 +255,9 @@ func alternate(ctx context.Context, e *env, sc scenario, relay, bound *side) (Re
 	if m.of == nil {
 		m = throughput
 	}
-	return compare(sc, samples[0], samples[1], m), nil
+	res = compare(sc, samples[0], samples[1], m)
+	if sc.finish != nil {
+		sc.finish(&res)
+	}
+	return res, nil
 }

@@ -35,6 +35,7 @@ type Sample struct {
 	PullsPerSec float64  `json:"pulls_per_second,omitempty"`
 	Lag         *Latency `json:"generator_lag,omitempty"`
 	Unsent      int64    `json:"unsent,omitempty"`
+	Extra
 
 	hist histogram
 }

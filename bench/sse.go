@@ -24,8 +24,11 @@ type frameScanner struct {
 	read       func() // called after each read, if set
 }
 
-func newFrameScanner(r io.Reader) *frameScanner {
-	return &frameScanner{r: r, buf: make([]byte, scanBuffer)}
+func newFrameScanner(r io.Reader) *frameScanner { return newFrameScannerSize(r, scanBuffer) }
+
+// newFrameScannerSize has a buffer, and a largest frame, of size bytes.
+func newFrameScannerSize(r io.Reader, size int) *frameScanner {
+	return &frameScanner{r: r, buf: make([]byte, size)}
 }
 
 // next returns id and data of the next frame that has data; comments and

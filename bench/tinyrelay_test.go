@@ -14,14 +14,19 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
+	"sync/atomic"
+	"time"
 )
 
 // tinyRelay speaks as much of the contract as the scenarios need, in memory,
 // with a log that outlives the process, though not the machine. A fault makes
 // it misbehave, so that tests see that the bench notices.
 type tinyRelay struct {
-	fault string   // "", "status", "bytes", "lose", "order", "late-bytes", "forget"
+	fault string   // "", or what some line here looks for
 	log   *os.File // what was allocated and posted, for the next start
+
+	heartbeat time.Duration
+	streams   atomic.Int64
 
 	mu    sync.Mutex
 	slots map[string]*tinySlot
@@ -45,6 +50,7 @@ func serveTinyRelay(args []string) error {
 	fs.Int("block-profile-rate", 0, "")
 	r := &tinyRelay{slots: map[string]*tinySlot{}}
 	fs.StringVar(&r.fault, "fault", "", "")
+	fs.DurationVar(&r.heartbeat, "heartbeat", time.Minute, "")
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
@@ -57,6 +63,8 @@ func serveTinyRelay(args []string) error {
 	m.HandleFunc("POST /v1/events/{slot}", r.post)
 	m.HandleFunc("GET /v1/events/{slot}", r.pull)
 	m.HandleFunc("GET /v1/events/{slot}/stream", r.stream)
+	m.HandleFunc("GET /stats.json", r.stats)
+	http.HandleFunc("GET /metrics", tinyMetrics)
 	// The default mux has /debug/pprof, by import. Nothing asks for it at once.
 	go http.ListenAndServe(*admin, nil)
 	return http.ListenAndServe(*bind, m)
@@ -214,6 +222,12 @@ func (r *tinyRelay) stream(w http.ResponseWriter, q *http.Request) {
 	r.posts++
 	number := r.posts
 	r.mu.Unlock()
+	if r.streamFault(w, number) {
+		return
+	}
+	defer r.streams.Add(-1)
+	beat := time.NewTicker(r.heartbeat)
+	defer beat.Stop()
 	w.Header().Set("Content-Type", "text/event-stream")
 	fmt.Fprint(w, ": ok\n\n")
 	for {
@@ -222,6 +236,9 @@ func (r *tinyRelay) stream(w http.ResponseWriter, q *http.Request) {
 		}
 		select {
 		case <-changed:
+		case <-beat.C:
+			fmt.Fprint(w, tinyHeartbeat(r.fault))
+			continue
 		case <-q.Context().Done():
 			return
 		}
@@ -248,6 +265,9 @@ func (r *tinyRelay) stream(w http.ResponseWriter, q *http.Request) {
 				frame, held = frame+held, ""
 			}
 			out.WriteString(frame)
+			if r.fault == "twice" && (cursor+i)%7 == 0 {
+				out.WriteString(frame)
+			}
 		}
 		if _, err := w.Write(out.Bytes()); err != nil {
 			return

@@ -18,6 +18,8 @@ Usage:
 
 Scenarios:
   poll        an up-to-date client asks for news and gets an empty page
+  connect     poll over a new connection each time, which the client closes, as
+              existing clients do; sockets left in TIME_WAIT are counted
   window      full pages at random places of a slot of 1 MiB and one of 64 MiB
   post        unique events, each on stable storage before its 201; 1, 64 and
               256 connections
@@ -27,6 +29,15 @@ Scenarios:
               64 MiB slot: no pullers, pullers that never rest, and pullers at
               a rate that leaves 30 % of the CPU idle. Posts are due at fixed
               times, whatever the answers take; latency counts from there
+  idle        10,000 streams over 5,000 slots that hear nothing: the server's
+              memory a stream 60 s after the last open, and its CPU while only
+              heartbeats come. One round on each side
+  churn       10,000 streams of a silent slot opened and closed, 128 at once;
+              then the relay must count none, and have its goroutines back
+  mix         a day of 1000 agents, 20 times as fast: each polls every 5 s over
+              a new connection, holds a stream, and posts in bursts. All is due
+              at fixed times; every event must come once, in one order, by poll
+              and by stream. It has no bound
   growth      curves: posts and pulls at 1000 to 200,000 events in the slot, the
               worst post while a slot grows to 1,000,000 small events, deliveries
               at 1 to 256 streams, memory and start at 1000 to 1,000,000 slots
@@ -65,7 +76,7 @@ Rounds:
   --procs N           cores that the generator runs on (default: all)
 
 Loads:
-  --conns LIST        connections of poll, window and post, such as 1,64,256
+  --conns LIST        connections of poll, connect, window and post: 1,64,256
                       (default 64; for post 1,64,256)
   --event-bytes N     size of an event (default 300 for window and saturation,
                       512 for post and fanout)
@@ -73,6 +84,13 @@ Loads:
                       (default 1MiB,64MiB)
   --page N            events of a window (default 1000)
   --streams N         streams of fanout (default 256)
+  --idle-streams N    streams of idle, two a slot (default 10000)
+  --idle-settle D     from the last open to the reading of memory (default 1m)
+  --heartbeat D       longest silence on a stream that the relay promises, and
+                      that the bound of idle keeps to (default 12s)
+  --churn-streams N   streams of a round of churn (default 10000)
+  --mix-agents N      agents of mix (default 1000)
+  --mix-speed X       how many times as fast as a day mix goes (default 20)
   --posters N         posters of fanout and saturation (default 16)
   --post-rate R       posts a second of saturation, all together (default 800)
   --pullers N         pullers of saturation (default 64)
