@@ -100,6 +100,21 @@ func TestResult_p99(t *testing.T) {
 	}
 }
 
+func TestResult_waitedForPosters(t *testing.T) {
+	f := func(lag, late int64, want bool) {
+		t.Helper()
+		s := sampleOf(1, 1, 0.9, 10*time.Millisecond)
+		s.Lag, s.Late = &Latency{P99: lag}, &Latency{P99: late}
+		r := compare(scenario{name: "saturation"}, []Sample{s}, nil, tailP99)
+		if got := strings.Contains(r.Line(), "waited for a free poster"); got != want {
+			t.Errorf("late by %d µs, generator by %d µs: noted %v, want %v", late, lag, got, want)
+		}
+	}
+	f(100, 200, false)
+	f(100, 8000, true)
+	f(7900, 8000, false) // the generator's own doing
+}
+
 func TestCount(t *testing.T) {
 	f := func(v float64, want string) {
 		t.Helper()

@@ -15,6 +15,7 @@ type SideResult struct {
 	ServerShare float64  `json:"server_cpu_share"`     // median, 0 to 1
 	Latency     Latency  `json:"latency"`              // all rounds together
 	Lag         *Latency `json:"generator_lag,omitempty"`
+	Late        *Latency `json:"sent_late,omitempty"`
 	PullsPerSec float64  `json:"pulls_per_second,omitempty"`
 	Idle        float64  `json:"cpu_idle"` // of the machine; median, 0 to 1
 	Errors      int64    `json:"errors"`
@@ -132,6 +133,9 @@ func sumUp(ss []Sample) SideResult {
 		if l := ss[i].Lag; l != nil && (r.Lag == nil || l.P99 > r.Lag.P99) {
 			r.Lag = l // the worst round's
 		}
+		if l := ss[i].Late; l != nil && (r.Late == nil || l.P99 > r.Late.P99) {
+			r.Late = l
+		}
 	}
 	r.Latency = h.latency()
 	return r
@@ -174,6 +178,10 @@ func (r *Result) note(name string, s *SideResult) {
 	// A server whose process is unknown is one of the others.
 	if others := medianOf(s.Rounds, func(s *Sample) float64 { return s.Others }); others > 0.05 && s.ServerShare > 0 {
 		r.Notes = append(r.Notes, fmt.Sprintf("other processes used %.0f %% of the machine beside the %s", others*100, name))
+	}
+	// Beyond the generator's own lag it is a queue for posters.
+	if late := s.Late; late != nil && s.Lag != nil && late.P99-s.Lag.P99 > s.Latency.P99/2 {
+		r.Notes = append(r.Notes, fmt.Sprintf("posts to the %s waited for a free poster, p99 %s: more posters would send them when they are due", name, micros(float64(late.P99))))
 	}
 	var unsent int64
 	for i := range s.Rounds {

@@ -28,12 +28,14 @@ type Sample struct {
 	Errors     int64   `json:"errors"`
 	FirstError string  `json:"first_error,omitempty"`
 	Latency    Latency `json:"latency"`
-	// Pulls, PullsPerSec, Lag and Unsent are those of saturation: windows taken
-	// beside the posts, how late the generator itself was, and posts that were
-	// due but could not be sent in time.
+	// Pulls, PullsPerSec, Lag, Late and Unsent are those of saturation: windows
+	// taken beside the posts, how late the generator itself was, how late posts
+	// were sent (for that reason, or because every poster waited for an answer),
+	// and posts that were due but could not be sent in time.
 	Pulls       int64    `json:"pulls,omitempty"`
 	PullsPerSec float64  `json:"pulls_per_second,omitempty"`
 	Lag         *Latency `json:"generator_lag,omitempty"`
+	Late        *Latency `json:"sent_late,omitempty"`
 	Unsent      int64    `json:"unsent,omitempty"`
 	Extra
 

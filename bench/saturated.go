@@ -93,7 +93,8 @@ func (x *saturated) round(ctx context.Context, kind pullKind, rate float64, dura
 	}
 	out.Latency = out.hist.latency()
 	lag := load.lag.latency()
-	out.Lag = &lag
+	late := load.lateness()
+	out.Lag, out.Late = &lag, &late
 	out.Unsent = load.unsent.Load()
 	out.account(a, b)
 	log.into(&out)
@@ -134,7 +135,8 @@ func (x *saturated) measure(ctx context.Context, kind pullKind, d time.Duration)
 type postLoad struct {
 	ps      []*poster
 	tallies []tally
-	lag     histogram // of the pacer; read when the posters are done
+	lag     histogram   // of the pacer; read when the posters are done
+	late    []histogram // of each poster: from when a post was due to when it was sent
 	unsent  atomic.Int64
 }
 
@@ -159,7 +161,9 @@ func (x *saturated) startPosts(ctx context.Context, slots []slot, duration time.
 	for i := range due {
 		t := &l.tallies[i]
 		t.hist = newHistogram()
-		wg.Go(func() { l.postWhenDue(ctx, l.ps[i], due[i], from, end, t, log) })
+		late := newHistogram()
+		l.late = append(l.late, late)
+		wg.Go(func() { l.postWhenDue(ctx, l.ps[i], due[i], from, end, t, late, log) })
 	}
 	wg.Go(func() {
 		err := p.run(ctx, n,
@@ -175,8 +179,17 @@ func (x *saturated) startPosts(ctx context.Context, slots []slot, duration time.
 	return l, nil
 }
 
+// lateness is of all posters; called when they are done.
+func (l *postLoad) lateness() Latency {
+	all := newHistogram()
+	for _, h := range l.late {
+		all.merge(h)
+	}
+	return all.latency()
+}
+
 // postWhenDue posts once for each time that comes from due.
-func (l *postLoad) postWhenDue(ctx context.Context, p *poster, due <-chan time.Time, from, end time.Time, t *tally, log *errorLog) {
+func (l *postLoad) postWhenDue(ctx context.Context, p *poster, due <-chan time.Time, from, end time.Time, t *tally, late histogram, log *errorLog) {
 	defer p.close()
 	for at := range due {
 		counts := !at.Before(from)
@@ -186,6 +199,9 @@ func (l *postLoad) postWhenDue(ctx context.Context, p *poster, due <-chan time.T
 				t.hist.record(now.Sub(at))
 			}
 			continue
+		}
+		if counts {
+			late.record(time.Since(at))
 		}
 		err := p.do(ctx)
 		if err != nil {
