@@ -3,11 +3,8 @@ package bench
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"strconv"
 	"sync"
 	"time"
 )
@@ -86,7 +83,7 @@ func (e *env) settled(ctx context.Context, relay *side) (int64, error) {
 	if err := e.wait(ctx, settle); err != nil {
 		return 0, err
 	}
-	return residentBytes(relay.pid)
+	return residentMemory(relay.pid)
 }
 
 // timed is the sample of one thing that took d.
@@ -151,27 +148,4 @@ func (a *allocator) do(ctx context.Context, n int) error {
 		}
 		return err
 	})
-}
-
-// residentBytes returns the resident memory of a process.
-func residentBytes(pid int) (int64, error) {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		return 0, fmt.Errorf("cannot read the server's memory: %w", err)
-	}
-	return parseResident(b)
-}
-
-// parseResident reads VmRSS from /proc/PID/status.
-func parseResident(b []byte) (int64, error) {
-	for line := range bytes.Lines(b) {
-		if rest, ok := bytes.CutPrefix(line, []byte("VmRSS:")); ok {
-			kib, err := strconv.ParseInt(string(bytes.TrimSpace(bytes.TrimSuffix(bytes.TrimSpace(rest), []byte("kB")))), 10, 64)
-			if err != nil {
-				return 0, fmt.Errorf("cannot parse /proc/PID/status: %w", err)
-			}
-			return kib << 10, nil
-		}
-	}
-	return 0, errors.New("cannot parse /proc/PID/status: no VmRSS")
 }

@@ -159,19 +159,6 @@ func TestTail_noticesWhatIsLost(t *testing.T) {
 	f(6, 3, "event 7 where 6 must be")
 }
 
-func TestParseResident(t *testing.T) {
-	f := func(text string, want int64, ok bool) {
-		t.Helper()
-		n, err := parseResident([]byte(text))
-		if n != want || (err == nil) != ok {
-			t.Errorf("parseResident(%q) = %d, %v; want %d", text, n, err, want)
-		}
-	}
-	f("Name:\tx\nVmHWM:\t  900 kB\nVmRSS:\t  123 kB\nRssAnon:\t 1 kB\n", 123<<10, true)
-	f("VmRSS:\tmany kB\n", 0, false)
-	f("Name:\tx\n", 0, false)
-}
-
 func TestTemplate_small(t *testing.T) {
 	tmpl, err := newTemplate(smallEventBytes, "")
 	if err != nil {
