@@ -12,7 +12,7 @@ import (
 )
 
 // short is a run of a fraction of a second a scenario against the tests' relay.
-func short(t *testing.T, relayArgs ...string) Config {
+func short(t testing.TB, relayArgs ...string) Config {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
