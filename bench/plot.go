@@ -74,7 +74,7 @@ func newPlotSet(rs []Result) *plotSet {
 // sameLoad says whether b is another run of a's load. The rate of paced
 // pullers is found anew in each run.
 func sameLoad(a, b *Result) bool {
-	if a.Scenario != b.Scenario || (a.Point == nil) != (b.Point == nil) {
+	if a.Scenario != b.Scenario || a.Peer != b.Peer || (a.Point == nil) != (b.Point == nil) {
 		return false
 	}
 	if a.Point != nil && *a.Point != *b.Point {
@@ -91,14 +91,19 @@ func (s *plotSet) loads() []string {
 	return out
 }
 
-// of are the results of a scenario that stand on no curve.
-func (s *plotSet) of(scenario string) (out []*Result) {
+// all are the results of a scenario that stand on no curve.
+func (s *plotSet) all(scenario string) (out []*Result) {
 	for i := range s.rs {
 		if r := &s.rs[i]; r.Scenario == scenario && r.Point == nil {
 			out = append(out, r)
 		}
 	}
 	return out
+}
+
+// of is all without what ran beside a peer, in the bound's place.
+func (s *plotSet) of(scenario string) []*Result {
+	return slices.DeleteFunc(s.all(scenario), func(r *Result) bool { return r.Peer != "" })
 }
 
 // curve are the results on a curve of growth, by X.

@@ -16,7 +16,8 @@ type axis struct {
 	ticks    []float64
 }
 
-// spans says whether a linear axis would crush what is small.
+// spans is the ratio of the largest value to the smallest from which on a linear
+// axis would crush what is small.
 const spans = 20
 
 // newAxis returns an axis for values. It is logarithmic where they span

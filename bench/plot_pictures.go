@@ -1,10 +1,7 @@
 package bench
 
 import (
-	"cmp"
-	"fmt"
 	"regexp"
-	"slices"
 	"strings"
 )
 
@@ -74,16 +71,15 @@ func outagePicture(set *plotSet) drawer {
 
 func growthPicture(set *plotSet) drawer {
 	c := &lineChart{
-		title: "A slot that grows", sub: "Median time of a post and of a pull of what is new. Bars: lowest and highest round.",
+		title: "A slot that grows", sub: "Median time of a request on one connection. Bars: lowest and highest round.",
 		xName: "events in the slot", xUnit: plain, yName: "p50", yUnit: span,
 	}
 	p50 := func(s *SideResult) Spread { return spreadOf(medianP50.each(s.Rounds)) }
 	var shown []*Result
-	for i, name := range []string{"post", "since"} {
-		rs := set.curve(name, "events")
+	for i, l := range [][2]string{{"post", "post"}, {"since", "pull from a random place"}, {"poll", "pull of nothing new"}} {
+		rs := set.curve(l[0], "events")
 		shown = append(shown, rs...)
-		c.add("relay, "+name, 2*i, rs, func(r *Result) *SideResult { return &r.Relay }, p50)
-		c.add("bound, "+name, 2*i+1, rs, func(r *Result) *SideResult { return r.Bound }, p50)
+		c.add(l[1], []int{seriesRelay, seriesThird, seriesFourth}[i], rs, p50)
 	}
 	if len(c.lines) == 0 {
 		return nil
@@ -92,15 +88,11 @@ func growthPicture(set *plotSet) drawer {
 	return c
 }
 
-// add adds the curve of a side where it has points.
-func (c *lineChart) add(name string, series int, rs []*Result, side func(*Result) *SideResult, of func(*SideResult) Spread) {
+// add adds a curve of the relay where it has points.
+func (c *lineChart) add(name string, series int, rs []*Result, of func(*SideResult) Spread) {
 	l := curve{name: name, series: series}
 	for _, r := range rs {
-		s := side(r)
-		if s == nil {
-			continue
-		}
-		v := of(s)
+		v := of(&r.Relay)
 		if v.Median <= 0 {
 			continue
 		}
@@ -135,18 +127,14 @@ func fanoutPicture(set *plotSet) drawer {
 
 func slotsPicture(set *plotSet) drawer {
 	c := &rowChart{
-		title: "Slots at rest", sub: "Resident memory of the relay for each slot that it holds and that nobody uses.",
+		title: "Slots at rest", sub: "Resident memory of a relay that was started anew, by slot. At the right: from start to readiness.",
 		axisName: "memory of a cold slot", unit: kilobytes,
 	}
-	var shown []*Result
-	for i := range set.rs {
-		if r := &set.rs[i]; r.Point != nil && r.Point.Axis == "slots" && r.BytesEach > 0 {
-			shown = append(shown, r)
-		}
-	}
-	slices.SortFunc(shown, func(a, b *Result) int { return cmp.Compare(a.Point.X, b.Point.X) })
+	shown := set.curve("slots cold", "slots")
 	for _, r := range shown {
-		c.rows = append(c.rows, row{name: fmt.Sprintf("%s slots", count(r.Point.X)), value: r.BytesEach})
+		if r.BytesEach > 0 {
+			c.rows = append(c.rows, row{name: count(r.Point.X) + " slots", value: r.BytesEach, note: span(float64(r.Relay.Latency.Max))})
+		}
 	}
 	if len(c.rows) == 0 {
 		return nil

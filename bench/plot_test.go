@@ -43,8 +43,17 @@ func plotResults() []Result {
 	for _, x := range []float64{1000, 10_000, 200_000} {
 		add("growth", fmt.Sprint("post ", x), &Point{"post", "events", x}, medianP50)
 		add("growth", fmt.Sprint("since ", x), &Point{"since", "events", x}, medianP50)
-		add("growth", fmt.Sprint("slots ", x), &Point{"slots", "slots", x}, throughput).BytesEach = 300
+		add("growth", fmt.Sprint("slots ", x), &Point{"slots cold", "slots", x}, worst).BytesEach = 300
 	}
+	add("idle", "9 streams over 4 slots", nil, memoryEach)
+	for i, s := range []*SideResult{&rs[len(rs)-1].Relay, rs[len(rs)-1].Bound} {
+		s.Memory = &Memory{Each: 5000 - 1000*float64(i), Whole: 7000}
+	}
+	peer := add("idle", "9 streams over 4 slots", nil, memoryEach)
+	peer.Peer, peer.Relay.Memory, peer.Bound.Memory = "nchan", &Memory{Each: 5100}, &Memory{Each: 9000, Whole: 9500}
+	peer = add("post", "64 conns; relay: --sync off", nil, throughput)
+	peer.Peer = "nchan"
+	rs = append(rs, Result{Scenario: "peers", Peer: "nats", Skipped: "not installed"})
 	for _, x := range []float64{1, 256} {
 		add("growth", fmt.Sprint("streams ", x), &Point{"fanout", "streams", x}, throughput)
 	}
@@ -60,7 +69,8 @@ func TestPlot(t *testing.T) {
 	for name, want := range map[string][]string{
 		"ratios": {"connect: 64 conns", "90 %", "900 requests/s", "part of the bound's throughput", "bound"},
 		"outage": {"no pullers", "64 pullers that never rest", "64 pullers at 300/s", "latency of posts", "ms", "relay", "bound"},
-		"growth": {"relay, post", "bound, post", "relay, since", "200k", "events in the slot", "3 ms"},
+		"growth": {"post", "pull from a random place", "200k", "events in the slot", "3 ms"},
+		"memory": {"relay", "5 KB", "bound", "4 KB", "nchan", "9 KB", "9.5 KB"},
 		"fanout": {"streams", "256", "90 %"},
 		"slots":  {"200,000 slots", "300 B"},
 	} {
@@ -75,6 +85,9 @@ func TestPlot(t *testing.T) {
 				t.Fatal(err)
 			}
 			texts := checkPicture(t, file, b)
+			if name != "memory" && strings.Contains(texts, "nchan") || strings.Contains(texts, "--sync off") {
+				t.Errorf("%s shows a peer in the place of the bound:\n%s", file, texts)
+			}
 			for _, w := range append(want, "A & B <CPU>", "commit abc123", "2026-01-02") {
 				if !strings.Contains(texts, w) {
 					t.Errorf("%s lacks %q:\n%s", file, w, texts)
