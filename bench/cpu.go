@@ -96,7 +96,7 @@ func readUsage(pid int) (usage, error) {
 	u := usage{own: ownCPU()}
 	var err error
 	if pid != 0 {
-		if u.server, err = familyCPU(pid); err != nil {
+		if u.server, err = overFamily(pid, processCPU); err != nil {
 			return u, fmt.Errorf("cannot read the server's CPU time: %w", err)
 		}
 	}

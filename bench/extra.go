@@ -114,16 +114,17 @@ var (
 
 // writeMemory writes the figures of idle.
 func (r *Result) writeMemory(b *strings.Builder) {
-	of := func(s *SideResult) string {
-		if s.Memory == nil {
-			return "unknown memory"
-		}
-		return fmt.Sprintf("%s B a stream (%s of the whole RSS)", count(s.Memory.Each), count(s.Memory.Whole))
-	}
-	b.WriteString(of(&r.Relay))
+	b.WriteString(r.Relay.memoryText())
 	if r.Bound != nil {
-		b.WriteString(", bound " + of(r.Bound))
+		b.WriteString(", bound " + r.Bound.memoryText())
 	}
+}
+
+func (s *SideResult) memoryText() string {
+	if s.Memory == nil {
+		return "unknown memory"
+	}
+	return fmt.Sprintf("%s B a stream (%s of the whole RSS)", count(s.Memory.Each), count(s.Memory.Whole))
 }
 
 // writeParts writes the latencies of mix.

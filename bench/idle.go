@@ -49,7 +49,7 @@ func driveIdle(ctx context.Context, e *env, relay, bound *side) ([]Result, error
 		}
 		samples[i] = append(samples[i], out)
 	}
-	r := compare(idleScenarios(e.cfg)[0], samples[0], samples[1], memoryEach)
+	r := compare(e.sc, samples[0], samples[1], memoryEach)
 	return []Result{r}, nil
 }
 

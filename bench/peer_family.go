@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"time"
 )
 
 // children returns the processes that pid's threads have started and that still
@@ -38,9 +37,9 @@ func children(pid int) ([]int, error) {
 	return out, nil
 }
 
-// familyCPU is processCPU of pid and its children together.
-func familyCPU(pid int) (time.Duration, error) {
-	sum, err := processCPU(pid)
+// overFamily adds up what of gives for pid and its children.
+func overFamily[T ~int64](pid int, of func(pid int) (T, error)) (T, error) {
+	sum, err := of(pid)
 	if err != nil {
 		return 0, err
 	}
@@ -49,11 +48,11 @@ func familyCPU(pid int) (time.Duration, error) {
 		return 0, err
 	}
 	for _, p := range pids {
-		d, err := processCPU(p)
+		v, err := of(p)
 		if err != nil {
 			return 0, err
 		}
-		sum += d
+		sum += v
 	}
 	return sum, nil
 }

@@ -13,9 +13,15 @@ func (r *Result) peerLine() string {
 		return b.String()
 	}
 	fmt.Fprintf(&b, "%s beside %s (%s): ", r.Scenario, r.Peer, r.Variant)
-	fmt.Fprintf(&b, "%s %s/s, %s %s/s", count(r.Relay.PerSec), r.Unit, r.Peer, count(r.Bound.PerSec))
+	each := "each"
+	if r.Compared == memoryEach.name {
+		each = "a stream and second"
+		fmt.Fprintf(&b, "%s, %s %s", r.Relay.memoryText(), r.Peer, r.Bound.memoryText())
+	} else {
+		fmt.Fprintf(&b, "%s %s/s, %s %s/s", count(r.Relay.PerSec), r.Unit, r.Peer, count(r.Bound.PerSec))
+	}
 	writeRatio(&b, ", ratio", r.Ratio)
-	fmt.Fprintf(&b, "; server's CPU %s each, %s %s", cpuText(&r.Relay), r.Peer, cpuText(r.Bound))
+	fmt.Fprintf(&b, "; server's CPU %s %s, %s %s", cpuText(&r.Relay), each, r.Peer, cpuText(r.Bound))
 	writeRatio(&b, ", ratio", r.CPURatio)
 	fmt.Fprintf(&b, "; latency %s, %s %s", r.Relay.Latency, r.Peer, r.Bound.Latency)
 	fmt.Fprintf(&b, "; errors %d", r.Errors())

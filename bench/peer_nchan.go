@@ -92,6 +92,8 @@ http {
 			nchan_subscriber eventsource;
 			nchan_subscriber_first_message oldest;
 			nchan_eventsource_ping_interval 12;
+			nchan_eventsource_ping_event "";
+			nchan_eventsource_ping_comment "";
 			nchan_channel_id $1;
 		}
 		location ~ ^/page/(\w+)$ {

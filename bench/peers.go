@@ -130,6 +130,11 @@ func nchanScenarios(cfg *Config) []scenario {
 			out = append(out, sc)
 		}
 	}
+	for _, sc := range idleScenarios(cfg) {
+		sc.other = start(nchanSize{workers: 2, messages: 10, conns: cfg.IdleStreams})
+		sc.note = "Nchan's memory is that of all its processes, a page that two of them share counted twice, and holds its channels; the relay's slots were made before its first stream"
+		out = append(out, sc)
+	}
 	return out
 }
 
@@ -191,9 +196,11 @@ func natsScenarios(cfg *Config) []scenario {
 func targetScenarios(cfg *Config) []scenario {
 	var out []scenario
 	out = append(out, pollScenarios(cfg)...)
+	out = append(out, connectScenarios(cfg)...)
 	out = append(out, windowScenarios(cfg)...)
 	out = append(out, postScenarios(cfg)...)
 	out = append(out, fanoutScenarios(cfg)...)
+	out = append(out, idleScenarios(cfg)...)
 	for i := range out {
 		out[i].other = func(context.Context, *env) (*side, error) {
 			s, err := attach(cfg.Target, cfg.TargetPID)

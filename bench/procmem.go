@@ -13,12 +13,16 @@ import (
 	"time"
 )
 
-// residentMemory returns the resident memory (VmRSS) of process pid in bytes,
-// or 0 for pid 0, a process that is unknown.
+// residentMemory returns the resident memory (VmRSS) of process pid and its
+// children in bytes, or 0 for pid 0, a process that is unknown.
 func residentMemory(pid int) (int64, error) {
 	if pid == 0 {
 		return 0, nil
 	}
+	return overFamily(pid, processMemory)
+}
+
+func processMemory(pid int) (int64, error) {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0, fmt.Errorf("cannot read the server's memory: %w", err)

@@ -46,6 +46,7 @@ type runner interface {
 // env is what a run passes to its scenarios.
 type env struct {
 	cfg   *Config
+	sc    scenario
 	tmpl  *template
 	track *track
 	dir   string   // folder of this run
@@ -177,7 +178,7 @@ func runOne(ctx context.Context, cfg *Config, sc scenario, prof *profiler) (rs [
 		return nil, err
 	}
 	sc.bound.Nonce = newNonce()
-	e := &env{cfg: cfg, track: newTrack(cfg.Progress, sc.name+" "+sc.variant), profile: prof}
+	e := &env{cfg: cfg, sc: sc, track: newTrack(cfg.Progress, sc.name+" "+sc.variant), profile: prof}
 	e.dir, e.nonce, e.args = dir, sc.bound.Nonce, slices.Concat(sc.relayArgs, prof.relayArgs(cfg.RelayArgs))
 	if e.tmpl, err = newTemplate(sc.bound.EventBytes, sc.bound.Nonce); err != nil {
 		return nil, err
