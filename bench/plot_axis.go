@@ -18,7 +18,7 @@ type axis struct {
 
 // spans is the ratio of the largest value to the smallest from which on a linear
 // axis would crush what is small.
-const spans = 20
+const spans = 8
 
 // newAxis returns an axis for values. It is logarithmic where they span
 // decades, unless it has to begin at zero, as bars must.

@@ -1,6 +1,10 @@
 package bench
 
-import "fmt"
+import (
+	"cmp"
+	"fmt"
+	"slices"
+)
 
 // A lineChart draws values against a size.
 type lineChart struct {
@@ -88,7 +92,7 @@ func (c *lineChart) draw(t *theme) []byte {
 		s.path(path, s.colour(l.series))
 	}
 	for _, l := range c.lines {
-		for i, p := range l.points {
+		for _, p := range l.points {
 			if p.hi > 0 {
 				px := x.at(p.x)
 				for _, v := range []float64{p.lo, p.hi} {
@@ -97,12 +101,26 @@ func (c *lineChart) draw(t *theme) []byte {
 				s.line(px, y.at(p.lo), px, y.at(p.hi), s.colour(l.series), 1.5, "")
 			}
 			s.mark(x.at(p.x), y.at(p.y), l.series)
-			if i == len(l.points)-1 {
-				s.text(x.at(p.x)+11, y.at(p.y)-8, "start", "strong num", c.yUnit(p.y))
-			}
 		}
 	}
+	c.nameEnds(s, x, y)
 	return s.finish(bottom+82, c.title, c.sub, c.caption)
+}
+
+// nameEnds writes the last value of each line beside it. Where two would touch,
+// the lower one gives way.
+func (c *lineChart) nameEnds(s *svg, x, y *axis) {
+	var ends []curvePoint
+	for _, l := range c.lines {
+		ends = append(ends, l.points[len(l.points)-1])
+	}
+	slices.SortFunc(ends, func(a, b curvePoint) int { return cmp.Compare(b.y, a.y) })
+	free := 0.0
+	for _, p := range ends {
+		at := max(y.at(p.y)-8, free)
+		s.text(x.at(p.x)+11, at, "start", "strong num", c.yUnit(p.y))
+		free = at + 17
+	}
 }
 
 // apart returns the distinct values of v that stand far enough from each other

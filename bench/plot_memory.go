@@ -7,8 +7,7 @@ import "slices"
 func memoryPicture(set *plotSet) drawer {
 	c := &rowChart{
 		title:    "Memory of a silent stream",
-		sub:      "Resident memory that the streams added, by stream. At the right: all of the server's memory, by stream.",
-		axisName: "memory a stream", unit: kilobytes,
+		axisName: "resident memory that a stream added", unit: kilobytes,
 	}
 	var shown []*Result
 	add := func(name string, r *Result, s *SideResult, series int) {
@@ -36,7 +35,7 @@ func memoryPicture(set *plotSet) drawer {
 	if len(shown) == 0 {
 		return nil
 	}
-	c.sub = shown[0].Variant + ": resident memory that each added; right: of the whole server."
+	c.sub = shown[0].Variant + ". Right: all of the server's memory, by stream."
 	c.caption = captionOf(shown...)
 	return c
 }
