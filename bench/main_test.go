@@ -19,6 +19,8 @@ func TestMain(m *testing.M) {
 			err = RunLoader(os.Args[2:])
 		case "serve":
 			err = serveTinyRelay(os.Args[2:])
+		case "-p", "server", "load":
+			err = runTinyPeer(os.Args[1:])
 		default:
 			runTests(m)
 		}

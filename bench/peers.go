@@ -142,9 +142,8 @@ func nchanScenarios(cfg *Config) []scenario {
 // with a page of a given length. So on both sides clients catch up that are one
 // page behind. With one worker no message passes from one worker to another.
 func nchanWindows(cfg *Config, start func(nchanSize) func(context.Context, *env) (*side, error)) []scenario {
-	const length = 1 << 20
 	size := cfg.eventBytes(300)
-	count := max(length/size, cfg.Page+1)
+	count := int(cfg.SlotBytes[0]) / size
 	var out []scenario
 	for _, conns := range cfg.conns(64) {
 		for _, workers := range []int{2, 1} {

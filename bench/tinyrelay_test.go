@@ -46,6 +46,7 @@ func serveTinyRelay(args []string) error {
 	bind := fs.String("bind", "", "")
 	dir := fs.String("data-dir", "", "")
 	admin := fs.String("admin", "", "")
+	fs.String("sync", "", "")
 	fs.Int("mutex-profile-fraction", 0, "")
 	fs.Int("block-profile-rate", 0, "")
 	r := &tinyRelay{slots: map[string]*tinySlot{}}
