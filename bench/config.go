@@ -85,6 +85,10 @@ type Config struct {
 	// PullRate is the pulls a second of saturation's paced variant; 0, the
 	// default, looks for the rate that leaves 30 % of the CPU idle.
 	PullRate float64
+	// PullerNice is how far below the other processes the pullers stand (see
+	// nice(1)), 0 to 19; 0 by default. Pullers on other machines would take no
+	// CPU of this one: with a high one they come nearer to that.
+	PullerNice int
 
 	// GrowthLengths are the events in a slot at which growth takes posts and
 	// pulls; 1000, 10,000, 100,000 and 200,000 by default.
@@ -196,6 +200,7 @@ func (c *Config) Validate() error {
 	check(c.Posters >= 1 && c.Posters <= 1000, "posters %d: want 1 to 1000", c.Posters)
 	check(c.PostRate >= 1 && c.PostRate <= 100_000, "post-rate %g: want 1 to 100000", c.PostRate)
 	check(c.Pullers >= 1 && c.Pullers <= 1000, "pullers %d: want 1 to 1000", c.Pullers)
+	check(c.PullerNice >= 0 && c.PullerNice <= 19, "puller-nice %d: want 0 to 19", c.PullerNice)
 	check(c.PullRate >= 0 && c.PullRate <= 1e6, "pull-rate %g: want 0 to 1000000", c.PullRate)
 	checkRising := func(name string, ns []int, least, most int) {
 		for i, n := range ns {

@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -34,6 +35,7 @@ type loaderTask struct {
 	Page       int    `json:"page"`
 	Pullers    int    `json:"pullers"`
 	Procs      int    `json:"procs"` // cores that it runs on
+	Nice       int    `json:"nice"`  // how far below the others it stands
 }
 
 // A loaderOrder is each later line.
@@ -71,6 +73,13 @@ func serveLoader(ctx context.Context, in io.Reader, out io.Writer) error {
 	}
 	if t.Procs > 0 {
 		runtime.GOMAXPROCS(t.Procs)
+	}
+	if t.Nice > 0 {
+		// By group, which here is this process alone: by process it would be one
+		// thread of it.
+		if err := syscall.Setpriority(syscall.PRIO_PGRP, 0, t.Nice); err != nil {
+			return fmt.Errorf("cannot set the priority: %w", err)
+		}
 	}
 	l, err := t.prepare(ctx)
 	if err != nil {

@@ -1,8 +1,12 @@
 package bench
 
 import (
+	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -115,5 +119,52 @@ func TestLoader_noticesFaults(t *testing.T) {
 	}
 	if r.Errors == 0 || !strings.Contains(r.FirstError, "wrong bytes") {
 		t.Errorf("wrong windows were not noticed: %+v", r)
+	}
+}
+
+func TestLoader_nice(t *testing.T) {
+	c := short(t)
+	s, err := startRelay(t.Context(), c.Relay, nil, c.Dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.stop() })
+	sl, err := s.allocateN(t.Context(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := startLoader(t.Context(), c.Loader, c.Dir, loaderTask{
+		Addr: s.addr, Side: s.name, Slot: sl[0].id, Token: sl[0].token, Nonce: strings.Repeat("ab", 24), EventBytes: 300, Page: 10, Pullers: 1, Nice: 7,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", l.proc.pid()))
+	if len(threads) < 2 {
+		t.Errorf("threads %q", threads)
+	}
+	for _, name := range threads {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			continue // it has ended
+		}
+		// Field 19, counted from behind the command, which is field 2.
+		if f := bytes.Fields(b[bytes.LastIndexByte(b, ')')+1:]); string(f[16]) != "7" {
+			t.Errorf("a thread of nice %s, want 7", f[16])
+		}
+	}
+	if err := l.close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestStartLoader_taskThatFails(t *testing.T) {
+	c := short(t)
+	_, err := startLoader(t.Context(), c.Loader, c.Dir, loaderTask{Addr: "127.0.0.1:1", Side: "relay", Nonce: strings.Repeat("ab", 24), EventBytes: 300, Count: 1, Page: 1})
+	if err == nil || !strings.Contains(err.Error(), "no report from the pullers") || !strings.Contains(err.Error(), "cannot connect") {
+		t.Errorf("error %v", err)
+	}
+	if _, err := startLoader(t.Context(), nil, c.Dir, loaderTask{}); err == nil || !strings.Contains(err.Error(), "no loader is configured") {
+		t.Errorf("error %v", err)
 	}
 }

@@ -101,11 +101,15 @@ func driveSaturation(ctx context.Context, e *env, relay, bound *side, count int)
 }
 
 func (k pullKind) text(cfg *Config, rate float64) string {
+	pullers := fmt.Sprintf("%d pullers", cfg.Pullers)
+	if cfg.PullerNice > 0 {
+		pullers += fmt.Sprintf(" of nice %d", cfg.PullerNice)
+	}
 	switch k {
 	case pullClosed:
-		return fmt.Sprintf("%d pullers that never rest", cfg.Pullers)
+		return pullers + " that never rest"
 	case pullPaced:
-		return fmt.Sprintf("%d pullers at %.0f/s", cfg.Pullers, rate)
+		return fmt.Sprintf("%s at %.0f/s", pullers, rate)
 	default:
 		return "no pullers"
 	}

@@ -96,6 +96,8 @@ Loads:
   --pullers N         pullers of saturation (default 64)
   --pull-rate R       pulls a second of its paced pullers (default 0: find the
                       rate that leaves 30 % of the CPU idle)
+  --puller-nice N     how far below the other processes its pullers stand, 0 to
+                      19 (default 0): on other machines they would take no CPU
   --growth-lengths LIST  events in a slot (default 1000,10000,100000,200000)
   --growth-events N   small events to the worst post (default 1000000)
   --growth-streams LIST  streams on a slot (default 1,10,100,256)

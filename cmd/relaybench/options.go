@@ -128,6 +128,7 @@ func (o *options) flags() *flag.FlagSet {
 	fs.Float64Var(&c.PostRate, "post-rate", c.PostRate, "")
 	fs.IntVar(&c.Pullers, "pullers", c.Pullers, "")
 	fs.Float64Var(&c.PullRate, "pull-rate", c.PullRate, "")
+	fs.IntVar(&c.PullerNice, "puller-nice", c.PullerNice, "")
 	fs.Func("peers", "", func(s string) error {
 		return list(&c.Peers, s, func(name string) (string, error) { return name, nil })
 	})
