@@ -58,7 +58,7 @@ func openChurn(ctx context.Context, e *env, s *side) (runner, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &churnRunner{e: e, s: s, from: newSources(s.addr)}
+	r := &churnRunner{e: e, s: s, from: newSources(s.addr, e.cfg.Rounds*e.cfg.ChurnStreams)}
 	r.req = s.streamRequest(sl[0])
 	if r.memory, err = residentMemory(s.pid); err != nil {
 		return nil, err

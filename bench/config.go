@@ -42,9 +42,8 @@ type Config struct {
 	// Warmup is the time before it in each round; 500 ms by default.
 	Warmup time.Duration
 
-	// Conns are the numbers of connections that poll, window and post are run
-	// with. None, the default, means 64 for poll and window, and 1, 64 and 256
-	// for post.
+	// Conns are the numbers of connections that poll, connect, window and post
+	// are run with. None, the default, means 64, and 1, 64 and 256 for post.
 	Conns []int
 	// EventBytes is the size of an event; 0, the default, means 300 for window
 	// and saturation and 512 for post and fanout.

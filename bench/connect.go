@@ -21,7 +21,7 @@ func connectScenarios(cfg *Config) []scenario {
 				if err != nil {
 					return nil, err
 				}
-				return &connectRunner{pollRunner: p, from: newSources(s.addr)}, nil
+				return &connectRunner{pollRunner: p, from: newSources(s.addr, connectsMost(cfg))}, nil
 			},
 			finish: noteTimeWait,
 		})

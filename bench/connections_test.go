@@ -76,7 +76,7 @@ func TestRun_mix(t *testing.T) {
 	if r.Bound != nil || r.Relay.Lag == nil {
 		t.Errorf("bound %v, lag %v", r.Bound, r.Relay.Lag)
 	}
-	for _, name := range []string{"poll", "post", "delivery"} {
+	for _, name := range []string{"poll", "poll anew", "post", "delivery"} {
 		if r.Relay.Parts[name].Count == 0 {
 			t.Errorf("no %s: %s", name, r.Line())
 		}
@@ -109,7 +109,8 @@ func TestRun_noticesFaultsOfStreams(t *testing.T) {
 		{"lose", "mix", "did not come at the stream"},
 		{"twice", "mix", "again"},
 		{"order", "mix", "stream"},
-		{"status", "mix", "status 503, want 201"},
+		{"shuffle", "mix", "a poll from the oldest got"},
+		{"late-status", "mix", "status 503, want 201"},
 	} {
 		t.Run(f.fault+" "+f.scenario, func(t *testing.T) {
 			t.Parallel()

@@ -106,7 +106,7 @@ func (l *idleLoad) open(ctx context.Context, slots []slot) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var (
-		src     = newSources(l.s.addr)
+		src     = newSources(l.s.addr, len(l.streams))
 		begin   = time.Now()
 		next    atomic.Int64
 		openers sync.WaitGroup

@@ -10,34 +10,32 @@ import (
 
 // A day of an agent, at the speed of the clock: it polls over a new connection
 // each time, holds a stream, and now and then posts a few events, over one
-// connection, to the slot of another agent.
+// connection, to the slot of another agent. One poll in mixAnew reads from the
+// oldest event, as that of a client does that was started anew.
 const (
-	mixPoll  = 5 * time.Second
-	mixBurst = time.Minute // from one burst to the next
-	mixPosts = 4           // of a burst
-	mixGap   = 200 * time.Millisecond
+	mixPoll    = 5 * time.Second
+	mixAnew    = 12
+	mixBurst   = time.Minute // from one burst to the next
+	mixPosts   = 4           // of a burst
+	mixGap     = 200 * time.Millisecond
+	mixHistory = 20 // events that a slot has from the start
 )
 
+// mixConnects is how many connections of mix may be in TIME_WAIT at once: each
+// poll leaves one, and each burst.
+func (c *Config) mixConnects() int {
+	day := min(time.Duration(c.Rounds)*(c.Warmup+c.Duration), timeWait).Seconds() * c.MixSpeed
+	return int(float64(c.MixAgents) * (day/mixPoll.Seconds() + day/mixBurst.Seconds() + 2*float64(c.Rounds) + 1))
+}
+
 func mixScenarios(cfg *Config) []scenario {
-	// Polls and bursts leave a connection each in TIME_WAIT.
-	over := min(time.Duration(cfg.Rounds)*(cfg.Warmup+cfg.Duration), timeWait).Seconds() * cfg.MixSpeed
 	return []scenario{{
 		name:    "mix",
 		variant: fmt.Sprintf("a day of %s agents, %g times as fast", count(float64(cfg.MixAgents)), cfg.MixSpeed),
 		unit:    "operations", files: 3 * cfg.MixAgents,
-		ports: int(float64(cfg.MixAgents) * (over/mixPoll.Seconds() + over/mixBurst.Seconds() + float64(cfg.Rounds))),
-		bound: BoundConfig{EventBytes: cfg.eventBytes(512)},
-		open: func(ctx context.Context, e *env, s *side) (runner, error) {
-			slots, err := s.allocateN(ctx, e.cfg.MixAgents)
-			if err != nil {
-				return nil, err
-			}
-			r := &mixRunner{e: e, s: s, slots: slots, from: newSources(s.addr)}
-			for i := range slots {
-				r.agents = append(r.agents, newAgent(r, i))
-			}
-			return r, nil
-		},
+		ports:    cfg.mixConnects(),
+		bound:    BoundConfig{EventBytes: cfg.eventBytes(512)},
+		open:     openMix,
 		compared: partLatencies,
 	}}
 }
@@ -50,6 +48,32 @@ type mixRunner struct {
 	slots  []slot
 	agents []*agent
 	next   uint64 // first number of the next round
+}
+
+// openMix gives every agent a slot with some history, which it reads.
+func openMix(ctx context.Context, e *env, s *side) (runner, error) {
+	slots, err := s.allocateN(ctx, e.cfg.MixAgents)
+	if err != nil {
+		return nil, err
+	}
+	r := &mixRunner{e: e, s: s, slots: slots, from: newSources(s.addr, e.cfg.mixConnects())}
+	n := mixHistory * len(slots)
+	r.next = uint64(n)
+	out, err := e.runNumbers(ctx, s, fillConns, 0, n, func() numbered { return newHistorian(r) }, e.track.prepared)
+	if err != nil {
+		return nil, err
+	}
+	if out.Errors > 0 {
+		return nil, fmt.Errorf("cannot fill the slots: %s", out.FirstError)
+	}
+	for i := range slots {
+		a := newAgent(r, i)
+		r.agents = append(r.agents, a)
+		if err := a.readHistory(ctx); err != nil {
+			return nil, fmt.Errorf("agent %d: %w", i, err)
+		}
+	}
+	return r, nil
 }
 
 // A mixRound is what the agents of one round share. All that they do is due at
@@ -75,8 +99,8 @@ type mixRound struct {
 	unsent                  atomic.Int64
 	closed                  atomic.Bool // we are closing the streams
 
-	mu                         sync.Mutex
-	polls, posts, deliver, lag histogram
+	mu                               sync.Mutex
+	polls, anew, posts, deliver, lag histogram
 }
 
 func (r *mixRunner) newRound() *mixRound {
@@ -84,7 +108,7 @@ func (r *mixRunner) newRound() *mixRound {
 	fast := func(d time.Duration) time.Duration { return time.Duration(float64(d) / cfg.MixSpeed) }
 	m := &mixRound{
 		mixRunner: r, base: r.next, poll: fast(mixPoll), burst: fast(mixBurst), gap: fast(mixGap),
-		polls: newHistogram(), posts: newHistogram(), deliver: newHistogram(), lag: newHistogram(),
+		polls: newHistogram(), anew: newHistogram(), posts: newHistogram(), deliver: newHistogram(), lag: newHistogram(),
 	}
 	m.each = mixPosts * (int((cfg.Warmup+cfg.Duration)/m.burst) + 1)
 	n := m.each * len(r.agents)
@@ -175,7 +199,7 @@ func (m *mixRound) sum(out *Sample, before, after usage) {
 	out.account(before, after)
 	out.hist = m.polls
 	out.Latency = m.polls.latency()
-	out.parts = map[string]histogram{"poll": m.polls, "post": m.posts, "delivery": m.deliver}
+	out.parts = map[string]histogram{"poll": m.polls, "poll anew": m.anew, "post": m.posts, "delivery": m.deliver}
 	out.Parts = latenciesOf(out.parts)
 	lag := m.lag.latency()
 	out.Lag = &lag
@@ -237,9 +261,10 @@ func (m *mixRound) verify() {
 		}
 	}
 	for _, a := range m.agents {
-		for i := range min(len(a.polled), len(a.streamed)) {
-			if a.polled[i] != a.streamed[i] {
-				m.log.add(fmt.Errorf("agent %d: event %d is at position %d of its stream, event %d of its polls", a.i, a.streamed[i], i, a.polled[i]))
+		polled := a.polled[a.before:]
+		for i := range min(len(polled), len(a.streamed)) {
+			if polled[i] != a.streamed[i] {
+				m.log.add(fmt.Errorf("agent %d: event %d is at position %d of its stream, event %d of its polls", a.i, a.streamed[i], i, polled[i]))
 				break
 			}
 		}

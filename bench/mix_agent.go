@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -18,15 +19,17 @@ type agent struct {
 
 	polling link
 	req     []byte
-	numAt   int // of the cursor in req
+	numAt   int    // of the cursor in req
+	anew    []byte // the request without one
 	buf     []byte
-	polled  []uint64 // numbers that polls got in this round, in their order
+	polled  []uint64 // numbers of all events that polls got, in their order
+	before  int      // how many of them before this round
 
 	posting link
 
 	stream   *rawConn
 	frames   *frameScanner
-	streamed []uint64 // likewise of the stream
+	streamed []uint64 // numbers that the stream brought in this round
 }
 
 func newAgent(r *mixRunner, i int) *agent {
@@ -37,7 +40,51 @@ func newAgent(r *mixRunner, i int) *agent {
 	}
 	// The id of an event that there is not reads from the oldest.
 	a.req, a.numAt = r.s.pullRequest(a.slot, r.e.tmpl.appendID(nil, math.MaxUint64), r.e.cfg.Page)
+	a.anew = bytes.Clone(a.req)
 	return a
+}
+
+// A historian posts the events that slots have from the start.
+type historian struct {
+	link
+	r *mixRunner
+}
+
+func newHistorian(r *mixRunner) *historian {
+	return &historian{link: link{addr: r.s.addr, buffer: apiBuffer, from: r.from}, r: r}
+}
+
+func (h *historian) do(ctx context.Context, n int) error {
+	req := h.r.s.newPost(h.r.slots[n%len(h.r.slots)], h.r.e.tmpl)
+	return h.try(ctx, func(c *rawConn) error { return c.store(req.number(uint64(n))) })
+}
+
+// readHistory polls what the slot has from the start.
+func (a *agent) readHistory(ctx context.Context) error {
+	defer a.polling.close()
+	seen := map[uint64]bool{}
+	for len(seen) < mixHistory {
+		err := a.polling.try(ctx, func(c *rawConn) error {
+			before := len(seen)
+			err := a.page(c, a.req, func(n uint64) error {
+				if n%uint64(len(a.r.slots)) != uint64(a.i) || seen[n] {
+					return fmt.Errorf("event %d was not posted to this slot, or came twice", n)
+				}
+				seen[n] = true
+				a.polled = append(a.polled, n)
+				putHex(a.req[a.numAt:], n)
+				return nil
+			})
+			if err == nil && len(seen) == before {
+				err = fmt.Errorf("a slot has %d events of %d", len(seen), mixHistory)
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // sleepUntil waits until due and records how late it is woken.
@@ -77,25 +124,70 @@ func (m *mixRound) late(due time.Time, h histogram) bool {
 func (a *agent) pollAll(ctx context.Context, m *mixRound) {
 	defer a.polling.close()
 	due := m.begin.Add(m.poll * time.Duration(a.i) / time.Duration(len(m.agents)))
-	for ; due.Before(m.end); due = due.Add(m.poll) {
+	for k := a.i; due.Before(m.end); k, due = k+1, due.Add(m.poll) {
+		pull, hist := a.pull, m.polls
+		if k%mixAnew == 0 {
+			pull, hist = a.pullAnew, m.anew
+		}
 		if m.sleepUntil(ctx, due) != nil {
 			return
 		}
-		if m.late(due, m.polls) {
+		if m.late(due, hist) {
 			continue
 		}
-		err := a.polling.try(ctx, func(c *rawConn) error { return a.pull(c, m) })
+		err := a.polling.try(ctx, func(c *rawConn) error { return pull(c, m) })
 		a.polling.close()
 		if errors.Is(err, net.ErrClosed) && a.polling.stopped.Load() {
 			return
 		}
-		m.done(m.polls, due, err)
+		m.done(hist, due, err)
 	}
 }
 
 // pull gets what came after the last event that a poll got, and checks it.
 func (a *agent) pull(c *rawConn, m *mixRound) error {
-	h, err := c.exchange(a.req)
+	return a.page(c, a.req, func(n uint64) error {
+		i, err := m.event(n, a)
+		if err != nil {
+			return err
+		}
+		if m.polled[i] {
+			return fmt.Errorf("a poll got event %d again", n)
+		}
+		m.polled[i] = true
+		a.polled = append(a.polled, n)
+		putHex(a.req[a.numAt:], n)
+		return nil
+	})
+}
+
+// leastPage is how many bytes of events a page has at least, where there are
+// so many: a relay may cut a page of large events short.
+const leastPage = 1 << 20
+
+// pullAnew reads from the oldest event: what polls got before, in that order,
+// and perhaps some more.
+func (a *agent) pullAnew(c *rawConn, m *mixRound) error {
+	at := 0
+	err := a.page(c, a.anew, func(n uint64) error {
+		if at < len(a.polled) && a.polled[at] != n {
+			return fmt.Errorf("a poll from the oldest got event %d at position %d, where a poll before got event %d", n, at, a.polled[at])
+		}
+		if at++; at <= len(a.polled) {
+			return nil
+		}
+		_, err := m.event(n, a)
+		return err
+	})
+	if least := min(len(a.polled), a.r.e.cfg.Page, max(1, leastPage/a.r.e.tmpl.size())); err == nil && at < least {
+		err = fmt.Errorf("a poll from the oldest got %d events, want %d", at, least)
+	}
+	return err
+}
+
+// page gets a page and gives the number of each event to take.
+func (a *agent) page(c *rawConn, req []byte, take func(n uint64) error) error {
+	h, err := c.exchange(req)
 	if err != nil {
 		return err
 	}
@@ -115,16 +207,9 @@ func (a *agent) pull(c *rawConn, m *mixRound) error {
 		if err != nil {
 			return fmt.Errorf("a poll got an event: %w", err)
 		}
-		i, err := m.event(n, a)
-		if err != nil {
+		if err := take(n); err != nil {
 			return err
 		}
-		if m.polled[i] {
-			return fmt.Errorf("a poll got event %d again", n)
-		}
-		m.polled[i] = true
-		a.polled = append(a.polled, n)
-		putHex(a.req[a.numAt:], n)
 	}
 	return nil
 }
@@ -171,7 +256,7 @@ func (a *agent) postAll(ctx context.Context, m *mixRound) {
 // begin forgets the last round and opens the agent's stream: events that are
 // posted from now on come.
 func (a *agent) begin(ctx context.Context) error {
-	a.polled, a.streamed = a.polled[:0], a.streamed[:0]
+	a.before, a.streamed = len(a.polled), a.streamed[:0]
 	a.polling.stopped.Store(false)
 	a.posting.stopped.Store(false)
 	c, err := dialFrom(ctx, a.r.from, a.r.s.addr, apiBuffer)

@@ -131,6 +131,9 @@ func runAll(ctx context.Context, cfg *Config, all []scenario, emit func(Result))
 			return fmt.Errorf("%s (%s) stops the relay and starts it again: it needs relay, not target", sc.name, sc.variant)
 		}
 		files = max(files, sc.files)
+		if err := checkPorts(cfg, sc.ports); err != nil {
+			return fmt.Errorf("%s (%s): %w", sc.name, sc.variant, err)
+		}
 	}
 	if err := checkFiles(files); err != nil {
 		return err
@@ -193,11 +196,6 @@ func runOne(ctx context.Context, cfg *Config, sc scenario, prof *profiler) (rs [
 	}
 	if err != nil {
 		return nil, err
-	}
-	if sc.ports > 0 {
-		if err := newSources(relay.addr).check(sc.ports); err != nil {
-			return nil, err
-		}
 	}
 	switch {
 	case sc.other != nil:

@@ -18,8 +18,9 @@ import (
 // its port for timeWait, per source address: one address alone would be used up
 // by a few seconds of a connection a request.
 const (
-	sourceAddresses = 32
-	timeWait        = time.Minute
+	fewSources  = 32
+	mostSources = 250
+	timeWait    = time.Minute
 	// connectRateMost is more connections a second and core than loopback has
 	// been seen to make.
 	connectRateMost = 10_000
@@ -32,15 +33,21 @@ type sources struct {
 	addrs []*net.TCPAddr
 }
 
-// newSources returns the addresses to connect to addr from, or nil where addr
-// is not on the IPv4 loopback: only there any address of 127.0.0.0/8 is ours.
-func newSources(addr string) *sources {
+// newSources returns addresses to connect to addr from, enough for n
+// connections that end within timeWait of each other if there are enough. It
+// returns nil where addr is not on the IPv4 loopback: only there any address of
+// 127.0.0.0/8 is ours.
+func newSources(addr string, n int) *sources {
 	to, err := netip.ParseAddrPort(addr)
 	if err != nil || !to.Addr().Is4() || !to.Addr().IsLoopback() {
 		return nil
 	}
 	s := &sources{}
-	for i := range sourceAddresses {
+	addrs := fewSources
+	if from, to, err := portRange(); err == nil {
+		addrs = min(max(addrs, n/(to-from+1)+1), mostSources)
+	}
+	for i := range addrs {
 		s.addrs = append(s.addrs, &net.TCPAddr{IP: net.IPv4(127, 0, 0, byte(2+i))})
 	}
 	return s
@@ -72,22 +79,38 @@ func bindNoPort(_ context.Context, _, _ string, c syscall.RawConn) error {
 	return nil
 }
 
-// check says whether the ports suffice for n connections that end within
-// timeWait of each other.
-func (s *sources) check(n int) error {
-	b, err := os.ReadFile("/proc/sys/net/ipv4/ip_local_port_range")
-	if err != nil {
-		return fmt.Errorf("cannot read the range of ports: %w", err)
+// checkPorts says whether the ports suffice for n connections to the relay that
+// end within timeWait of each other.
+func checkPorts(cfg *Config, n int) error {
+	if n == 0 {
+		return nil
 	}
-	from, to, err := parsePortRange(string(b))
+	from, to, err := portRange()
 	if err != nil {
 		return err
 	}
+	addr := "127.0.0.1:1" // a relay of ours, on some port
+	if cfg.Target != "" {
+		s, err := attach(cfg.Target, 0)
+		if err != nil {
+			return err
+		}
+		addr = s.addr
+	}
 	addrs := 1
-	if s != nil {
+	if s := newSources(addr, n); s != nil {
 		addrs = len(s.addrs)
 	}
 	return fitsPorts(n, from, to, addrs)
+}
+
+// portRange is the range of ports that connect chooses from.
+func portRange() (from, to int, err error) {
+	b, err := os.ReadFile("/proc/sys/net/ipv4/ip_local_port_range")
+	if err != nil {
+		return 0, 0, fmt.Errorf("cannot read the range of ports: %w", err)
+	}
+	return parsePortRange(string(b))
 }
 
 func parsePortRange(s string) (from, to int, err error) {

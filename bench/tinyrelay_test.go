@@ -175,7 +175,7 @@ func (r *tinyRelay) post(w http.ResponseWriter, q *http.Request) {
 		answer(w, 200, []byte(`{"event_id":"`+event.ID+`","status":"duplicate"}`))
 		return
 	}
-	if r.posts++; r.fault == "status" && r.posts%50 == 0 {
+	if r.posts++; r.fault == "status" && r.posts%50 == 0 || r.fault == "late-status" && r.posts > 130 {
 		answer(w, 503, []byte(`{"error":"made to fail"}`))
 		return
 	}
@@ -199,6 +199,9 @@ func (r *tinyRelay) pull(w http.ResponseWriter, q *http.Request) {
 	page := s.events[first:min(first+limit, len(s.events))]
 	r.pulls++
 	late := r.fault == "late-bytes" && r.pulls > 5
+	if r.fault == "shuffle" && r.pulls > 10 && first == 0 && len(page) > 1 {
+		page = append([][]byte{page[1], page[0]}, page[2:]...)
+	}
 	r.mu.Unlock()
 	b := append([]byte("["), bytes.Join(page, []byte(","))...)
 	if r.fault == "bytes" && len(page) == 0 {

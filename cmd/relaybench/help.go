@@ -35,9 +35,10 @@ Scenarios:
   churn       10,000 streams of a silent slot opened and closed, 128 at once;
               then the relay must count none, and have its goroutines back
   mix         a day of 1000 agents, 20 times as fast: each polls every 5 s over
-              a new connection, holds a stream, and posts in bursts. All is due
-              at fixed times; every event must come once, in one order, by poll
-              and by stream. It has no bound
+              a new connection, now and then from the oldest event, holds a
+              stream, and posts in bursts. All is due at fixed times; every
+              event must come once, in one order, by poll and by stream. It has
+              no bound
   growth      curves: posts and pulls at 1000 to 200,000 events in the slot, the
               worst post while a slot grows to 1,000,000 small events, deliveries
               at 1 to 256 streams, memory and start at 1000 to 1,000,000 slots
