@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"sync"
 	"time"
 )
@@ -34,13 +35,16 @@ func driveSlots(ctx context.Context, e *env, relay *side) (out []Result, err err
 	for _, n := range e.cfg.GrowthSlots {
 		text := count(float64(n)) + " slots"
 		add := func(sc scenario, s Sample, m metric) error {
-			bytes, err := e.settled(ctx, relay)
+			now, err := e.settled(ctx, relay)
 			if err != nil {
 				return err
 			}
 			sc.name, sc.point.Axis, sc.point.X = "growth", "slots", float64(n)
 			r := compare(sc, []Sample{s}, nil, m)
-			r.BytesEach = float64(bytes-base) / float64(n)
+			r.BytesEach = float64(now.resident-base.resident) / float64(n)
+			if base.live > 0 && now.live > 0 {
+				r.LiveEach = float64(now.live-base.live) / float64(n)
+			}
 			out = append(out, r)
 			return nil
 		}
@@ -78,12 +82,44 @@ func driveSlots(ctx context.Context, e *env, relay *side) (out []Result, err err
 	return out, nil
 }
 
+// A held is what a relay holds, in bytes.
+type held struct {
+	resident int64
+	live     int64 // on its heap after a collection; 0: it does not say
+}
+
 // settled returns the relay's memory when it has settled.
-func (e *env) settled(ctx context.Context, relay *side) (int64, error) {
-	if err := e.wait(ctx, settle); err != nil {
-		return 0, err
+func (e *env) settled(ctx context.Context, relay *side) (h held, err error) {
+	if err = e.wait(ctx, settle); err != nil {
+		return h, err
 	}
-	return residentMemory(relay.pid)
+	if h.resident, err = residentMemory(relay.pid); err != nil {
+		return h, err
+	}
+	h.live = relay.liveHeap(ctx)
+	return h, nil
+}
+
+// liveHeap has the relay collect its garbage and returns what is left of its
+// heap, or 0 where its admin listener does not say. Resident memory beside it
+// says how much of that was garbage.
+func (s *side) liveHeap(ctx context.Context) int64 {
+	if _, err := ask(ctx, s.admin, "/debug/pprof/heap?gc=1"); err != nil {
+		return 0
+	}
+	b, err := ask(ctx, s.admin, "/metrics")
+	if err != nil {
+		return 0
+	}
+	for line := range bytes.Lines(b) {
+		if v, ok := bytes.CutPrefix(line, []byte("go_memstats_heap_alloc_bytes ")); ok {
+			// The exponent of large numbers is printed too.
+			if f, err := strconv.ParseFloat(string(bytes.TrimSpace(v)), 64); err == nil {
+				return int64(f)
+			}
+		}
+	}
+	return 0
 }
 
 // timed is the sample of one thing that took d.

@@ -46,7 +46,8 @@ func TestGrowth(t *testing.T) {
 		}
 	}
 	for _, x := range []float64{20, 60} {
-		if r := got[Point{"slots allocated", "slots", x}]; r.BytesEach == 0 || r.Unit != "slots" {
+		r := got[Point{"slots allocated", "slots", x}]
+		if r.BytesEach == 0 || r.LiveEach == 0 || r.Unit != "slots" {
 			t.Errorf("%v slots: %s", x, r.Line())
 		}
 		if r, ok := got[Point{"slots cold", "slots", x}]; !ok || r.Relay.Latency.Max < 1000 {
