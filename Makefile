@@ -58,8 +58,10 @@ bench: ## Go benchmarks, each beside its plain twin
 	go test -run '^$$' -bench . -benchmem $(PKGS)
 
 .PHONY: test-real
-test-real: real-deps ## checks that need promtool, Node.js and Python; installs them from Debian's packages
-	go test -tags real -count=1 -run Real ./cmd/cowrelay
+test-real: real-deps peer-deps ## checks that need promtool, Node.js, Python, nginx and NATS; installs them from Debian's packages
+	go test -tags real -count=1 -run Real ./cmd/cowrelay ./bench
+	go vet -C bench/peers ./...
+	go test -C bench/peers -count=1 ./...
 
 # Building the client takes some minutes, once.
 WIRE_VERSION ?= 0.16.0
@@ -77,6 +79,31 @@ real-deps:
 	command -v promtool >/dev/null || need="$$need prometheus"; \
 	command -v node >/dev/null || need="$$need nodejs"; \
 	command -v python3 >/dev/null || need="$$need python3"; \
+	if [ -n "$$need" ]; then \
+		echo "installing:$$need"; \
+		$(SUDO) apt-get update -qq && \
+		$(SUDO) env RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$need >/dev/null; \
+	fi
+
+# What the relay is held against by `relaybench peers`. NATS is a module of its
+# own: `go mod tidy -C bench/peers` after a change of the relay's requirements.
+PEERS_ARGS ?=
+.PHONY: peers
+peers: build natspeer peer-deps ## the relay by turns with Nchan and NATS JetStream, into bench/results/peers; installs nginx
+	@mkdir -p $(LOAD_DIR) bench/results/peers
+	set -o pipefail; ./bin/relaybench peers --relay ./bin/cowrelay --dir $(LOAD_DIR) --commit $(COMMIT) \
+		--out bench/results/peers/$(DATE)-$(COMMIT).jsonl $(PEERS_ARGS) | tee -a bench/results/peers/$(DATE)-$(COMMIT).txt
+
+.PHONY: natspeer
+natspeer: ## build bin/natspeer, which is NATS for relaybench peers
+	@mkdir -p bin
+	CGO_ENABLED=0 go build -C bench/peers -trimpath -o $(CURDIR)/bin/ ./natspeer
+
+.PHONY: peer-deps
+peer-deps:
+	@need=""; \
+	[ -x "$$(PATH=$$PATH:/usr/sbin command -v nginx)" ] || need="$$need nginx"; \
+	[ -e /usr/lib/nginx/modules/ngx_nchan_module.so ] || need="$$need libnginx-mod-nchan"; \
 	if [ -n "$$need" ]; then \
 		echo "installing:$$need"; \
 		$(SUDO) apt-get update -qq && \
