@@ -8,9 +8,25 @@ PKGS      := ./...
 FUZZTIME  ?= 60s
 CRASHTIME ?= 3m
 
+# Benchmarks, loads and profiles. Loads write to LOAD_DIR, which has to be on a
+# disk: on a file system in memory a sync costs nothing.
+COMMIT       := $(shell git describe --always --dirty --exclude '*' 2>/dev/null)
+DATE         := $(shell date -u +%F)
+BENCH        ?= .
+BENCHFLAGS   ?= -benchtime 100ms
+BENCHPKGS    = $(shell grep -rl '^func Benchmark' --include='*_test.go' . | xargs -n1 dirname | sort -u)
+COUNT        ?= 1
+LOAD         ?= all
+LOAD_ARGS    ?=
+LOAD_DIR     ?= .cache/load
+RESULTS      ?= bench/results/$(DATE)-$(COMMIT)
+SCENARIO     ?= post
+PROFILE_ARGS ?= --conns 64 --rounds 3
+
 # Pinned tools, run from source.
 STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.1
 GOVULNCHECK := go run golang.org/x/vuln/cmd/govulncheck@v1.9.0
+BENCHSTAT   := go run golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c6c9d4da
 
 # The race detector needs a C compiler.
 HAVE_CC := $(shell command -v $${CC:-gcc} >/dev/null 2>&1 && echo yes)
@@ -54,8 +70,14 @@ vuln: ## known vulnerabilities in what we depend on
 	$(GOVULNCHECK) $(PKGS)
 
 .PHONY: bench
-bench: ## Go benchmarks, each beside its plain twin
-	go test -run '^$$' -bench . -benchmem $(PKGS)
+bench: ## Go benchmarks, each beside its plain twin; BENCH=regexp COUNT=10 BENCHFLAGS="-cpu 1,2,4"
+	@mkdir -p .cache
+	set -o pipefail; go test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) $(BENCHFLAGS) $(BENCHPKGS) | tee .cache/bench.txt
+
+.PHONY: benchstat
+benchstat: ## the last make bench in a table, the twins side by side; wants COUNT=10
+	$(BENCHSTAT) -col /impl -filter '/impl:(cow OR plain)' .cache/bench.txt
+	$(BENCHSTAT) -filter '-/impl:(cow OR plain)' .cache/bench.txt
 
 .PHONY: test-real
 test-real: real-deps peer-deps ## checks that need promtool, Node.js, Python, nginx and NATS; installs them from Debian's packages
@@ -128,5 +150,18 @@ soak: ## the memory and start-up tests at their real size: 1.2 GB stored, 512 MB
 	COWRELAY_SOAK=1 go test -count=1 -timeout 30m -v -run "Startup|Memory" ./cmd/cowrelay
 
 .PHONY: load
-load: build ## load the built relay beside its bounds and print the ratios
-	./bin/relaybench all --relay ./bin/cowrelay
+load: build ## load the built relay beside its bounds: ratios, raw output and curves in bench/results; LOAD="poll post"
+	@mkdir -p $(LOAD_DIR) bench/results
+	set -o pipefail; ./bin/relaybench $(LOAD) --relay ./bin/cowrelay --dir $(LOAD_DIR) --commit $(COMMIT) \
+		--out $(RESULTS).jsonl $(LOAD_ARGS) | tee -a $(RESULTS).txt
+	$(MAKE) plots
+
+.PHONY: plots
+plots: build ## draw the curves of the last make load; RESULTS=bench/results/NAME for another
+	./bin/relaybench plot $(or $(wildcard $(RESULTS).jsonl),$(lastword $(sort $(wildcard bench/results/*.jsonl)))) --out bench/results/plots
+
+.PHONY: profile
+profile: build ## profiles of the relay under a load, into profiles/DATE-TOPIC; TOPIC=name SCENARIO=post PROFILE_ARGS="--conns 64"
+	@[ -n "$(TOPIC)" ] || { echo "which topic? make profile TOPIC=post-locks [SCENARIO=post] [PROFILE_ARGS='--conns 64']"; exit 2; }
+	@mkdir -p $(LOAD_DIR)
+	./bin/relaybench $(SCENARIO) --relay ./bin/cowrelay --dir $(LOAD_DIR) --commit $(COMMIT) --profile profiles/$(DATE)-$(TOPIC) $(PROFILE_ARGS)

@@ -48,7 +48,8 @@ func BenchmarkFanout(b *testing.B) {
 			var readers sync.WaitGroup
 			for range subs {
 				st := f.subscribe(slot, false, "")
-				readers.Go(func() { takeFrames(b, st, taken, end) })
+				to := sockets.Get().(*socket)
+				readers.Go(func() { takeFrames(b, st, to, taken, end); sockets.Put(to) })
 			}
 			post := func(body []byte) (bool, error) {
 				p := f.NewPost()
@@ -66,7 +67,8 @@ func BenchmarkFanout(b *testing.B) {
 			for range subs {
 				c := make(chan map[string]any, 16)
 				slot.subs = append(slot.subs, c)
-				readers.Go(func() { takeClones(c, taken) })
+				to := sockets.Get().(*socket)
+				readers.Go(func() { takeClones(c, to, taken); sockets.Put(to) })
 			}
 			return slot.post, func() {
 				for _, c := range slot.subs {
@@ -79,10 +81,9 @@ func BenchmarkFanout(b *testing.B) {
 }
 
 // takeFrames reads a subscriber as a connection does, until end.
-func takeFrames(b *testing.B, st *stream, taken *sync.WaitGroup, end <-chan struct{}) {
+func takeFrames(b *testing.B, st *stream, to *socket, taken *sync.WaitGroup, end <-chan struct{}) {
 	defer st.Close()
 	const frame = len("id: \ndata: \n\n") + ladderIDDigits + fanoutSize
-	var to socket
 	for have := 0; ; {
 		data, err := st.piece()
 		if err != nil {
@@ -106,11 +107,10 @@ func takeFrames(b *testing.B, st *stream, taken *sync.WaitGroup, end <-chan stru
 }
 
 // takeClones writes each event that comes as a frame.
-func takeClones(c <-chan map[string]any, taken *sync.WaitGroup) {
-	var to socket
+func takeClones(c <-chan map[string]any, to *socket, taken *sync.WaitGroup) {
 	for event := range c {
 		if data, err := json.Marshal(event); err == nil {
-			fmt.Fprintf(&to, "id: %s\ndata: %s\n\n", event["event_id"], data)
+			fmt.Fprintf(to, "id: %s\ndata: %s\n\n", event["event_id"], data)
 			taken.Done()
 		}
 	}

@@ -29,12 +29,14 @@ func benchWindow(b *testing.B, step string, events, size, page int) {
 	for i := range ids {
 		ids[i] = ladderID(i)
 	}
-	run := func(impl string, pull func() func(since string) (int, error)) {
+	run := func(impl string, pull func(to *socket) func(since string) (int, error)) {
 		b.Run("impl="+impl+"/"+step, func(b *testing.B) {
 			b.ReportAllocs()
 			b.SetBytes(bytes)
 			b.RunParallel(func(pb *testing.PB) {
-				one := pull()
+				to := sockets.Get().(*socket)
+				defer sockets.Put(to)
+				one := pull(to)
 				random := rand.New(rand.NewPCG(1, 2))
 				for pb.Next() {
 					if n, err := one(ids[random.IntN(len(ids))]); err != nil || int64(n) != bytes {
@@ -63,8 +65,8 @@ func benchWindow(b *testing.B, step string, events, size, page int) {
 			b.Fatal(err)
 		}
 	}
-	run("cow", func() func(string) (int, error) {
-		w, to, since := new(cow.Window), new(socket), make([]byte, 0, ladderIDDigits)
+	run("cow", func(to *socket) func(string) (int, error) {
+		w, since := new(cow.Window), make([]byte, 0, ladderIDDigits)
 		return func(id string) (int, error) {
 			since = append(since[:0], id...)
 			if err := f.Window(slot, since, page, w); err != nil {
@@ -74,8 +76,7 @@ func benchWindow(b *testing.B, step string, events, size, page int) {
 			return int(n), err
 		}
 	})
-	run("plain", func() func(string) (int, error) {
-		to := new(socket)
+	run("plain", func(to *socket) func(string) (int, error) {
 		return func(id string) (int, error) { return plain.window(id, page, to) }
 	})
 	f.close()
