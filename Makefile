@@ -20,6 +20,7 @@ LOAD         ?= all
 LOAD_ARGS    ?=
 LOAD_DIR     ?= .cache/load
 RESULTS      ?= bench/results/$(DATE)-$(COMMIT)
+PLOTS        ?= bench/results/plots
 SCENARIO     ?= post
 PROFILE_ARGS ?= --conns 64 --rounds 3
 
@@ -151,14 +152,14 @@ soak: ## the memory and start-up tests at their real size: 1.2 GB stored, 512 MB
 
 .PHONY: load
 load: build ## load the built relay beside its bounds: ratios, raw output and curves in bench/results; LOAD="poll post"
-	@mkdir -p $(LOAD_DIR) bench/results
+	@mkdir -p $(LOAD_DIR) $(dir $(RESULTS))
 	set -o pipefail; ./bin/relaybench $(LOAD) --relay ./bin/cowrelay --dir $(LOAD_DIR) --commit $(COMMIT) \
 		--out $(RESULTS).jsonl $(LOAD_ARGS) | tee -a $(RESULTS).txt
 	$(MAKE) plots
 
 .PHONY: plots
 plots: build ## draw the curves of the last make load; RESULTS=bench/results/NAME for another
-	./bin/relaybench plot $(or $(wildcard $(RESULTS).jsonl),$(lastword $(sort $(wildcard bench/results/*.jsonl)))) --out bench/results/plots
+	./bin/relaybench plot $(or $(wildcard $(RESULTS).jsonl),$(lastword $(sort $(wildcard bench/results/*.jsonl)))) --out $(PLOTS)
 
 .PHONY: profile
 profile: build ## profiles of the relay under a load, into profiles/DATE-TOPIC; TOPIC=name SCENARIO=post PROFILE_ARGS="--conns 64"
