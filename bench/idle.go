@@ -35,6 +35,9 @@ func idleScenarios(cfg *Config) []scenario {
 // driveIdle runs one round on each side, one after the other: a second one
 // would find the memory that the first one left.
 func driveIdle(ctx context.Context, e *env, relay, bound *side) ([]Result, error) {
+	if d := e.cfg.idleTime(); e.profile != nil && d != e.cfg.Duration {
+		return nil, fmt.Errorf("a profile of idle needs a duration of %v at least, in which every stream hears two heartbeats", d)
+	}
 	var samples [2][]Sample
 	each := e.cfg.IdleSettle + e.cfg.Warmup + e.cfg.idleTime()
 	n := 1
