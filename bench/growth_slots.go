@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"strconv"
 	"sync"
 	"time"
 )
@@ -20,9 +19,14 @@ var settle = time.Second
 // driveSlots allocates slots up to each number, reads the relay's memory, and
 // starts it anew: what it holds then is what a slot takes that nobody uses.
 func driveSlots(ctx context.Context, e *env, relay *side) (out []Result, err error) {
+	type held struct {
+		slots int
+		bytes int64
+	}
 	var (
 		slots slotSample
 		made  int
+		lasts = map[string]held{} // of each curve
 	)
 	// An empty relay, started like the later ones, is what memory is counted from.
 	if _, err := e.restart(ctx, relay, (*child).stop); err != nil {
@@ -41,10 +45,11 @@ func driveSlots(ctx context.Context, e *env, relay *side) (out []Result, err err
 			}
 			sc.name, sc.point.Axis, sc.point.X = "growth", "slots", float64(n)
 			r := compare(sc, []Sample{s}, nil, m)
-			r.BytesEach = float64(now.resident-base.resident) / float64(n)
-			if base.live > 0 && now.live > 0 {
-				r.LiveEach = float64(now.live-base.live) / float64(n)
+			r.BytesEach = float64(now-base) / float64(n)
+			if last, ok := lasts[sc.point.Curve]; ok {
+				r.BytesEachMore = float64(now-last.bytes) / float64(n-last.slots)
 			}
+			lasts[sc.point.Curve] = held{n, now}
 			out = append(out, r)
 			return nil
 		}
@@ -82,44 +87,12 @@ func driveSlots(ctx context.Context, e *env, relay *side) (out []Result, err err
 	return out, nil
 }
 
-// A held is what a relay holds, in bytes.
-type held struct {
-	resident int64
-	live     int64 // on its heap after a collection; 0: it does not say
-}
-
 // settled returns the relay's memory when it has settled.
-func (e *env) settled(ctx context.Context, relay *side) (h held, err error) {
-	if err = e.wait(ctx, settle); err != nil {
-		return h, err
+func (e *env) settled(ctx context.Context, relay *side) (int64, error) {
+	if err := e.wait(ctx, settle); err != nil {
+		return 0, err
 	}
-	if h.resident, err = residentMemory(relay.pid); err != nil {
-		return h, err
-	}
-	h.live = relay.liveHeap(ctx)
-	return h, nil
-}
-
-// liveHeap has the relay collect its garbage and returns what is left of its
-// heap, or 0 where its admin listener does not say. Resident memory beside it
-// says how much of that was garbage.
-func (s *side) liveHeap(ctx context.Context) int64 {
-	if _, err := ask(ctx, s.admin, "/debug/pprof/heap?gc=1"); err != nil {
-		return 0
-	}
-	b, err := ask(ctx, s.admin, "/metrics")
-	if err != nil {
-		return 0
-	}
-	for line := range bytes.Lines(b) {
-		if v, ok := bytes.CutPrefix(line, []byte("go_memstats_heap_alloc_bytes ")); ok {
-			// The exponent of large numbers is printed too.
-			if f, err := strconv.ParseFloat(string(bytes.TrimSpace(v)), 64); err == nil {
-				return int64(f)
-			}
-		}
-	}
-	return 0
+	return residentMemory(relay.pid)
 }
 
 // timed is the sample of one thing that took d.

@@ -60,10 +60,10 @@ type Result struct {
 	OverBound *int64 `json:"over_bound_us,omitempty"`
 	// BytesEach is the relay's resident memory for each of what Point counts.
 	BytesEach float64 `json:"bytes_each,omitempty"`
-	// LiveEach is what of it was alive on the relay's heap after a collection,
-	// made for this figure when BytesEach was taken.
-	LiveEach float64  `json:"live_bytes_each,omitempty"`
-	Notes    []string `json:"notes,omitempty"`
+	// BytesEachMore is that for each beyond the last point of the curve: without
+	// what is there once, however many there are.
+	BytesEachMore float64  `json:"bytes_each_more,omitempty"`
+	Notes         []string `json:"notes,omitempty"`
 	// Peer names the server that stands in the place of the bound, and Promises
 	// is what it promises less than the relay. Skipped says why it did not run.
 	Peer     string  `json:"peer,omitempty"`
@@ -240,8 +240,8 @@ func (r *Result) Line() string {
 	writeRatio(&b, ", to the curve's first point", r.VsFirst)
 	if r.BytesEach > 0 {
 		fmt.Fprintf(&b, "; %.0f B each", r.BytesEach)
-		if r.LiveEach > 0 {
-			fmt.Fprintf(&b, ", %.0f B of live heap", r.LiveEach)
+		if r.BytesEachMore != 0 {
+			fmt.Fprintf(&b, ", %.0f B beyond the last point", r.BytesEachMore)
 		}
 	}
 	writeRatio(&b, "; to its own p99 without pullers", r.VsQuiet)

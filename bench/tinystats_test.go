@@ -6,7 +6,7 @@ import (
 	"runtime"
 )
 
-// What the small relay has for idle, churn and growth: statistics, metrics, and faults
+// What the small relay has for idle and churn: statistics, metrics, and faults
 // of streams.
 
 func (r *tinyRelay) stats(w http.ResponseWriter, _ *http.Request) {
@@ -15,9 +15,6 @@ func (r *tinyRelay) stats(w http.ResponseWriter, _ *http.Request) {
 
 func tinyMetrics(w http.ResponseWriter, _ *http.Request) {
 	fmt.Fprintf(w, "# TYPE go_goroutines gauge\ngo_goroutines %d\n", runtime.NumGoroutine())
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	fmt.Fprintf(w, "go_memstats_heap_alloc_bytes %v\n", float64(m.HeapAlloc))
 }
 
 // streamFault counts a stream, or refuses it and returns true. Streams that
