@@ -29,6 +29,9 @@
 //     slots of a relay.
 //   - restart: the time from start to a right page, after a kill under posts.
 //
+// RunPeers puts other servers in the place of the bound, in the scenarios that
+// both can run: Nchan, NATS JetStream, or another relay of the same protocol.
+//
 // Whatever comes back wrong (status, length, bytes, order, a lost event) is
 // counted as an error of the round, with the text of the first one.
 //
