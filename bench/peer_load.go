@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"runtime"
 	"sync"
 	"time"
 
@@ -39,6 +40,7 @@ type peerLoad struct {
 	pid      int
 	nonce    string
 	conns    int
+	procs    int // cores that it runs on
 	cfg      Config
 }
 
@@ -46,7 +48,7 @@ func (p *peerLoad) args() []string {
 	c := &p.cfg
 	return []string{
 		"--scenario", p.scenario, "--addr", p.addr, "--pid", fmt.Sprint(p.pid), "--nonce", p.nonce,
-		"--conns", fmt.Sprint(p.conns), "--streams", fmt.Sprint(c.Streams), "--posters", fmt.Sprint(c.Posters),
+		"--conns", fmt.Sprint(p.conns), "--procs", fmt.Sprint(p.procs), "--streams", fmt.Sprint(c.Streams), "--posters", fmt.Sprint(c.Posters),
 		"--event-bytes", fmt.Sprint(c.EventBytes), "--duration", c.Duration.String(), "--warmup", c.Warmup.String(),
 	}
 }
@@ -64,6 +66,7 @@ func RunPeerLoad(ctx context.Context, args []string, out io.Writer, dial func(ad
 	fs.IntVar(&p.pid, "pid", 0, "")
 	fs.StringVar(&p.nonce, "nonce", "", "")
 	fs.IntVar(&p.conns, "conns", 0, "")
+	fs.IntVar(&p.procs, "procs", 0, "")
 	fs.IntVar(&p.cfg.Streams, "streams", 0, "")
 	fs.IntVar(&p.cfg.Posters, "posters", 0, "")
 	fs.IntVar(&p.cfg.EventBytes, "event-bytes", 0, "")
@@ -71,6 +74,9 @@ func RunPeerLoad(ctx context.Context, args []string, out io.Writer, dial func(ad
 	fs.DurationVar(&p.cfg.Warmup, "warmup", 0, "")
 	if err := fs.Parse(args); err != nil {
 		return err
+	}
+	if p.procs > 0 {
+		runtime.GOMAXPROCS(p.procs)
 	}
 	b, err := dial(p.addr)
 	if err != nil {

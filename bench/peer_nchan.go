@@ -23,7 +23,7 @@ var (
 )
 
 // nchanPromises is what Nchan says less than the relay does.
-const nchanPromises = "messages in memory only: no fsync, and none after a restart; no dedupe; no tokens; the newest messages of a channel, not all"
+const nchanPromises = "messages in memory only: no fsync, and none after a restart; the newest of a channel, not all; no dedupe; no tokens of its own; events are not checked"
 
 // findNchan returns the program and the module, or what to install.
 func findNchan() (nginx, module, missing string) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 )
 
@@ -172,7 +173,7 @@ func natsScenarios(cfg *Config) []scenario {
 		return func(_ context.Context, e *env, s *side) (runner, error) {
 			c := *e.cfg
 			c.EventBytes = size
-			return &loadRunner{e: e, program: cfg.NATSPeer, load: peerLoad{scenario: name, addr: s.addr, pid: s.pid, conns: conns, cfg: c}}, nil
+			return &loadRunner{e: e, program: cfg.NATSPeer, load: peerLoad{scenario: name, addr: s.addr, pid: s.pid, conns: conns, procs: runtime.GOMAXPROCS(0), cfg: c}}, nil
 		}
 	}
 	var out []scenario
