@@ -139,10 +139,14 @@ func (r *Result) writeParts(b *strings.Builder) {
 	fmt.Fprintf(b, "; %s %s/s", count(r.Relay.PerSec), r.Unit)
 }
 
-// writeExtra writes what is left of a side's Extra.
-func (s *SideResult) writeExtra(b *strings.Builder) {
+// writeExtra writes what is left of the Extra of the relay.
+func (r *Result) writeExtra(b *strings.Builder) {
+	s := &r.Relay
 	if s.Heartbeats > 0 {
 		fmt.Fprintf(b, "; %s heartbeats", count(float64(s.Heartbeats)))
+		if r.Bound != nil {
+			fmt.Fprintf(b, ", bound %s", count(float64(r.Bound.Heartbeats)))
+		}
 	}
 	if c := s.AllClosed; c != nil {
 		fmt.Fprintf(b, "; no stream counted %s after the last close", micros(*c*1000))

@@ -273,7 +273,7 @@ func (r *Result) Line() string {
 			fmt.Fprintf(&b, ", bound's %.0f %%", r.Bound.ServerShare*100)
 		}
 	}
-	r.Relay.writeExtra(&b)
+	r.writeExtra(&b)
 	if r.Compared != partLatencies.name {
 		fmt.Fprintf(&b, "; latency %s", r.Relay.Latency)
 	}
