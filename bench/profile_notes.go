@@ -58,7 +58,7 @@ func profileNotes(ctx context.Context, dir, command string, rs []Result) (string
 	}
 	b.WriteString("```\n\n## Seen\n\n## Changed\n\n## Result\n\n## Kept or dropped\n\n## Heads of the profiles\n")
 	for _, p := range []struct{ name, flag string }{
-		{"cpu", "-flat"}, {"allocs", "-sample_index=alloc_objects"},
+		{"cpu", "-flat"}, {"cpu", "-cum"}, {"allocs", "-sample_index=alloc_objects"},
 		{"mutex", "-cum"}, {"block", "-cum"}, // whose wait it is says the caller
 	} {
 		out, err := pprofTool(ctx, "-top", p.flag, fmt.Sprintf("-nodecount=%d", headLines), filepath.Join(dir, p.name+".pprof"))

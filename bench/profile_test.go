@@ -49,7 +49,7 @@ func TestProfile(t *testing.T) {
 	notes := write(true)
 	for _, want := range []string{
 		"# a-topic\n", "- machine: ", "- command: `relaybench poll`\n", "poll (4 conns", "## Seen\n", "## Changed\n", "## Result\n", "## Kept or dropped\n",
-		"-flat cpu.pprof", "allocs.pprof", "mutex.pprof", "block.pprof",
+		"-flat cpu.pprof", "-cum cpu.pprof", "allocs.pprof", "mutex.pprof", "block.pprof",
 	} {
 		if !strings.Contains(notes, want) {
 			t.Errorf("NOTES.md lacks %q:\n%s", want, notes)
