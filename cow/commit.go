@@ -14,15 +14,21 @@ const (
 )
 
 // committer is the commit loop: the one owner of every slot's future. It takes
-// all that waits, decides it slot by slot (dedupe, quota, position), writes
-// one batch to the journal, and then, for each slot and in this order, enters
-// the ids into the index, publishes the snapshot, wakes the subscribers and
-// answers the posters (I3, I4, I5). It never reads the disk: a slot or chunk
-// that is not in memory is loaded elsewhere while the posts that need it are
-// parked.
+// all that waits, decides it slot by slot (dedupe, quota, position), has one
+// batch written by the journal, and then, for each slot and in this order,
+// enters the ids into the index, publishes the snapshot, wakes the subscribers
+// and answers the posters (I3, I4, I5). It never reads the disk: a slot or
+// chunk that is not in memory is loaded elsewhere while the posts that need it
+// are parked.
 //
-// Two batches in flight would hide a part of the sync behind the work of the
-// next batch, but then a decision could rest on an append that fails.
+// One batch is at the journal at a time. When it has landed, the next one is
+// decided and sent first, and then the landed one is brought to its readers and
+// posters: that hides behind the sync of the other. This goes only for batches
+// that have no slot in common. A post to a slot of the landed batch is held, and
+// that batch finished before the next is sent. So no decision rests on an append
+// that may have failed, and no post waits for a batch that it could have been
+// in. What others ask of the loop runs when nothing is decided, in flight or
+// unfinished.
 type committer struct {
 	s *Store
 
@@ -35,22 +41,41 @@ type committer struct {
 	since atomic.Int64
 
 	inboxMu sync.Mutex
-	inbox   []func() // what others ask of the owner; runs between two batches
+	inbox   []func() // what others ask of the owner
 	wake    chan struct{}
 
+	submit chan *batch // to the goroutine that calls the journal
+	landed chan *batch // and back
+
 	// All below belongs to the loop.
-	carry   []*Post // for the next batch
-	spare   []*Post // an empty list with another array
+	next     *batch   // being decided
+	done     *batch   // landed and not finished, or nil
+	free     []*batch // empty ones
+	carry    []*Post  // to be decided before what is queued
+	spare    []*Post  // an empty list with another array
+	held     []*Post  // to be decided again when done is finished
+	creating int64    // slots that batches will make
+	touched  []*Slot
+	waiting  map[*Slot]*recovery
+	pool     []*pendingAppend
+}
+
+// batch is what goes to the journal at once.
+type batch struct {
 	groups  []Group
 	acts    []*Post // parallel to groups: the post of a create or remove, else nil
 	appends []*pendingAppend
-	touched []*Slot
-	waiting map[*Slot]*recovery
-	pool    []*pendingAppend
+	posts   int // decided since the batch was begun, whatever became of them
+	bytes   int64
+	took    time.Duration
 }
+
+func (b *batch) empty() bool { return len(b.groups) == 0 && len(b.appends) == 0 }
+func (b *batch) full() bool  { return b.posts >= batchPosts || b.bytes >= batchBytes }
 
 // pendingAppend is a slot's part of the batch.
 type pendingAppend struct {
+	batch  *batch
 	slot   *Slot
 	hot    *hot
 	events []Event
@@ -68,6 +93,9 @@ func newCommitter(s *Store) *committer {
 		s:       s,
 		queue:   make(chan *Post, s.opts.QueuePosts),
 		wake:    make(chan struct{}, 1),
+		submit:  make(chan *batch, 1),
+		landed:  make(chan *batch, 1),
+		next:    new(batch),
 		waiting: make(map[*Slot]*recovery),
 	}
 }
@@ -113,7 +141,8 @@ func (c *committer) dequeued(p *Post) {
 	c.bytes.Add(-p.bytes)
 }
 
-// ask has f run by the loop between two batches. f must not block.
+// ask has f run by the loop when nothing is decided or in flight. f must not
+// block.
 func (c *committer) ask(f func()) {
 	c.inboxMu.Lock()
 	c.inbox = append(c.inbox, f)
@@ -124,6 +153,51 @@ func (c *committer) ask(f func()) {
 	}
 }
 
+// run is the loop. It ends when stop is closed and nothing waits any more.
+func (c *committer) run(stop <-chan struct{}) {
+	defer close(c.submit)
+	for {
+		c.runInbox()
+		c.gather()
+		if len(c.held) > 0 {
+			c.finish()
+			c.gather()
+		}
+		sent := c.send()
+		c.finish()
+		switch {
+		case sent:
+			c.done = <-c.landed
+			continue
+		case len(c.carry) > 0 || len(c.held) > 0:
+			c.release() // held for what was refused then
+			continue
+		}
+		select {
+		case p := <-c.queue:
+			c.carry = append(c.carry, p)
+		case <-c.wake:
+		case <-stop:
+			if c.posts.Load() == 0 && len(c.queue) == 0 && len(c.waiting) == 0 && !c.asked() {
+				return
+			}
+			time.Sleep(time.Millisecond) // parked posts: their loads report soon
+		}
+	}
+}
+
+// commit calls the journal, on a goroutine of its own.
+func (c *committer) commit() {
+	for b := range c.submit {
+		start := c.s.now()
+		c.since.Store(max(start, 1))
+		c.s.journal.Commit(b.groups) // durable
+		c.since.Store(0)
+		b.took = time.Duration(c.s.now() - start)
+		c.landed <- b
+	}
+}
+
 // asked says whether something waits for the loop to run it.
 func (c *committer) asked() bool {
 	c.inboxMu.Lock()
@@ -131,71 +205,74 @@ func (c *committer) asked() bool {
 	return len(c.inbox) > 0
 }
 
-// run is the loop. It ends when stop is closed and nothing waits any more.
-func (c *committer) run(stop <-chan struct{}) {
-	for {
-		if len(c.carry) == 0 && len(c.touched) == 0 {
-			select {
-			case p := <-c.queue:
-				c.carry = append(c.carry, p)
-			case <-c.wake:
-			case <-stop:
-				if c.posts.Load() == 0 && len(c.queue) == 0 && len(c.waiting) == 0 && !c.asked() {
-					return
-				}
-				time.Sleep(time.Millisecond) // parked posts: their loads report soon
-			}
-		}
-		c.inboxMu.Lock()
-		inbox := c.inbox
-		c.inbox = nil
-		c.inboxMu.Unlock()
-		for _, f := range inbox {
-			f()
-		}
-		c.cycle()
+// runInbox runs what others asked for.
+func (c *committer) runInbox() {
+	if !c.asked() {
+		return
+	}
+	c.finish()
+	c.inboxMu.Lock()
+	inbox := c.inbox
+	c.inbox = nil
+	c.inboxMu.Unlock()
+	for _, f := range inbox {
+		f()
 	}
 }
 
-// cycle decides, writes and answers one batch.
-func (c *committer) cycle() {
+// gather decides what waits, as far as one batch goes.
+func (c *committer) gather() {
 	todo := c.carry
 	c.carry = c.spare
-	size, n := int64(0), 0
-	take := func(p *Post) {
-		size += p.bytes
-		n++
-		c.decide(p)
-	}
 	for i, p := range todo {
-		if n >= batchPosts || size >= batchBytes {
+		if c.next.full() {
 			c.carry = append(c.carry, todo[i:]...)
 			break
 		}
-		take(p)
+		c.decide(p)
 	}
 	clear(todo)
 	c.spare = todo[:0]
-gather:
-	for n < batchPosts && size < batchBytes {
+	for !c.next.full() {
 		select {
 		case p := <-c.queue:
-			take(p)
+			c.decide(p)
 		default:
-			break gather
+			return
 		}
 	}
+}
+
+// send hands the batch to the journal. False: there was nothing for it.
+func (c *committer) send() bool {
+	b := c.next
 	c.addTouches()
-	if len(c.groups) == 0 && len(c.appends) == 0 {
-		return
+	if !b.empty() {
+		if err := c.s.room(); err != nil {
+			c.refuse(err)
+		}
 	}
-	if err := c.s.room(); err != nil {
-		c.refuse(err)
+	if b.empty() {
+		c.reset(b)
+		return false
 	}
-	if len(c.groups) > 0 || len(c.appends) > 0 {
-		c.write()
+	b.posts, b.bytes = 0, 0
+	for _, a := range b.appends {
+		h := a.hot
+		b.groups = append(b.groups, Group{
+			Op: OpAppend, Slot: a.slot.id, Version: h.version, First: h.count, Events: a.events,
+			Count: h.count + uint64(len(a.events)), Bytes: h.appender.bytes + a.bytes, Mark: a.mark,
+		})
+		b.posts += len(a.events)
+		b.bytes += int64(a.bytes)
 	}
-	c.reset()
+	if n := len(c.free); n > 0 {
+		c.next, c.free = c.free[n-1], c.free[:n-1]
+	} else {
+		c.next = new(batch)
+	}
+	c.submit <- b
+	return true
 }
 
 // decide finds what is to become of one post and enters it into the batch.
@@ -203,21 +280,25 @@ func (c *committer) decide(p *Post) {
 	if p.state.Load() == postAbandoned {
 		return
 	}
-	switch slot := p.slot; {
+	slot := p.slot
+	if slot.leaving || slot.pending != nil && (p.kind == postRemove || slot.pending.batch != c.next) {
+		c.held = append(c.held, p) // what it rests on is not known yet
+		return
+	}
+	c.next.posts++
+	c.next.bytes += p.bytes
+	switch {
 	case p.kind == postCreate:
-		if c.s.slotCount.Load()+int64(c.creates()) >= int64(c.s.opts.MaxSlots) {
+		if c.s.slotCount.Load()+c.creating >= int64(c.s.opts.MaxSlots) {
 			c.answer(p, false, ErrTooManySlots)
 		} else if c.take(p) {
+			c.creating++
 			c.act(Group{Op: OpCreate, Slot: slot.id, Token: slot.token}, p)
 		}
 	case slot.dead.Load():
 		c.answer(p, false, ErrNoSlot)
 	case c.waiting[slot] != nil:
 		c.waiting[slot].park(p)
-	case slot.leaving:
-		c.carry = append(c.carry, p) // its removal is in this batch
-	case p.kind == postRemove && slot.pending != nil:
-		c.carry = append(c.carry, p) // the version comes with this batch's append
 	case p.kind == postRemove:
 		if c.take(p) {
 			slot.leaving = true
@@ -229,32 +310,21 @@ func (c *committer) decide(p *Post) {
 }
 
 func (c *committer) act(g Group, p *Post) {
-	c.groups = append(c.groups, g)
-	c.acts = append(c.acts, p)
-}
-
-// creates counts the creations in the batch.
-func (c *committer) creates() (n int) {
-	for i := range c.groups {
-		if c.groups[i].Op == OpCreate {
-			n++
-		}
-	}
-	return n
+	c.next.groups = append(c.next.groups, g)
+	c.next.acts = append(c.next.acts, p)
 }
 
 // decideEvent is the one place where an event is found to be new, to be a
 // duplicate, or to be too much (I5).
 func (c *committer) decideEvent(p *Post, slot *Slot) {
 	h := slot.hot.Load()
-	if h == nil {
+	for h == nil {
 		if slot.count.Load() > 0 {
 			c.parkForLoad(p, slot)
 			return
 		}
 		if h = c.s.firstHeat(slot); h == nil {
-			c.carry = append(c.carry, p) // a load was faster: look again
-			return
+			h = slot.hot.Load() // a load was faster
 		}
 	}
 	slot.use(c.s.budget.epoch.Load())
@@ -340,9 +410,9 @@ func (c *committer) newAppend(slot *Slot, h *hot) *pendingAppend {
 	} else {
 		a = new(pendingAppend)
 	}
-	a.slot, a.hot, a.mark = slot, h, rand.Uint64()|1
+	a.batch, a.slot, a.hot, a.mark = c.next, slot, h, rand.Uint64()|1
 	slot.pending = a
-	c.appends = append(c.appends, a)
+	c.next.appends = append(c.next.appends, a)
 	return a
 }
 
@@ -383,49 +453,51 @@ func (c *committer) answer(p *Post, duplicate bool, err error) {
 // refuse answers what the journal must not see while the disk is nearly full,
 // and takes it out of the batch. Removals pass: they make room.
 func (c *committer) refuse(err error) {
-	kept := 0
-	for i, p := range c.acts {
+	b, kept := c.next, 0
+	for i, p := range b.acts {
 		switch {
-		case c.groups[i].Op == OpRemove:
-			c.groups[kept], c.acts[kept] = c.groups[i], p
+		case b.groups[i].Op == OpRemove:
+			b.groups[kept], b.acts[kept] = b.groups[i], p
 			kept++
 		case p != nil:
+			c.creating--
 			c.answer(p, false, err)
 		}
 	}
-	c.groups, c.acts = c.groups[:kept], c.acts[:kept]
-	for _, a := range c.appends {
+	b.groups, b.acts = b.groups[:kept], b.acts[:kept]
+	for _, a := range b.appends {
 		c.s.stats.PostsNoSpace.Add(uint64(len(a.posts)))
 		a.answerAll(c, err)
 		c.recycle(a)
 	}
-	c.appends = c.appends[:0]
+	b.appends = b.appends[:0]
 }
 
-// write gives the batch to the journal and brings what it says to everybody.
-func (c *committer) write() {
-	var posts, bytes int
-	for _, a := range c.appends {
-		h := a.hot
-		c.groups = append(c.groups, Group{
-			Op: OpAppend, Slot: a.slot.id, Version: h.version, First: h.count, Events: a.events,
-			Count: h.count + uint64(len(a.events)), Bytes: h.appender.bytes + a.bytes, Mark: a.mark,
-		})
-		posts += len(a.events)
-		bytes += int(a.bytes)
+// finish brings what the journal said of the landed batch to everybody.
+func (c *committer) finish() {
+	b := c.done
+	if b == nil {
+		return
 	}
-	start := c.s.now()
-	c.since.Store(max(start, 1))
-	c.s.journal.Commit(c.groups) // durable
-	c.since.Store(0)
 	if c.s.opts.Committed != nil {
-		c.s.opts.Committed(posts, bytes, time.Duration(c.s.now()-start))
+		c.s.opts.Committed(b.posts, int(b.bytes), b.took)
 	}
-	for i, p := range c.acts {
-		c.finishAct(&c.groups[i], p)
+	for i, p := range b.acts {
+		c.finishAct(&b.groups[i], p)
 	}
-	for i, a := range c.appends {
-		c.finishAppend(&c.groups[len(c.acts)+i], a)
+	for i, a := range b.appends {
+		c.finishAppend(&b.groups[len(b.acts)+i], a)
+	}
+	c.reset(b)
+	c.done, c.free = nil, append(c.free, b)
+	c.release()
+}
+
+// release has what was held decided before everything that came later.
+func (c *committer) release() {
+	if len(c.held) > 0 {
+		c.carry = append(c.held, c.carry...)
+		c.held = nil
 	}
 }
 
@@ -495,6 +567,9 @@ func (c *committer) finishAct(g *Group, p *Post) {
 		return
 	}
 	p.slot.leaving = false
+	if g.Op == OpCreate {
+		c.creating--
+	}
 	switch g.Outcome {
 	case Stored:
 		if g.Op == OpCreate {
@@ -529,15 +604,15 @@ func (c *committer) bury(slot *Slot) {
 	slot.wakeSubscribers(c.s.now)
 }
 
-// reset empties the batch and lets go of everything that it held.
-func (c *committer) reset() {
-	for _, a := range c.appends {
+// reset empties a batch and lets go of everything that it held.
+func (c *committer) reset(b *batch) {
+	for _, a := range b.appends {
 		c.recycle(a)
 	}
-	clear(c.groups)
-	clear(c.acts)
-	clear(c.appends)
-	c.groups, c.acts, c.appends = c.groups[:0], c.acts[:0], c.appends[:0]
+	clear(b.groups)
+	clear(b.acts)
+	clear(b.appends)
+	*b = batch{groups: b.groups[:0], acts: b.acts[:0], appends: b.appends[:0]}
 }
 
 func (c *committer) recycle(a *pendingAppend) {
