@@ -202,6 +202,9 @@ func targetScenarios(cfg *Config) []scenario {
 	out = append(out, fanoutScenarios(cfg)...)
 	out = append(out, idleScenarios(cfg)...)
 	for i := range out {
+		if out[i].name == "idle" {
+			out[i].note = "the target ran before, so that memory may have been there already: start it anew for its figure"
+		}
 		out[i].other = func(context.Context, *env) (*side, error) {
 			s, err := attach(cfg.Target, cfg.TargetPID)
 			if err == nil {
