@@ -25,6 +25,8 @@ var pictures = []picture{
 	{"fanout", fanoutPicture},
 	{"memory", memoryPicture},
 	{"slots", slotsPicture},
+	{"nchan", peerPicture("nchan", "Nchan")},
+	{"nats", peerPicture("nats", "NATS JetStream")},
 }
 
 // Plot draws what the results have as DIR/NAME-light.svg and DIR/NAME-dark.svg
@@ -138,6 +140,13 @@ func captionOf(rs ...*Result) string {
 		if r.Machine.Commit != "" {
 			add("commit " + r.Machine.Commit)
 		}
+	}
+	wrong := int64(0)
+	for _, r := range rs {
+		wrong += r.Errors()
+	}
+	if wrong > 0 {
+		add(fmt.Sprintf("NOT VALID: %d answers were wrong or missing", wrong))
 	}
 	for _, r := range rs {
 		date, _, _ := strings.Cut(r.Machine.Date, "T")

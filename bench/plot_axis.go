@@ -109,6 +109,9 @@ func plain(v float64) string {
 // percent writes 0.85 as 85 %.
 func percent(v float64) string { return fmt.Sprintf("%.0f %%", v*100) }
 
+// times writes 1.5 as 1.5×.
+func times(v float64) string { return digits(v) + "×" }
+
 // span writes microseconds.
 func span(us float64) string {
 	switch {

@@ -29,6 +29,9 @@ type row struct {
 const (
 	rowHeight = 30.0
 	groupGap  = 12.0
+	// Labels that are wider than this stand above their bars, not beside them.
+	labelMost  = 330.0
+	labelAbove = 22.0
 )
 
 // label is what stands left of the row i.
@@ -70,11 +73,15 @@ func (c *rowChart) draw(t *theme) []byte {
 	for _, r := range c.rows {
 		valueRoom = max(valueRoom, textWidth(c.unit(r.value))+14)
 	}
+	above := 0.0
+	if left > labelMost {
+		left, above = -10, labelAbove
+	}
 	a := newAxis(values, !c.dots, plotMargin+left+16, plotWidth-plotMargin-right-valueRoom-14)
 
 	bottom := top
 	for i := range c.rows {
-		bottom += rowHeight
+		bottom += above + rowHeight
 		if i > 0 && c.rows[i].group != c.rows[i-1].group {
 			bottom += groupGap
 		}
@@ -91,8 +98,8 @@ func (c *rowChart) draw(t *theme) []byte {
 		if i > 0 && r.group != c.rows[i-1].group {
 			y += groupGap
 		}
-		mids[i] = y + rowHeight/2
-		y += rowHeight
+		y += above + rowHeight
+		mids[i] = y - rowHeight/2
 		if !c.dots {
 			s.rect(a.from, mids[i]-9, max(1, a.at(r.value)-a.from), 18, s.colour(r.series))
 		}
@@ -104,7 +111,11 @@ func (c *rowChart) draw(t *theme) []byte {
 		s.text(x, top-10, "middle", "small", c.referenceName)
 	}
 	for i, r := range c.rows {
-		s.text(a.from-12, mids[i]+5, "end", "", c.label(i))
+		if above > 0 {
+			s.text(a.from, mids[i]-labelAbove/2-5, "start", "halo", c.label(i))
+		} else {
+			s.text(a.from-12, mids[i]+5, "end", "", c.label(i))
+		}
 		end := c.drawSpread(s, a, r, mids[i])
 		s.text(end+9, mids[i]+5, "start", "strong num", c.unit(r.value))
 		if r.note != "" {
@@ -126,7 +137,7 @@ func (c *rowChart) drawSpread(s *svg, a *axis, r row, mid float64) float64 {
 		s.mark(x, mid, r.series)
 		return end + 3
 	}
-	if r.hi > 0 {
+	if r.lo < r.hi {
 		s.whisker(a.at(r.lo), a.at(r.hi), mid, s.t.ink)
 		end = max(end, a.at(r.hi))
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/xml"
 	"fmt"
 	"strings"
+	"unicode/utf8"
 )
 
 // The curves are drawn here, not by a library: of those that can do whiskers
@@ -86,18 +87,23 @@ func (s *svg) mark(x, y float64, series int) {
 	}
 }
 
-// finish returns the picture, with what is said of it above and below.
+// finish returns the picture, with what is said of it above and below. height
+// is without what the caption takes beyond its first line.
 func (s *svg) finish(height float64, title, sub, caption string) []byte {
+	height += 17 * float64(len(wrap(caption, captionWidth))-1)
 	var b strings.Builder
 	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %g %g" width="%g" height="%g" role="img" aria-labelledby="title desc">`+"\n", plotWidth, height, plotWidth, height)
 	fmt.Fprintf(&b, `<title id="title">%s</title>`+"\n"+`<desc id="desc">%s %s</desc>`+"\n", escape(title), escape(sub), escape(caption))
 	fmt.Fprintf(&b, `<style>text{font-family:system-ui,-apple-system,"Segoe UI","Noto Sans",Helvetica,Arial,"DejaVu Sans",sans-serif;font-size:14px;fill:%s}`+
-		`.title{font-size:19px;font-weight:600}.strong{font-weight:600;paint-order:stroke;stroke:%s;stroke-width:5px;stroke-linejoin:round}.muted,.sub,.small{fill:%s}.small{font-size:12px}.num{font-variant-numeric:tabular-nums}</style>`+"\n", s.t.ink, s.t.back, s.t.muted)
+		`.title{font-size:19px;font-weight:600}.strong{font-weight:600}.strong,.halo{paint-order:stroke;stroke:%s;stroke-width:5px;stroke-linejoin:round}.muted,.sub,.small{fill:%s}.small{font-size:12px}.num{font-variant-numeric:tabular-nums}</style>`+"\n", s.t.ink, s.t.back, s.t.muted)
 	fmt.Fprintf(&b, `<rect width="%g" height="%g" rx="6" fill="%s"/>`+"\n", plotWidth, height, s.t.back)
 	head := svg{t: s.t}
 	head.text(plotMargin, 34, "start", "title", title)
 	head.text(plotMargin, 57, "start", "sub", sub)
-	head.text(plotMargin, height-14, "start", "small", caption)
+	lines := wrap(caption, captionWidth)
+	for i, line := range lines {
+		head.text(plotMargin, height-14-17*float64(len(lines)-1-i), "start", "small", line)
+	}
 	b.WriteString(head.body.String())
 	b.WriteString(s.body.String())
 	b.WriteString("</svg>\n")
@@ -139,6 +145,24 @@ func textWidth(s string) float64 {
 		}
 	}
 	return w
+}
+
+// captionWidth is how many letters of a caption go on a line.
+const captionWidth = 118
+
+// wrap breaks text into lines of about most letters, and where it says so.
+func wrap(text string, most int) (lines []string) {
+	for part := range strings.SplitSeq(text, "\n") {
+		line := ""
+		for _, word := range strings.Fields(part) {
+			if line != "" && utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) > most {
+				lines, line = append(lines, line), ""
+			}
+			line = strings.TrimPrefix(line+" "+word, " ")
+		}
+		lines = append(lines, line)
+	}
+	return lines
 }
 
 func escape(s string) string {
