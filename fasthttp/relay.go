@@ -108,6 +108,10 @@ func NewRelay(store *cow.Store, opts Options) *Relay {
 		// The listener counts connections, so that who is turned away gets JSON.
 		Concurrency: opts.MaxConns + 1024,
 
+		// A goroutine that served a connection waits for the next one. After a
+		// burst they are soon gone.
+		MaxIdleWorkerDuration: 2 * time.Second,
+
 		// A stream's connection is ours from the hijack on, and so is its Close.
 		KeepHijackedConns: true,
 

@@ -44,8 +44,8 @@ const (
 )
 
 // stream is one open server-sent-event connection. It owns the connection; the
-// server forgot it at the hijack. Idle, it is this struct, a subscriber and
-// one goroutine that waits in Read to learn that the client left.
+// server forgot it at the hijack. Idle, it is this struct and a subscriber: no
+// goroutine and no buffer.
 type stream struct {
 	streams *streams
 	conn    net.Conn
@@ -68,6 +68,7 @@ type stream struct {
 
 	prev, succ *stream // in the wheel's bucket; the wheel's
 	bucket     int
+	watch      int32 // its place with hangups, from 1
 }
 
 var (
@@ -95,7 +96,7 @@ func (r *Relay) serveStream(req request) error {
 	if !r.streams.enter() {
 		return errManyStreams
 	}
-	sub, err := r.store.Subscribe(req.slot, len(since) > 0, since, st)
+	sub, err := r.streams.subscribe(req.slot, since, st)
 	if err != nil {
 		r.streams.open.Add(-1)
 		return err
@@ -147,8 +148,7 @@ func (st *stream) start(c net.Conn) {
 	st.control = streamHead
 	st.wrote.Store(s.now())
 	s.wheel.add(st)
-	s.readers.Add(1)
-	go s.read(st)
+	s.watch(st)
 	st.requeue()
 	if s.relay.draining.Load() {
 		s.askDrain(st) // it came while the others were told
@@ -191,6 +191,7 @@ func (st *stream) close(reason int) {
 	st.sub.Close()
 	s := st.streams
 	s.wheel.remove(st)
+	s.hangs.forget(st)
 	s.ended[reason].Add(1)
 	s.open.Add(-1)
 	st.conn.Close()

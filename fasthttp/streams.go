@@ -2,6 +2,7 @@ package fasthttp
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"net"
 	"runtime"
@@ -24,6 +25,7 @@ type streams struct {
 	total atomic.Uint64
 	ended [endReasons]atomic.Uint64
 	lag   histogram // from the wake to the write
+	hangs *hangups
 
 	writers sync.WaitGroup
 	readers sync.WaitGroup
@@ -35,6 +37,12 @@ func defaultWriters() int { return 2 * runtime.GOMAXPROCS(0) }
 
 func newStreams(r *Relay) *streams {
 	s := &streams{relay: r, quit: make(chan struct{})}
+	hangs, err := newHangups()
+	if err != nil {
+		r.opts.Logger.Error("cannot watch streams", "error", err)
+	}
+	s.hangs = hangs
+	s.readers.Go(func() { labeled("stream-hangups", hangs.run) })
 	s.lag.bounds = lagBounds
 	s.lag.counts = make([]atomic.Uint64, len(lagBounds)+1)
 	s.queue.nonEmpty.L = &s.queue.mu
@@ -50,12 +58,27 @@ func (s *streams) now() int64 { return s.relay.store.Now() }
 
 // enter counts a stream in, unless there are too many.
 func (s *streams) enter() bool {
-	if s.open.Add(1) > int64(s.relay.opts.MaxStreams) {
-		s.open.Add(-1)
-		return false
+	most := int64(s.relay.opts.MaxStreams)
+	if s.open.Add(1) > most {
+		s.hangs.sweep()
+		if s.open.Load() > most {
+			s.open.Add(-1)
+			return false
+		}
 	}
 	s.total.Add(1)
 	return true
+}
+
+// subscribe opens the stream's cursor. Where the slot has too many, those whose
+// clients have left, and of which nobody has heard yet, make room.
+func (s *streams) subscribe(slot *cow.Slot, since []byte, st *stream) (*cow.Subscriber, error) {
+	sub, err := s.relay.store.Subscribe(slot, len(since) > 0, since, st)
+	if errors.Is(err, cow.ErrTooManyStreams) {
+		s.hangs.sweep()
+		sub, err = s.relay.store.Subscribe(slot, len(since) > 0, since, st)
+	}
+	return sub, err
 }
 
 // write is a writer's life.
@@ -83,13 +106,17 @@ func (s *streams) guard(st *stream, w *writer) {
 	st.serve(w)
 }
 
-// read learns that the client left. A client has nothing to say on a stream:
-// what it sends ends it.
-func (s *streams) read(st *stream) {
-	defer s.readers.Done()
-	pprof.SetGoroutineLabels(readerLabels) // shared: labels of its own would cost each stream
-	readOne(st.conn)
-	st.close(endClient)
+// watch has the stream closed when its client leaves. A client has nothing to
+// say on a stream: what it sends ends it.
+func (s *streams) watch(st *stream) {
+	if s.hangs.watch(st) {
+		return
+	}
+	s.readers.Go(func() {
+		pprof.SetGoroutineLabels(readerLabels) // shared: labels of its own would cost each stream
+		readOne(st.conn)
+		st.close(endClient)
+	})
 }
 
 var readerLabels = pprof.WithLabels(context.Background(), pprof.Labels("relay", "stream-reader"))
@@ -125,6 +152,7 @@ func (s *streams) askDrain(st *stream) {
 // stop ends the writers. All streams must have ended.
 func (s *streams) stop() {
 	close(s.quit)
+	s.hangs.close()
 	s.readers.Wait()
 	s.queue.close()
 	s.writers.Wait() // writers start waits, so these are waited for last
