@@ -163,11 +163,19 @@ func (c *committer) run(stop <-chan struct{}) {
 			c.finish()
 			c.gather()
 		}
-		sent := c.send()
-		c.finish()
+		b := c.send()
 		switch {
-		case sent:
+		case b != nil && c.done == nil: // nothing to do meanwhile
+			c.commit(b)
+			c.done = b
+			continue
+		case b != nil:
+			c.submit <- b
+			c.finish()
 			c.done = <-c.landed
+			continue
+		case c.done != nil:
+			c.finish()
 			continue
 		case len(c.carry) > 0 || len(c.held) > 0:
 			c.release() // held for what was refused then
@@ -186,16 +194,20 @@ func (c *committer) run(stop <-chan struct{}) {
 	}
 }
 
-// commit calls the journal, on a goroutine of its own.
-func (c *committer) commit() {
+// commits calls the journal beside the loop.
+func (c *committer) commits() {
 	for b := range c.submit {
-		start := c.s.now()
-		c.since.Store(max(start, 1))
-		c.s.journal.Commit(b.groups) // durable
-		c.since.Store(0)
-		b.took = time.Duration(c.s.now() - start)
+		c.commit(b)
 		c.landed <- b
 	}
+}
+
+func (c *committer) commit(b *batch) {
+	start := c.s.now()
+	c.since.Store(max(start, 1))
+	c.s.journal.Commit(b.groups) // durable
+	c.since.Store(0)
+	b.took = time.Duration(c.s.now() - start)
 }
 
 // asked says whether something waits for the loop to run it.
@@ -243,8 +255,9 @@ func (c *committer) gather() {
 	}
 }
 
-// send hands the batch to the journal. False: there was nothing for it.
-func (c *committer) send() bool {
+// send completes the batch for the journal and begins another. Nil: there is
+// nothing to write.
+func (c *committer) send() *batch {
 	b := c.next
 	c.addTouches()
 	if !b.empty() {
@@ -254,7 +267,7 @@ func (c *committer) send() bool {
 	}
 	if b.empty() {
 		c.reset(b)
-		return false
+		return nil
 	}
 	b.posts, b.bytes = 0, 0
 	for _, a := range b.appends {
@@ -271,8 +284,7 @@ func (c *committer) send() bool {
 	} else {
 		c.next = new(batch)
 	}
-	c.submit <- b
-	return true
+	return b
 }
 
 // decide finds what is to become of one post and enters it into the batch.

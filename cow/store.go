@@ -142,7 +142,7 @@ func Open(j Journal, r Records, opts Options) (*Store, error) {
 		return nil, fmt.Errorf("cannot read the slots: %w", err)
 	}
 	s.wg.Go(func() { labeled("commit", func() { s.commits.run(s.stop) }) })
-	s.wg.Go(func() { labeled("journal", s.commits.commit) })
+	s.wg.Go(func() { labeled("journal", s.commits.commits) })
 	s.wg.Go(func() { labeled("evict", func() { s.budget.keep(s.stop) }) })
 	s.wg.Go(func() { labeled("touch", s.touchLoop) })
 	j.Feed(func(a *Append) {
