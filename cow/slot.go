@@ -27,14 +27,15 @@ type Slot struct {
 	bytes atomic.Uint64
 
 	pulledAt atomic.Int64 // Unix seconds of the last pull, 0 for never
-	touched  atomic.Bool  // pulledAt is newer than what the journal has
 
 	version uint64         // of the journal, while cold; the owner's
 	pending *pendingAppend // the slot's part of the batch; the owner's
-	leaving bool           // its removal is in the batch; the owner's
-	used    atomic.Uint32  // budget epoch of the last use
-	ring    int32          // place in the budget's ring plus one, 0 for none; the budget's
-	dead    atomic.Bool    // removed: set once, never cleared
+	// The small fields stand together, which keeps the slot within 128 bytes.
+	touched atomic.Bool   // pulledAt is newer than what the journal has
+	dead    atomic.Bool   // removed: set once, never cleared
+	used    atomic.Uint32 // budget epoch of the last use
+	ring    int32         // place in the budget's ring plus one, 0 for none; the budget's
+	leaving bool          // its removal is in the batch; the owner's
 }
 
 // hot is the part of a slot that holds events.

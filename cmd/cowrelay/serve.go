@@ -83,6 +83,10 @@ func serve(c *config, stderr io.Writer) error {
 	if err != nil {
 		return errors.Join(err, journal.Close())
 	}
+	// Reading the slots has left garbage of about their own size, and the replay
+	// of the log memtables that are soon flushed.
+	debug.FreeOSMemory()
+	defer time.AfterFunc(10*time.Second, debug.FreeOSMemory).Stop()
 	relay := relayhttp.NewRelay(store, relayhttp.Options{
 		Version:       versionText(),
 		HeaderTimeout: c.header, BodyTimeout: c.body, WriteTimeout: c.write, IdleTimeout: c.idle,
