@@ -76,10 +76,8 @@ var (
 // findRoute matches the path of a request target, as it was sent: a slot id has
 // one spelling, so nothing is decoded. slot is the text where an id stands.
 func findRoute(target []byte) (rt *route, slot []byte) {
-	path := target
-	if i := bytes.IndexAny(path, "?#"); i >= 0 {
-		path = path[:i]
-	}
+	path, _, _ := bytes.Cut(target, []byte{'?'})
+	path, _, _ = bytes.Cut(path, []byte{'#'})
 	if len(path) > 0 && path[0] != '/' { // absolute form
 		i := bytes.Index(path, schemeMark)
 		if i < 0 {
