@@ -45,6 +45,9 @@ build: ## build bin/cowrelay and bin/relaybench
 run: build ## build and start the relay on 127.0.0.1:8770 with its data in ./cowrelay-data
 	./bin/cowrelay serve
 
+# Tests are about what the code does, not how fast: compiling it once is enough.
+test race test-real bench: export GOFLAGS += -pgo=off
+
 .PHONY: test
 test: ## all tests that need Go alone; with a C compiler also under the race detector
 	go vet $(PKGS)
@@ -132,6 +135,17 @@ peer-deps:
 		$(SUDO) apt-get update -qq && \
 		$(SUDO) env RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$need >/dev/null; \
 	fi
+
+# The profile that the compiler is given: a day's mix, and the three requests
+# that users wait for, alike long.
+PGO_LOADS := mix post window poll
+.PHONY: pgo
+pgo: build ## renew cmd/cowrelay/default.pgo, by which the compiler optimises the relay
+	@mkdir -p $(LOAD_DIR) .cache/pgo
+	for s in $(PGO_LOADS); do rm -rf .cache/pgo/$$s; \
+		./bin/relaybench $$s --relay ./bin/cowrelay --no-bound --dir $(LOAD_DIR) --rounds 2 --duration 5s --conns 64 --slot-bytes 1MiB \
+			--profile .cache/pgo/$$s || exit 1; done
+	go tool pprof -proto -output cmd/cowrelay/default.pgo $(PGO_LOADS:%=.cache/pgo/%/cpu.pprof)
 
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME each (60s)
