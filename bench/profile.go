@@ -13,6 +13,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/google/pprof/profile"
 )
 
 // profileArgs turn on what a relay does not sample by itself: every contended
@@ -157,7 +159,7 @@ func fetchProfile(ctx context.Context, admin, path string) ([]byte, error) {
 }
 
 // finish writes the profiles to their folder.
-func (p *profiler) finish(ctx context.Context) error {
+func (p *profiler) finish() error {
 	if p == nil {
 		return nil
 	}
@@ -172,37 +174,39 @@ func (p *profiler) finish(ctx context.Context) error {
 		if profiledSpans[name] == "" {
 			parts = [][]byte{p.last[name]}
 		}
-		if err := mergeProfiles(ctx, file, parts); err != nil {
+		if err := mergeProfiles(file, parts); err != nil {
 			return fmt.Errorf("cannot write %s: %w", file, err)
 		}
 	}
 	return nil
 }
 
-// mergeProfiles writes the sum of profiles to file.
-func mergeProfiles(ctx context.Context, file string, parts [][]byte) error {
-	if len(parts) == 1 {
-		return os.WriteFile(file, parts[0], 0o644)
+// mergeProfiles writes the sum of profiles to file. The program's own path is
+// cut to its name: where it stood is nobody's business.
+func mergeProfiles(file string, parts [][]byte) error {
+	var all []*profile.Profile
+	for _, b := range parts {
+		p, err := profile.ParseData(b)
+		if err != nil {
+			return err
+		}
+		all = append(all, p)
 	}
-	dir, err := os.MkdirTemp("", "relaybench-profile-")
+	sum, err := profile.Merge(all)
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
-	args := []string{"-proto", "-output", file}
-	for i, b := range parts {
-		part := filepath.Join(dir, fmt.Sprintf("%d.pprof", i))
-		if err := os.WriteFile(part, b, 0o600); err != nil {
-			return err
-		}
-		args = append(args, part)
+	for _, m := range sum.Mapping {
+		m.File = filepath.Base(m.File)
 	}
-	_, err = pprofTool(ctx, args...)
-	return err
+	f, err := os.Create(file)
+	if err != nil {
+		return err
+	}
+	return errors.Join(sum.Write(f), f.Close())
 }
 
-// pprofTool runs `go tool pprof`: whoever reads profiles has it, and the
-// server's module needs no parser of them.
+// pprofTool runs `go tool pprof`, which whoever reads profiles has.
 func pprofTool(ctx context.Context, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute) // the first use builds it
 	defer cancel()

@@ -160,7 +160,7 @@ func runAll(ctx context.Context, cfg *Config, all []scenario, emit func(Result))
 			return fmt.Errorf("%s (%s): %w", sc.name, sc.variant, err)
 		}
 	}
-	return prof.finish(ctx)
+	return prof.finish()
 }
 
 // newNonce is a start of event ids that no other run has.
