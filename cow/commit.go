@@ -1,8 +1,6 @@
 package cow
 
 import (
-	"math/rand/v2"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -63,34 +61,6 @@ type committer struct {
 	pool     []*pendingAppend
 }
 
-// batch is what goes to the journal at once.
-type batch struct {
-	groups  []Group
-	acts    []*Post // parallel to groups: the post of a create or remove, else nil
-	appends []*pendingAppend
-	posts   int // decided since the batch was begun, whatever became of them
-	bytes   int64
-	took    time.Duration
-}
-
-func (b *batch) empty() bool { return len(b.groups) == 0 && len(b.appends) == 0 }
-func (b *batch) full() bool  { return b.posts >= batchPosts || b.bytes >= batchBytes }
-
-// pendingAppend is a slot's part of the batch.
-type pendingAppend struct {
-	batch  *batch
-	slot   *Slot
-	hot    *hot
-	events []Event
-	ids    []uint64 // parallel: idPresent|hash, or 0
-	posts  []*Post  // parallel
-	dups   []*Post  // their ids are among ids: answered with them
-	bytes  uint64
-	mark   uint64
-}
-
-const idPresent = 1 << 32
-
 func newCommitter(s *Store) *committer {
 	return &committer{
 		s:       s,
@@ -100,59 +70,6 @@ func newCommitter(s *Store) *committer {
 		landed:  make(chan *batch, 1),
 		next:    new(batch),
 		waiting: make(map[*Slot]*recovery),
-	}
-}
-
-// enqueue hands a post to the loop, or says why not.
-func (c *committer) enqueue(p *Post) error {
-	if since := c.since.Load(); since != 0 && c.s.now()-since > int64(c.s.opts.StallAfter) {
-		c.s.stats.PostsStalled.Add(1)
-		return ErrBusy
-	}
-	// Counted first, asked second: the loop ends when nothing is counted after
-	// closed was set, so no post is left without an answer.
-	n := c.posts.Add(1)
-	if c.closed.Load() {
-		c.posts.Add(-1)
-		return ErrClosed
-	}
-	if n > int64(c.s.opts.QueuePosts) {
-		c.posts.Add(-1)
-		c.s.stats.PostsRejected.Add(1)
-		return ErrBusy
-	}
-	if c.bytes.Add(p.bytes) > int64(c.s.opts.QueueBytes) {
-		c.dequeued(p)
-		c.s.stats.PostsRejected.Add(1)
-		return ErrBusy
-	}
-	// Never blocks: an abandoned post keeps its place in the channel until the
-	// loop passes over it, hence the default.
-	select {
-	case c.queue <- p:
-		return nil
-	default:
-		c.dequeued(p)
-		c.s.stats.PostsRejected.Add(1)
-		return ErrBusy
-	}
-}
-
-// dequeued takes a post out of the counts of what waits.
-func (c *committer) dequeued(p *Post) {
-	c.posts.Add(-1)
-	c.bytes.Add(-p.bytes)
-}
-
-// ask has f run by the loop when nothing is decided or in flight. f must not
-// block.
-func (c *committer) ask(f func()) {
-	c.inboxMu.Lock()
-	c.inbox = append(c.inbox, f)
-	c.inboxMu.Unlock()
-	select {
-	case c.wake <- struct{}{}:
-	default:
 	}
 }
 
@@ -211,28 +128,6 @@ func (c *committer) commit(b *batch) {
 	c.s.journal.Commit(b.groups) // durable
 	c.since.Store(0)
 	b.took = time.Duration(c.s.now() - start)
-}
-
-// asked says whether something waits for the loop to run it.
-func (c *committer) asked() bool {
-	c.inboxMu.Lock()
-	defer c.inboxMu.Unlock()
-	return len(c.inbox) > 0
-}
-
-// runInbox runs what others asked for.
-func (c *committer) runInbox() {
-	if !c.asked() {
-		return
-	}
-	c.finish()
-	c.inboxMu.Lock()
-	inbox := c.inbox
-	c.inbox = nil
-	c.inboxMu.Unlock()
-	for _, f := range inbox {
-		f()
-	}
 }
 
 // gather decides what waits, as far as one batch goes.
@@ -383,19 +278,6 @@ func (c *committer) decideEvent(p *Post, slot *Slot) {
 	a.bytes += uint64(len(p.event.JSON))
 }
 
-// holds says whether the batch has an event with this id for the slot already.
-func (a *pendingAppend) holds(key uint64, id []byte) bool {
-	for i := 0; ; i++ {
-		j := slices.Index(a.ids[i:], key)
-		if j < 0 {
-			return false
-		}
-		if i += j; a.events[i].hasID(id) {
-			return true
-		}
-	}
-}
-
 // stored says whether the slot holds the id. absent >= 0 names a chunk that
 // must be loaded before that can be said.
 func (c *committer) stored(p *Post, h *hot, id []byte) (known bool, absent int) {
@@ -416,19 +298,6 @@ func (c *committer) stored(p *Post, h *hot, id []byte) (known bool, absent int) 
 		}
 	}
 	return false, -1
-}
-
-func (c *committer) newAppend(slot *Slot, h *hot) *pendingAppend {
-	var a *pendingAppend
-	if n := len(c.pool); n > 0 {
-		a, c.pool = c.pool[n-1], c.pool[:n-1]
-	} else {
-		a = new(pendingAppend)
-	}
-	a.batch, a.slot, a.hot, a.mark = c.next, slot, h, rand.Uint64()|1
-	slot.pending = a
-	c.next.appends = append(c.next.appends, a)
-	return a
 }
 
 func (c *committer) addTouches() {
@@ -617,26 +486,4 @@ func (c *committer) bury(slot *Slot) {
 	c.s.stats.Bytes.Add(-int64(slot.bytes.Load()))
 	c.s.cool(slot)
 	slot.wakeSubscribers(c.s.now)
-}
-
-// reset empties a batch and lets go of everything that it held.
-func (c *committer) reset(b *batch) {
-	for _, a := range b.appends {
-		c.recycle(a)
-	}
-	clear(b.groups)
-	clear(b.acts)
-	clear(b.appends)
-	*b = batch{groups: b.groups[:0], acts: b.acts[:0], appends: b.appends[:0]}
-}
-
-func (c *committer) recycle(a *pendingAppend) {
-	a.slot.pending = nil
-	clear(a.events)
-	clear(a.posts)
-	clear(a.dups)
-	*a = pendingAppend{events: a.events[:0], ids: a.ids[:0], posts: a.posts[:0], dups: a.dups[:0]}
-	if cap(a.events) <= 128 && len(c.pool) < batchPosts {
-		c.pool = append(c.pool, a)
-	}
 }
