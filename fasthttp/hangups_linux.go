@@ -32,14 +32,15 @@ type watched struct {
 	turn int32
 }
 
+// newHangups returns hangups that watch nothing beside its error.
 func newHangups() (*hangups, error) {
 	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
-		return nil, os.NewSyscallError("epoll_create1", err)
+		return &hangups{epoll: -1}, os.NewSyscallError("epoll_create1", err)
 	}
 	if err := unix.SetNonblock(epoll, true); err != nil {
 		unix.Close(epoll)
-		return nil, os.NewSyscallError("fcntl", err)
+		return &hangups{epoll: -1}, os.NewSyscallError("fcntl", err)
 	}
 	return &hangups{epoll: epoll, file: os.NewFile(uintptr(epoll), "epoll")}, nil
 }
@@ -48,7 +49,7 @@ func newHangups() (*hangups, error) {
 func (h *hangups) run() {
 	raw, err := h.file.SyscallConn()
 	if err != nil {
-		return // closed already
+		return // closed already, or there is none
 	}
 	raw.Read(func(uintptr) bool {
 		h.sweep()
@@ -71,6 +72,11 @@ func (h *hangups) watch(st *stream) bool {
 	if err != nil || watched != nil {
 		h.forget(st)
 		return false
+	}
+	// Whoever closes it marks it first and has it forgotten second; we take the
+	// place first and look at the mark second. So the place is given back.
+	if st.closed.Load() {
+		h.forget(st)
 	}
 	return true
 }

@@ -1,6 +1,7 @@
 package fasthttp
 
 import (
+	"net"
 	"runtime"
 	"testing"
 	"time"
@@ -54,4 +55,42 @@ func TestHangups_NoGoroutineAStream(t *testing.T) {
 	if len(h.table) > 250 || len(h.spare) != len(h.table) {
 		t.Errorf("%d places, %d of them free, after three times 200 streams", len(h.table), len(h.spare))
 	}
+}
+
+// A stream that is closed just as it is to be watched leaves its place.
+func TestHangups_ClosedBeforeItIsWatched(t *testing.T) {
+	g := newRig(t)
+	h := g.relay.streams.hangs
+	w := g.dial()
+	raw, err := w.Conn.(*net.TCPConn).SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	st := &stream{raw: raw}
+	st.closed.Store(true)
+	h.forget(st) // as close does, too early
+	if !h.watch(st) {
+		t.Fatal("an open connection can't be watched")
+	}
+	if len(h.spare) != len(h.table) || st.watch != 0 {
+		t.Errorf("a closed stream keeps its place: %d places, %d free", len(h.table), len(h.spare))
+	}
+}
+
+// Without an epoll instance each stream has a goroutine again, and its client's
+// leaving is noticed as before.
+func TestHangups_WithoutEpoll(t *testing.T) {
+	g := newRig(t)
+	s := g.relay.streams
+	s.hangs.close()
+	s.readers.Wait()
+	s.hangs = &hangups{epoll: -1}
+	s.readers.Go(s.hangs.run)
+	m := g.allocate()
+	stream := m.stream("", "")
+	m.post(eventN(1)).want(t, 201)
+	stream.next()
+	s.hangs.sweep()
+	stream.close()
+	g.eventually("the stream to end", func() bool { return s.open.Load() == 0 })
 }

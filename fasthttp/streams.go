@@ -39,7 +39,7 @@ func newStreams(r *Relay) *streams {
 	s := &streams{relay: r, quit: make(chan struct{})}
 	hangs, err := newHangups()
 	if err != nil {
-		r.opts.Logger.Error("cannot watch streams", "error", err)
+		r.opts.Logger.Error("each stream takes a goroutine: cannot watch them together", "error", err)
 	}
 	s.hangs = hangs
 	s.readers.Go(func() { labeled("stream-hangups", hangs.run) })
