@@ -12,7 +12,7 @@ func TestCLI_CommandsThatPrint(t *testing.T) {
 		if code != 0 || errs != "" {
 			t.Errorf("%v: exit %d, %q", args, code, errs)
 		}
-		contains(t, out, "cowrelay serve", "check-config", "version", "COWRELAY_DATA_DIR")
+		contains(t, out, "Usage:", "serve", "check-config", "version", "COWRELAY_DATA_DIR")
 	}
 	for _, args := range [][]string{{"version"}, {"--version"}} {
 		out, errs, code := command(t, nil, args...)
@@ -25,8 +25,9 @@ func TestCLI_CommandsThatPrint(t *testing.T) {
 		if code != 0 || errs != "" {
 			t.Errorf("%v: exit %d, %q", args, code, errs)
 		}
+		out = strings.Join(strings.Fields(out), " ") // lines are wrapped
 		for _, s := range new(config).table() {
-			contains(t, out, "--"+s.name+" ", s.env(), s.help)
+			contains(t, out, "--"+s.name+" ", s.help+" ["+s.env()+"]")
 		}
 	}
 }
@@ -37,8 +38,9 @@ func TestCLI_AskedWrongly(t *testing.T) {
 		says []string
 	}{
 		{nil, []string{"Usage:"}},
-		{[]string{"sevre"}, []string{`unknown command "sevre"`, "Usage:"}},
-		{[]string{"serve", "--bnid=:1"}, []string{"bnid", "serve --help"}},
+		{[]string{"sevre"}, []string{`unknown command "sevre"`, "Did you mean this?", "serve"}},
+		{[]string{"serve", "--bnid=:1"}, []string{`"--bnid=:1"; did you mean --bind?`, "serve --help"}},
+		{[]string{"version", "now"}, []string{`"now"`, "version --help"}},
 		{[]string{"check-config", "--sync"}, []string{"sync"}},
 		{[]string{"check-config", "always"}, []string{`unexpected argument "always"`}},
 	} {
@@ -145,7 +147,7 @@ func TestCLI_FlagOverEnvironmentOverDefault(t *testing.T) {
 
 // A switch needs no value.
 func TestCLI_SwitchWithoutValue(t *testing.T) {
-	out, errs, code := command(t, nil, "check-config", "--access-log", "-sync", "off")
+	out, errs, code := command(t, nil, "check-config", "--access-log", "--sync", "off")
 	if code != 0 {
 		t.Fatalf("exit %d: %s", code, errs)
 	}

@@ -2,290 +2,141 @@ package main
 
 import (
 	"errors"
-	"flag"
 	"fmt"
-	"io"
-	"log/slog"
-	"net"
 	"os"
-	"runtime/debug"
-	"strconv"
+	"slices"
 	"strings"
-	"time"
 
-	"cowrelay/cow/pebblelog"
-
-	"github.com/KimMachineGun/automemlimit/memlimit"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
-// config is what serve runs with.
-type config struct {
-	bind      string
-	admin     string
-	dataDir   string
-	sync      pebblelog.Sync
-	budget    int64 // bytes
-	limit     int64 // bytes of memory that the process may take
-	reserve   int64 // bytes of disk
-	maxSlots  int
-	maxConns  int
-	maxStream int
-	maxWait   int
-	pageBytes int
-	heartbeat time.Duration
-	header    time.Duration
-	body      time.Duration
-	write     time.Duration
-	idle      time.Duration
-	streamTO  time.Duration
-	drain     time.Duration
-	delay     time.Duration
-	logLevel  slog.Level
-	logFormat string
-	accessLog bool
-	mutexRate int // as runtime.SetMutexProfileFraction takes it
-	blockRate int // as runtime.SetBlockProfileRate takes it
-
-	settings []setting
+// layers reads a configuration: flags over environment over file over
+// defaults. It can be read again, since the file may have changed.
+type layers struct {
+	path   string                      // of the file, "" for none
+	flags  map[string]string           // as given
+	lookup func(string) (string, bool) // os.LookupEnv
+	wrong  []error                     // what can't be read as a flag
 }
 
-// setting is one flag with its environment variable. README's table is made
-// from these.
-type setting struct {
-	name, value, help string
-	set               func(string) error
-}
-
-func (s setting) env() string {
-	return "COWRELAY_" + strings.ToUpper(strings.ReplaceAll(s.name, "-", "_"))
-}
-
-func (c *config) table() []setting {
-	return []setting{
-		{"bind", "127.0.0.1:8770", "address that clients connect to", address(&c.bind, false)},
-		{"admin", "127.0.0.1:9770", "address for operators: /metrics, /debug/pprof, /healthz, /readyz; it needs no token, so keep it on loopback; empty for none", address(&c.admin, true)},
-		{"data-dir", "cowrelay-data", "folder of the store; made if missing, used by one process at a time", text(&c.dataDir)},
-		{"sync", "always", "when a post is made durable: always (before it is acknowledged), interval (every 100 ms: a crash may lose what was acknowledged since), off (a crash may lose more)", func(v string) (err error) {
-			c.sync, err = pebblelog.ParseSync(v)
-			return err
-		}},
-		{"memory-budget", "", "memory for slots and store, such as 256MiB; default: 60 % of GOMEMLIMIT, else of the control group's limit, else of the machine's memory; at least 32MiB", c.setBudget},
-		{"disk-reserve", "128MiB", "free space below which posts get 507 and nothing is written", size(&c.reserve, 0)},
-		{"max-slots", "200000", "slots that may exist", whole(&c.maxSlots, 1)},
-		{"max-connections", "60000", "connections open at once, streams included", whole(&c.maxConns, 1)},
-		{"max-streams", "50000", "streams open at once, over all slots", whole(&c.maxStream, 1)},
-		{"max-long-polls", "4096", "long polls that wait at once", whole(&c.maxWait, 1)},
-		{"page-bytes", "4MiB", "most bytes of a page of events, if it holds more than one", func(v string) error {
-			var n int64
-			err := size(&n, 1<<10)(v)
-			c.pageBytes = int(n)
-			return err
-		}},
-		{"heartbeat", "12s", "longest silence on a stream before a comment line (clients give up after 30s)", duration(&c.heartbeat, 500*time.Millisecond)},
-		{"header-timeout", "10s", "longest time from the first byte of a request to the end of its header", duration(&c.header, time.Millisecond)},
-		{"body-timeout", "30s", "longest time from there to the end of its body", duration(&c.body, time.Millisecond)},
-		{"write-timeout", "1m", "longest time to send a reply", duration(&c.write, time.Millisecond)},
-		{"idle-timeout", "75s", "longest time between two requests on a connection", duration(&c.idle, time.Millisecond)},
-		{"stream-write-timeout", "10s", "longest time that a stream's client may take for 64 KiB before it is cut", duration(&c.streamTO, time.Millisecond)},
-		{"drain-timeout", "8s", "longest time from SIGTERM to the closing of the store", duration(&c.drain, time.Millisecond)},
-		{"drain-delay", "300ms", "time between /readyz turning 503 and the closing of the listeners", duration(&c.delay, 0)},
-		{"log-level", "info", "debug, info, warn or error", func(v string) error { return c.logLevel.UnmarshalText([]byte(v)) }},
-		{"log-format", "text", "text or json", func(v string) error {
-			if v != "text" && v != "json" {
-				return errors.New("it is text or json")
-			}
-			c.logFormat = v
-			return nil
-		}},
-		{"access-log", "false", "log every request (never its token)", func(v string) (err error) {
-			c.accessLog, err = strconv.ParseBool(v)
-			if err != nil {
-				err = errors.New("it is true or false")
-			}
-			return err
-		}},
-		{"mutex-profile-fraction", "0", "sample one in so many contended lock waits for /debug/pprof/mutex; 0: none, 1: all", whole(&c.mutexRate, 0)},
-		{"block-profile-rate", "0", "sample waits for /debug/pprof/block, one for each so many nanoseconds waited; 0: none, 1: all, 10000 costs little", whole(&c.blockRate, 0)},
+// bindSettings gives a command the flags of the settings. The layers hold what
+// is given once the command runs; args are the whole command line.
+func bindSettings(cmd *cobra.Command, args []string) *layers {
+	l := &layers{flags: make(map[string]string), lookup: os.LookupEnv}
+	fs := cmd.Flags()
+	fs.SortFlags = false
+	fs.StringVar(&l.path, "config", "", "configuration file in TOML, as default-config prints it [COWRELAY_CONFIG]")
+	for _, s := range new(config).table() {
+		f := fs.VarPF(&given{l.flags, s}, s.name, "", s.help+" ["+s.env()+"]")
+		f.DefValue = s.value
+		if s.isSwitch() {
+			f.NoOptDefVal = "true"
+		}
 	}
+	// Parsing would stop at the first fault; go on, to name them all.
+	cmd.FParseErrWhitelist.UnknownFlags = true
+	cmd.Args = func(_ *cobra.Command, rest []string) error {
+		l.wrong = unknownFlags(fs, args)
+		for _, arg := range rest {
+			l.wrong = append(l.wrong, fmt.Errorf("unexpected argument %q", arg))
+		}
+		return nil
+	}
+	return l
 }
 
-// parseConfig reads flags over environment over defaults. help is set when
-// that was asked for. The error lists everything that is wrong.
-func parseConfig(command string, args []string, lookup func(string) (string, bool)) (c *config, help string, err error) {
-	c = new(config)
+// unknownFlags names what looks like a flag and is none.
+func unknownFlags(fs *pflag.FlagSet, args []string) (wrong []error) {
+	var names []string
+	fs.VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+	for i := 0; i < len(args) && args[i] != "--"; i++ {
+		long := strings.HasPrefix(args[i], "--")
+		name, _, valued := strings.Cut(strings.TrimLeft(args[i], "-"), "=")
+		f := fs.Lookup(name)
+		switch {
+		case long && f != nil:
+			if !valued && f.NoOptDefVal == "" {
+				i++ // its value may look like a flag
+			}
+		case long || len(args[i]) > 1 && args[i][0] == '-' && name != "h":
+			wrong = append(wrong, fmt.Errorf("unknown flag %q%s", args[i], nearest(name, names, "--")))
+		}
+	}
+	return wrong
+}
+
+// given is a flag's value, kept as it was given: what is wrong with it is told
+// together with all else that is.
+type given struct {
+	values map[string]string
+	setting
+}
+
+func (g *given) String() string     { return g.values[g.name] }
+func (g *given) Set(v string) error { g.values[g.name] = v; return nil }
+func (g *given) Type() string {
+	if g.isSwitch() {
+		return "bool"
+	}
+	return "string"
+}
+
+func (s setting) isSwitch() bool { return s.value == "true" || s.value == "false" }
+
+// load reads all layers. Its error, a usageError, lists everything that is
+// wrong.
+func (l *layers) load() (*config, error) {
+	c := new(config)
 	c.settings = c.table()
-	fs := flag.NewFlagSet(command, flag.ContinueOnError)
-	fs.SetOutput(io.Discard)
-	values := make(map[string]string)
-	origin := make(map[string]string)
-	for _, s := range c.settings {
-		values[s.name], origin[s.name] = s.value, "--"+s.name
-		if v, ok := lookup(s.env()); ok {
-			values[s.name], origin[s.name] = v, s.env()
-		}
-		set := func(v string) error {
-			values[s.name], origin[s.name] = v, "--"+s.name
-			return nil
-		}
-		if s.value == "true" || s.value == "false" {
-			fs.BoolFunc(s.name, s.help, set)
-		} else {
-			fs.Func(s.name, s.help, set)
-		}
+	wrong := slices.Clone(l.wrong)
+	path := l.path
+	if v, ok := l.lookup("COWRELAY_CONFIG"); ok && path == "" {
+		path = v
 	}
-	var wrong []error
-	for rest := args; ; { // Parse stops at a fault; go on behind it, to name them all
-		err := fs.Parse(rest)
-		if errors.Is(err, flag.ErrHelp) {
-			return nil, c.help(command), nil
-		}
-		if err != nil {
-			wrong = append(wrong, err)
-		}
-		if fs.NArg() == 0 {
-			break
-		}
-		if err == nil {
-			wrong = append(wrong, fmt.Errorf("unexpected argument %q", fs.Arg(0)))
-			rest = fs.Args()[1:]
-		} else {
-			rest = fs.Args()
-		}
+	file := make(map[string]string)
+	if path != "" {
+		var faults []error
+		file, faults = readConfigFile(path, c.names())
+		wrong = append(wrong, faults...)
 	}
 	for i, s := range c.settings {
-		if err := s.set(values[s.name]); err != nil {
-			wrong = append(wrong, fmt.Errorf("%s: %q: %w", origin[s.name], values[s.name], err))
+		value, origin := s.value, "--"+s.name
+		if v, ok := file[s.name]; ok {
+			value, origin = v, path+": "+s.name
 		}
-		c.settings[i].value = values[s.name]
+		if v, ok := l.lookup(s.env()); ok {
+			value, origin = v, s.env()
+		}
+		if v, ok := l.flags[s.name]; ok {
+			value, origin = v, "--"+s.name
+		}
+		if err := s.set(value); err != nil {
+			wrong = append(wrong, fmt.Errorf("%s: %q: %w", origin, value, err))
+		}
+		c.settings[i].value = value
 	}
 	if len(wrong) == 0 && c.bind == c.admin && !strings.HasSuffix(c.bind, ":0") {
 		wrong = append(wrong, fmt.Errorf("--bind and --admin: both are %s", c.bind))
 	}
 	if len(wrong) > 0 {
-		lines := make([]string, len(wrong))
-		for i, err := range wrong {
-			lines[i] = "\n  " + err.Error()
-		}
-		return nil, "", errors.New("wrong configuration:" + strings.Join(lines, ""))
+		return nil, wrongConfiguration(wrong)
 	}
-	return c, "", nil
+	return c, nil
 }
 
-// help explains every flag.
-func (c *config) help(command string) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "Usage: cowrelay %s [flags]\n\nRuns the relay until SIGTERM or SIGINT.\n\nFlags, with their environment variables and defaults:\n", command)
+func (c *config) names() []string {
+	var names []string
 	for _, s := range c.settings {
-		fmt.Fprintf(&b, "  --%s  %s", s.name, s.env())
-		if s.value != "" {
-			fmt.Fprintf(&b, "  (default %s)", s.value)
-		}
-		fmt.Fprintf(&b, "\n        %s\n", s.help)
+		names = append(names, s.name)
 	}
-	return b.String()
+	return names
 }
 
-// print shows what would run.
-func (c *config) print(w io.Writer) {
-	for _, s := range c.settings {
-		v := s.value
-		if s.name == "memory-budget" {
-			v = strconv.FormatInt(c.budget, 10) + "B"
-		}
-		fmt.Fprintf(w, "%s=%s\n", s.name, v)
+func wrongConfiguration(list []error) error {
+	text := "wrong configuration:"
+	for _, err := range list {
+		text += "\n  " + err.Error()
 	}
-	fmt.Fprintln(w, "configuration ok")
-}
-
-// setBudget also finds how much memory the process may take.
-func (c *config) setBudget(v string) error {
-	// Without GOMEMLIMIT this is MaxInt64.
-	if c.limit = debug.SetMemoryLimit(-1); os.Getenv("GOMEMLIMIT") == "" || c.limit == 1<<63-1 {
-		limit, err := memlimit.ApplyFallback(memlimit.FromCgroup, memlimit.FromSystem)()
-		if err != nil && v == "" {
-			return fmt.Errorf("cannot find the memory limit, so give it: %w", err)
-		}
-		if system, err := memlimit.FromSystem(); err == nil && (limit == 0 || system < limit) {
-			limit = system
-		}
-		c.limit = int64(min(limit, 1<<62))
-	}
-	if v == "" {
-		c.budget = max(c.limit/10*6, minBudget)
-		return nil
-	}
-	return size(&c.budget, minBudget)(v)
-}
-
-const minBudget = 32 << 20
-
-func text(to *string) func(string) error {
-	return func(v string) error {
-		if v == "" {
-			return errors.New("it must not be empty")
-		}
-		*to = v
-		return nil
-	}
-}
-
-func address(to *string, optional bool) func(string) error {
-	return func(v string) error {
-		*to = v
-		if v == "" && optional {
-			return nil
-		}
-		if _, port, err := net.SplitHostPort(v); err != nil {
-			return errors.New("it is host:port, such as 127.0.0.1:8770")
-		} else if n, err := strconv.ParseUint(port, 10, 16); err != nil {
-			return fmt.Errorf("the port is a number from 0 to 65535, not %q", port)
-		} else if n == 0 {
-			return nil // the system chooses; the log tells
-		}
-		return nil
-	}
-}
-
-func whole(to *int, least int) func(string) error {
-	return func(v string) error {
-		n, err := strconv.Atoi(v)
-		if err != nil || n < least {
-			return fmt.Errorf("it is a whole number from %d up", least)
-		}
-		*to = n
-		return nil
-	}
-}
-
-func duration(to *time.Duration, least time.Duration) func(string) error {
-	return func(v string) error {
-		d, err := time.ParseDuration(v)
-		if err != nil || d < least {
-			return fmt.Errorf("it is a time such as 10s or 500ms, at least %v", least)
-		}
-		*to = d
-		return nil
-	}
-}
-
-// size reads bytes: a whole number with B, KiB, MiB, GiB or nothing behind it.
-func size(to *int64, least int64) func(string) error {
-	return func(v string) error {
-		num, unit := v, int64(1)
-		for _, u := range []struct {
-			suffix string
-			bytes  int64
-		}{{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"TiB", 1 << 40}, {"B", 1}} {
-			if n, ok := strings.CutSuffix(v, u.suffix); ok {
-				num, unit = n, u.bytes
-				break
-			}
-		}
-		n, err := strconv.ParseInt(num, 10, 64)
-		if err != nil || n < 0 || n > (1<<62)/unit || n*unit < least {
-			return fmt.Errorf("it is a size such as 256MiB, at least %d bytes", least)
-		}
-		*to = n * unit
-		return nil
-	}
+	return usageError{errors.New(text)}
 }

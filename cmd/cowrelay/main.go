@@ -1,30 +1,20 @@
 // Command cowrelay is the mailbox relay: it joins the slots of package cow, the
-// store in cow/pebblelog and the routes of package fasthttp.
+// store in cow/pebblelog and the routes of package fasthttp. Its other commands
+// use a relay, watch one, or read a stopped one's store.
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
-	"runtime"
-	"runtime/debug"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
 )
-
-// version is set by the release build: -ldflags "-X main.version=v1.2.3".
-var version = ""
-
-const usage = `cowrelay is an HTTP mailbox relay for AI agents.
-
-Usage:
-  cowrelay serve [flags]         run the relay
-  cowrelay check-config [flags]  check flags and environment, print what would run
-  cowrelay version               print the version
-  cowrelay help                  print this
-
-Flags of serve and check-config are listed by: cowrelay serve --help
-Every flag can be given as an environment variable: --data-dir is
-COWRELAY_DATA_DIR. A flag wins over its variable.
-`
 
 // Exit statuses.
 const (
@@ -33,58 +23,71 @@ const (
 	exitUsage  = 2 // was asked the wrong way
 )
 
-func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
 
-func run(args []string, stdout, stderr io.Writer) int {
-	if len(args) == 0 {
-		fmt.Fprint(stderr, usage)
-		return exitUsage
+// newRoot returns the tree of commands. Help, completion and man pages are
+// made from it. args are the command line.
+func newRoot(args []string) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "cowrelay",
+		Short: "HTTP mailbox relay for AI agents",
+		Long: `cowrelay is an HTTP mailbox relay for AI agents: they allocate slots, post JSON
+events to them, pull pages of them, and stream them.
+
+Every flag of serve can be given as an environment variable: --data-dir is
+COWRELAY_DATA_DIR. A flag wins over its variable, a variable over the file.`,
+		Version:       versionText(),
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return usageError{errors.New("which command?\n\n" + cmd.UsageString())}
+		},
 	}
-	switch args[0] {
-	case "serve", "check-config":
-		c, help, err := parseConfig(args[0], args[1:], os.LookupEnv)
-		switch {
-		case help != "":
-			fmt.Fprint(stdout, help)
-			return exitOK
-		case err != nil:
-			fmt.Fprintf(stderr, "cowrelay %s: %v\nSee: cowrelay serve --help\n", args[0], err)
-			return exitUsage
-		case args[0] == "check-config":
-			c.print(stdout)
-			return exitOK
-		}
-		if err := serve(c, stderr); err != nil {
-			fmt.Fprintln(stderr, "cowrelay serve:", err)
-			return exitFailed
-		}
-		return exitOK
-	case "version", "--version", "-version":
-		fmt.Fprintln(stdout, "cowrelay", versionText(), runtime.Version(), runtime.GOOS+"/"+runtime.GOARCH)
-		return exitOK
-	case "help", "--help", "-help", "-h":
-		fmt.Fprint(stdout, usage)
-		return exitOK
-	}
-	fmt.Fprintf(stderr, "cowrelay: unknown command %q\n\n%s", args[0], usage)
-	return exitUsage
+	root.SetVersionTemplate(versionLine() + "\n")
+	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), "FlagUsages ", "FlagUsagesWrapped 100 "))
+	root.AddGroup(&cobra.Group{ID: groupServe, Title: "Run a relay:"})
+	root.AddCommand(
+		newServeCommand(args),
+		newCheckConfigCommand(args),
+		newDefaultConfigCommand(),
+		newVersionCommand(),
+	)
+	return root
 }
 
-// versionText is the release, or the commit that it was built from.
-func versionText() string {
-	if version != "" {
-		return version
+// The groups of commands in the help.
+const groupServe = "serve"
+
+// run executes one command and returns the exit status.
+func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	root := newRoot(args)
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	// What fails before a command runs was asked the wrong way.
+	running := false
+	root.PersistentPreRun = func(*cobra.Command, []string) { running = true }
+	cmd, err := root.ExecuteC()
+	if err == nil {
+		return exitOK
 	}
-	text := "dev"
-	if info, ok := debug.ReadBuildInfo(); ok {
-		for _, s := range info.Settings {
-			switch {
-			case s.Key == "vcs.revision" && len(s.Value) >= 12:
-				text = "dev-" + s.Value[:12]
-			case s.Key == "vcs.modified" && s.Value == "true":
-				text += "-dirty"
-			}
+	name := cmd.CommandPath()
+	fmt.Fprintf(stderr, "%s: %v\n", name, err)
+	if wrong := new(usageError); !running || errors.As(err, wrong) {
+		if cmd != root {
+			fmt.Fprintf(stderr, "See: %s --help\n", name)
 		}
+		return exitUsage
 	}
-	return text
+	return exitFailed
+}
+
+// usageError is the error of a command that was asked the wrong way.
+type usageError struct{ error }
+
+// untilInterrupted returns a context that SIGINT and SIGTERM end, for commands
+// other than serve.
+func untilInterrupted(cmd *cobra.Command) (context.Context, context.CancelFunc) {
+	return signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
 }

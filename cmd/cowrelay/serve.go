@@ -18,7 +18,28 @@ import (
 	"cowrelay/cow"
 	"cowrelay/cow/pebblelog"
 	relayhttp "cowrelay/fasthttp"
+
+	"github.com/spf13/cobra"
 )
+
+func newServeCommand(args []string) *cobra.Command {
+	var l *layers
+	cmd := &cobra.Command{
+		Use:     "serve",
+		Short:   "Run the relay until SIGTERM or SIGINT",
+		Example: "  cowrelay serve --bind 127.0.0.1:8770 --data-dir /var/lib/cowrelay",
+		GroupID: groupServe,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := l.load()
+			if err != nil {
+				return err
+			}
+			return serve(c, cmd.ErrOrStderr())
+		},
+	}
+	l = bindSettings(cmd, args)
+	return cmd
+}
 
 // serve runs the relay until a signal ends it. Start: listeners first, so that
 // a taken port is told before the store is touched; then the store; then
