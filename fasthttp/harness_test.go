@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -51,6 +52,7 @@ func newRig(t testing.TB, edit ...func(*rigOptions)) *rig {
 	o := rigOptions{dir: "data"}
 	quiet := slog.New(slog.DiscardHandler)
 	o.relay.Logger, o.store.Logger, o.log.Logger = quiet, quiet, quiet
+	o.relay.SampleEvery = -1 // nothing is written unless the test does it
 	o.log.FS = vfs.NewMem()
 	o.log.CacheBytes, o.log.MemTableBytes = 4<<20, 4<<20
 	for _, f := range edit {
@@ -192,7 +194,7 @@ func checkReply(t testing.TB, res *http.Response, method string) (reply, error) 
 	if err != nil {
 		return r, err
 	}
-	if res.StatusCode == http.StatusContinue || res.StatusCode == http.StatusNoContent {
+	if slices.Contains([]int{http.StatusContinue, http.StatusNoContent, http.StatusNotModified}, res.StatusCode) {
 		return r, nil
 	}
 	kind := res.Header.Get("Content-Type")

@@ -36,6 +36,7 @@ var (
 	routeHealthz = &route{name: "healthz", get: (*Relay).serveHealthz}
 	routeReadyz  = &route{name: "readyz", get: (*Relay).serveReadyz}
 	routeStats   = &route{name: "stats", get: (*Relay).serveStats}
+	routeOpenAPI = &route{name: "openapi", get: (*Relay).serveDescription}
 	routeAlloc   = &route{name: "allocate", post: (*Relay).serveAllocate, maxBody: 16 << 10}
 	routeEvents  = &route{name: "events", get: (*Relay).servePull, post: (*Relay).servePost, bearer: true, maxBody: cow.MaxBodyBytes}
 	routeStream  = &route{name: "stream", get: (*Relay).serveStream, bearer: true}
@@ -45,7 +46,7 @@ var (
 	routeNone    = &route{name: "none"}
 
 	routes = []*route{
-		routeHealthz, routeReadyz, routeStats, routeAlloc, routeEvents,
+		routeHealthz, routeReadyz, routeStats, routeOpenAPI, routeAlloc, routeEvents,
 		routeStream, routeSlot, routeState, routeHealth, routeNone,
 	}
 )
@@ -100,6 +101,8 @@ func findRoute(target []byte) (rt *route, slot []byte) {
 		return routeReadyz, nil
 	case "/stats.json":
 		return routeStats, nil
+	case "/openapi.yaml":
+		return routeOpenAPI, nil
 	case "/v1/slot/allocate":
 		return routeAlloc, nil
 	}

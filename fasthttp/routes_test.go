@@ -27,6 +27,8 @@ func TestRoutes_StatusOfEveryRow(t *testing.T) {
 		{"HEAD", "/healthz", "", nil, 200, ""},
 		{"HEAD", "/readyz", "", nil, 200, ""},
 		{"HEAD", "/stats.json", "", nil, 200, ""},
+		{"GET", "/openapi.yaml", "", nil, 200, ""},
+		{"HEAD", "/openapi.yaml", "", nil, 200, ""},
 		{"HEAD", "/v1/events/" + m.id, m.token, nil, 200, ""},
 		{"HEAD", "/v1/slot/" + m.id + "/state", m.token, nil, 200, ""},
 		{"GET", "/", "", nil, 404, ""},
