@@ -199,7 +199,7 @@ func (c *committer) decide(p *Post) {
 	c.next.bytes += p.bytes
 	switch {
 	case p.kind == postCreate:
-		if c.s.slotCount.Load()+c.creating >= int64(c.s.opts.MaxSlots) {
+		if c.s.slotCount.Load()+c.creating >= c.s.maxSlots.Load() {
 			c.answer(p, false, ErrTooManySlots)
 		} else if c.take(p) {
 			c.creating++

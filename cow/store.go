@@ -105,6 +105,9 @@ type Store struct {
 	budget    *budget
 	stats     Stats
 
+	maxSlots atomic.Int64  // both change by SetLimits
+	reserve  atomic.Uint64 // bytes
+
 	freeMu sync.Mutex
 	freeAt time.Time
 	freeOK error
@@ -122,6 +125,7 @@ func Open(j Journal, r Records, opts Options) (*Store, error) {
 		slots: xsync.NewMapOf[ID, *Slot](),
 		stop:  make(chan struct{}),
 	}
+	s.SetLimits(opts.MaxSlots, opts.Reserve)
 	s.commits = newCommitter(s)
 	s.loads = newLoader(s)
 	s.budget = newBudget(opts.MemoryBudget, func(slots []*Slot) {
@@ -202,6 +206,13 @@ func (s *Store) act(kind postKind, slot *Slot) error {
 	p.kind, p.slot, p.bytes = kind, slot, 0
 	_, err := p.run()
 	return err
+}
+
+// SetLimits changes Options.MaxSlots and Options.Reserve while the store is
+// open. Slots beyond a lower limit stay; a reserve of 0 refuses nothing.
+func (s *Store) SetLimits(maxSlots int, reserve uint64) {
+	s.maxSlots.Store(int64(maxSlots))
+	s.reserve.Store(reserve)
 }
 
 // Stats returns the live counters.
@@ -308,12 +319,13 @@ func (s *Store) room() error {
 	if now := time.Now(); now.Sub(s.freeAt) > 100*time.Millisecond {
 		was := s.freeOK
 		free, err := s.opts.Free()
+		reserve := s.reserve.Load()
 		s.freeAt, s.freeOK = now, nil
-		if err == nil && free < s.opts.Reserve {
+		if err == nil && free < reserve {
 			s.freeOK = ErrNoSpace
 		}
 		if s.freeOK != nil && was == nil {
-			s.opts.Logger.Error("disk nearly full: posts are refused until there is room", "free_bytes", free, "reserve_bytes", s.opts.Reserve)
+			s.opts.Logger.Error("disk nearly full: posts are refused until there is room", "free_bytes", free, "reserve_bytes", reserve)
 		} else if s.freeOK == nil && was != nil {
 			s.opts.Logger.Info("disk has room again", "free_bytes", free)
 		}

@@ -20,7 +20,7 @@ func (w waiter) Wake(int64) {
 // await fills w as soon as there is something to pull, or leaves it empty after
 // the time that the client gives or when the relay drains.
 func (r *Relay) await(slot *cow.Slot, q pullQuery, w *cow.Window) error {
-	if r.waiters.Add(1) > int64(r.opts.MaxWaiters) {
+	if r.waiters.Add(1) > int64(r.live.Load().MaxWaiters) {
 		r.waiters.Add(-1)
 		return errManyStreams
 	}

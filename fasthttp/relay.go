@@ -23,17 +23,15 @@ type Options struct {
 	WriteTimeout  time.Duration // for a whole reply (60 s)
 	IdleTimeout   time.Duration // between two requests of a connection (75 s)
 
-	MaxConns   int // connections open at once, streams included (60,000)
-	MaxStreams int // streams open at once (50,000)
-	MaxWaiters int // long polls that wait at once (4,096)
+	MaxConns int // connections open at once, streams included (60,000)
 
 	Heartbeat          time.Duration // between two comment lines of an idle stream (12 s)
 	StreamWriteTimeout time.Duration // for one piece of a stream, at most 64 KiB (10 s)
 	StreamSendBuffer   int           // bytes of kernel send buffer a stream (64 KiB)
 	StreamWriters      int           // goroutines that write to streams (twice GOMAXPROCS)
 
-	AccessLog bool
-	Logger    *slog.Logger // slog.Default()
+	Live                // what SetLive may change later
+	Logger *slog.Logger // slog.Default()
 }
 
 func (o *Options) setDefaults() {
@@ -43,8 +41,6 @@ func (o *Options) setDefaults() {
 	def(&o.WriteTimeout, time.Minute)
 	def(&o.IdleTimeout, 75*time.Second)
 	def(&o.MaxConns, 60_000)
-	def(&o.MaxStreams, 50_000)
-	def(&o.MaxWaiters, 4096)
 	def(&o.Heartbeat, 12*time.Second)
 	def(&o.StreamWriteTimeout, 10*time.Second)
 	def(&o.StreamSendBuffer, 64<<10)
@@ -65,6 +61,7 @@ func def[T comparable](v *T, to T) {
 type Relay struct {
 	opts    Options
 	store   *cow.Store
+	live    atomic.Pointer[Live]
 	server  *fasthttp.Server
 	streams *streams
 	metrics *relayMetrics
@@ -87,6 +84,7 @@ type Relay struct {
 func NewRelay(store *cow.Store, opts Options) *Relay {
 	opts.setDefaults()
 	r := &Relay{opts: opts, store: store, started: time.Now(), drain: make(chan struct{})}
+	r.SetLive(opts.Live)
 	r.streams = newStreams(r)
 	r.metrics = newRelayMetrics(r)
 	r.server = &fasthttp.Server{
@@ -194,7 +192,7 @@ func (r *Relay) handle(ctx *fasthttp.RequestCtx) {
 	status := ctx.Response.StatusCode()
 	took := r.store.Now() - start
 	r.metrics.request(req.route, status, took)
-	if r.opts.AccessLog {
+	if r.live.Load().AccessLog {
 		r.opts.Logger.Info("request", "method", string(ctx.Method()), "path", string(ctx.Path()), "route", req.route.name,
 			"status", status, "took", time.Duration(took), "bytes", ctx.Response.Header.ContentLength(), "remote", ctx.RemoteAddr().String())
 	}

@@ -58,7 +58,7 @@ func (s *streams) now() int64 { return s.relay.store.Now() }
 
 // enter counts a stream in, unless there are too many.
 func (s *streams) enter() bool {
-	most := int64(s.relay.opts.MaxStreams)
+	most := int64(s.relay.live.Load().MaxStreams)
 	if s.open.Add(1) > most {
 		s.hangs.sweep()
 		if s.open.Load() > most {

@@ -50,6 +50,7 @@ COWRELAY_DATA_DIR. A flag wins over its variable, a variable over the file.`,
 		newServeCommand(args),
 		newCheckConfigCommand(args),
 		newDefaultConfigCommand(),
+		newManCommand(),
 		newVersionCommand(),
 	)
 	return root

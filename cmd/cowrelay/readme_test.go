@@ -47,13 +47,17 @@ func cell(s string) string { return strings.ReplaceAll(s, "|", `\|`) }
 
 func flagTable() string {
 	var b strings.Builder
-	b.WriteString("| flag | variable | default | what it is |\n| --- | --- | --- | --- |\n")
+	b.WriteString("| flag | variable | default | SIGHUP | what it is |\n| --- | --- | --- | --- | --- |\n")
 	for _, s := range new(config).table() {
 		def := ""
 		if s.value != "" {
 			def = "`" + s.value + "`"
 		}
-		fmt.Fprintf(&b, "| `--%s` | `%s` | %s | %s |\n", s.name, s.env(), def, cell(s.help))
+		reload := ""
+		if s.live {
+			reload = "yes"
+		}
+		fmt.Fprintf(&b, "| `--%s` | `%s` | %s | %s | %s |\n", s.name, s.env(), def, reload, cell(s.help))
 	}
 	return b.String()
 }

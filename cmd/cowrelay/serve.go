@@ -9,7 +9,6 @@ import (
 	"net"
 	"os"
 	"os/signal"
-	"runtime"
 	"runtime/debug"
 	"sync/atomic"
 	"syscall"
@@ -34,7 +33,7 @@ func newServeCommand(args []string) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return serve(c, cmd.ErrOrStderr())
+			return serve(&tuner{config: c, layers: l, level: new(slog.LevelVar)}, cmd.ErrOrStderr())
 		},
 	}
 	l = bindSettings(cmd, args)
@@ -44,20 +43,22 @@ func newServeCommand(args []string) *cobra.Command {
 // serve runs the relay until a signal ends it. Start: listeners first, so that
 // a taken port is told before the store is touched; then the store; then
 // service. Stop: the reverse.
-func serve(c *config, stderr io.Writer) error {
+func serve(c *tuner, stderr io.Writer) error {
+	c.level.Set(c.logLevel)
 	log := newLogger(c, stderr)
 	slog.SetDefault(log)
 	stop := make(chan os.Signal, 2)
 	signal.Notify(stop, syscall.SIGTERM, syscall.SIGINT)
 	defer signal.Stop(stop)
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
 
 	// The runtime collects harder as the process nears this; the tenth is for
 	// what it does not count.
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(c.limit / 10 * 9)
 	}
-	runtime.SetMutexProfileFraction(c.mutexRate)
-	runtime.SetBlockProfileRate(c.blockRate)
 	ln, err := listen(c.bind, "--bind")
 	if err != nil {
 		return err
@@ -88,13 +89,9 @@ func serve(c *config, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	free := func() (uint64, error) { return pebblelog.FreeSpace(c.dataDir) }
-	if c.reserve == 0 {
-		free = nil // a reserve of 0 would mean the default
-	}
-	store, err := cow.Open(journal, journal, cow.Options{
-		MaxSlots: c.maxSlots, PageBytes: c.pageBytes, MemoryBudget: shares.slots, Logger: log,
-		Free: free, Reserve: uint64(c.reserve),
+	c.store, err = cow.Open(journal, journal, cow.Options{
+		PageBytes: c.pageBytes, MemoryBudget: shares.slots, Logger: log,
+		Free: func() (uint64, error) { return pebblelog.FreeSpace(c.dataDir) },
 		Committed: func(posts, bytes int, took time.Duration) {
 			if r := observer.Load(); r != nil {
 				r.ObserveCommit(posts, bytes, took)
@@ -108,13 +105,15 @@ func serve(c *config, stderr io.Writer) error {
 	// of the log memtables that are soon flushed.
 	debug.FreeOSMemory()
 	defer time.AfterFunc(10*time.Second, debug.FreeOSMemory).Stop()
-	relay := relayhttp.NewRelay(store, relayhttp.Options{
+	relay := relayhttp.NewRelay(c.store, relayhttp.Options{
 		Version:       versionText(),
 		HeaderTimeout: c.header, BodyTimeout: c.body, WriteTimeout: c.write, IdleTimeout: c.idle,
-		MaxConns: c.maxConns, MaxStreams: c.maxStream, MaxWaiters: c.maxWait,
+		MaxConns:  c.maxConns,
 		Heartbeat: c.heartbeat, StreamWriteTimeout: c.streamTO,
-		AccessLog: c.accessLog, Logger: log,
+		Live: c.options(), Logger: log,
 	})
+	c.relay = relay
+	c.apply()
 	observer.Store(relay)
 	if c.sync != pebblelog.Always {
 		log.Warn("acknowledged posts may be lost in a crash", "sync", c.sync.String())
@@ -125,25 +124,31 @@ func serve(c *config, stderr io.Writer) error {
 	served := make(chan error, 1)
 	go func() { served <- relay.Serve(ln) }()
 	log.Info("serving", "bind", ln.Addr().String(), "admin", addrText(adminLn), "data_dir", c.dataDir, "sync", c.sync.String(),
-		"slots", store.Len(), "memory_budget", c.budget, "version", versionText())
+		"slots", c.store.Len(), "memory_budget", c.budget, "version", versionText())
 
-	select {
-	case err = <-served:
-		err = fmt.Errorf("cannot serve: %w", err)
-	case sig := <-stop:
-		log.Info("stopping", "signal", sig.String())
-		go func() {
-			<-stop
-			log.Error("second signal: ending at once")
-			os.Exit(exitFailed)
-		}()
+	for running := true; running; {
+		select {
+		case <-hup:
+			c.reload(log)
+		case err = <-served:
+			err = fmt.Errorf("cannot serve: %w", err)
+			running = false
+		case sig := <-stop:
+			log.Info("stopping", "signal", sig.String())
+			go func() {
+				<-stop
+				log.Error("second signal: ending at once")
+				os.Exit(exitFailed)
+			}()
+			running = false
+		}
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), c.drain)
 	defer cancel()
 	if e := relay.Drain(ctx, c.delay); e != nil && !errors.Is(e, context.DeadlineExceeded) {
 		err = errors.Join(err, e)
 	}
-	err = errors.Join(err, store.Close(), journal.Close())
+	err = errors.Join(err, c.store.Close(), journal.Close())
 	if err == nil {
 		log.Info("stopped")
 	}
@@ -168,8 +173,8 @@ func listen(address, flag string) (net.Listener, error) {
 	return ln, nil
 }
 
-func newLogger(c *config, w io.Writer) *slog.Logger {
-	o := &slog.HandlerOptions{Level: c.logLevel}
+func newLogger(c *tuner, w io.Writer) *slog.Logger {
+	o := &slog.HandlerOptions{Level: c.level}
 	if c.logFormat == "json" {
 		return slog.New(slog.NewJSONHandler(w, o))
 	}

@@ -53,7 +53,10 @@ type config struct {
 type setting struct {
 	name, value, help string
 	set               func(string) error
+	live              bool // SIGHUP may change it
 }
+
+const live, fixed = true, false
 
 func (s setting) env() string {
 	return "COWRELAY_" + strings.ToUpper(strings.ReplaceAll(s.name, "-", "_"))
@@ -61,50 +64,50 @@ func (s setting) env() string {
 
 func (c *config) table() []setting {
 	return []setting{
-		{"bind", "127.0.0.1:8770", "address that clients connect to", address(&c.bind, false)},
-		{"admin", "127.0.0.1:9770", "address for operators: /metrics, /debug/pprof, /healthz, /readyz; it needs no token, so keep it on loopback; empty for none", address(&c.admin, true)},
-		{"data-dir", "cowrelay-data", "folder of the store; made if missing, used by one process at a time", text(&c.dataDir)},
+		{"bind", "127.0.0.1:8770", "address that clients connect to", address(&c.bind, false), fixed},
+		{"admin", "127.0.0.1:9770", "address for operators: /metrics, /debug/pprof, /healthz, /readyz; it needs no token, so keep it on loopback; empty for none", address(&c.admin, true), fixed},
+		{"data-dir", "cowrelay-data", "folder of the store; made if missing, used by one process at a time", text(&c.dataDir), fixed},
 		{"sync", "always", "when a post is made durable: always (before it is acknowledged), interval (every 100 ms: a crash may lose what was acknowledged since), off (a crash may lose more)", func(v string) (err error) {
 			c.sync, err = pebblelog.ParseSync(v)
 			return err
-		}},
-		{"memory-budget", "", "memory for slots and store, such as 256MiB; default: 60 % of GOMEMLIMIT, else of the control group's limit, else of the machine's memory; at least 32MiB", c.setBudget},
-		{"disk-reserve", "128MiB", "free space below which posts get 507 and nothing is written", size(&c.reserve, 0)},
-		{"max-slots", "200000", "slots that may exist", whole(&c.maxSlots, 1)},
-		{"max-connections", "60000", "connections open at once, streams included", whole(&c.maxConns, 1)},
-		{"max-streams", "50000", "streams open at once, over all slots", whole(&c.maxStream, 1)},
-		{"max-long-polls", "4096", "long polls that wait at once", whole(&c.maxWait, 1)},
+		}, fixed},
+		{"memory-budget", "", "memory for slots and store, such as 256MiB; default: 60 % of GOMEMLIMIT, else of the control group's limit, else of the machine's memory; at least 32MiB", c.setBudget, fixed},
+		{"disk-reserve", "128MiB", "free space below which posts get 507 and nothing is written", size(&c.reserve, 0), live},
+		{"max-slots", "200000", "slots that may exist", whole(&c.maxSlots, 1), live},
+		{"max-connections", "60000", "connections open at once, streams included", whole(&c.maxConns, 1), fixed},
+		{"max-streams", "50000", "streams open at once, over all slots", whole(&c.maxStream, 1), live},
+		{"max-long-polls", "4096", "long polls that wait at once", whole(&c.maxWait, 1), live},
 		{"page-bytes", "4MiB", "most bytes of a page of events, if it holds more than one", func(v string) error {
 			var n int64
 			err := size(&n, 1<<10)(v)
 			c.pageBytes = int(n)
 			return err
-		}},
-		{"heartbeat", "12s", "longest silence on a stream before a comment line (clients give up after 30s)", duration(&c.heartbeat, 500*time.Millisecond)},
-		{"header-timeout", "10s", "longest time from the first byte of a request to the end of its header", duration(&c.header, time.Millisecond)},
-		{"body-timeout", "30s", "longest time from there to the end of its body", duration(&c.body, time.Millisecond)},
-		{"write-timeout", "1m", "longest time to send a reply", duration(&c.write, time.Millisecond)},
-		{"idle-timeout", "75s", "longest time between two requests on a connection", duration(&c.idle, time.Millisecond)},
-		{"stream-write-timeout", "10s", "longest time that a stream's client may take for 64 KiB before it is cut", duration(&c.streamTO, time.Millisecond)},
-		{"drain-timeout", "8s", "longest time from SIGTERM to the closing of the store", duration(&c.drain, time.Millisecond)},
-		{"drain-delay", "300ms", "time between /readyz turning 503 and the closing of the listeners", duration(&c.delay, 0)},
-		{"log-level", "info", "debug, info, warn or error", func(v string) error { return c.logLevel.UnmarshalText([]byte(v)) }},
+		}, fixed},
+		{"heartbeat", "12s", "longest silence on a stream before a comment line (clients give up after 30s)", duration(&c.heartbeat, 500*time.Millisecond), fixed},
+		{"header-timeout", "10s", "longest time from the first byte of a request to the end of its header", duration(&c.header, time.Millisecond), fixed},
+		{"body-timeout", "30s", "longest time from there to the end of its body", duration(&c.body, time.Millisecond), fixed},
+		{"write-timeout", "1m", "longest time to send a reply", duration(&c.write, time.Millisecond), fixed},
+		{"idle-timeout", "75s", "longest time between two requests on a connection", duration(&c.idle, time.Millisecond), fixed},
+		{"stream-write-timeout", "10s", "longest time that a stream's client may take for 64 KiB before it is cut", duration(&c.streamTO, time.Millisecond), fixed},
+		{"drain-timeout", "8s", "longest time from SIGTERM to the closing of the store", duration(&c.drain, time.Millisecond), live},
+		{"drain-delay", "300ms", "time between /readyz turning 503 and the closing of the listeners", duration(&c.delay, 0), live},
+		{"log-level", "info", "debug, info, warn or error", func(v string) error { return c.logLevel.UnmarshalText([]byte(v)) }, live},
 		{"log-format", "text", "text or json", func(v string) error {
 			if v != "text" && v != "json" {
 				return errors.New("it is text or json")
 			}
 			c.logFormat = v
 			return nil
-		}},
+		}, fixed},
 		{"access-log", "false", "log every request (never its token)", func(v string) (err error) {
 			c.accessLog, err = strconv.ParseBool(v)
 			if err != nil {
 				err = errors.New("it is true or false")
 			}
 			return err
-		}},
-		{"mutex-profile-fraction", "0", "sample one in so many contended lock waits for /debug/pprof/mutex; 0: none, 1: all", whole(&c.mutexRate, 0)},
-		{"block-profile-rate", "0", "sample waits for /debug/pprof/block, one for each so many nanoseconds waited; 0: none, 1: all, 10000 costs little", whole(&c.blockRate, 0)},
+		}, live},
+		{"mutex-profile-fraction", "0", "sample one in so many contended lock waits for /debug/pprof/mutex; 0: none, 1: all", whole(&c.mutexRate, 0), live},
+		{"block-profile-rate", "0", "sample waits for /debug/pprof/block, one for each so many nanoseconds waited; 0: none, 1: all, 10000 costs little", whole(&c.blockRate, 0), live},
 	}
 }
 

@@ -1,0 +1,139 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func configFile(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "cowrelay.toml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// What default-config prints is a configuration: the default one, of all keys.
+func TestConfig_DefaultIsWhatRunsWithout(t *testing.T) {
+	text, errs, code := command(t, nil, "default-config")
+	if code != 0 || errs != "" {
+		t.Fatalf("exit %d: %s", code, errs)
+	}
+	flat := strings.ReplaceAll(text, "\n# ", " ")
+	for _, s := range new(config).table() {
+		contains(t, text, "\n"+s.name+" = ")
+		contains(t, flat, s.help)
+	}
+	for _, line := range strings.Split(text, "\n") {
+		if len(line) > 80 {
+			t.Errorf("a long line: %s", line)
+		}
+	}
+	with, errs, code := command(t, nil, "check-config", "--config", configFile(t, text))
+	if code != 0 {
+		t.Fatalf("exit %d: %s", code, errs)
+	}
+	if without, _, _ := command(t, nil, "check-config"); with != without {
+		t.Errorf("with the file:\n%s\nwithout:\n%s", with, without)
+	}
+}
+
+// The file stands over the defaults, under the environment and the flags, for
+// every key; COWRELAY_CONFIG names it as --config does.
+func TestConfig_FileUnderEnvironmentUnderFlags(t *testing.T) {
+	var text, env, flags string
+	for _, s := range new(config).table() {
+		v := otherValues[s.name]
+		text += s.name + " = \"" + v[0] + "\"\n"
+		if env == "" {
+			env = s.env() + "=" + v[1]
+		} else if flags == "" {
+			flags = "--" + s.name + "=" + v[1]
+		}
+	}
+	path := configFile(t, text)
+	out, errs, code := command(t, []string{env, "COWRELAY_CONFIG=" + path}, "check-config", flags)
+	if code != 0 {
+		t.Fatalf("exit %d: %s", code, errs)
+	}
+	for i, s := range new(config).table() {
+		want := otherValues[s.name][0]
+		if i < 2 {
+			want = otherValues[s.name][1]
+		}
+		if s.name == "memory-budget" {
+			want = "67108864B"
+		}
+		contains(t, "\n"+out, "\n"+s.name+"="+want+"\n")
+	}
+}
+
+// Values may be written as TOML would have them.
+func TestConfig_Types(t *testing.T) {
+	out, errs, code := command(t, nil, "check-config", "--config", configFile(t, "max-slots = 7\naccess-log = true\ndisk-reserve = 1024 # bytes\nheartbeat = '2s'\n"))
+	if code != 0 {
+		t.Fatalf("exit %d: %s", code, errs)
+	}
+	contains(t, out, "max-slots=7\n", "access-log=true\n", "disk-reserve=1024\n", "heartbeat=2s\n")
+}
+
+func TestConfig_WrongFileSaysAllAtOnce(t *testing.T) {
+	path := configFile(t, "max_slots = 1\nheartbeet = '1s'\nzzz = 1\nsync = 'often'\nbind = 3.5\nlog-level = ['debug', 1]\n[admin]\nx = 1\n")
+	_, errs, code := command(t, []string{"COWRELAY_DRAIN_DELAY=soon"}, "check-config", "--config", path, "--max-streams=none")
+	if code != 2 {
+		t.Errorf("exit %d", code)
+	}
+	contains(t, errs, path, `unknown key "max_slots"; did you mean max-slots?`, `unknown key "heartbeet"; did you mean heartbeat?`, `unknown key "zzz"`+"\n",
+		`sync: "often"`, "bind: it is", "log-level: it is a list of texts", "admin: it is", "COWRELAY_DRAIN_DELAY", "--max-streams")
+	for _, c := range []struct{ text, says string }{
+		{"bind = \n", ":1:"},
+		{"bind = 'a'\nbind = 'b'\n", ":2:"},
+		{"\xff = 1\n", "UTF-8"},
+	} {
+		_, errs, code := command(t, nil, "serve", "--config", configFile(t, c.text))
+		if code != 2 {
+			t.Errorf("%q: exit %d", c.text, code)
+		}
+		contains(t, errs, c.says)
+	}
+	_, errs, code = command(t, nil, "check-config", "--config", path+".missing")
+	if code != 2 {
+		t.Errorf("exit %d", code)
+	}
+	contains(t, errs, "cannot read the configuration file", "no such file")
+}
+
+func TestMan_PageForEachCommand(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "man1")
+	_, errs, code := command(t, []string{"SOURCE_DATE_EPOCH=0"}, "man", dir)
+	if code != 0 {
+		t.Fatalf("exit %d: %s", code, errs)
+	}
+	page, err := os.ReadFile(filepath.Join(dir, "cowrelay-serve.1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	contains(t, string(page), "Jan 1970", `--data-dir`, "COWRELAY_DATA_DIR")
+	for _, cmd := range newRoot(nil).Commands() {
+		if _, err := os.Stat(filepath.Join(dir, "cowrelay-"+cmd.Name()+".1")); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// A shell asks the binary itself what can be completed.
+func TestCompletion(t *testing.T) {
+	for _, shell := range []string{"bash", "zsh", "fish", "powershell"} {
+		out, errs, code := command(t, nil, "completion", shell)
+		if code != 0 || errs != "" || !strings.Contains(out, "cowrelay") {
+			t.Errorf("%s: exit %d, %q", shell, code, errs)
+		}
+	}
+	out, _, _ := command(t, nil, "__complete", "serve", "--max-s")
+	contains(t, out, "--max-slots\t", "--max-streams\t")
+	out, _, _ = command(t, nil, "__complete", "def")
+	contains(t, out, "default-config\t")
+}
