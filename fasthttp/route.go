@@ -4,6 +4,7 @@ import (
 	"bytes"
 
 	"cowrelay/cow"
+	"cowrelay/fasthttp/web"
 
 	"github.com/valyala/fasthttp"
 )
@@ -43,11 +44,15 @@ var (
 	routeSlot    = &route{name: "slot", delete: (*Relay).serveDelete, bearer: true}
 	routeState   = &route{name: "state", get: (*Relay).serveState, bearer: true}
 	routeHealth  = &route{name: "responder_health", post: (*Relay).serveHealth, bearer: true, shapeFirst: true, maxBody: 64 << 10}
+	routeLanding = &route{name: "landing", get: (*Relay).serveLanding}
+	routeBoard   = &route{name: "dashboard", get: (*Relay).serveDashboard}
+	routeAsset   = &route{name: "asset", get: (*Relay).serveAsset}
 	routeNone    = &route{name: "none"}
 
 	routes = []*route{
 		routeHealthz, routeReadyz, routeStats, routeOpenAPI, routeAlloc, routeEvents,
-		routeStream, routeSlot, routeState, routeHealth, routeNone,
+		routeStream, routeSlot, routeState, routeHealth,
+		routeLanding, routeBoard, routeAsset, routeNone,
 	}
 )
 
@@ -77,24 +82,12 @@ var (
 // findRoute matches the path of a request target, as it was sent: a slot id has
 // one spelling, so nothing is decoded. slot is the text where an id stands.
 func findRoute(target []byte) (rt *route, slot []byte) {
-	path, _, _ := bytes.Cut(target, []byte{'?'})
-	path, _, _ = bytes.Cut(path, []byte{'#'})
-	if len(path) > 0 && path[0] != '/' { // absolute form
-		i := bytes.Index(path, schemeMark)
-		if i < 0 {
-			return routeNone, nil
-		}
-		path = path[i+len(schemeMark):]
-		if i = bytes.IndexByte(path, '/'); i < 0 {
-			return routeNone, nil
-		}
-		path = path[i:]
-	}
-	// A client whose base URL ends in a slash sends //v1/...
-	for len(path) > 1 && path[1] == '/' {
-		path = path[1:]
-	}
+	path := pathOf(target)
 	switch string(path) {
+	case "/":
+		return routeLanding, nil
+	case "/stats.html":
+		return routeBoard, nil
 	case "/healthz":
 		return routeHealthz, nil
 	case "/readyz":
@@ -126,8 +119,32 @@ func findRoute(target []byte) (rt *route, slot []byte) {
 		case string(sub) == "responder-health":
 			return routeHealth, slot
 		}
+	} else if web.Asset(path) != nil {
+		return routeAsset, nil
 	}
 	return routeNone, nil
+}
+
+// pathOf returns the path of a request target, empty if it has none.
+func pathOf(target []byte) []byte {
+	path, _, _ := bytes.Cut(target, []byte{'?'})
+	path, _, _ = bytes.Cut(path, []byte{'#'})
+	if len(path) > 0 && path[0] != '/' { // absolute form
+		i := bytes.Index(path, schemeMark)
+		if i < 0 {
+			return nil
+		}
+		path = path[i+len(schemeMark):]
+		if i = bytes.IndexByte(path, '/'); i < 0 {
+			return nil
+		}
+		path = path[i:]
+	}
+	// A client whose base URL ends in a slash sends //v1/...
+	for len(path) > 1 && path[1] == '/' {
+		path = path[1:]
+	}
+	return path
 }
 
 // method returns the handler of the route for the request's method.
