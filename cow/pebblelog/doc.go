@@ -37,6 +37,11 @@
 // while others stayed. No slot has a gap then, but the last events may be
 // missing.
 //
+// # What reads a stopped store
+//
+// OpenReader opens one without writing to it, for exports and copies, and its
+// Verify looks at every key: what a load would find when it is too late.
+//
 // # Bounds
 //
 // Memory is Options.MemoryBytes, plus 0.5 MiB for each running Load. On disk

@@ -50,12 +50,17 @@ func (l *Log) checkFolder(fsys vfs.FS) error {
 	return nil
 }
 
+// isLocked reports whether another process, or this one, has the folder.
+func isLocked(err error) bool {
+	return errors.Is(err, syscall.EAGAIN) || strings.Contains(err.Error(), "lock held by current process") || strings.Contains(err.Error(), "file is already locked")
+}
+
 // openError says what keeps the folder from being opened and what to do.
 func (l *Log) openError(err error) error {
 	var errno syscall.Errno
 	errors.As(err, &errno)
 	switch {
-	case errors.Is(err, syscall.EAGAIN), strings.Contains(err.Error(), "lock held by current process"), strings.Contains(err.Error(), "file is already locked"):
+	case isLocked(err):
 		return fmt.Errorf("data folder %q is in use by another process: stop that one, or choose another folder", l.dir)
 	case errors.Is(err, fs.ErrPermission), errno == syscall.EROFS:
 		return fmt.Errorf("data folder %q is not writable for user %d: %w: change its owner or mode, or choose another folder", l.dir, os.Getuid(), err)

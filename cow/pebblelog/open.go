@@ -92,7 +92,7 @@ func (l *Log) readMeta() error {
 		return err
 	}
 	if format > formatVersion {
-		return fmt.Errorf("cannot open data folder %q: it has format version %d, this program reads versions up to %d: start a newer cowrelay", l.dir, format, formatVersion)
+		return l.newerFormat(format)
 	}
 	b := l.db.NewBatch()
 	defer b.Close()
@@ -129,6 +129,10 @@ func (l *Log) readMeta() error {
 		}
 	}
 	return nil
+}
+
+func (l *Log) newerFormat(format uint64) error {
+	return fmt.Errorf("cannot open data folder %q: it has format version %d, this program reads versions up to %d: start a newer cowrelay", l.dir, format, formatVersion)
 }
 
 // meta reads a number; 0 when it is not there.

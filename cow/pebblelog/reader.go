@@ -1,0 +1,116 @@
+package pebblelog
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"cowrelay/cow"
+)
+
+// ErrInUse is wrapped by OpenReader's error when a relay has the folder.
+var ErrInUse = errors.New("is in use by another process")
+
+// Reader reads a store that no relay uses. It writes nothing, so a copy on a
+// read-only disk will do: it replays the log into memory (some memtables) and
+// keeps relays, but not other readers, out until Close. Methods may be called
+// concurrently, except Close with any other.
+type Reader struct {
+	log *Log // only what reads is used
+}
+
+// OpenReader opens the store in the folder dir. Of the options it takes FS,
+// CacheBytes and Logger. A store that can't be opened because it is damaged is
+// an error that wraps ErrCorrupt; one that a relay has, ErrInUse.
+//
+// On the real disk it does not notice a Log of the same process.
+func OpenReader(dir string, opts Options) (*Reader, error) {
+	opts.ensureDefaults()
+	opts.FS = newReadFS(opts.FS)
+	l := &Log{dir: dir, opts: opts}
+	l.opts.Fatal = exit(opts.Logger)
+	r := &Reader{log: l}
+	if err := r.open(); err != nil {
+		return nil, err
+	}
+	if err := r.checkFormat(); err != nil {
+		return nil, errors.Join(err, r.Close())
+	}
+	return r, nil
+}
+
+func (r *Reader) open() (err error) {
+	l := r.log
+	popts := l.pebbleOptions()
+	popts.ReadOnly = true
+	if _, err := popts.FS.Stat(l.dir); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("there is no data folder %q", l.dir)
+	}
+	// Before the lock: a folder without a store may have no lock file.
+	if err := l.checkFolder(popts.FS); err != nil {
+		return r.openError(err)
+	}
+	l.lock, err = pebble.LockDirectory(l.dir, popts.FS)
+	if err != nil {
+		return r.openError(err)
+	}
+	popts.Lock = l.lock
+	defer func() {
+		if p := recover(); p != nil {
+			err = r.openError(fmt.Errorf("pebble panicked: %v", p))
+		}
+		if err != nil {
+			l.lock.Close()
+		}
+	}()
+	l.db, err = pebble.Open(l.dir, popts)
+	if err != nil {
+		return r.openError(err)
+	}
+	return nil
+}
+
+func (r *Reader) openError(err error) error {
+	dir := r.log.dir
+	switch {
+	case isLocked(err):
+		return fmt.Errorf("data folder %q %w", dir, ErrInUse)
+	case errors.Is(err, pebble.ErrDBDoesNotExist):
+		return fmt.Errorf("data folder %q holds no store", dir)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("data folder %q is not readable for user %d: %w", dir, os.Getuid(), err)
+	case errors.Is(err, ErrCorrupt):
+		return err
+	}
+	return r.log.openError(err)
+}
+
+// checkFormat refuses what this program can't read.
+func (r *Reader) checkFormat() error {
+	l := r.log
+	format, err := l.meta(metaFormat)
+	switch {
+	case err != nil:
+		return err
+	case format > formatVersion:
+		return l.newerFormat(format)
+	case format == 0:
+		return l.checkEmpty()
+	}
+	return nil
+}
+
+// Slots gives the record of each slot, by id. It fails at the first one that
+// can't be read.
+func (r *Reader) Slots(yield func(cow.SlotRecord) error) error { return r.log.Slots(yield) }
+
+// Load gives a slot's events from position from on, as Log.Load does.
+func (r *Reader) Load(slot cow.ID, from uint64, yield func(*cow.Append) error) error {
+	return r.log.Load(slot, from, yield)
+}
+
+// Close gives the folder back.
+func (r *Reader) Close() error { return r.log.closeStore() }

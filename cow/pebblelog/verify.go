@@ -1,0 +1,243 @@
+package pebblelog
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"cowrelay/cow"
+)
+
+// Kinds of faults. Their texts are for programs; do not change them.
+const (
+	FaultMissing    = "missing"    // positions that are not there, with others behind them (I2)
+	FaultCount      = "count"      // the record's count is not that of the events (I2)
+	FaultBytes      = "bytes"      // the record's bytes are not those of the events
+	FaultDuplicate  = "duplicate"  // an event_id that an earlier event of the slot has (I5)
+	FaultIndex      = "index"      // the offset that ids are found by is not that of the id
+	FaultEvent      = "event"      // an event that the door would refuse, or change (I8)
+	FaultOrphan     = "orphan"     // events of a slot that has no record
+	FaultRecord     = "record"     // a record, of a slot or another, that does not decode
+	FaultKey        = "key"        // a key that this program does not write
+	FaultTotals     = "totals"     // the totals or the store's own numbers don't fit
+	FaultUnreadable = "unreadable" // the disk or a checksum says no
+)
+
+// Fault is one thing that is wrong with a store.
+type Fault struct {
+	Kind     string
+	Slot     cow.ID // zero: of no slot
+	Position int64  // -1: of no position
+	What     string // the rest, in words
+}
+
+// String is what an operator reads.
+func (f Fault) String() string {
+	var where string
+	if f.Slot != (cow.ID{}) {
+		where = "slot " + f.Slot.String() + " "
+	}
+	if f.Position >= 0 {
+		where += fmt.Sprintf("position %d ", f.Position)
+	}
+	return f.Kind + ": " + where + f.What
+}
+
+// Report counts what was looked at, and what was found.
+type Report struct {
+	Slots, Events, Bytes, Records, Faults uint64
+}
+
+// VerifyOptions of Verify.
+type VerifyOptions struct {
+	// Fault is called for each fault, in the order of their keys within the
+	// slots, the records and the rest.
+	Fault func(Fault)
+	// Progress is called now and then. Default none.
+	Progress func(Report)
+}
+
+// Verify looks at every key of the store:
+//
+//   - the positions of each slot are gap-free from 0, and its record counts the
+//     events and their bytes as they are (I2);
+//   - an event_id occurs once in a slot (I5);
+//   - each event would pass the door, as the very bytes that are stored (I8);
+//   - the offset by which a load finds the id of an event is that of its id.
+//     There is no other index of ids on disk: a load builds it from these;
+//   - there are no events without a slot, no records that don't decode, no keys
+//     that this program does not write, and totals that fit.
+//
+// It goes on behind what is wrong. It keeps 8 bytes in memory for each id of
+// the slot it is at. The error is ctx's.
+func (r *Reader) Verify(ctx context.Context, o VerifyOptions) (Report, error) {
+	v := &verifier{l: r.log, ctx: ctx, o: o}
+	for _, look := range []func() error{v.families, v.meta, v.slots, v.records, v.totals} {
+		if err := look(); err != nil {
+			return v.report, err
+		}
+	}
+	return v.report, nil
+}
+
+// verifier is the state of one Verify.
+type verifier struct {
+	l      *Log
+	ctx    context.Context
+	o      VerifyOptions
+	report Report
+	epoch  uint64 // of the last open for writing
+	stored cow.Totals
+	told   uint64 // bytes at the last call of Progress
+	door   door
+	ids    idSet
+}
+
+func (v *verifier) fault(kind string, slot cow.ID, pos int64, format string, args ...any) {
+	v.report.Faults++
+	if v.o.Fault != nil {
+		v.o.Fault(Fault{kind, slot, pos, fmt.Sprintf(format, args...)})
+	}
+}
+
+// progress is called for each event and each slot.
+func (v *verifier) progress() error {
+	if v.report.Bytes-v.told >= 1<<20 || v.report.Slots%1024 == 0 {
+		v.told = v.report.Bytes
+		if v.o.Progress != nil {
+			v.o.Progress(v.report)
+		}
+		return v.ctx.Err()
+	}
+	return nil
+}
+
+// iterate opens an iterator over a family of keys, or says why it can't.
+func (v *verifier) iterate(family byte) *pebble.Iterator {
+	it, err := v.l.db.NewIter(&pebble.IterOptions{LowerBound: []byte{family}, UpperBound: []byte{family + 1}})
+	if err != nil {
+		v.fault(FaultUnreadable, cow.ID{}, -1, "the keys of family %q can't be read: %v", family, nameFile(err))
+		return nil
+	}
+	return it
+}
+
+// families finds keys of families that this program does not know.
+func (v *verifier) families() error {
+	it, err := v.l.db.NewIter(nil)
+	if err != nil {
+		v.fault(FaultUnreadable, cow.ID{}, -1, "the store can't be read: %v", nameFile(err))
+		return nil
+	}
+	defer it.Close()
+	for ok := it.First(); ok; {
+		k := it.Key()
+		if len(k) == 0 {
+			v.fault(FaultKey, cow.ID{}, -1, "there is an empty key")
+			ok = it.Next()
+			continue
+		}
+		family := k[0]
+		switch family {
+		case familyEvent, familyMeta, familyRecord, familySlot:
+		default:
+			v.fault(FaultKey, cow.ID{}, -1, "unknown family of keys 0x%02x, the first is %x", family, k)
+		}
+		if family == 0xff {
+			break
+		}
+		ok = it.SeekGE([]byte{family + 1})
+	}
+	if err := it.Error(); err != nil {
+		v.fault(FaultUnreadable, cow.ID{}, -1, "the families of keys can't be read: %v", nameFile(err))
+	}
+	return nil
+}
+
+// meta looks at the store's own numbers.
+func (v *verifier) meta() error {
+	it := v.iterate(familyMeta)
+	if it == nil {
+		return nil
+	}
+	defer it.Close()
+	for ok := it.First(); ok; ok = it.Next() {
+		value, err := it.ValueAndErr()
+		if err != nil {
+			v.fault(FaultUnreadable, cow.ID{}, -1, "the key %s: %v", it.Key(), nameFile(err))
+			continue
+		}
+		switch k := string(it.Key()); k {
+		case string(metaFormat):
+			_, err = decodeMeta(value)
+		case string(metaEpoch):
+			v.epoch, err = decodeMeta(value)
+		case string(metaTotals):
+			v.stored.SlotAllocations, v.stored.EventsPosted, err = decodePair(value)
+		default:
+			v.fault(FaultKey, cow.ID{}, -1, "unknown key %q", k)
+		}
+		if err != nil {
+			v.fault(FaultTotals, cow.ID{}, -1, "the key %s: %v", it.Key(), err)
+		}
+	}
+	if err := it.Error(); err != nil {
+		v.fault(FaultUnreadable, cow.ID{}, -1, "the store's own numbers can't be read: %v", nameFile(err))
+	}
+	return nil
+}
+
+// records looks at the records that are no slot's.
+func (v *verifier) records() error {
+	it := v.iterate(familyRecord)
+	if it == nil {
+		return nil
+	}
+	defer it.Close()
+	for ok := it.First(); ok; ok = it.Next() {
+		key := string(it.Key()[1:])
+		raw, err := it.ValueAndErr()
+		if err != nil {
+			v.fault(FaultUnreadable, cow.ID{}, -1, "record %q: %v", key, nameFile(err))
+			continue
+		}
+		v.report.Records++
+		value, version, err := decodeRecord(raw)
+		switch {
+		case err != nil:
+			v.fault(FaultRecord, cow.ID{}, -1, "record %q: %v", key, err)
+		case version>>epochShift > v.epoch:
+			v.fault(FaultRecord, cow.ID{}, -1, "record %q has version %d of the store's open %d, there were %d", key, version, version>>epochShift, v.epoch)
+		case strings.HasPrefix(key, healthPrefix):
+			slot, isID := cow.ParseID(key[len(healthPrefix):])
+			if !isID {
+				v.fault(FaultRecord, cow.ID{}, -1, "record %q names no slot", key)
+			} else if !json.Valid(value) || value[0] != '{' {
+				v.fault(FaultRecord, slot, -1, "the responder health record is no JSON object")
+			}
+		}
+		if err := v.ctx.Err(); err != nil {
+			return err
+		}
+	}
+	if err := it.Error(); err != nil {
+		v.fault(FaultUnreadable, cow.ID{}, -1, "the records can't be read: %v", nameFile(err))
+	}
+	return nil
+}
+
+// healthPrefix is of the records in which package cow keeps responder health.
+const healthPrefix = "health/"
+
+// totals compares what was counted over the life of the store with what is left.
+func (v *verifier) totals() error {
+	t := v.stored
+	if t.SlotAllocations < v.report.Slots || t.EventsPosted < v.report.Events {
+		v.fault(FaultTotals, cow.ID{}, -1, "the totals say %d slots and %d events were ever stored, there are %d and %d",
+			t.SlotAllocations, t.EventsPosted, v.report.Slots, v.report.Events)
+	}
+	return nil
+}

@@ -1,0 +1,130 @@
+package pebblelog
+
+import (
+	"bytes"
+	"errors"
+	"hash/maphash"
+	"slices"
+
+	"cowrelay/cow"
+)
+
+// door lets stored events in again.
+type door struct{ body, out []byte }
+
+const doorHead = `{"event":`
+
+// accept is what a post of the event would have made of it.
+func (d *door) accept(json []byte) (ev cow.Event, err error) {
+	d.body = append(append(append(d.body[:0], doorHead...), json...), '}')
+	ev, d.out, err = cow.AcceptPost(d.out[:0], d.body)
+	return ev, err
+}
+
+// event checks one event and enters its id. It returns how many bytes of JSON
+// it has, if it decodes.
+func (v *verifier) event(slot cow.ID, pos uint64, value []byte) (size uint64, ok bool) {
+	if pos >= maxPositions {
+		v.fault(FaultEvent, slot, int64(pos&(1<<63-1)), "no slot holds that many events")
+		return 0, false
+	}
+	at := int64(pos)
+	e, err := decodeEvent(value)
+	if err != nil {
+		v.fault(FaultEvent, slot, at, "it does not decode")
+		return 0, false
+	}
+	ev, err := v.door.accept(e.JSON)
+	refused := new(cow.AcceptError)
+	switch {
+	case errors.As(err, &refused):
+		v.fault(FaultEvent, slot, at, "the door refuses it: %s, at byte %d", refused.Reason, max(refused.Offset-len(doorHead), 0))
+		return uint64(len(e.JSON)), true
+	case !bytes.Equal(ev.JSON, e.JSON):
+		v.fault(FaultEvent, slot, at, "it is not compact: %d bytes, %d without white space", len(e.JSON), len(ev.JSON))
+	case ev.IDOff != e.IDOff:
+		v.fault(FaultIndex, slot, at, "its event_id stands at byte %d, the index would look at byte %d (0: it has none)", ev.IDOff, e.IDOff)
+	}
+	if id, ok := ev.ID(nil); ok {
+		v.ids.add(id, pos)
+	}
+	return uint64(len(e.JSON)), true
+}
+
+// maxPositions is above the count of any slot: an event takes two bytes or more.
+const maxPositions = 1 << idPosBits
+
+const idPosBits = 26 // cow.MaxSlotBytes is 1<<26
+
+// idSet holds what may be the same id: a part of its hash over its position. Sorted, equal
+// hashes meet; the ids themselves are read again to tell.
+type idSet struct {
+	seed    maphash.Seed
+	entries []uint64
+}
+
+func (s *idSet) reset() {
+	if s.entries == nil {
+		s.seed = maphash.MakeSeed()
+		s.entries = make([]uint64, 0, 1024)
+	}
+	s.entries = s.entries[:0]
+}
+
+func (s *idSet) add(id []byte, pos uint64) {
+	s.entries = append(s.entries, maphash.Bytes(s.seed, id)>>idPosBits<<idPosBits|pos)
+}
+
+// groups gives the positions, in order, of ids whose hashes are equal.
+func (s *idSet) groups(yield func([]uint64)) {
+	slices.Sort(s.entries)
+	for rest := s.entries; len(rest) > 1; {
+		n := 1
+		for n < len(rest) && rest[n]>>idPosBits == rest[0]>>idPosBits {
+			n++
+		}
+		if n > 1 {
+			yield(rest[:n])
+		}
+		rest = rest[n:]
+	}
+}
+
+// duplicates tells ids that occur twice in the slot.
+func (v *verifier) duplicates(slot cow.ID) {
+	v.ids.groups(func(entries []uint64) {
+		first := make(map[string]uint64)
+		for _, e := range entries {
+			pos := e & (maxPositions - 1)
+			id, err := v.idAt(slot, pos)
+			if err != nil {
+				v.fault(FaultUnreadable, slot, int64(pos), "can't be read again: %v", nameFile(err))
+				continue
+			}
+			if had, ok := first[id]; ok {
+				v.fault(FaultDuplicate, slot, int64(pos), "its event_id %q is that of position %d", id, had)
+			} else {
+				first[id] = pos
+			}
+		}
+	})
+}
+
+func (v *verifier) idAt(slot cow.ID, pos uint64) (string, error) {
+	k := eventKey(slot, pos)
+	value, closer, err := v.l.db.Get(k[:])
+	if err != nil {
+		return "", err
+	}
+	defer closer.Close()
+	e, err := decodeEvent(value)
+	if err != nil {
+		return "", err
+	}
+	ev, err := v.door.accept(e.JSON)
+	if err != nil {
+		return "", err
+	}
+	id, _ := ev.ID(nil)
+	return string(id), nil
+}
