@@ -19,6 +19,7 @@ var mayImport = map[string][]string{
 	"cowrelay/cow":             {},
 	"cowrelay/cow/pebblelog":   {"cowrelay/cow"},
 	"cowrelay/cow/journaltest": {"cowrelay/cow"},
+	"cowrelay/cow/rate":        {},
 	"cowrelay/fasthttp":        {"cowrelay/cow", "cowrelay/fasthttp/web"},
 	"cowrelay/fasthttp/web":    {},
 	"cowrelay/bench":           {"cowrelay/cow", "cowrelay/fasthttp"},
