@@ -3,10 +3,12 @@
 
 export const $ = (id) => document.getElementById(id);
 
+class BadStatus extends Error {}
+
 // json fetches a JSON reply of the relay, within 8 s.
 export async function json(path) {
   const reply = await fetch(path, { headers: { Accept: "application/json" }, cache: "no-store", signal: AbortSignal.timeout(8000) });
-  if (!reply.ok) throw new Error(`it answers with status ${reply.status}`);
+  if (!reply.ok) throw new BadStatus(reply.status);
   return reply.json();
 }
 
@@ -47,8 +49,8 @@ export function watch(show) {
       show(stats);
     } catch (err) {
       failing ??= new Date();
-      const why = err.message.startsWith("it answers") ? ` (${err.message})` : "";
-      say("down", `Can't reach the relay since ${clock(failing)}${why}. Trying again every 2 s.`);
+      const what = err instanceof BadStatus ? `The relay answers with status ${err.message}` : "The relay can't be reached";
+      say("down", `${what}, since ${clock(failing)}. Trying again every 2 s.`);
       show(null);
     }
   });
@@ -70,7 +72,10 @@ function scaled(n, base, units) {
   }
   return `${three(n)} ${units[i]}`.trim();
 }
-export const short = (n) => scaled(n, 1000, ["", "k", "M", "G"]).replace(" ", "");
+export function short(n) {
+  const e = n >= 1e9 ? 3 : n >= 1e6 ? 2 : n >= 1e3 ? 1 : 0;
+  return Number((n / 1000 ** e).toPrecision(3)) + ["", "k", "M", "G"][e];
+}
 export const bytes = (n) => scaled(n, 1024, ["B", "KiB", "MiB", "GiB", "TiB"]);
 export const seconds = (n) => (n === 0 ? "0" : n < 1 ? scaled(n * 1e6, 1000, ["µs", "ms", "s"]) : `${three(n)} s`);
 

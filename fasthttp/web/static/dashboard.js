@@ -1,5 +1,5 @@
 import { $, count, duration, json, poll, rate, watch } from "./common.js";
-import { Plots } from "./plots.js";
+import { empty, Plots, since } from "./plots.js";
 
 // Live numbers. A rate is the difference over the last ten seconds.
 const samples = [];
@@ -30,13 +30,17 @@ watch((stats) => {
 const names = { 1: "hour", 24: "24 hours", 168: "7 days" };
 const plots = new Plots($("plots"), (text) => ($("spoken").textContent = text));
 let hours = 24;
+let chosen = false; // by a person, or once for all by the page
 
 function choose(h) {
   hours = names[h] ? h : 24;
   $("span").textContent = names[hours];
   for (const b of document.querySelectorAll("[data-hours]")) b.setAttribute("aria-pressed", String(Number(b.dataset.hours) === hours));
 }
-const fromAddress = () => choose(Number(location.hash.replace("#hours=", "")));
+function fromAddress() {
+  chosen = location.hash !== "";
+  choose(Number(location.hash.replace("#hours=", "")));
+}
 fromAddress();
 
 const load = poll(30_000, async () => {
@@ -44,7 +48,15 @@ const load = poll(30_000, async () => {
   try {
     const series = await json(`/stats.series?hours=${asked}`);
     if (asked !== hours) return; // another range was chosen meanwhile, and is asked for next
-    $("notice").textContent = series.t.length > 0 ? "" : "No rows yet: one is taken every 30 s.";
+    if (!chosen && !empty(series)) {
+      chosen = true;
+      if (since(series) > series.now_unix - 3600) { // a young relay: a day would be nearly blank
+        choose(1);
+        load();
+        return;
+      }
+    }
+    $("notice").textContent = empty(series) ? "No rows yet: one is taken every 30 s." : "";
     plots.show(series);
   } catch {
     $("notice").textContent = "The history can't be read now. Trying again every 30 s.";

@@ -19,6 +19,7 @@ const binaries = Array.from({ length: 45 }, (_, e) => 2 ** e);
 export class Plots {
   #figures;
   #series = { t: [], hours: 24, now_unix: 0 };
+  #last = null; // index of the latest row
   #say;
   #at = null; // index under the cursor
   #moving = false;
@@ -43,12 +44,11 @@ export class Plots {
   // show draws a reply of /stats.series.
   show(series) {
     this.#series = series;
-    this.#at = null;
+    this.#last = latest(series.slots);
     for (const f of this.#figures) {
       f.plot.setData(this.#data(f));
-      f.caption.textContent = summary(f.kind, series);
-      f.box.parentElement.classList.toggle("empty", series.t.length === 0);
-      this.#read(f, null);
+      f.caption.replaceChildren(...summary(f.kind, series).map(line));
+      this.#read(f);
     }
   }
 
@@ -83,8 +83,8 @@ export class Plots {
         { ...axis, size: 26, space: 66, values: (_, splits) => splits.map((s) => this.#time(s)) },
         {
           ...axis,
-          size: 58,
-          space: 30,
+          size: 54,
+          space: 26,
           values: (_, splits) => splits.map(kind.axis),
           ...(kind.whole && { incrs: wholes }),
           ...(kind.binary && { incrs: binaries }),
@@ -95,8 +95,7 @@ export class Plots {
         ...kind.of.map((_, i) => ({
           stroke: colour(i === 0 ? "accent" : "second"),
           fill: i === 0 ? colour("area") : undefined,
-          width: 1.5,
-          dash: i === 0 ? undefined : [4, 3],
+          width: i === 0 ? 1.5 : 1,
           points: { show: true, size: 4, filter: alone },
         })),
       ],
@@ -107,7 +106,7 @@ export class Plots {
   // #time labels the axis: hours of a day, days of a week.
   #time(unix) {
     const date = new Date(unix * 1000);
-    if (this.#series.hours > 48) return date.toLocaleDateString("en", { weekday: "short", day: "numeric" });
+    if (this.#series.hours > 48) return `${weekday(date)} ${date.getDate()}`;
     return clock(date, false);
   }
 
@@ -118,40 +117,48 @@ export class Plots {
     this.#at = u.cursor.left >= 0 ? u.cursor.idx : null;
     for (const f of this.#figures) {
       if (f !== from) f.plot?.setCursor({ left: u.cursor.left, top: u.cursor.left < 0 ? -10 : 0 });
-      this.#read(f, this.#at);
+      this.#read(f);
     }
     this.#moving = false;
   }
 
   // #read puts the values at the cursor, or the latest, beside the heading.
-  #read(f, at) {
-    const { t } = this.#series;
-    f.reading.textContent = t.length === 0 ? "" : at === null ? values(f.kind, this.#series, t.length - 1) : `${this.#when(at)} · ${values(f.kind, this.#series, at)}`;
+  #read(f) {
+    const at = this.#at ?? this.#last;
+    const when = this.#at === null ? "" : `${this.#when(at)}: `;
+    f.reading.textContent = at === null ? "\u00a0" : when + values(f.kind, this.#series, at);
   }
 
   #when(at) {
     const date = new Date(this.#series.t[at] * 1000);
-    return this.#series.hours > 12 ? `${date.toLocaleDateString("en", { weekday: "short" })} ${clock(date, false)}` : clock(date, false);
+    return this.#series.hours > 48 ? `${weekday(date)} ${clock(date, false)}` : clock(date, false);
   }
 
   // #key moves the cursor by keyboard, ten points with Shift.
   #key(f, event) {
     const { t } = this.#series;
     const step = { ArrowLeft: -1, ArrowRight: 1, Home: -Infinity, End: Infinity, Escape: 0 }[event.key];
-    if (step === undefined || t.length === 0) return;
+    if (step === undefined || this.#last === null) return;
     event.preventDefault();
     if (event.key === "Escape") {
       f.plot.setCursor({ left: -10, top: -10 });
       return;
     }
-    const from = this.#at ?? t.length;
+    const from = this.#at ?? this.#last + 1;
     const at = Math.min(Math.max(from + step * (event.shiftKey ? 10 : 1), 0), t.length - 1);
     f.plot.setCursor({ left: f.plot.valToPos(t[at], "x"), top: 0 });
     this.#say(`${this.#when(at)}, ${f.name}: ${values(f.kind, this.#series, at)}`);
   }
 }
 
+const weekday = (date) => date.toLocaleDateString("en", { weekday: "short" });
 const size = (box) => ({ width: box.clientWidth, height: box.clientHeight });
+
+function line(text) {
+  const span = document.createElement("span");
+  span.textContent = text;
+  return span;
+}
 
 // alone lists the points without a neighbour, which no line would show.
 function alone(u, i) {
@@ -172,16 +179,26 @@ function values(kind, series, at) {
     .join(" · ");
 }
 
-// summary is a plot in words.
+// latest is the index of the last value, or null.
+function latest(list) {
+  const at = list.findLastIndex((v) => v !== null);
+  return at < 0 ? null : at;
+}
+
+// empty says whether no row lies in the range.
+export const empty = (series) => latest(series.slots) === null;
+
+// since is the time of the first row, in Unix seconds.
+export const since = (series) => series.t[series.slots.findIndex((v) => v !== null)];
+
+// summary is a plot in words, a line for each of its curves.
 function summary(kind, series) {
-  if (series.t.length === 0) return "No rows yet: one is taken every 30 s.";
-  return kind.of
-    .map((member, i) => {
-      const list = (series[member] ?? []).filter((v) => v !== null);
-      const name = kind.names ? `${kind.names[i]}: ` : "";
-      if (list.length === 0) return `${name}nothing measured`;
-      const [min, max] = list.reduce(([a, b], v) => [Math.min(a, v), Math.max(b, v)], [Infinity, -Infinity]);
-      return `${name}latest ${kind.text(list.at(-1))}, min ${kind.text(min)}, max ${kind.text(max)}`;
-    })
-    .join("; ");
+  if (empty(series)) return ["No rows yet."];
+  return kind.of.map((member, i) => {
+    const list = (series[member] ?? []).filter((v) => v !== null);
+    const name = kind.names ? `${kind.names[i]} ` : "";
+    if (list.length === 0) return `${name}nothing measured`;
+    const [min, max] = list.reduce(([a, b], v) => [Math.min(a, v), Math.max(b, v)], [Infinity, -Infinity]);
+    return `${name}latest ${kind.text(list.at(-1))}, min ${kind.text(min)}, max ${kind.text(max)}`;
+  });
 }
