@@ -480,6 +480,7 @@ func (c *committer) finishAct(g *Group, p *Post) {
 // bury makes a removed slot unreachable. Windows already taken go on.
 func (c *committer) bury(slot *Slot) {
 	slot.dead.Store(true)
+	c.s.markBlocked(slot, false)
 	c.s.slots.Delete(slot.id)
 	c.s.slotCount.Add(-1)
 	c.s.stats.Events.Add(-int64(slot.count.Load()))

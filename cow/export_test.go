@@ -49,9 +49,6 @@ func (s *Store) DropFrames(slot *Slot) {
 	}
 }
 
-// Hot says whether the slot is in memory.
-func (s *Slot) Hot() bool { return s.hot.Load() != nil }
-
 // Chunks returns how many chunks the slot has in memory or not.
 func (s *Slot) Chunks() int {
 	if h := s.hot.Load(); h != nil {

@@ -33,6 +33,7 @@ type Slot struct {
 	// The small fields stand together, which keeps the slot within 128 bytes.
 	touched atomic.Bool   // pulledAt is newer than what the journal has
 	dead    atomic.Bool   // removed: set once, never cleared
+	blocked atomic.Bool   // by the operator; see block.go
 	used    atomic.Uint32 // budget epoch of the last use
 	ring    int32         // place in the budget's ring plus one, 0 for none; the budget's
 	leaving bool          // its removal is in the batch; the owner's
@@ -66,6 +67,17 @@ func (s *Slot) Authorize(h TokenHash) bool { return s.token.Equal(h) }
 
 // Gone says whether the slot was removed.
 func (s *Slot) Gone() bool { return s.dead.Load() }
+
+// Hot says whether the slot is in memory.
+func (s *Slot) Hot() bool { return s.hot.Load() != nil }
+
+// Subscribers returns how many streams and long polls the slot has.
+func (s *Slot) Subscribers() int {
+	if set := s.subs.Load(); set != nil {
+		return len(set.list)
+	}
+	return 0
+}
 
 // Count returns how many events the slot holds.
 func (s *Slot) Count() uint64 {

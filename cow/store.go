@@ -112,6 +112,9 @@ type Store struct {
 	freeAt time.Time
 	freeOK error
 
+	blockMu      sync.Mutex // orders blocks and unblocks
+	blockedSlots atomic.Int64
+
 	stop chan struct{}
 	wg   sync.WaitGroup
 }
@@ -145,6 +148,9 @@ func Open(j Journal, r Records, opts Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the slots: %w", err)
 	}
+	if err := s.loadBlocks(); err != nil {
+		return nil, err
+	}
 	s.wg.Go(func() { labeled("commit", func() { s.commits.run(s.stop) }) })
 	s.wg.Go(func() { labeled("journal", s.commits.commits) })
 	s.wg.Go(func() { labeled("evict", func() { s.budget.keep(s.stop) }) })
@@ -174,6 +180,12 @@ func (s *Store) Slot(id ID) *Slot {
 	return slot
 }
 
+// All yields the slots that are there, in no order. One that comes or goes
+// meanwhile may be among them or not.
+func (s *Store) All(yield func(*Slot) bool) {
+	s.slots.Range(func(_ ID, slot *Slot) bool { return yield(slot) })
+}
+
 // Len returns how many slots there are.
 func (s *Store) Len() int { return int(s.slotCount.Load()) }
 
@@ -192,12 +204,9 @@ func (s *Store) Remove(slot *Slot) error {
 	if err := s.act(postRemove, slot); err != nil {
 		return err
 	}
-	// Its id never comes again, so a health record that a crash leaves here is
-	// dead weight, not a fault.
-	if _, version, err := s.records.Value(healthKey(slot)); err == nil {
-		return s.records.Delete(healthKey(slot), version)
-	}
-	return nil
+	// Its id never comes again, so a record that a crash leaves here is dead
+	// weight, not a fault.
+	return errors.Join(s.dropRecord(healthKey(slot)), s.forgetBlock(slot))
 }
 
 func (s *Store) act(kind postKind, slot *Slot) error {

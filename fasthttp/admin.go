@@ -1,6 +1,7 @@
 package fasthttp
 
 import (
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/pprof"
@@ -8,60 +9,84 @@ import (
 	"time"
 )
 
-// AdminHandler serves what operators ask: /metrics, /debug/pprof/*, /healthz
-// and /readyz. It needs no token, so it belongs on loopback.
-func (r *Relay) AdminHandler() http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
-		r.WriteMetrics(w)
-	})
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
-		w.Write([]byte("ok\n"))
-	})
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		if !r.Ready() {
-			http.Error(w, "not serving", http.StatusServiceUnavailable)
-			return
-		}
-		w.Write([]byte("ok\n"))
-	})
-	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
-	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
-	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
-	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
-	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
-	return mux
+// AdminOptions are what operators may do, and who may.
+type AdminOptions struct {
+	// Token is what the protected routes ask for. Without one they answer on a
+	// loopback listener only.
+	Token string
+	// Level is the log level that operators may set (nil: they may not).
+	Level *slog.LevelVar
+	// Stop begins the end of the process, as SIGTERM does (nil: they may not).
+	// It may be called again.
+	Stop   func()
+	Logger *slog.Logger // slog.Default()
 }
 
 // Admin is the operators' listener. It answers from the first moment of a
 // start, so that a probe can tell a relay that opens its store from one that
 // hangs: until Attach, /healthz says ok and everything else is 503.
+//
+// /metrics, /healthz and /readyz are open to whoever reaches it. /admin/v1 and
+// /debug/pprof are protected; see guard.
 type Admin struct {
+	opts   AdminOptions
+	local  bool // the listener is on loopback
+	mux    *http.ServeMux
 	server http.Server
-	relay  atomic.Pointer[http.Handler]
+	relay  atomic.Pointer[Relay]
+	rates  rates
+	denied atomic.Int64 // when a refusal was logged last, Unix seconds
 }
 
 // ServeAdmin answers operators on ln until Close.
-func ServeAdmin(ln net.Listener) *Admin {
-	a := new(Admin)
-	a.server.Handler = a
-	a.server.ReadHeaderTimeout = 5 * time.Second
+func ServeAdmin(ln net.Listener, opts AdminOptions) *Admin {
+	tcp, ok := ln.Addr().(*net.TCPAddr)
+	a := newAdmin(ok && tcp.IP.IsLoopback(), opts)
 	go labeled("admin", func() { a.server.Serve(ln) })
 	return a
 }
 
-// Attach hands the relay to operators.
-func (a *Admin) Attach(r *Relay) {
-	h := r.AdminHandler()
-	a.relay.Store(&h)
+func newAdmin(local bool, opts AdminOptions) *Admin {
+	if opts.Logger == nil {
+		opts.Logger = slog.Default()
+	}
+	a := &Admin{opts: opts, local: local, mux: http.NewServeMux()}
+	a.server.Handler = a
+	a.server.ReadHeaderTimeout = 5 * time.Second
+	a.mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+		a.relay.Load().WriteMetrics(w)
+	})
+	a.mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		w.Write([]byte("ok\n"))
+	})
+	a.mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		if !a.relay.Load().Ready() {
+			http.Error(w, "not serving", http.StatusServiceUnavailable)
+			return
+		}
+		w.Write([]byte("ok\n"))
+	})
+	for path, serve := range map[string]http.HandlerFunc{
+		"": pprof.Index, "cmdline": pprof.Cmdline, "profile": pprof.Profile, "symbol": pprof.Symbol, "trace": pprof.Trace,
+	} {
+		a.handle("GET /debug/pprof/"+path, func(_ *Relay, w http.ResponseWriter, req *http.Request) error {
+			serve(w, req)
+			return nil
+		})
+	}
+	a.routes()
+	return a
 }
+
+// Attach hands the relay to operators.
+func (a *Admin) Attach(r *Relay) { a.relay.Store(r) }
 
 // ServeHTTP implements http.Handler.
 func (a *Admin) ServeHTTP(w http.ResponseWriter, req *http.Request) {
-	switch h := a.relay.Load(); {
-	case h != nil:
-		(*h).ServeHTTP(w, req)
+	switch {
+	case a.relay.Load() != nil:
+		a.mux.ServeHTTP(w, req)
 	case req.URL.Path == "/healthz":
 		w.Write([]byte("ok\n"))
 	default:
@@ -70,4 +95,7 @@ func (a *Admin) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 }
 
 // Close ends it at once.
-func (a *Admin) Close() error { return a.server.Close() }
+func (a *Admin) Close() error {
+	a.rates.forget()
+	return a.server.Close()
+}

@@ -31,6 +31,7 @@ var (
 	errNoBearer     = &failure{status: fasthttp.StatusUnauthorized, text: "missing bearer token: send Authorization: Bearer <slot_token>"}
 	errUnknownSlot  = &failure{status: fasthttp.StatusNotFound, text: "unknown slot"}
 	errWrongToken   = &failure{status: fasthttp.StatusForbidden, text: "the token is not this slot's"}
+	errBlocked      = &failure{status: fasthttp.StatusForbidden, text: "this slot is blocked by the relay's operator", extra: `,"blocked":true`}
 	errSlotShape    = &failure{status: fasthttp.StatusBadRequest, text: "a slot id is 32 lowercase hex digits"}
 	errContentType  = &failure{status: fasthttp.StatusUnsupportedMediaType, text: "send Content-Type: application/json"}
 	errBodyTooLarge = &failure{status: fasthttp.StatusRequestEntityTooLarge, text: "the request body is too large"}

@@ -39,6 +39,9 @@ func (r *Relay) await(slot *cow.Slot, q pullQuery, w *cow.Window) error {
 		if err := r.store.Window(slot, q.since, q.limit, w); err != nil || w.Events() > 0 {
 			return err
 		}
+		if slot.Blocked() {
+			return errBlocked
+		}
 		select {
 		case <-wake:
 		case <-timer.C:

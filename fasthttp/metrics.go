@@ -67,6 +67,7 @@ var families = []family{
 
 	gauge("cowrelay_slots", "Slots that exist.", func(r *Relay) int64 { return int64(r.store.Len()) }),
 	gauge("cowrelay_slots_hot", "Slots whose events are in memory, in whole or in part.", func(r *Relay) int64 { return int64(r.store.Memory().HotSlots) }),
+	gauge("cowrelay_slots_blocked", "Slots that the operator has blocked.", func(r *Relay) int64 { return r.store.BlockedSlots() }),
 	gauge("cowrelay_events", "Events held by all slots.", func(r *Relay) int64 { return r.store.Stats().Events.Load() }),
 	gauge("cowrelay_event_bytes", "Bytes of events held by all slots.", func(r *Relay) int64 { return r.store.Stats().Bytes.Load() }),
 

@@ -191,7 +191,7 @@ func TestAdmin(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	admin := ServeAdmin(ln)
+	admin := ServeAdmin(ln, AdminOptions{Logger: g.opts.relay.Logger})
 	admin.Attach(g.relay)
 	defer admin.Close()
 	get := func(path string) (int, string) {
@@ -216,7 +216,9 @@ func TestAdmin(t *testing.T) {
 	}
 	starting := NewRelay(g.store, Options{Logger: g.opts.relay.Logger})
 	rec := httptest.NewRecorder()
-	starting.AdminHandler().ServeHTTP(rec, httptest.NewRequest("GET", "/readyz", nil))
+	early := newAdmin(true, AdminOptions{Logger: g.opts.relay.Logger})
+	early.Attach(starting)
+	early.ServeHTTP(rec, httptest.NewRequest("GET", "/readyz", nil))
 	if rec.Code != 503 {
 		t.Errorf("/readyz before the relay serves: %d", rec.Code)
 	}

@@ -19,6 +19,8 @@ type route struct {
 	bearer bool
 	// shapeFirst answers 400 for a slot id that is none, before anything else.
 	shapeFirst bool
+	// evenBlocked serves slots that the operator has blocked.
+	evenBlocked bool
 	// maxBody is the most bytes of a post's body, 0 where there is none.
 	maxBody int
 	allow   string
@@ -41,8 +43,8 @@ var (
 	routeAlloc   = &route{name: "allocate", post: (*Relay).serveAllocate, maxBody: 16 << 10}
 	routeEvents  = &route{name: "events", get: (*Relay).servePull, post: (*Relay).servePost, bearer: true, maxBody: cow.MaxBodyBytes}
 	routeStream  = &route{name: "stream", get: (*Relay).serveStream, bearer: true}
-	routeSlot    = &route{name: "slot", delete: (*Relay).serveDelete, bearer: true}
-	routeState   = &route{name: "state", get: (*Relay).serveState, bearer: true}
+	routeSlot    = &route{name: "slot", delete: (*Relay).serveDelete, bearer: true, evenBlocked: true}
+	routeState   = &route{name: "state", get: (*Relay).serveState, bearer: true, evenBlocked: true}
 	routeHealth  = &route{name: "responder_health", post: (*Relay).serveHealth, bearer: true, shapeFirst: true, maxBody: 64 << 10}
 	routeLanding = &route{name: "landing", get: (*Relay).serveLanding}
 	routeBoard   = &route{name: "dashboard", get: (*Relay).serveDashboard}
@@ -190,6 +192,9 @@ func (r *Relay) admit(h *fasthttp.RequestHeader, req *request) (func(*Relay, req
 		}
 		if !req.slot.Authorize(cow.HashToken(token)) {
 			return nil, errWrongToken
+		}
+		if req.slot.Blocked() && !rt.evenBlocked {
+			return nil, errBlocked
 		}
 	}
 	if h.IsPost() {

@@ -15,17 +15,18 @@ import (
 
 // Reasons why a stream ended; labels of its metric.
 const (
-	endClient = iota // the client closed, half-closed, or sent what nobody asked for
-	endWrite         // a write failed
-	endSlow          // a piece was not taken within the write timeout
-	endGone          // the slot was removed
+	endClient  = iota // the client closed, half-closed, or sent what nobody asked for
+	endWrite          // a write failed
+	endSlow           // a piece was not taken within the write timeout
+	endGone           // the slot was removed
+	endBlocked        // the operator blocked the slot
 	endDrain
 	endLoad // what comes next could not be read from the store
 	endPanic
 	endReasons
 )
 
-var endNames = [endReasons]string{"client", "write_error", "slow", "gone", "drain", "load_error", "panic"}
+var endNames = [endReasons]string{"client", "write_error", "slow", "gone", "blocked", "drain", "load_error", "panic"}
 
 // States of a stream. It is written to by one goroutine at a time: the writer
 // that took it from the queue, or the goroutine that waits on its behalf.
@@ -212,6 +213,9 @@ func (st *stream) serve(w *writer) {
 		case errors.Is(err, cow.ErrNoSlot):
 			st.close(endGone)
 			return
+		case err == errBlocked:
+			st.close(endBlocked)
+			return
 		case errors.Is(err, cow.ErrNotResident):
 			st.state.Store(streamWaiting)
 			st.streams.waits.Go(st.load)
@@ -273,6 +277,9 @@ func (st *stream) nextPiece(w *writer) (piece []byte, control bool, err error) {
 		}
 		if len(st.control) > 0 || st.last {
 			return st.control, true, nil
+		}
+		if st.sub.Slot().Blocked() {
+			return nil, false, errBlocked
 		}
 	}
 	piece, err = st.sub.Next(w.buf)

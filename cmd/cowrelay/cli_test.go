@@ -80,6 +80,7 @@ func TestCLI_AllWrongValuesAtOnce(t *testing.T) {
 var otherValues = map[string][2]string{
 	"bind":                 {"127.0.0.1:1001", "127.0.0.1:1002"},
 	"admin":                {"127.0.0.1:1003", ""},
+	"admin-token-file":     {"testdata/admin-token", ""},
 	"data-dir":             {"/nowhere/a", "/nowhere/b"},
 	"sync":                 {"interval", "off"},
 	"memory-budget":        {"64MiB", "1GiB"},

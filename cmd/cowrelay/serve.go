@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -70,7 +71,10 @@ func serve(c *tuner, stderr io.Writer) error {
 		if adminLn, err = listen(c.admin, "--admin"); err != nil {
 			return err
 		}
-		admin = relayhttp.ServeAdmin(adminLn)
+		admin = relayhttp.ServeAdmin(adminLn, relayhttp.AdminOptions{
+			Token: c.adminTok, Level: c.level, Logger: log,
+			Stop: sync.OnceFunc(func() { stop <- syscall.SIGTERM }),
+		})
 		defer admin.Close()
 	}
 	log.Info("starting", "bind", ln.Addr().String(), "admin", addrText(adminLn), "data_dir", c.dataDir)

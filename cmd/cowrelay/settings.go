@@ -20,6 +20,7 @@ import (
 type config struct {
 	bind      string
 	admin     string
+	adminTok  string
 	dataDir   string
 	sync      pebblelog.Sync
 	budget    int64 // bytes
@@ -65,7 +66,8 @@ func (s setting) env() string {
 func (c *config) table() []setting {
 	return []setting{
 		{"bind", "127.0.0.1:8770", "address that clients connect to", address(&c.bind, false), fixed},
-		{"admin", "127.0.0.1:9770", "address for operators: /metrics, /debug/pprof, /healthz, /readyz; it needs no token, so keep it on loopback; empty for none", address(&c.admin, true), fixed},
+		{"admin", "127.0.0.1:9770", "address for operators: /metrics, /healthz and /readyz for everybody who reaches it, /admin/v1 and /debug/pprof on loopback or with a token; empty for none", address(&c.admin, true), fixed},
+		{"admin-token-file", "", "file with a token, which /admin/v1 and /debug/pprof then ask for; COWRELAY_ADMIN_TOKEN holds the token itself; without either, and off loopback, they answer nobody", c.setAdminToken, fixed},
 		{"data-dir", "cowrelay-data", "folder of the store; made if missing, used by one process at a time", text(&c.dataDir), fixed},
 		{"sync", "always", "when a post is made durable: always (before it is acknowledged), interval (every 100 ms: a crash may lose what was acknowledged since), off (a crash may lose more)", func(v string) (err error) {
 			c.sync, err = pebblelog.ParseSync(v)

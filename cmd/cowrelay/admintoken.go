@@ -1,0 +1,43 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"strings"
+)
+
+// adminTokenVariable holds the admin token itself, for where secrets come as
+// environment variables. There is no such flag: others can read command lines.
+const adminTokenVariable = "COWRELAY_ADMIN_TOKEN"
+
+// readAdminToken returns the token of the file, or of the environment where no
+// file is named. "" is none.
+func readAdminToken(path string) (string, error) {
+	token := os.Getenv(adminTokenVariable)
+	if path != "" {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return "", err
+		}
+		if token = strings.TrimSpace(string(data)); token == "" {
+			return "", errors.New("the file is empty")
+		}
+	}
+	if token == "" {
+		return "", nil
+	}
+	if len(token) < 16 {
+		return "", errors.New("the admin token is shorter than 16 characters")
+	}
+	for _, c := range []byte(token) {
+		if c <= ' ' || c > '~' {
+			return "", errors.New("the admin token holds what is no printable ASCII character")
+		}
+	}
+	return token, nil
+}
+
+func (c *config) setAdminToken(path string) (err error) {
+	c.adminTok, err = readAdminToken(path)
+	return err
+}

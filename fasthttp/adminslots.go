@@ -1,0 +1,138 @@
+package fasthttp
+
+import (
+	"bytes"
+	"cmp"
+	"container/heap"
+	"net/http"
+	"slices"
+	"strconv"
+
+	"cowrelay/cow"
+
+	"github.com/valyala/fasthttp"
+)
+
+// slotInfo is what operators see of a slot.
+type slotInfo struct {
+	ID       string   `json:"slot_id"`
+	Events   uint64   `json:"events"`
+	Bytes    uint64   `json:"bytes"`
+	Streams  int      `json:"streams"` // long polls included
+	Hot      bool     `json:"hot"`
+	Blocked  bool     `json:"blocked"`
+	PulledAt *int64   `json:"last_pull_at_unix"`
+	Posts    *float64 `json:"posts_per_second,omitzero"`
+}
+
+func (a *Admin) describe(slot *cow.Slot) slotInfo {
+	id := slot.ID()
+	info := slotInfo{
+		ID: id.String(), Events: slot.Count(), Bytes: slot.Bytes(),
+		Streams: slot.Subscribers(), Hot: slot.Hot(), Blocked: slot.Blocked(),
+	}
+	if at := slot.PulledAt(); at != 0 {
+		info.PulledAt = &at
+	}
+	return info
+}
+
+// orders are what slots can be listed by, the largest first.
+var orders = map[string]func(*cow.Slot) float64{
+	"bytes":   func(s *cow.Slot) float64 { return float64(s.Bytes()) },
+	"events":  func(s *cow.Slot) float64 { return float64(s.Count()) },
+	"streams": func(s *cow.Slot) float64 { return float64(s.Subscribers()) },
+	"pulled":  func(s *cow.Slot) float64 { return float64(s.PulledAt()) },
+	"posts":   nil, // a rate, which takes two looks
+}
+
+const (
+	defaultListed = 20
+	maxListed     = 1000
+)
+
+var errList = &failure{status: fasthttp.StatusBadRequest,
+	text: "bad query: by is bytes, events, streams, pulled or posts; limit is a whole number from 1 to 1000; blocked is true or false"}
+
+// listSlots gives the first of all slots in an order. It looks at every slot
+// and keeps as many as it gives.
+func (a *Admin) listSlots(r *Relay, w http.ResponseWriter, req *http.Request) error {
+	q := req.URL.Query()
+	by := cmp.Or(q.Get("by"), "bytes")
+	value, known := orders[by]
+	limit, err := strconv.Atoi(cmp.Or(q.Get("limit"), strconv.Itoa(defaultListed)))
+	only, err2 := strconv.ParseBool(cmp.Or(q.Get("blocked"), "false"))
+	if !known || err != nil || err2 != nil || limit < 1 || limit > maxListed {
+		return errList
+	}
+	var seconds float64
+	if by == "posts" {
+		if value, seconds, err = a.rates.measure(req.Context(), r.store); err != nil {
+			return nil // the client left
+		}
+	}
+	matching, best := 0, leaders{limit: limit}
+	r.store.All(func(slot *cow.Slot) bool {
+		if !only || slot.Blocked() {
+			matching++
+			best.offer(ranked{value(slot), slot})
+		}
+		return true
+	})
+	list := make([]slotInfo, 0, len(best.list))
+	for _, e := range best.sorted() {
+		info := a.describe(e.slot)
+		if by == "posts" {
+			info.Posts = &e.value
+		}
+		list = append(list, info)
+	}
+	return replyJSON(w, fasthttp.StatusOK, struct {
+		By       string     `json:"by"`
+		Matching int        `json:"matching"` // slots, of which the list has the first
+		Over     float64    `json:"seconds,omitzero"`
+		Slots    []slotInfo `json:"slots"`
+	}{by, matching, seconds, list})
+}
+
+// ranked is a slot with what it is ranked by.
+type ranked struct {
+	value float64
+	slot  *cow.Slot
+}
+
+// before orders by value, the largest first, and by id where values are equal,
+// so that a list that is asked for again stays as it was.
+func (e ranked) before(o ranked) int {
+	x, y := e.slot.ID(), o.slot.ID()
+	return cmp.Or(cmp.Compare(o.value, e.value), bytes.Compare(x[:], y[:]))
+}
+
+// leaders keeps the first limit of what it is offered: a heap with the last of
+// them at its root.
+type leaders struct {
+	limit int
+	list  []ranked
+}
+
+func (l *leaders) Len() int           { return len(l.list) }
+func (l *leaders) Less(i, j int) bool { return l.list[i].before(l.list[j]) > 0 }
+func (l *leaders) Swap(i, j int)      { l.list[i], l.list[j] = l.list[j], l.list[i] }
+func (l *leaders) Push(x any)         { l.list = append(l.list, x.(ranked)) }
+func (l *leaders) Pop() any           { return nil } // never needed: the root is replaced
+
+func (l *leaders) offer(e ranked) {
+	switch {
+	case len(l.list) < l.limit:
+		heap.Push(l, e)
+	case e.before(l.list[0]) < 0:
+		l.list[0] = e
+		heap.Fix(l, 0)
+	}
+}
+
+// sorted returns the list in its order. The leaders are of no use afterwards.
+func (l *leaders) sorted() []ranked {
+	slices.SortFunc(l.list, ranked.before)
+	return l.list
+}

@@ -1,0 +1,102 @@
+package fasthttp
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"cowrelay/cow"
+)
+
+// rates finds how many posts a second each slot gets, without a word from the
+// path of posts: while somebody asks, it remembers how many events every slot
+// held at the last look, which takes some 50 bytes a slot. Soon after the last
+// question it forgets all of it.
+//
+// A sketch that each commit feeds would take less, but from every post, also
+// when nobody looks.
+type rates struct {
+	mu    sync.Mutex
+	seen  map[*cow.Slot]look // nil: forgotten
+	at    time.Time          // of the last look
+	over  time.Duration      // from the look before it, 0 if it was the first
+	timer *time.Timer        // forgets
+}
+
+// look is what the last look at a slot saw.
+type look struct {
+	events uint64  // that it holds
+	rate   float64 // posts a second since the look before
+}
+
+const (
+	leastLook    = time.Second      // between two looks
+	rememberLook = 15 * time.Second // from a question to forgetting
+)
+
+// measure returns how many posts a second each slot got, and over how many
+// seconds. Where there is no earlier look it waits a second after the first.
+func (t *rates) measure(ctx context.Context, store *cow.Store) (rate func(*cow.Slot) float64, seconds float64, err error) {
+	for {
+		t.mu.Lock()
+		wait := t.lookLocked(store)
+		if wait == 0 {
+			seen, over := t.seen, t.over
+			t.mu.Unlock()
+			return func(s *cow.Slot) float64 { return seen[s].rate }, over.Seconds(), nil
+		}
+		t.mu.Unlock()
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return nil, 0, ctx.Err()
+		}
+	}
+}
+
+// lookLocked looks at all slots unless that was done just now. It returns how
+// long to wait until the rates are known.
+func (t *rates) lookLocked(store *cow.Store) time.Duration {
+	if t.timer == nil {
+		t.timer = time.AfterFunc(rememberLook, t.forget)
+	}
+	t.timer.Reset(rememberLook)
+	now := time.Now()
+	if since := now.Sub(t.at); t.seen != nil && since < leastLook {
+		if t.over == 0 {
+			return leastLook - since
+		}
+		return 0
+	}
+	// A map of its own: who asked before may still read the last one.
+	old, next := t.seen, make(map[*cow.Slot]look, store.Len())
+	t.over = 0
+	if old != nil {
+		t.over = now.Sub(t.at)
+	}
+	store.All(func(slot *cow.Slot) bool {
+		l := look{events: slot.Count()}
+		if before := old[slot].events; old != nil && l.events > before {
+			l.rate = float64(l.events-before) / t.over.Seconds()
+		}
+		next[slot] = l
+		return true
+	})
+	t.seen, t.at = next, now
+	if old == nil {
+		return leastLook
+	}
+	return 0
+}
+
+// forget lets go of what was seen.
+func (t *rates) forget() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.seen, t.over = nil, 0
+	if t.timer != nil {
+		t.timer.Stop()
+	}
+}
