@@ -45,19 +45,23 @@ COWRELAY_DATA_DIR. A flag wins over its variable, a variable over the file.`,
 	}
 	root.SetVersionTemplate(versionLine() + "\n")
 	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), "FlagUsages ", "FlagUsagesWrapped 100 "))
-	root.AddGroup(&cobra.Group{ID: groupServe, Title: "Run a relay:"})
+	root.AddGroup(&cobra.Group{ID: groupServe, Title: "Run a relay:"}, &cobra.Group{ID: groupOperate, Title: "Look after a relay:"})
 	root.AddCommand(
 		newServeCommand(args),
 		newCheckConfigCommand(args),
 		newDefaultConfigCommand(),
 		newManCommand(),
 		newVersionCommand(),
+		newVerifyCommand(),
 	)
 	return root
 }
 
 // The groups of commands in the help.
-const groupServe = "serve"
+const (
+	groupServe   = "serve"
+	groupOperate = "operate"
+)
 
 // run executes one command and returns the exit status.
 func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
