@@ -134,3 +134,11 @@ func (s *Slot) InSet(sub *Subscriber) bool {
 	set := s.subs.Load()
 	return set != nil && slices.Contains(set.list, sub)
 }
+
+// HoldLoop holds the commit loop up until free.
+func (s *Store) HoldLoop() (free func()) {
+	held, in := make(chan struct{}), make(chan struct{})
+	s.commits.ask(func() { close(in); <-held })
+	<-in
+	return func() { close(held) }
+}

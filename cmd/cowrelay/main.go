@@ -48,6 +48,7 @@ COWRELAY_DATA_DIR. A flag wins over its variable, a variable over the file.`,
 	root.AddGroup(&cobra.Group{ID: groupServe, Title: "Run a relay:"}, &cobra.Group{ID: groupOperate, Title: "Look after a relay:"})
 	root.AddCommand(
 		newServeCommand(args),
+		newHealthCommand(),
 		newCheckConfigCommand(args),
 		newDefaultConfigCommand(),
 		newManCommand(),

@@ -79,6 +79,11 @@ func serve(c *tuner, stderr io.Writer) error {
 	}
 	log.Info("starting", "bind", ln.Addr().String(), "admin", addrText(adminLn), "data_dir", c.dataDir)
 
+	manager := newSupervisor(log)
+	defer manager.stopping("ending")
+	opened := manager.opening()
+	defer opened()
+
 	// The relay observes the store, and the store is opened first.
 	var observer atomic.Pointer[relayhttp.Relay]
 	shares := splitBudget(c.budget)
@@ -116,6 +121,7 @@ func serve(c *tuner, stderr io.Writer) error {
 		Heartbeat: c.heartbeat, StreamWriteTimeout: c.streamTO,
 		Live: c.options(), Logger: log,
 	})
+	opened()
 	c.relay = relay
 	c.apply()
 	observer.Store(relay)
@@ -130,10 +136,16 @@ func serve(c *tuner, stderr io.Writer) error {
 	log.Info("serving", "bind", ln.Addr().String(), "admin", addrText(adminLn), "data_dir", c.dataDir, "sync", c.sync.String(),
 		"slots", c.store.Len(), "memory_budget", c.budget, "version", versionText())
 
+	manager.serving(func(ctx context.Context) error { return alive(ctx, ln, c.store) }, func() string {
+		return fmt.Sprintf("serving %d slots on %s, %d streams and long polls", c.store.Len(), ln.Addr(), c.store.Stats().Subscribers.Load())
+	})
+
 	for running := true; running; {
 		select {
 		case <-hup:
+			done := manager.reloading()
 			c.reload(log)
+			done()
 		case err = <-served:
 			err = fmt.Errorf("cannot serve: %w", err)
 			running = false
@@ -147,6 +159,7 @@ func serve(c *tuner, stderr io.Writer) error {
 			running = false
 		}
 	}
+	manager.stopping("draining")
 	ctx, cancel := context.WithTimeout(context.Background(), c.drain)
 	defer cancel()
 	if e := relay.Drain(ctx, c.delay); e != nil && !errors.Is(e, context.DeadlineExceeded) {

@@ -1,0 +1,38 @@
+package cow
+
+import (
+	"context"
+	"errors"
+)
+
+// ErrStuck says that the commit loop does not answer, and that the disk is not
+// why.
+var ErrStuck = errors.New("cow: the commit loop does not answer")
+
+// Alive asks the commit loop for an answer and returns nil when it has come. It
+// also returns nil when ctx ends while the loop waits for the journal: a slow
+// disk is no faster after a restart, and readers are served meanwhile. ErrStuck
+// says that ctx ended without a reason of that kind. Not after Close.
+func (s *Store) Alive(ctx context.Context) error {
+	answered := make(chan struct{})
+	s.commits.ask(func() { close(answered) })
+	select {
+	case <-answered:
+		return nil
+	case <-ctx.Done():
+	}
+	if s.commits.since.Load() != 0 {
+		return nil
+	}
+	return ErrStuck
+}
+
+// FreeSpace returns how many bytes the journal's disk has left, if Options.Free
+// can tell.
+func (s *Store) FreeSpace() (free uint64, known bool) {
+	if s.opts.Free == nil {
+		return 0, false
+	}
+	free, err := s.opts.Free()
+	return free, err == nil
+}
