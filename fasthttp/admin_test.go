@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -157,6 +158,25 @@ func TestAdmin_WhoMay(t *testing.T) {
 	if g.relay.store.BlockedSlots() != 0 || o.stops.Load() != 0 || o.level.Level() != slog.LevelInfo {
 		t.Error("a refused request did something")
 	}
+	// The listener's address decides what is loopback.
+	for address, want := range map[string]int{"127.0.0.1:1": 200, "[::1]:1": 200, "0.0.0.0:1": 403, "[::]:1": 403, "10.1.2.3:1": 403} {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		told, _ := net.ResolveTCPAddr("tcp", address)
+		a := ServeAdmin(elsewhere{ln, told}, AdminOptions{Logger: g.opts.relay.Logger})
+		a.Attach(g.relay)
+		res, err := g.client.Get("http://" + ln.Addr().String() + "/admin/v1/status")
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		if res.StatusCode != want {
+			t.Errorf("a listener on %s: status %d, want %d", address, res.StatusCode, want)
+		}
+		a.Close()
+	}
 	// Before there is a relay there is nothing to ask.
 	early := newAdmin(true, AdminOptions{})
 	for path, want := range map[string]int{"/healthz": 200, "/readyz": 503, "/metrics": 503, "/admin/v1/status": 503} {
@@ -167,6 +187,14 @@ func TestAdmin_WhoMay(t *testing.T) {
 		}
 	}
 }
+
+// elsewhere is a listener that tells another address.
+type elsewhere struct {
+	net.Listener
+	addr net.Addr
+}
+
+func (e elsewhere) Addr() net.Addr { return e.addr }
 
 func TestAdmin_Lists(t *testing.T) {
 	g := newRig(t)

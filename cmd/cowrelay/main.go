@@ -53,6 +53,7 @@ COWRELAY_DATA_DIR. A flag wins over its variable, a variable over the file.`,
 		newDefaultConfigCommand(),
 		newManCommand(),
 		newVersionCommand(),
+		newAdminCommand(),
 		newVerifyCommand(),
 	)
 	return root
