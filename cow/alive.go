@@ -26,13 +26,3 @@ func (s *Store) Alive(ctx context.Context) error {
 	}
 	return ErrStuck
 }
-
-// FreeSpace returns how many bytes the journal's disk has left, if Options.Free
-// can tell.
-func (s *Store) FreeSpace() (free uint64, known bool) {
-	if s.opts.Free == nil {
-		return 0, false
-	}
-	free, err := s.opts.Free()
-	return free, err == nil
-}

@@ -53,6 +53,8 @@ var families = []family{
 		func(r *Relay, w io.Writer, name string) {
 			fmt.Fprintf(w, "%s{version=%q} 1\n", name, r.opts.Version)
 		}},
+	{MetricInfo{"cowrelay_ready", "gauge", "1 while the relay serves, 0 while it ends."}, writeReady},
+	{MetricInfo{"cowrelay_clock_seconds", "gauge", "The relay's clock, in seconds since 1970."}, writeClock},
 	{MetricInfo{"cowrelay_http_requests_total", "counter", "Requests answered, by route and status."},
 		func(r *Relay, w io.Writer, name string) { r.metrics.writeRequests(w, name) }},
 	{MetricInfo{"cowrelay_http_request_duration_seconds", "histogram", "Time from a request's header to its reply being ready to send, by route. Streams count until they open."},
@@ -62,10 +64,12 @@ var families = []family{
 			}
 		}},
 	gauge("cowrelay_http_connections", "Connections open now, streams included.", func(r *Relay) int64 { return r.conns.Load() }),
+	gauge("cowrelay_http_connections_max", "Connections that may be open at once.", func(r *Relay) int64 { return int64(r.opts.MaxConns) }),
 	counter("cowrelay_http_connections_rejected_total", "Connections turned away over the limit.", func(r *Relay) uint64 { return r.turned.Load() }),
 	counter("cowrelay_panics_total", "Faults that a handler or stream was saved from.", func(r *Relay) uint64 { return r.panics.Load() }),
 
 	gauge("cowrelay_slots", "Slots that exist.", func(r *Relay) int64 { return int64(r.store.Len()) }),
+	gauge("cowrelay_slots_max", "Slots that may exist.", func(r *Relay) int64 { return int64(r.store.Limits().Slots) }),
 	gauge("cowrelay_slots_hot", "Slots whose events are in memory, in whole or in part.", func(r *Relay) int64 { return int64(r.store.Memory().HotSlots) }),
 	gauge("cowrelay_slots_blocked", "Slots that the operator has blocked.", func(r *Relay) int64 { return r.store.BlockedSlots() }),
 	gauge("cowrelay_events", "Events held by all slots.", func(r *Relay) int64 { return r.store.Stats().Events.Load() }),
@@ -84,15 +88,24 @@ var families = []family{
 			}
 		}},
 	gauge("cowrelay_queue_posts", "Posts that wait to be handed to the journal.", func(r *Relay) int64 { n, _ := r.store.Queue(); return n }),
+	gauge("cowrelay_queue_posts_max", "Posts that may wait; beyond that they get 503.", func(r *Relay) int64 { return int64(r.store.Limits().QueuePosts) }),
 	gauge("cowrelay_queue_bytes", "Bytes of the events of those posts.", func(r *Relay) int64 { _, n := r.store.Queue(); return n }),
+	gauge("cowrelay_queue_bytes_max", "Bytes that they may hold.", func(r *Relay) int64 { return int64(r.store.Limits().QueueBytes) }),
 	{MetricInfo{"cowrelay_commit_batch_posts", "histogram", "Events in a journal batch."},
 		func(r *Relay, w io.Writer, name string) { r.metrics.batch.writeCounts(w, name) }},
 	histogramOf("cowrelay_commit_duration_seconds", "Time that the journal took to write a batch, its sync included.", func(r *Relay) *histogram { return r.metrics.commit }),
 	histogramOf("cowrelay_journal_sync_duration_seconds", "Time of the write-ahead log's sync to stable storage.", func(r *Relay) *histogram { return r.metrics.sync }),
-	counter("cowrelay_journal_errors_total", "Errors that the journal met, in the background and at commits.", func(r *Relay) uint64 { return r.metrics.journalErrors.Load() }),
+	counter("cowrelay_journal_errors_total", "Flushes and compactions of the store that failed, and damage found in it.", func(r *Relay) uint64 { return r.journal().Errors }),
+	counter("cowrelay_journal_slow_writes_total", "Operations of the store's disk that took seconds.", func(r *Relay) uint64 { return r.journal().SlowWrites }),
+	counter("cowrelay_journal_stalls_total", "Times that commits waited for flushes or compactions.", func(r *Relay) uint64 { return r.journal().Stalls }),
 	counter("cowrelay_journal_recoveries_total", "Appends that met another writer or an unknown outcome.", func(r *Relay) uint64 { return r.store.Stats().Recoveries.Load() }),
 
+	gauge("cowrelay_store_bytes", "Bytes of all files of the store.", func(r *Relay) int64 { return int64(r.journal().DiskBytes) }),
+	{MetricInfo{"cowrelay_disk_free_bytes", "gauge", "Free space of the store's disk."}, writeFreeSpace},
+	gauge("cowrelay_disk_reserve_bytes", "Free space below which posts are refused.", func(r *Relay) int64 { return int64(r.store.Limits().Reserve) }),
+
 	gauge("cowrelay_streams", "Streams open now.", func(r *Relay) int64 { return r.streams.open.Load() }),
+	gauge("cowrelay_streams_max", "Streams that may be open at once.", func(r *Relay) int64 { return int64(r.live.Load().MaxStreams) }),
 	counter("cowrelay_streams_opened_total", "Streams opened.", func(r *Relay) uint64 { return r.streams.total.Load() }),
 	{MetricInfo{"cowrelay_streams_closed_total", "counter", "Streams ended, by reason."},
 		func(r *Relay, w io.Writer, name string) {
@@ -105,6 +118,7 @@ var families = []family{
 	counter("cowrelay_frames_encoded_total", "Stream frames encoded once for all live readers of a slot.", func(r *Relay) uint64 { return r.store.Stats().FramesEncoded.Load() }),
 	counter("cowrelay_frames_replayed_total", "Stream frames encoded for one reader behind the shared ones.", func(r *Relay) uint64 { return r.store.Stats().FramesReplayed.Load() }),
 
+	gauge("cowrelay_memory_limit_bytes", "Memory that the Go runtime tries to stay below.", memoryLimit),
 	gauge("cowrelay_memory_budget_bytes", "Memory that slots may take.", func(r *Relay) int64 { return r.store.Memory().Limit }),
 	{MetricInfo{"cowrelay_memory_bytes", "gauge", "Memory that slots take, by what holds it: chunk (events and their tables), index, frame, other, and retired (evicted but still read)."},
 		func(r *Relay, w io.Writer, name string) {
@@ -138,8 +152,6 @@ type relayMetrics struct {
 	commit   *histogram
 	sync     *histogram
 	batch    *histogram // of posts, not of time
-
-	journalErrors atomic.Uint64
 }
 
 var batchBounds = []time.Duration{1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024}
@@ -186,9 +198,6 @@ func (r *Relay) ObserveCommit(posts, _ int, took time.Duration) {
 
 // ObserveSync counts a sync of the journal.
 func (r *Relay) ObserveSync(took time.Duration) { r.metrics.sync.observe(int64(took)) }
-
-// ObserveJournalError counts an error of the journal.
-func (r *Relay) ObserveJournalError(error) { r.metrics.journalErrors.Add(1) }
 
 // WriteMetrics prints all metrics in the Prometheus text format.
 func (r *Relay) WriteMetrics(w io.Writer) {

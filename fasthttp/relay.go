@@ -32,6 +32,9 @@ type Options struct {
 
 	Live                // what SetLive may change later
 	Logger *slog.Logger // slog.Default()
+
+	// Journal, if set, is asked at every scrape what the journal has met.
+	Journal func() JournalStats
 }
 
 func (o *Options) setDefaults() {
@@ -78,6 +81,8 @@ type Relay struct {
 	panics    atomic.Uint64
 	conns     atomic.Int64
 	turned    atomic.Uint64 // connections turned away
+
+	journalSeen atomic.Pointer[JournalStats]
 }
 
 // NewRelay returns a relay over the store, with its stream writers running.

@@ -120,6 +120,12 @@ func serve(c *tuner, stderr io.Writer) error {
 		MaxConns:  c.maxConns,
 		Heartbeat: c.heartbeat, StreamWriteTimeout: c.streamTO,
 		Live: c.options(), Logger: log,
+		Journal: func() relayhttp.JournalStats {
+			s := journal.Stats()
+			return relayhttp.JournalStats{
+				Errors: s.BackgroundErrors + s.Corruptions, SlowWrites: s.SlowWrites, Stalls: s.WriteStalls, DiskBytes: s.DiskBytes,
+			}
+		},
 	})
 	opened()
 	c.relay = relay
