@@ -318,6 +318,10 @@ func (c *committer) coolAll(slots []*Slot) {
 	}
 }
 
+// Room says whether the disk has room for more: ErrNoSpace if not. Whoever
+// writes records of its own accord should ask before.
+func (s *Store) Room() error { return s.room() }
+
 // room says whether the disk has room for more.
 func (s *Store) room() error {
 	if s.opts.Free == nil {

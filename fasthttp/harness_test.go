@@ -52,6 +52,7 @@ func newRig(t testing.TB, edit ...func(*rigOptions)) *rig {
 	o := rigOptions{dir: "data"}
 	quiet := slog.New(slog.DiscardHandler)
 	o.relay.Logger, o.store.Logger, o.log.Logger = quiet, quiet, quiet
+	o.relay.SampleEvery = -1 // nothing is written unless the test does it
 	o.log.FS = vfs.NewMem()
 	o.log.CacheBytes, o.log.MemTableBytes = 4<<20, 4<<20
 	for _, f := range edit {

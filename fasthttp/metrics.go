@@ -143,6 +143,10 @@ var families = []family{
 			metrics.WriteCounterUint64(w, name+`{kind="slot"}`, st.SlotLoads.Load())
 		}},
 	counter("cowrelay_load_errors_total", "Loads that failed.", func(r *Relay) uint64 { return r.store.Stats().LoadErrors.Load() }),
+
+	gauge("cowrelay_stats_rows", "Rows that the statistics' history has.", func(r *Relay) int64 { return int64(r.sampler.history.timeline.Load().len()) }),
+	counter("cowrelay_stats_write_errors_total", "Writes of the statistics' history that failed. What they held is written with the next.", func(r *Relay) uint64 { return r.sampler.history.failed.Load() }),
+	counter("cowrelay_stats_records_skipped_total", "Records of the statistics' history that could not be read at the start.", func(r *Relay) uint64 { return r.sampler.history.skipped.Load() }),
 }
 
 // relayMetrics is what is counted along requests and commits.

@@ -30,6 +30,8 @@ type Options struct {
 	StreamSendBuffer   int           // bytes of kernel send buffer a stream (64 KiB)
 	StreamWriters      int           // goroutines that write to streams (twice GOMAXPROCS)
 
+	SampleEvery time.Duration // between two rows of the statistics' history, in whole seconds (30 s; negative: no rows)
+
 	Live                // what SetLive may change later
 	Logger *slog.Logger // slog.Default()
 
@@ -48,6 +50,7 @@ func (o *Options) setDefaults() {
 	def(&o.StreamWriteTimeout, 10*time.Second)
 	def(&o.StreamSendBuffer, 64<<10)
 	def(&o.StreamWriters, defaultWriters())
+	def(&o.SampleEvery, defaultSampleSeconds*time.Second)
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
@@ -68,6 +71,8 @@ type Relay struct {
 	server  *fasthttp.Server
 	streams *streams
 	metrics *relayMetrics
+	sampler *sampler
+	series  seriesCache
 	started time.Time
 
 	lnMu      sync.Mutex
@@ -92,6 +97,7 @@ func NewRelay(store *cow.Store, opts Options) *Relay {
 	r.SetLive(opts.Live)
 	r.streams = newStreams(r)
 	r.metrics = newRelayMetrics(r)
+	r.sampler = startSampler(openHistory(store.Records(), store.Room, opts.Logger), opts.SampleEvery, newMeter(r).row)
 	r.server = &fasthttp.Server{
 		Handler:        r.handle,
 		HeaderReceived: r.headerReceived,
@@ -167,6 +173,7 @@ func (r *Relay) Drain(ctx context.Context, delay time.Duration) error {
 	r.streams.drain(ctx)
 	err := <-done
 	r.streams.stop()
+	r.sampler.stop(ctx)
 	return err
 }
 

@@ -39,6 +39,9 @@ var (
 	routeHealthz = &route{name: "healthz", get: (*Relay).serveHealthz}
 	routeReadyz  = &route{name: "readyz", get: (*Relay).serveReadyz}
 	routeStats   = &route{name: "stats", get: (*Relay).serveStats}
+	routeEither  = &route{name: "stats_either", get: (*Relay).serveStatsEither}
+	routeHistory = &route{name: "stats_history", get: (*Relay).serveStatsHistory}
+	routeSeries  = &route{name: "stats_series", get: (*Relay).serveStatsSeries}
 	routeOpenAPI = &route{name: "openapi", get: (*Relay).serveDescription}
 	routeAlloc   = &route{name: "allocate", post: (*Relay).serveAllocate, maxBody: 16 << 10}
 	routeEvents  = &route{name: "events", get: (*Relay).servePull, post: (*Relay).servePost, bearer: true, maxBody: cow.MaxBodyBytes}
@@ -52,7 +55,7 @@ var (
 	routeNone    = &route{name: "none"}
 
 	routes = []*route{
-		routeHealthz, routeReadyz, routeStats, routeOpenAPI, routeAlloc, routeEvents,
+		routeHealthz, routeReadyz, routeStats, routeEither, routeHistory, routeSeries, routeOpenAPI, routeAlloc, routeEvents,
 		routeStream, routeSlot, routeState, routeHealth,
 		routeLanding, routeBoard, routeAsset, routeNone,
 	}
@@ -96,6 +99,12 @@ func findRoute(target []byte) (rt *route, slot []byte) {
 		return routeReadyz, nil
 	case "/stats.json":
 		return routeStats, nil
+	case "/stats":
+		return routeEither, nil
+	case "/stats.history":
+		return routeHistory, nil
+	case "/stats.series":
+		return routeSeries, nil
 	case "/openapi.yaml":
 		return routeOpenAPI, nil
 	case "/v1/slot/allocate":

@@ -1,0 +1,284 @@
+package fasthttp
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"cowrelay/cow"
+
+	"github.com/go-json-experiment/json"
+)
+
+const (
+	historySeconds = 7 * 24 * 3600
+	// maxBlocks bounds the records whatever the clock says: those of seven
+	// days, of which the first and the last are partial.
+	maxBlocks = historySeconds/blockSeconds + 1
+	// changesPerRow bounds what is written at each row. A clock that is wrong
+	// for a moment so costs no more than the oldest hours.
+	changesPerRow = 4
+	// clockGrace is how long a clock that went back is waited for.
+	clockGrace = 10 * time.Minute
+
+	historyPrefix  = "stats/rows/"
+	historyVersion = 1
+	maxRecordBytes = 4 << 20
+)
+
+// history is the rows of the last seven days, in memory and in records. Any
+// goroutine may read it; one, the sampler, adds.
+type history struct {
+	records cow.Records
+	room    func() error // says whether the disk has room for a write
+	log     *slog.Logger
+
+	timeline atomic.Pointer[timeline]
+	skipped  atomic.Uint64 // records that could not be read
+	failed   atomic.Uint64 // writes that failed
+
+	// The sampler's.
+	kept    map[int64]uint64   // versions of records, by the block's start
+	dirty   map[int64]struct{} // blocks whose record is behind
+	gone    map[int64]struct{} // records to delete
+	backAt  time.Duration      // when the clock was first seen behind the newest row, or 0
+	failing bool               // the last write failed
+}
+
+// openHistory reads what the records hold. What it can't read it leaves out.
+func openHistory(records cow.Records, room func() error, log *slog.Logger) *history {
+	h := &history{
+		records: records, room: room, log: log,
+		kept: make(map[int64]uint64), dirty: make(map[int64]struct{}), gone: make(map[int64]struct{}),
+	}
+	var t timeline
+	var first error
+	skip := func(key string, err error) {
+		if h.skipped.Add(1); first == nil {
+			first = fmt.Errorf("record %q: %w", key, err)
+		}
+	}
+	err := records.List(historyPrefix, func(key string, value []byte, version uint64) error {
+		start, err := strconv.ParseInt(strings.TrimPrefix(key, historyPrefix), 10, 64)
+		if err != nil || key != historyKey(start) || start != blockOf(start) {
+			skip(key, errors.New("the key is none of ours"))
+			return nil
+		}
+		h.kept[start] = version
+		if b, err := decodeBlock(start, value); err != nil {
+			skip(key, err)
+		} else if len(b.rows) > 0 {
+			t = append(t, b)
+		}
+		return nil
+	})
+	if err != nil {
+		skip(historyPrefix, err)
+	}
+	if first != nil {
+		log.Error("a part of the statistics' history can't be read and is left out", "records", h.skipped.Load(), "first", first)
+	}
+	h.timeline.Store(&t)
+	return h
+}
+
+func historyKey(start int64) string { return fmt.Sprintf("%s%012d", historyPrefix, start) }
+
+// record is a block as it is stored. Columns has the names of what stands in
+// each row.
+type record struct {
+	Version int       `json:"v"`
+	Columns []string  `json:"columns"`
+	Rows    [][]int64 `json:"rows"`
+}
+
+func encodeBlock(b *block) []byte {
+	rec := record{Version: historyVersion, Columns: columnNames[:], Rows: make([][]int64, len(b.rows))}
+	for i := range b.rows {
+		rec.Rows[i] = b.rows[i][:]
+	}
+	value, err := json.Marshal(rec)
+	if err != nil {
+		panic("BUG: a block of rows can't be encoded: " + err.Error())
+	}
+	return value
+}
+
+func decodeBlock(start int64, value []byte) (*block, error) {
+	if len(value) > maxRecordBytes {
+		return nil, errors.New("it is too long")
+	}
+	var rec record
+	if err := json.Unmarshal(value, &rec); err != nil {
+		return nil, err
+	}
+	if rec.Version != historyVersion {
+		return nil, fmt.Errorf("version %d", rec.Version)
+	}
+	if !slices.Contains(rec.Columns, columnNames[colTS]) {
+		return nil, errors.New("no column of times")
+	}
+	var empty row
+	to := make([]int, len(rec.Columns))
+	for i := range empty[shownColumns:] {
+		empty[shownColumns+i] = noValue
+	}
+	for i, name := range rec.Columns {
+		to[i] = slices.Index(columnNames[:], name)
+	}
+	b := newBlock(start, len(rec.Rows))
+	last := start - 1
+	for _, from := range rec.Rows {
+		if len(from) != len(to) {
+			return nil, errors.New("a row has other columns")
+		}
+		r := empty
+		for i, v := range from {
+			if to[i] >= 0 {
+				r[to[i]] = max(v, noValue)
+			}
+		}
+		if r[colTS] <= last || r[colTS] >= start+blockSeconds {
+			return nil, errors.New("the times of the rows are out of order")
+		}
+		last = r[colTS]
+		for i := range shownColumns {
+			r[i] = max(r[i], 0)
+		}
+		b = b.with(&r)
+	}
+	return b, nil
+}
+
+// accept says whether there may be a row for ts, which must be behind all
+// others; then it is to be added. uptime is a clock that never goes back. A wall
+// clock that does is waited for: it may be about to be set right. If it stays
+// behind, it was wrong before, and the rows of the time that has not come yet
+// are dropped.
+func (h *history) accept(ts int64, uptime time.Duration) bool {
+	if ts <= 0 {
+		return false
+	}
+	t := *h.timeline.Load()
+	if ts > t.last() {
+		h.backAt = 0
+		return true
+	}
+	if h.backAt == 0 {
+		h.backAt = max(uptime, 1)
+	}
+	if uptime-h.backAt < clockGrace {
+		return false
+	}
+	h.backAt = 0
+	h.log.Warn("the clock went back: rows of the statistics' history that lie in the future are dropped", "newest", t.last(), "now", ts)
+	t = t.before(ts)
+	h.timeline.Store(&t)
+	for start := range h.kept {
+		if start+blockSeconds > ts {
+			h.gone[start] = struct{}{}
+		}
+	}
+	return true
+}
+
+// add shows a row that was accepted, and lets go of what is too old.
+func (h *history) add(r *row) {
+	t := (*h.timeline.Load()).with(r)
+	start := blockOf(r[colTS])
+	h.dirty[start] = struct{}{}
+	delete(h.gone, start)
+
+	// Records are ours even if they could not be read.
+	oldest := r[colTS] - historySeconds
+	starts := slices.Sorted(maps.Keys(h.kept))
+	for i, s := range starts[:min(changesPerRow, len(starts))] {
+		if s+blockSeconds <= oldest || len(starts)-i > maxBlocks {
+			h.gone[s] = struct{}{}
+		}
+	}
+	for n := 0; n < changesPerRow && (t[0].start+blockSeconds <= oldest || len(t) > maxBlocks); n++ {
+		delete(h.dirty, t[0].start)
+		t = t[1:]
+	}
+	h.timeline.Store(&t)
+}
+
+// save brings the records up to what is shown, a bounded step at a time, until
+// stop says so.
+func (h *history) save(stop func() bool) {
+	n := 0
+	change := func(starts map[int64]struct{}, do func(start int64) error) {
+		for _, start := range slices.SortedFunc(maps.Keys(starts), func(a, b int64) int { return cmp.Compare(b, a) }) {
+			if n == changesPerRow || h.room() != nil || stop() {
+				return
+			}
+			n++
+			err := do(start)
+			if err == nil {
+				delete(starts, start)
+			} else {
+				h.failed.Add(1)
+			}
+			if failing := err != nil; failing != h.failing {
+				h.failing = failing
+				if failing {
+					h.log.Error("the statistics' history can't be written and is kept in memory", "error", err)
+				} else {
+					h.log.Info("the statistics' history can be written again")
+				}
+			}
+		}
+	}
+	change(h.dirty, h.put)
+	change(h.gone, h.remove)
+}
+
+func (h *history) put(start int64) error {
+	t := *h.timeline.Load()
+	i := slices.IndexFunc(t, func(b *block) bool { return b.start == start })
+	if i < 0 {
+		return nil
+	}
+	value := encodeBlock(t[i])
+	version, err := h.records.Put(historyKey(start), value, h.kept[start])
+	if errors.Is(err, cow.ErrConflict) { // a record that could not be listed
+		if version, err = h.version(start); err == nil {
+			version, err = h.records.Put(historyKey(start), value, version)
+		}
+	}
+	if err == nil {
+		h.kept[start] = version
+	}
+	return err
+}
+
+func (h *history) remove(start int64) error {
+	err := h.records.Delete(historyKey(start), h.kept[start])
+	if errors.Is(err, cow.ErrConflict) {
+		var version uint64
+		if version, err = h.version(start); err == nil && version != 0 {
+			err = h.records.Delete(historyKey(start), version)
+		}
+	}
+	if err == nil {
+		delete(h.kept, start)
+	}
+	return err
+}
+
+// version asks for a record's version; 0 is none.
+func (h *history) version(start int64) (uint64, error) {
+	_, version, err := h.records.Value(historyKey(start))
+	if errors.Is(err, cow.ErrNoRecord) {
+		return 0, nil
+	}
+	return version, err
+}

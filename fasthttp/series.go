@@ -1,0 +1,155 @@
+package fasthttp
+
+import (
+	"sort"
+	"strconv"
+	"sync/atomic"
+	"time"
+)
+
+// maxPoints is how many points a series has at most.
+const maxPoints = 720
+
+// fold is how the rows of one point become its value.
+type fold uint8
+
+const (
+	foldLast fold = iota // the newest: gauges
+	foldMax              // the worst: latencies, memory
+	foldRate             // by the second: counts
+)
+
+// seriesColumn is one list of /stats.series.
+type seriesColumn struct {
+	name string
+	col  int
+	fold fold
+	unit float64 // what one of the column's is in the list's unit
+}
+
+var seriesColumns = []seriesColumn{
+	{"slots", colSlots, foldLast, 1},
+	{"streams", colStreams, foldLast, 1},
+	{"connections", colConnections, foldLast, 1},
+	{"long_polls", colLongPolls, foldLast, 1},
+	{"events", colEvents, foldLast, 1},
+	{"event_bytes", colEventBytes, foldLast, 1},
+	{"posts_per_second", colStored, foldRate, 1},
+	{"duplicates_per_second", colDuplicates, foldRate, 1},
+	{"refused_posts_per_second", colRefused, foldRate, 1},
+	{"pulls_per_second", colPulls, foldRate, 1},
+	{"requests_per_second", colRequests, foldRate, 1},
+	{"failures_per_second", colFailures, foldRate, 1},
+	{"commit_p50_seconds", colCommitP50, foldMax, 1e-9},
+	{"commit_p99_seconds", colCommitP99, foldMax, 1e-9},
+	{"stream_lag_p99_seconds", colLagP99, foldMax, 1e-9},
+	{"memory_bytes", colResident, foldMax, 1},
+	{"slot_memory_bytes", colSlotMemory, foldMax, 1},
+}
+
+// value folds rows into a point. ok is false where nothing was measured.
+func (c *seriesColumn) value(rows []row) (v float64, ok bool) {
+	var sum, span int64
+	most := int64(noValue)
+	for i := range rows {
+		switch n := rows[i][c.col]; {
+		case n == noValue:
+		case c.fold == foldLast:
+			most = n
+		case c.fold == foldMax:
+			most = max(most, n)
+		default:
+			sum, span = sum+n, span+max(rows[i][colSpan], 0)
+		}
+	}
+	if c.fold == foldRate {
+		return float64(sum) * 1000 / float64(max(span, 1)), span > 0
+	}
+	return float64(most) * c.unit, most != noValue
+}
+
+// grid is the points in time of a series: the multiples of step whose last is
+// at now or before it. A row belongs to the point at it or before it.
+type grid struct{ first, step, points int64 }
+
+func newGrid(hours int, now, every int64) grid {
+	g := grid{step: every}
+	span := int64(hours) * 3600
+	if least := (span + maxPoints - 1) / maxPoints; least > g.step {
+		g.step = (least + every - 1) / every * every
+	}
+	g.points = max(span/g.step, 1)
+	g.first = now - now%g.step - (g.points-1)*g.step
+	return g
+}
+
+// appendSeries appends the reply of /stats.series: columns of equal length,
+// null where there was nothing.
+func (t timeline) appendSeries(b []byte, hours int, now, every int64) []byte {
+	g := newGrid(hours, now, every)
+	var rows []row
+	for s := range func(yield func(stretch) bool) { t.within(g.first-1, now+1, yield) } {
+		rows = append(rows, s.rows[s.from:s.to]...)
+	}
+	bounds := make([]int, g.points+1) // where each point's rows begin
+	for i := range bounds {
+		at := g.first + int64(i)*g.step
+		bounds[i] = sort.Search(len(rows), func(i int) bool { return rows[i][colTS] >= at })
+	}
+	b = append(b, `{"hours":`...)
+	b = strconv.AppendInt(b, int64(hours), 10)
+	b = append(b, `,"now_unix":`...)
+	b = strconv.AppendInt(b, now, 10)
+	b = append(b, `,"step_seconds":`...)
+	b = strconv.AppendInt(b, g.step, 10)
+	b = append(b, `,"t":[`...)
+	for i := range g.points {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = strconv.AppendInt(b, g.first+i*g.step, 10)
+	}
+	for i := range seriesColumns {
+		c := &seriesColumns[i]
+		b = append(b, `],"`...)
+		b = append(b, c.name...)
+		b = append(b, `":[`...)
+		for p := range g.points {
+			if p > 0 {
+				b = append(b, ',')
+			}
+			if v, ok := c.value(rows[bounds[p]:bounds[p+1]]); !ok {
+				b = append(b, "null"...)
+			} else if v == float64(int64(v)) {
+				b = strconv.AppendInt(b, int64(v), 10)
+			} else {
+				b = strconv.AppendFloat(b, v, 'g', 5, 64)
+			}
+		}
+	}
+	return append(b, "]}"...)
+}
+
+// seriesCache keeps replies of /stats.series for a moment. Hours that share a
+// place drive each other out; 1, 3, 6, 12, 24, 48, 72, 96 and 168 do not.
+type seriesCache [17]atomic.Pointer[cachedSeries]
+
+type cachedSeries struct {
+	hours int
+	rows  *timeline
+	made  int64 // Unix seconds
+	body  []byte
+}
+
+const seriesAge = 5 // seconds
+
+// body returns a reply that nobody may write to.
+func (c *seriesCache) body(rows *timeline, hours int, now time.Time, every int64) []byte {
+	place, at := &c[hours%len(c)], now.Unix()
+	if got := place.Load(); got != nil && got.hours == hours && got.rows == rows && at-got.made < seriesAge && at >= got.made {
+		return got.body
+	}
+	n := &cachedSeries{hours: hours, rows: rows, made: at, body: rows.appendSeries(nil, hours, at, every)}
+	place.Store(n)
+	return n.body
+}
