@@ -84,7 +84,7 @@ benchstat: ## the last make bench in a table, the twins side by side; wants COUN
 	$(BENCHSTAT) -filter '-/impl:(cow OR plain)' .cache/bench.txt
 
 .PHONY: test-real
-test-real: real-deps peer-deps ## checks that need promtool, Node.js, Python, nginx and NATS; installs them from Debian's packages
+test-real: real-deps peer-deps ## checks that need Chromium, promtool, Node.js, Python, nginx and NATS; installs them from Debian's packages
 	go test -tags real -count=1 -run Real ./cmd/cowrelay ./bench
 	go vet -C bench/peers ./...
 	go test -C bench/peers -count=1 ./...
@@ -105,6 +105,8 @@ real-deps:
 	command -v promtool >/dev/null || need="$$need prometheus"; \
 	command -v node >/dev/null || need="$$need nodejs"; \
 	command -v python3 >/dev/null || need="$$need python3"; \
+	command -v curl >/dev/null || need="$$need curl"; \
+	command -v chromium >/dev/null || need="$$need chromium"; \
 	if [ -n "$$need" ]; then \
 		echo "installing:$$need"; \
 		$(SUDO) apt-get update -qq && \
