@@ -26,6 +26,7 @@ func (a *Admin) routes() {
 	a.handle("GET /admin/v1/log-level", a.logLevel)
 	a.handle("PUT /admin/v1/log-level", a.setLogLevel)
 	a.handle("POST /admin/v1/drain", a.drain)
+	a.exportRoutes()
 }
 
 // acted logs an act of an operator, and returns its error.

@@ -1,0 +1,122 @@
+package fasthttp
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"cowrelay/cow"
+
+	"github.com/valyala/fasthttp"
+)
+
+// exportRoutes adds what cowrelay export reads.
+func (a *Admin) exportRoutes() {
+	a.handle("GET /admin/v1/counts", a.counts)
+	a.handle("GET /admin/v1/slots/{id}/events", a.exportSlot)
+}
+
+const (
+	jsonLines = "application/jsonl"
+
+	// exportBytes are read, and then written, at once. Between two pieces an
+	// export holds nothing of the store, however slow its reader is.
+	exportBytes = 256 << 10
+	// exportPatience is how long a piece may take to be written.
+	exportPatience = 30 * time.Second
+)
+
+// counts gives all slots with their counts of events, in no order, a JSON object
+// a line.
+func (a *Admin) counts(r *Relay, w http.ResponseWriter, req *http.Request) error {
+	a.acted(req, "count events", "all slots", nil)
+	type count struct {
+		id     cow.ID
+		events uint64
+	}
+	list := make([]count, 0, r.store.Len()) // so that no client is waited for in between
+	r.store.All(func(s *cow.Slot) bool {
+		list = append(list, count{s.ID(), s.Count()})
+		return true
+	})
+	out := newLinesWriter(w)
+	var b []byte
+	for i, c := range list {
+		b = append(append(b, `{"slot_id":"`...), c.id.String()...)
+		b = append(strconv.AppendUint(append(b, `","events":`...), c.events, 10), "}\n"...)
+		if len(b) >= exportBytes-100 || i == len(list)-1 {
+			out.write(b)
+			b = b[:0]
+		}
+	}
+	return nil
+}
+
+var errRange = &failure{status: fasthttp.StatusBadRequest, text: "bad query: from and to are positions, whole numbers from 0"}
+
+// exportSlot gives the events from position from up to below to (by default,
+// and at most, the count of events now), one a line. The connection is cut
+// where the rest can't be had: the slot is removed, or can't be read, which who
+// asks for the rest is told. A blocked slot is given like any other.
+func (a *Admin) exportSlot(r *Relay, w http.ResponseWriter, req *http.Request) error {
+	slot, err := slotOf(r, req)
+	if err != nil {
+		return err
+	}
+	from, to := uint64(0), slot.Count()
+	q := req.URL.Query()
+	if text := q.Get("from"); text != "" {
+		if from, err = strconv.ParseUint(text, 10, 63); err != nil {
+			return errRange
+		}
+	}
+	if text := q.Get("to"); text != "" {
+		n, err := strconv.ParseUint(text, 10, 63)
+		if err != nil {
+			return errRange
+		}
+		to = min(to, n)
+	}
+	if from == 0 {
+		a.opts.Logger.Debug("admin", "remote", req.RemoteAddr, "act", "export slot", "on", slot.ID().String())
+	}
+	buf, next, err := r.store.ReadLines(nil, slot, from, to, exportBytes)
+	if err != nil {
+		return err
+	}
+	for out := newLinesWriter(w); ; {
+		out.write(buf)
+		if next >= to {
+			return nil
+		}
+		if slot.Gone() {
+			err = cow.ErrNoSlot
+		} else {
+			buf, next, err = r.store.ReadLines(buf[:0], slot, next, to, exportBytes)
+		}
+		if err != nil {
+			r.asFailure(err)            // logs what has to be
+			panic(http.ErrAbortHandler) // or what was sent would pass for all
+		}
+	}
+}
+
+// linesWriter sends JSON lines to a client that may be slow, but not for ever.
+type linesWriter struct {
+	w    http.ResponseWriter
+	ctrl *http.ResponseController
+}
+
+func newLinesWriter(w http.ResponseWriter) linesWriter {
+	w.Header().Set("Content-Type", jsonLines)
+	w.Header().Set("Cache-Control", "no-store")
+	return linesWriter{w, http.NewResponseController(w)}
+}
+
+// write ends the handler where the client has left.
+func (l linesWriter) write(b []byte) {
+	l.ctrl.SetWriteDeadline(time.Now().Add(exportPatience)) // an error: a test's recorder has none
+	if _, err := l.w.Write(b); err != nil {
+		panic(http.ErrAbortHandler)
+	}
+}

@@ -1,0 +1,119 @@
+package fasthttp
+
+import (
+	"bufio"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"cowrelay/cow"
+)
+
+// lines returns the lines of a reply with status 200.
+func (o *operator) lines(path string) []string {
+	o.Helper()
+	rec := o.ask("GET", path, "")
+	if rec.Code != 200 || rec.Header().Get("Content-Type") != jsonLines || rec.Header().Get("Cache-Control") != "no-store" {
+		o.Fatalf("GET %s: status %d, %v: %.200s", path, rec.Code, rec.Header(), rec.Body)
+	}
+	var list []string
+	for line := range strings.Lines(rec.Body.String()) {
+		list = append(list, strings.TrimSuffix(line, "\n"))
+	}
+	return list
+}
+
+func TestAdmin_Exports(t *testing.T) {
+	g := newRig(t)
+	o, m, empty := newOperator(g, true, ""), g.allocate(), g.allocate()
+	m.fill(20)
+	counts := map[string]int{}
+	for _, line := range o.lines("/admin/v1/counts") {
+		var v struct {
+			ID     string `json:"slot_id"`
+			Events int    `json:"events"`
+		}
+		if err := json.Unmarshal([]byte(line), &v); err != nil {
+			t.Fatal(err)
+		}
+		counts[v.ID] = v.Events
+	}
+	if len(counts) != 2 || counts[m.id] != 20 || counts[empty.id] != 0 {
+		t.Errorf("counts: %v", counts)
+	}
+	path := "/admin/v1/slots/" + m.id + "/events"
+	for query, want := range map[string][2]int{
+		"": {0, 20}, "?from=": {0, 20}, "?from=7": {7, 20}, "?from=7&to=9": {7, 9}, "?to=3": {0, 3}, "?from=19": {19, 20},
+		"?from=20": {20, 20}, "?from=99": {20, 20}, "?to=99": {0, 20}, "?from=9&to=9": {20, 20}, "?from=9&to=8": {20, 20},
+	} {
+		got := o.lines(path + query)
+		if len(got) != want[1]-want[0] {
+			t.Fatalf("%s: %d events, want %v", query, len(got), want)
+		}
+		for i, line := range got {
+			if line != eventN(want[0]+i) {
+				t.Errorf("%s: line %d is %s", query, i, line)
+			}
+		}
+	}
+	if got := o.lines("/admin/v1/slots/" + empty.id + "/events"); got != nil {
+		t.Errorf("an empty slot: %v", got)
+	}
+	for _, query := range []string{"?from=x", "?from=-1", "?to=1.5", "?to=18446744073709551615"} {
+		o.must(400, "GET", path+query, "")
+	}
+	o.must(400, "GET", "/admin/v1/slots/x/events", "")
+	o.must(404, "GET", "/admin/v1/slots/"+strings.Repeat("0", 32)+"/events", "")
+	o.must(200, "POST", "/admin/v1/slots/"+m.id+"/block", "{}")
+	if got := o.lines(path); len(got) != 20 {
+		t.Errorf("a blocked slot: %d events", len(got))
+	}
+	for _, p := range []string{path, "/admin/v1/counts"} {
+		newOperator(g, false, "").must(403, "GET", p, "")
+		newOperator(g, false, adminToken).must(401, "GET", p, "", "Authorization", "Bearer "+m.token)
+		if rec := o.ask("POST", p, "{}"); rec.Code != 405 {
+			t.Errorf("POST %s: %d", p, rec.Code)
+		}
+	}
+}
+
+// TestAdmin_ExportIsCut: what can't be given to its end does not look as if it
+// were.
+func TestAdmin_ExportIsCut(t *testing.T) {
+	g := newRig(t)
+	o, m := newOperator(g, true, ""), g.allocate()
+	pad := strings.Repeat("x", 200_000)
+	for range 40 { // more than sockets hold
+		m.post(`{"pad":"`+pad+`"}`).want(m, 201)
+	}
+	server := httptest.NewServer(o.admin)
+	defer server.Close()
+	get := func() *http.Response {
+		res, err := http.Get(server.URL + "/admin/v1/slots/" + m.id + "/events")
+		if err != nil || res.StatusCode != 200 {
+			t.Fatal(err, res)
+		}
+		return res
+	}
+	res := get()
+	if body, err := io.ReadAll(res.Body); err != nil || len(body) != 40*(len(`{"pad":""}`)+len(pad)+1) {
+		t.Errorf("all of it: %d bytes, %v", len(body), err)
+	}
+	res.Body.Close()
+
+	res = get()
+	defer res.Body.Close()
+	if line, err := bufio.NewReader(res.Body).ReadString('\n'); err != nil || len(line) < len(pad) {
+		t.Fatal(len(line), err)
+	}
+	id, _ := cow.ParseID(m.id)
+	if err := g.store.Remove(g.store.Slot(id)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.Copy(io.Discard, res.Body); err != io.ErrUnexpectedEOF {
+		t.Errorf("removed meanwhile: %v, want a cut", err)
+	}
+}
