@@ -1,0 +1,80 @@
+//go:build real
+
+package main
+
+import (
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// A relay without rows says so, and then draws its own.
+func TestReal_DashboardOfAYoungRelay(t *testing.T) {
+	r := startRelay(t, t.TempDir())
+	b := startBrowser(t)
+	b.open(r.url + "/stats.html")
+	b.until(`document.querySelector("#notice").textContent.startsWith("No rows yet") || document.querySelector("figcaption").textContent.includes("latest")`)
+	if n := eval[map[string]int](b, strokes); b.text("#notice") != "" && n["posts"] != 0 {
+		t.Errorf("without rows, plots are drawn: %v", n)
+	}
+	// Live numbers, before and after posts.
+	s := r.allocate()
+	b.says("[data-live=slots]", "1")
+	for n := range 40 {
+		r.post(s, testEvent("m", n, 200))
+	}
+	b.says("[data-live=events]", "40")
+	b.until(`Number(document.querySelector("[data-live=rate]").textContent) > 0`)
+	for n := range 40 {
+		r.post(s, testEvent("k", n, 200))
+	}
+	st := mustStream(r, s, "")
+	defer st.conn.Close()
+	b.says("[data-live=events]", "80")
+	b.says("[data-live=streams]", "1")
+	// A row comes every 30 s; the page asks for it as often.
+	end := time.Now().Add(90 * time.Second)
+	for !strings.Contains(b.text("[data-plot=memory] figcaption"), "latest") {
+		if time.Now().After(end) {
+			t.Fatalf("no row within 90 s: %s", eval[string](b, "document.body.innerText"))
+		}
+		time.Sleep(200 * time.Millisecond)
+	}
+	b.says("#past", "The last hour")
+	n := eval[map[string]int](b, strokes)
+	for _, name := range []string{"posts", "slots", "memory"} {
+		if n[name] < 4 {
+			t.Errorf("the first row is no point in the plot of %s: %v", name, n)
+		}
+	}
+	b.quiet(r.url)
+	// The end of the relay is told.
+	st.conn.Close()
+	r.stop()
+	b.says("#status-text", "The relay can't be reached, since")
+	b.until(`document.querySelector("#tiles").classList.contains("stale")`)
+}
+
+// One path, a page for those who take HTML.
+func TestReal_StatsForPeopleAndPrograms(t *testing.T) {
+	r := startRelay(t, t.TempDir())
+	b := startBrowser(t)
+	b.open(r.url + "/stats")
+	b.says("h1", "Statistics")
+	resp, err := http.Get(r.url + "/stats")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var stats struct{ Version *string }
+	if err := json.NewDecoder(resp.Body).Decode(&stats); err != nil || stats.Version == nil {
+		t.Errorf("for a program /stats is no statistics: %v", err)
+	}
+	if vary := resp.Header.Values("Vary"); !slices.Contains(vary, "Accept") {
+		t.Errorf("Vary: %q", vary)
+	}
+	b.quiet(r.url)
+}
