@@ -155,6 +155,7 @@ func TestAllocs_StreamEvent(t *testing.T) {
 // A replayed event: 0. A stream of 2,000 events costs no more than one of none.
 func TestAllocs_Replay(t *testing.T) {
 	g := newRig(t)
+	g.undescribed = true
 	m := g.allocate()
 	id, _ := parseSlot(m.id)
 	const events = 2000

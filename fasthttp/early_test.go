@@ -192,7 +192,7 @@ func TestEarly_AnonymousBodyIsNotBuffered(t *testing.T) {
 			}
 			io.WriteString(w.Conn, "POST /v1/events/"+m.id+" HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"+framing+"\r\n")
 			for range 31 {
-				if _, err := w.Write(piece); err != nil {
+				if _, err := w.Conn.Write(piece); err != nil {
 					t.Errorf("the client's write failed: %v", err)
 					return
 				}

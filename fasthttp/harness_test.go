@@ -45,6 +45,8 @@ type rig struct {
 	client *http.Client
 	up     bool
 	panics uint64 // that the test provokes
+
+	undescribed bool // what bare connections get is not held against openapi.yaml
 }
 
 func newRig(t testing.TB, edit ...func(*rigOptions)) *rig {
@@ -175,17 +177,9 @@ func (r reply) want(t testing.TB, status int) reply {
 
 var freeStanding = regexp.MustCompile(`(^|[\s:])(404|410)($|[\s:])`)
 
-// readReply reads one reply and checks 1.2 and 1.3: JSON with a length, and
-// errors that say what they are without the words that clients look for.
-func readReply(t testing.TB, br *bufio.Reader, method string) (reply, error) {
-	t.Helper()
-	res, err := http.ReadResponse(br, &http.Request{Method: method})
-	if err != nil {
-		return reply{}, err
-	}
-	return checkReply(t, res, method)
-}
-
+// checkReply reads the reply to res.Request and checks 1.2 and 1.3, JSON with a
+// length, and errors that say what they are without the words that clients look
+// for; and that openapi.yaml describes it. Every test gets its replies here.
 func checkReply(t testing.TB, res *http.Response, method string) (reply, error) {
 	t.Helper()
 	body, err := io.ReadAll(res.Body)
@@ -194,6 +188,7 @@ func checkReply(t testing.TB, res *http.Response, method string) (reply, error) 
 	if err != nil {
 		return r, err
 	}
+	checkDescribed(t, res.Request, res, body)
 	if slices.Contains([]int{http.StatusContinue, http.StatusNoContent, http.StatusNotModified}, res.StatusCode) {
 		return r, nil
 	}
@@ -330,12 +325,17 @@ func (m mailbox) split(page string) []string {
 type wire struct {
 	testing.TB
 	net.Conn
-	br *bufio.Reader
+	br  *bufio.Reader
+	out *outbox
 }
 
 func (g *rig) dial() *wire {
 	g.Helper()
-	return dial(g.TB, g.addr)
+	w := dial(g.TB, g.addr)
+	if g.undescribed {
+		w.out = nil
+	}
+	return w
 }
 
 func dial(t testing.TB, addr string) *wire {
@@ -346,24 +346,50 @@ func dial(t testing.TB, addr string) *wire {
 	}
 	c.SetDeadline(time.Now().Add(20 * time.Second))
 	t.Cleanup(func() { c.Close() })
-	return &wire{t, c, bufio.NewReaderSize(c, 64<<10)}
+	return &wire{t, c, bufio.NewReaderSize(c, 64<<10), new(outbox)}
 }
 
 // send writes; \n in s is sent as CR LF.
 func (w *wire) send(s string) {
 	w.Helper()
-	if _, err := io.WriteString(w.Conn, strings.ReplaceAll(s, "\n", "\r\n")); err != nil {
+	if _, err := io.WriteString(w, strings.ReplaceAll(s, "\n", "\r\n")); err != nil {
 		w.Fatalf("send: %v", err)
 	}
 }
 
+// Write also notes what is sent, so that replies can be held against it.
+func (w *wire) Write(b []byte) (int, error) {
+	w.out.add(b)
+	return w.Conn.Write(b)
+}
+
 func (w *wire) reply(method string) reply {
 	w.Helper()
-	r, err := readReply(w.TB, w.br, method)
+	r, err := w.tryReply(method)
 	if err != nil {
 		w.Fatalf("reply: %v", err)
 	}
 	return r
+}
+
+// request waits for a reply to begin, and returns the request that it answers;
+// see outbox.next.
+func (w *wire) request(method string) (req *http.Request, done func()) {
+	w.br.Peek(1) // whoever answers has got it all, or all that it wants
+	return w.out.next(method)
+}
+
+func (w *wire) tryReply(method string) (reply, error) {
+	w.Helper()
+	req, done := w.request(method)
+	res, err := http.ReadResponse(w.br, req)
+	if err != nil {
+		return reply{}, err
+	}
+	if res.StatusCode != http.StatusContinue {
+		done()
+	}
+	return checkReply(w.TB, res, method)
 }
 
 // ends checks that the relay closes the connection, with nothing more on it.

@@ -42,7 +42,7 @@ func TestPage_BesideOtherReplies(t *testing.T) {
 			ask.WriteString(request("/healthz"))
 			answers = append(answers, want(from, limit), "ok\n")
 		}
-		go io.WriteString(w.Conn, strings.ReplaceAll(ask.String(), "\n", "\r\n"))
+		go io.WriteString(w, strings.ReplaceAll(ask.String(), "\n", "\r\n"))
 		for i, text := range answers {
 			if r := w.reply("GET"); r.status != 200 || r.body != text {
 				t.Fatalf("limit %d, reply %d: status %d, %d bytes; want the %d bytes of the slot", limit, i, r.status, len(r.body), len(text))

@@ -14,7 +14,13 @@ import (
 )
 
 func readHead(w *wire) (*http.Response, error) {
-	return http.ReadResponse(w.br, &http.Request{Method: "HEAD"})
+	req, done := w.request("HEAD")
+	res, err := http.ReadResponse(w.br, req)
+	if err == nil {
+		done()
+		checkDescribed(w.TB, req, res, nil)
+	}
+	return res, err
 }
 
 func (m mailbox) state() reply {

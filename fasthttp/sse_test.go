@@ -50,10 +50,12 @@ func (m mailbox) tryStream(query, header string) (*sse, reply) {
 
 func (w *wire) openStream() (*sse, reply) {
 	w.Helper()
-	res, err := http.ReadResponse(w.br, &http.Request{Method: "GET"})
+	req, done := w.request("GET")
+	res, err := http.ReadResponse(w.br, req)
 	if err != nil {
 		w.Fatalf("stream head: %v", err)
 	}
+	done()
 	if res.StatusCode != 200 {
 		r, err := checkReply(w.TB, res, "GET")
 		if err != nil {
@@ -71,6 +73,7 @@ func (w *wire) openStream() (*sse, reply) {
 	if len(res.TransferEncoding) > 0 {
 		w.Errorf("the stream is %v", res.TransferEncoding)
 	}
+	checkDescribed(w.TB, req, res, nil)
 	s := &sse{wire: w, retry: -1}
 	line, err := w.br.ReadString('\n')
 	if err != nil || !strings.HasPrefix(line, ":") {
@@ -180,7 +183,7 @@ func (m mailbox) longPoll(query string) <-chan reply {
 	w.send("GET /v1/events/" + m.id + query + " HTTP/1.1\nHost: x\nAuthorization: Bearer " + m.token + "\n\n")
 	ch := make(chan reply, 1)
 	go func() {
-		r, err := readReply(m.TB, w.br, "GET")
+		r, err := w.tryReply("GET")
 		if err != nil {
 			r.body = err.Error()
 		}
