@@ -4,6 +4,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -35,6 +36,19 @@ func TestReal_DashboardOfAYoungRelay(t *testing.T) {
 	defer st.conn.Close()
 	b.says("[data-live=events]", "80")
 	b.says("[data-live=streams]", "1")
+	// A page that nobody sees asks for nothing, and catches up when it is seen.
+	hide := func(hidden bool) {
+		eval[any](b, fmt.Sprintf(`Object.defineProperty(document, "hidden", { value: %t, configurable: true }), document.dispatchEvent(new Event("visibilitychange")), 0`, hidden))
+	}
+	hide(true)
+	time.Sleep(500 * time.Millisecond) // for what is on its way
+	r.post(s, testEvent("h", 0, 200))
+	time.Sleep(2500 * time.Millisecond)
+	if got := b.text("[data-live=events]"); got != "80" {
+		t.Errorf("a hidden page says %s events", got)
+	}
+	hide(false)
+	b.says("[data-live=events]", "81")
 	// A row comes every 30 s; the page asks for it as often.
 	end := time.Now().Add(90 * time.Second)
 	for !strings.Contains(b.text("[data-plot=memory] figcaption"), "latest") {
