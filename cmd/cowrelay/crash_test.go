@@ -77,6 +77,7 @@ func (c *crashRun) rounds(n int, progress bool) {
 			time.Sleep(time.Duration(c.rng.IntN(60)) * time.Millisecond)
 			r.kill()
 		}
+		c.sound()
 		r := startRelay(c.t, c.dir, c.args...)
 		if i > 0 {
 			c.verify(r)
@@ -90,6 +91,7 @@ func (c *crashRun) rounds(n int, progress bool) {
 			c.t.Logf("%v: round %d: %s", time.Since(began).Round(100*time.Millisecond), i+1, c.summary())
 		}
 	}
+	c.sound()
 	r := startRelay(c.t, c.dir, c.args...)
 	c.verify(r)
 	r.stop()
@@ -100,6 +102,7 @@ func (c *crashRun) rounds(n int, progress bool) {
 	c.verify(r)
 	c.lossy = lossy
 	r.stop()
+	c.sound()
 	c.t.Log(c.summary())
 	c.prove()
 }
@@ -115,6 +118,14 @@ func (c *crashRun) load(r *relay, d time.Duration) {
 	r.kill()
 	stop.Store(true)
 	wg.Wait()
+}
+
+// sound looks at the store as a crash left it.
+func (c *crashRun) sound() {
+	c.t.Helper()
+	if stdout, stderr, code := command(c.t, nil, "verify", "--data-dir="+c.dir); code != 0 {
+		c.t.Fatalf("the store is not sound:\n%s%s", stdout, stderr)
+	}
 }
 
 // verify reads everything after a restart.
