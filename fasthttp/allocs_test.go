@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -102,6 +103,25 @@ func TestAllocs_Auth(t *testing.T) {
 		}
 	}); n != 0 {
 		t.Errorf("routing and authentication make %v allocations", n)
+	}
+}
+
+// The same for a client that is limited, whose address a proxy tells.
+func TestAllocs_Limits(t *testing.T) {
+	var clock atomic.Int64
+	g := newRig(t, behindProxy(&clock, "read=1/100000"))
+	m := g.allocate()
+	for _, addr := range []string{"192.0.2.1", "203.0.113.9, [2001:db8::1]:4711", ""} {
+		h := headerOf(t, "Authorization: Bearer "+m.token+"\nX-Forwarded-For: "+addr)
+		h.SetRequestURI("/v1/events/" + m.id + "?since=x&limit=5")
+		req := request{conn: &conn{TCPConn: tcpOf(t, g.dial()), relay: g.relay, local: true}}
+		if n := testing.AllocsPerRun(1000, func() {
+			if _, refused := g.relay.admit(h, &req); refused != nil {
+				t.Fatal(refused)
+			}
+		}); n != 0 {
+			t.Errorf("%q: limits, routing and authentication make %v allocations", addr, n)
+		}
 	}
 }
 

@@ -25,7 +25,7 @@ func (r *Relay) headerReceived(h *fasthttp.RequestHeader) fasthttp.RequestConfig
 		}
 		return conf
 	}
-	var req request
+	req := request{conn: connOf(h), early: true}
 	if _, refused := r.admit(h, &req); refused != nil || !h.IsPost() {
 		h.Del(fasthttp.HeaderExpect)
 		h.SetContentLength(0)
@@ -62,6 +62,7 @@ func (r *Relay) failed(ctx *fasthttp.RequestCtx, err error) {
 	case err == fasthttp.ErrBodyTooLarge:
 		f = errBodyTooLarge
 	}
+	r.live.Load().share(&ctx.Request.Header, &ctx.Response)
 	f.write(&ctx.Response)
 	refuse(ctx)
 	r.metrics.request(routeNone, f.status, -1)

@@ -42,6 +42,7 @@ func (l *listener) Accept() (net.Conn, error) {
 			return c, nil
 		}
 		own := &conn{TCPConn: tcp, relay: r}
+		own.local = own.peer().IsLoopback()
 		if r.conns.Add(1) <= int64(r.opts.MaxConns) {
 			return own, nil
 		}
@@ -49,6 +50,7 @@ func (l *listener) Accept() (net.Conn, error) {
 		// The reply fits into any send buffer, so this does not wait.
 		c.SetWriteDeadline(time.Now().Add(time.Second))
 		var res fasthttp.Response
+		r.live.Load().share(nil, &res)
 		errManyConns.write(&res)
 		res.SetConnectionClose()
 		res.WriteTo(c)
@@ -73,7 +75,11 @@ type conn struct {
 	// three or four a request, and what it reads and writes is mostly there.
 	readBy, writeBy deadline
 	prompt          bool // not so: the connection is a stream's
-	page            *page
+	local           bool // the peer is on loopback
+	// judged is what the limits say to the request under way, between its header
+	// and its handler; see limited.
+	judged *failure
+	page   *page
 	// opening is a stream that will get the connection, from the handler to
 	// the hijack. If the connection is closed in between, it is told.
 	opening atomic.Pointer[stream]

@@ -66,6 +66,9 @@ var families = []family{
 	gauge("cowrelay_http_connections", "Connections open now, streams included.", func(r *Relay) int64 { return r.conns.Load() }),
 	gauge("cowrelay_http_connections_max", "Connections that may be open at once.", func(r *Relay) int64 { return int64(r.opts.MaxConns) }),
 	counter("cowrelay_http_connections_rejected_total", "Connections turned away over the limit.", func(r *Relay) uint64 { return r.turned.Load() }),
+	{MetricInfo{"cowrelay_rate_limited_total", "counter", "Requests refused because a client, or all in total, asked too often, by class."},
+		func(r *Relay, w io.Writer, name string) { r.writeLimited(w, name) }},
+	gauge("cowrelay_rate_keys", "Clients whose rate is kept in mind, once for each class.", func(r *Relay) int64 { return r.rateKeys() }),
 	counter("cowrelay_panics_total", "Faults that a handler or stream was saved from.", func(r *Relay) uint64 { return r.panics.Load() }),
 
 	gauge("cowrelay_slots", "Slots that exist.", func(r *Relay) int64 { return int64(r.store.Len()) }),
@@ -153,6 +156,7 @@ var families = []family{
 type relayMetrics struct {
 	requests [][600]atomic.Uint64 // by route and status
 	took     []*histogram         // by route
+	limited  [classes]atomic.Uint64
 	commit   *histogram
 	sync     *histogram
 	batch    *histogram // of posts, not of time

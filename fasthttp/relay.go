@@ -37,6 +37,8 @@ type Options struct {
 
 	// Journal, if set, is asked at every scrape what the journal has met.
 	Journal func() JournalStats
+
+	now func() int64 // the clock of rate limits: the store's, but for tests
 }
 
 func (o *Options) setDefaults() {
@@ -93,6 +95,9 @@ type Relay struct {
 // NewRelay returns a relay over the store, with its stream writers running.
 func NewRelay(store *cow.Store, opts Options) *Relay {
 	opts.setDefaults()
+	if opts.now == nil {
+		opts.now = store.Now
+	}
 	r := &Relay{opts: opts, store: store, started: time.Now(), drain: make(chan struct{})}
 	r.SetLive(opts.Live)
 	r.streams = newStreams(r)
@@ -180,6 +185,8 @@ func (r *Relay) Drain(ctx context.Context, delay time.Duration) error {
 // handle answers one request.
 func (r *Relay) handle(ctx *fasthttp.RequestCtx) {
 	start := r.store.Now()
+	live := r.live.Load()
+	live.share(&ctx.Request.Header, &ctx.Response)
 	var req request
 	defer func() {
 		if p := recover(); p != nil {
@@ -191,6 +198,7 @@ func (r *Relay) handle(ctx *fasthttp.RequestCtx) {
 		}
 	}()
 	req.ctx = ctx
+	req.conn, _ = ctx.Conn().(*conn)
 	serve, refused := r.admit(&ctx.Request.Header, &req)
 	if refused != nil {
 		refused.write(&ctx.Response)
@@ -204,9 +212,9 @@ func (r *Relay) handle(ctx *fasthttp.RequestCtx) {
 	status := ctx.Response.StatusCode()
 	took := r.store.Now() - start
 	r.metrics.request(req.route, status, took)
-	if r.live.Load().AccessLog {
+	if live.AccessLog {
 		r.opts.Logger.Info("request", "method", string(ctx.Method()), "path", string(ctx.Path()), "route", req.route.name,
-			"status", status, "took", time.Duration(took), "bytes", ctx.Response.Header.ContentLength(), "remote", ctx.RemoteAddr().String())
+			"status", status, "took", time.Duration(took), "bytes", ctx.Response.Header.ContentLength(), "remote", live.remote(ctx))
 	}
 }
 

@@ -33,6 +33,8 @@ type request struct {
 	route *route
 	slot  *cow.Slot
 	head  bool
+	conn  *conn // nil where it is not ours
+	early bool  // only the header is there
 }
 
 var (
@@ -171,11 +173,17 @@ func (rt *route) method(h *fasthttp.RequestHeader) func(*Relay, request) error {
 	return nil
 }
 
-// admit routes and authenticates by the header alone. It returns the handler,
+// admit limits, routes and authenticates by the header alone. It returns the handler,
 // or the reply that the request gets whatever its body holds.
 func (r *Relay) admit(h *fasthttp.RequestHeader, req *request) (func(*Relay, request) error, *failure) {
 	rt, text := findRoute(h.RequestURI())
 	req.route = rt
+	if refused := r.limited(req, h); refused != nil {
+		return nil, refused
+	}
+	if r.live.Load().preflight(h) {
+		return (*Relay).servePreflight, nil
+	}
 	if rt == routeNone {
 		return nil, errNotFound
 	}

@@ -90,7 +90,7 @@ func (r *Relay) serveStream(req request) error {
 	if r.draining.Load() {
 		return errDraining
 	}
-	st := &stream{streams: r.streams}
+	st := &stream{streams: r.streams, control: r.live.Load().shareStream(&req.ctx.Request.Header)}
 	// Subscribed below, it may be woken before it has its connection.
 	st.state.Store(streamWaiting)
 	since := req.cursor()
@@ -146,7 +146,6 @@ func (st *stream) start(c net.Conn) {
 		return
 	}
 	setUserTimeout(st.raw, 2*s.relay.opts.Heartbeat+s.relay.opts.StreamWriteTimeout)
-	st.control = streamHead
 	st.wrote.Store(s.now())
 	s.wheel.add(st)
 	s.watch(st)

@@ -89,6 +89,9 @@ var otherValues = map[string][2]string{
 	"max-connections":      {"10", "20"},
 	"max-streams":          {"10", "20"},
 	"max-long-polls":       {"10", "20"},
+	"rate-limits":          {"read=0", "allocate=1/1,total=5/5"},
+	"trusted-proxies":      {"127.0.0.1", "10.0.0.0/8,::1"},
+	"cors-origins":         {"*", "https://a.example"},
 	"page-bytes":           {"1MiB", "2MiB"},
 	"heartbeat":            {"1s", "2s"},
 	"header-timeout":       {"1s", "2s"},
@@ -102,6 +105,7 @@ var otherValues = map[string][2]string{
 	"log-format":           {"json", "text"},
 	"access-log":           {"true", "false"},
 
+	"client-address-header":  {"Fly-Client-IP", "X-Real-IP,X-Forwarded-For"},
 	"mutex-profile-fraction": {"1", "5"},
 	"block-profile-rate":     {"1", "10000"},
 }

@@ -28,7 +28,7 @@ func TestConfig_DefaultIsWhatRunsWithout(t *testing.T) {
 		contains(t, flat, s.help)
 	}
 	for _, line := range strings.Split(text, "\n") {
-		if len(line) > 80 {
+		if len(line) > 80 && strings.HasPrefix(line, "#") { // a value stays on one line
 			t.Errorf("a long line: %s", line)
 		}
 	}

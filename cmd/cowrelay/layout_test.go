@@ -20,7 +20,7 @@ var mayImport = map[string][]string{
 	"cowrelay/cow/pebblelog":   {"cowrelay/cow"},
 	"cowrelay/cow/journaltest": {"cowrelay/cow"},
 	"cowrelay/cow/rate":        {},
-	"cowrelay/fasthttp":        {"cowrelay/cow", "cowrelay/fasthttp/web"},
+	"cowrelay/fasthttp":        {"cowrelay/cow", "cowrelay/cow/rate", "cowrelay/fasthttp/web"},
 	"cowrelay/fasthttp/web":    {},
 	"cowrelay/bench":           {"cowrelay/cow", "cowrelay/fasthttp"},
 	"cowrelay/cmd/relaybench":  {"cowrelay/bench"},

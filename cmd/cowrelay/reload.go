@@ -20,7 +20,10 @@ type tuner struct {
 
 // options are the relay's settings that SetLive takes.
 func (c *config) options() relayhttp.Live {
-	return relayhttp.Live{MaxStreams: c.maxStream, MaxWaiters: c.maxWait, AccessLog: c.accessLog}
+	return relayhttp.Live{
+		MaxStreams: c.maxStream, MaxWaiters: c.maxWait, AccessLog: c.accessLog,
+		RateLimits: &c.rates, TrustedProxies: c.proxies, ClientHeaders: c.clientBy, CORSOrigins: c.origins,
+	}
 }
 
 // apply makes the live settings those of the configuration.

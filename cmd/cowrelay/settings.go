@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"runtime/debug"
 	"strconv"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"cowrelay/cow/pebblelog"
+	relayhttp "cowrelay/fasthttp"
 
 	"github.com/KimMachineGun/automemlimit/memlimit"
 )
@@ -30,6 +32,10 @@ type config struct {
 	maxConns  int
 	maxStream int
 	maxWait   int
+	rates     relayhttp.RateLimits
+	proxies   []netip.Prefix
+	clientBy  []string // headers
+	origins   []string
 	pageBytes int
 	heartbeat time.Duration
 	header    time.Duration
@@ -79,6 +85,10 @@ func (c *config) table() []setting {
 		{"max-connections", "60000", "connections open at once, streams included", whole(&c.maxConns, 1), fixed},
 		{"max-streams", "50000", "streams open at once, over all slots", whole(&c.maxStream, 1), live},
 		{"max-long-polls", "4096", "long polls that wait at once", whole(&c.maxWait, 1), live},
+		{"rate-limits", "allocate=10/50,post=1000/5000,read=1000/5000,stream=500/5000,other=200/1000,total=50000/100000", "requests a second / at once, beyond which a client address (IPv4, or IPv6 /64) gets 429, for each class of requests, and in total over all clients; 0: no limit; loopback is exempt", parsed(&c.rates, relayhttp.ParseRateLimits), live},
+		{"trusted-proxies", "", "addresses and networks of the proxies that may say which client a request is from, such as 127.0.0.1,10.0.0.0/8", parsed(&c.proxies, relayhttp.ParseTrustedProxies), live},
+		{"client-address-header", "X-Forwarded-For,CF-Connecting-IP,Fly-Client-IP", "headers in which they say it, of which the first that is there counts; better only the one that your proxy sets", parsed(&c.clientBy, relayhttp.ParseClientHeaders), live},
+		{"cors-origins", "", "origins whose pages may use the relay from a browser, such as https://app.example, or *", parsed(&c.origins, relayhttp.ParseOrigins), live},
 		{"page-bytes", "4MiB", "most bytes of a page of events, if it holds more than one", func(v string) error {
 			var n int64
 			err := size(&n, 1<<10)(v)
@@ -134,6 +144,14 @@ func (c *config) setBudget(v string) error {
 }
 
 const minBudget = 32 << 20
+
+// parsed is for what the package that uses the value reads itself.
+func parsed[T any](to *T, parse func(string) (T, error)) func(string) error {
+	return func(v string) (err error) {
+		*to, err = parse(v)
+		return err
+	}
+}
 
 func text(to *string) func(string) error {
 	return func(v string) error {

@@ -1,0 +1,160 @@
+package fasthttp
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/valyala/fasthttp"
+)
+
+func liveWith(t *testing.T, proxies, headers string) *Live {
+	t.Helper()
+	l := new(Live)
+	var err error
+	if l.TrustedProxies, err = ParseTrustedProxies(proxies); err != nil {
+		t.Fatal(err)
+	}
+	if headers != "" {
+		if l.ClientHeaders, err = ParseClientHeaders(headers); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l.setDefaults()
+	return l
+}
+
+func headerOf(t *testing.T, lines string) *fasthttp.RequestHeader {
+	t.Helper()
+	h := new(fasthttp.RequestHeader)
+	h.SetMethod("GET")
+	h.SetRequestURI("/")
+	for line := range strings.Lines(lines) {
+		name, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), ":")
+		h.Add(name, strings.TrimSpace(value))
+	}
+	return h
+}
+
+// Whose request it is, told by whom to whom.
+func TestClientAddr(t *testing.T) {
+	const xff, cf, fly = "X-Forwarded-For: ", "CF-Connecting-IP: ", "Fly-Client-IP: "
+	for _, c := range []struct {
+		what, proxies, headers string // which are trusted, and by what name
+		peer, lines            string
+		client                 string // with ! if a header told it
+	}{
+		{"nobody is trusted", "", "", "127.0.0.1", xff + "192.0.2.1", "127.0.0.1"},
+		{"a stranger says something", "10.0.0.0/8", "", "198.51.100.7", xff + "192.0.2.1\n" + fly + "192.0.2.2\n" + cf + "192.0.2.3", "198.51.100.7"},
+		{"a proxy says nothing", "127.0.0.1", "", "127.0.0.1", "", "127.0.0.1"},
+		{"a proxy says a blank", "127.0.0.1", "", "127.0.0.1", xff + " , ,", "127.0.0.1"},
+		{"one proxy", "127.0.0.1", "", "127.0.0.1", xff + "192.0.2.1", "192.0.2.1!"},
+		{"an IPv6 proxy", "::1", "", "::1", xff + "192.0.2.1", "192.0.2.1!"},
+		{"the client made up what stands before", "127.0.0.1", "", "127.0.0.1", xff + "192.0.2.66, 192.0.2.1", "192.0.2.1!"},
+		{"and in a line of its own", "127.0.0.1", "", "127.0.0.1", xff + "192.0.2.66\n" + xff + "192.0.2.1", "192.0.2.1!"},
+		{"two proxies", "127.0.0.1,10.0.0.0/8", "", "127.0.0.1", xff + "192.0.2.66, 192.0.2.1, 10.1.2.3", "192.0.2.1!"},
+		{"two proxies in two lines", "127.0.0.1,10.0.0.0/8", "", "127.0.0.1", xff + "192.0.2.1\n" + xff + "10.1.2.3", "192.0.2.1!"},
+		{"an unknown proxy between", "127.0.0.1", "", "127.0.0.1", xff + "192.0.2.1, 10.1.2.3", "10.1.2.3!"},
+		{"a client in the proxies' network", "127.0.0.1,10.0.0.0/8", "", "127.0.0.1", xff + "10.9.9.9", "10.9.9.9!"},
+		{"a client that claims to be on loopback", "127.0.0.0/8", "", "127.0.0.1", xff + "127.0.0.9", "127.0.0.9!"},
+		{"garbage", "127.0.0.1", "", "127.0.0.1", xff + "localhost", "127.0.0.1!"},
+		{"garbage behind a proxy", "127.0.0.1,10.0.0.0/8", "", "127.0.0.1", xff + "192.0.2.1, unknown, 10.1.2.3", "10.1.2.3!"},
+		{"garbage before the client", "127.0.0.1", "", "127.0.0.1", xff + "%%%, 192.0.2.1", "192.0.2.1!"},
+		{"garbage is not passed over for another header", "127.0.0.1", "", "127.0.0.1", xff + "x\n" + fly + "192.0.2.2", "127.0.0.1!"},
+		{"with a port", "127.0.0.1", "", "127.0.0.1", xff + "192.0.2.1:4711", "192.0.2.1!"},
+		{"with no right port", "127.0.0.1", "", "127.0.0.1", xff + "192.0.2.1:x", "127.0.0.1!"},
+		{"IPv6", "127.0.0.1", "", "127.0.0.1", xff + "2001:db8::1", "2001:db8::1!"},
+		{"IPv6 in brackets", "127.0.0.1", "", "127.0.0.1", xff + "[2001:db8::1]", "2001:db8::1!"},
+		{"IPv6 with a port", "127.0.0.1", "", "127.0.0.1", xff + "[2001:db8::1]:4711", "2001:db8::1!"},
+		{"IPv6 with a zone", "127.0.0.1", "", "127.0.0.1", xff + "fe80::1%eth0", "fe80::1!"},
+		{"brackets not closed", "127.0.0.1", "", "127.0.0.1", xff + "[2001:db8::1", "127.0.0.1!"},
+		{"brackets and more", "127.0.0.1", "", "127.0.0.1", xff + "[2001:db8::1]x", "127.0.0.1!"},
+		{"empty brackets", "127.0.0.1", "", "127.0.0.1", xff + "[]", "127.0.0.1!"},
+		{"a mapped address", "127.0.0.1", "", "127.0.0.1", xff + "::ffff:192.0.2.1", "192.0.2.1!"},
+		{"a mapped proxy", "127.0.0.1, ::ffff:10.0.0.0/104", "", "127.0.0.1", xff + "192.0.2.1, ::ffff:10.0.0.1", "192.0.2.1!"},
+		{"IPv6 proxies", "2001:db8:f::/48", "", "2001:db8:f::1", xff + "192.0.2.1, 2001:db8:f:2::9", "192.0.2.1!"},
+		{"Fly alone", "127.0.0.1", "", "127.0.0.1", fly + "192.0.2.2", "192.0.2.2!"},
+		{"Cloudflare alone", "127.0.0.1", "", "127.0.0.1", cf + "192.0.2.3", "192.0.2.3!"},
+		{"another name beside the proxy's", "127.0.0.1", "", "127.0.0.1", fly + "192.0.2.66\n" + cf + "192.0.2.67\n" + xff + "192.0.2.1", "192.0.2.1!"},
+		{"a name that was chosen", "127.0.0.1", "Fly-Client-IP", "127.0.0.1", fly + "192.0.2.2\n" + xff + "192.0.2.66, 192.0.2.67", "192.0.2.2!"},
+		{"a chosen name, another header", "127.0.0.1", "Fly-Client-IP", "127.0.0.1", xff + "192.0.2.66", "127.0.0.1"},
+		{"any other name", "127.0.0.1", "x-real-ip", "127.0.0.1", "X-Real-IP: 192.0.2.4", "192.0.2.4!"},
+		{"an order", "127.0.0.1", "CF-Connecting-IP, Fly-Client-IP", "127.0.0.1", fly + "192.0.2.2\n" + cf + "192.0.2.3", "192.0.2.3!"},
+	} {
+		client, told := liveWith(t, c.proxies, c.headers).clientOf(netip.MustParseAddr(c.peer), headerOf(t, c.lines))
+		got := client.String()
+		if told {
+			got += "!"
+		}
+		if got != c.client {
+			t.Errorf("%s: %s, want %s", c.what, got, c.client)
+		}
+	}
+}
+
+func TestClientAddr_Keys(t *testing.T) {
+	same := [][]string{
+		{"192.0.2.1", "::ffff:192.0.2.1"},
+		{"192.0.2.2"},
+		{"0.0.0.0"},
+		{"255.255.255.255"},
+		{"2001:db8::1", "2001:db8::2", "2001:db8:0:0:ffff:ffff:ffff:ffff"},
+		{"2001:db8:0:1::1", "2001:db8:0:1:8000::"},
+		{"2001:db9::1"},
+		{"::1", "::2"},
+		{"fe80::1", "fe80::2"},
+	}
+	seen := map[clientKey]string{}
+	for _, group := range same {
+		first := keyOf(netip.MustParseAddr(group[0]).Unmap())
+		if other, ok := seen[first]; ok {
+			t.Errorf("%s and %s are one", group[0], other)
+		}
+		seen[first] = group[0]
+		for _, text := range group[1:] {
+			if keyOf(netip.MustParseAddr(text).Unmap()) != first {
+				t.Errorf("%s and %s are two", group[0], text)
+			}
+		}
+	}
+}
+
+func TestClientAddr_Settings(t *testing.T) {
+	for _, bad := range []string{"10.0.0.0/33", "localhost", "10.0.0.1/", "::ffff:10.0.0.0/8", "10.0.0.1 10.0.0.2"} {
+		if _, err := ParseTrustedProxies(bad); err == nil {
+			t.Errorf("proxies %q were taken", bad)
+		}
+	}
+	list, err := ParseTrustedProxies(" 10.1.2.3/8 ,, ::1")
+	if err != nil || len(list) != 2 || list[0].String() != "10.0.0.0/8" || list[1].String() != "::1/128" {
+		t.Errorf("%v, %v", list, err)
+	}
+	for _, bad := range []string{"", ",", "X Real", "X:Y", "a\r\nb"} {
+		if _, err := ParseClientHeaders(bad); err == nil {
+			t.Errorf("headers %q were taken", bad)
+		}
+	}
+}
+
+// A header is read the same however long it is, and never panics.
+func FuzzClientAddr(f *testing.F) {
+	f.Add("192.0.2.1, [::1]:80, 10.0.0.1", "127.0.0.1")
+	f.Add("[", "]:")
+	l := new(Live)
+	l.TrustedProxies, _ = ParseTrustedProxies("127.0.0.0/8,10.0.0.0/8")
+	l.setDefaults()
+	peer := netip.MustParseAddr("127.0.0.1")
+	f.Fuzz(func(t *testing.T, one, two string) {
+		h := new(fasthttp.RequestHeader)
+		h.Add("X-Forwarded-For", one)
+		h.Add("X-Forwarded-For", two)
+		h.Add("Fly-Client-IP", "192.0.2.99")
+		client, told := l.clientOf(peer, h)
+		if !client.IsValid() || client.Is4In6() || client.Zone() != "" {
+			t.Errorf("%q, %q: %v", one, two, client)
+		}
+		if !told && client != peer {
+			t.Errorf("%q, %q: %v, told by nobody", one, two, client)
+		}
+	})
+}
