@@ -225,7 +225,7 @@ func TestAdmin_Lists(t *testing.T) {
 			t.Errorf("%s: %v, want %v", query, got, ids)
 		}
 	}
-	for _, query := range []string{"?by=name", "?limit=0", "?limit=1001", "?limit=x", "?blocked=maybe"} {
+	for _, query := range []string{"?by=name", "?limit=0", "?limit=1001", "?limit=x", "?blocked=maybe", "?rates=x"} {
 		o.must(400, "GET", "/admin/v1/slots"+query, "")
 	}
 	// Who gets posts now comes first, whoever got more before.
@@ -251,7 +251,8 @@ func TestAdmin_Lists(t *testing.T) {
 		t.Errorf("by posts: %v", list)
 	}
 	// The next question is answered by the same look.
-	if again := o.must(200, "GET", "/admin/v1/slots?by=posts&limit=2", ""); again["seconds"].(float64) <= 0 {
+	again := o.must(200, "GET", "/admin/v1/slots?by=streams&rates=true&limit=1", "")
+	if first := again["slots"].([]any)[0].(map[string]any); again["seconds"].(float64) < 1 || first["slot_id"] != m[1].id || first["posts_per_second"].(float64) <= 0 {
 		t.Errorf("asked again: %v", again)
 	}
 	if body := o.ask("GET", "/admin/v1/slots?limit=1000", "").Body.String(); strings.Contains(body, m[0].token) {

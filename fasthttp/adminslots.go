@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"container/heap"
+	"errors"
 	"net/http"
 	"slices"
 	"strconv"
@@ -52,7 +53,7 @@ const (
 )
 
 var errList = &failure{status: fasthttp.StatusBadRequest,
-	text: "bad query: by is bytes, events, streams, pulled or posts; limit is a whole number from 1 to 1000; blocked is true or false"}
+	text: "bad query: by is bytes, events, streams, pulled or posts; limit is a whole number from 1 to 1000; blocked and rates are true or false"}
 
 // listSlots gives the first of all slots in an order. It looks at every slot
 // and keeps as many as it gives.
@@ -62,14 +63,19 @@ func (a *Admin) listSlots(r *Relay, w http.ResponseWriter, req *http.Request) er
 	value, known := orders[by]
 	limit, err := strconv.Atoi(cmp.Or(q.Get("limit"), strconv.Itoa(defaultListed)))
 	only, err2 := strconv.ParseBool(cmp.Or(q.Get("blocked"), "false"))
-	if !known || err != nil || err2 != nil || limit < 1 || limit > maxListed {
+	rates, err3 := strconv.ParseBool(cmp.Or(q.Get("rates"), "false"))
+	if !known || errors.Join(err, err2, err3) != nil || limit < 1 || limit > maxListed {
 		return errList
 	}
 	var seconds float64
-	if by == "posts" {
-		if value, seconds, err = a.rates.measure(req.Context(), r.store); err != nil {
+	var rate func(*cow.Slot) float64
+	if rates || by == "posts" {
+		if rate, seconds, err = a.rates.measure(req.Context(), r.store); err != nil {
 			return nil // the client left
 		}
+	}
+	if by == "posts" {
+		value = rate
 	}
 	matching, best := 0, leaders{limit: limit}
 	r.store.All(func(slot *cow.Slot) bool {
@@ -82,8 +88,9 @@ func (a *Admin) listSlots(r *Relay, w http.ResponseWriter, req *http.Request) er
 	list := make([]slotInfo, 0, len(best.list))
 	for _, e := range best.sorted() {
 		info := a.describe(e.slot)
-		if by == "posts" {
-			info.Posts = &e.value
+		if rate != nil {
+			posts := rate(e.slot)
+			info.Posts = &posts
 		}
 		list = append(list, info)
 	}

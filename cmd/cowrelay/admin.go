@@ -146,7 +146,7 @@ func newAdminSlots() *cobra.Command {
 		if limit < 1 || limit > 1000 {
 			return usageError{errors.New("--limit is 1 to 1000")}
 		}
-		list, err := s.slots(s.cmd.Context(), by, limit, blocked)
+		list, err := s.slots(s.cmd.Context(), by, limit, blocked, false)
 		if err != nil {
 			return err
 		}

@@ -47,9 +47,10 @@ func (l *slotList) rows() ([]slotRow, error) {
 	return rows, nil
 }
 
-// slots lists the first slots in an order.
-func (c *adminClient) slots(ctx context.Context, by string, limit int, blocked bool) (*slotList, error) {
-	q := url.Values{"by": {by}, "limit": {strconv.Itoa(limit)}, "blocked": {strconv.FormatBool(blocked)}}
+// slots lists the first slots in an order, only blocked ones or all, perhaps
+// with their rates of posts.
+func (c *adminClient) slots(ctx context.Context, by string, limit int, blocked, rates bool) (*slotList, error) {
+	q := url.Values{"by": {by}, "limit": {strconv.Itoa(limit)}, "blocked": {strconv.FormatBool(blocked)}, "rates": {strconv.FormatBool(rates)}}
 	list := new(slotList)
 	return list, c.call(ctx, http.MethodGet, "/admin/v1/slots?"+q.Encode(), nil, list)
 }

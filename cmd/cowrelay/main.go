@@ -54,6 +54,7 @@ COWRELAY_DATA_DIR. A flag wins over its variable, a variable over the file.`,
 		newManCommand(),
 		newVersionCommand(),
 		newAdminCommand(),
+		newTopCommand(),
 		newVerifyCommand(),
 		newExportCommand(),
 	)
