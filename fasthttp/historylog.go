@@ -13,8 +13,6 @@ import (
 	"time"
 
 	"cowrelay/cow"
-
-	"github.com/go-json-experiment/json"
 )
 
 const (
@@ -28,9 +26,7 @@ const (
 	// clockGrace is how long a clock that went back is waited for.
 	clockGrace = 10 * time.Minute
 
-	historyPrefix  = "stats/rows/"
-	historyVersion = 1
-	maxRecordBytes = 4 << 20
+	historyPrefix = "stats/rows/"
 )
 
 // history is the rows of the last seven days, in memory and in records. Any
@@ -90,72 +86,6 @@ func openHistory(records cow.Records, room func() error, log *slog.Logger) *hist
 }
 
 func historyKey(start int64) string { return fmt.Sprintf("%s%012d", historyPrefix, start) }
-
-// record is a block as it is stored. Columns has the names of what stands in
-// each row.
-type record struct {
-	Version int       `json:"v"`
-	Columns []string  `json:"columns"`
-	Rows    [][]int64 `json:"rows"`
-}
-
-func encodeBlock(b *block) []byte {
-	rec := record{Version: historyVersion, Columns: columnNames[:], Rows: make([][]int64, len(b.rows))}
-	for i := range b.rows {
-		rec.Rows[i] = b.rows[i][:]
-	}
-	value, err := json.Marshal(rec)
-	if err != nil {
-		panic("BUG: a block of rows can't be encoded: " + err.Error())
-	}
-	return value
-}
-
-func decodeBlock(start int64, value []byte) (*block, error) {
-	if len(value) > maxRecordBytes {
-		return nil, errors.New("it is too long")
-	}
-	var rec record
-	if err := json.Unmarshal(value, &rec); err != nil {
-		return nil, err
-	}
-	if rec.Version != historyVersion {
-		return nil, fmt.Errorf("version %d", rec.Version)
-	}
-	if !slices.Contains(rec.Columns, columnNames[colTS]) {
-		return nil, errors.New("no column of times")
-	}
-	var empty row
-	to := make([]int, len(rec.Columns))
-	for i := range empty[shownColumns:] {
-		empty[shownColumns+i] = noValue
-	}
-	for i, name := range rec.Columns {
-		to[i] = slices.Index(columnNames[:], name)
-	}
-	b := newBlock(start, len(rec.Rows))
-	last := start - 1
-	for _, from := range rec.Rows {
-		if len(from) != len(to) {
-			return nil, errors.New("a row has other columns")
-		}
-		r := empty
-		for i, v := range from {
-			if to[i] >= 0 {
-				r[to[i]] = max(v, noValue)
-			}
-		}
-		if r[colTS] <= last || r[colTS] >= start+blockSeconds {
-			return nil, errors.New("the times of the rows are out of order")
-		}
-		last = r[colTS]
-		for i := range shownColumns {
-			r[i] = max(r[i], 0)
-		}
-		b = b.with(&r)
-	}
-	return b, nil
-}
 
 // accept says whether there may be a row for ts, which must be behind all
 // others; then it is to be added. uptime is a clock that never goes back. A wall

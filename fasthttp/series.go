@@ -1,7 +1,6 @@
 package fasthttp
 
 import (
-	"sort"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -47,25 +46,43 @@ var seriesColumns = []seriesColumn{
 	{"slot_memory_bytes", colSlotMemory, foldMax, 1},
 }
 
-// value folds rows into a point. ok is false where nothing was measured.
-func (c *seriesColumn) value(rows []row) (v float64, ok bool) {
-	var sum, span int64
-	most := int64(noValue)
-	for i := range rows {
-		switch n := rows[i][c.col]; {
-		case n == noValue:
-		case c.fold == foldLast:
-			most = n
-		case c.fold == foldMax:
-			most = max(most, n)
-		default:
-			sum, span = sum+n, span+max(rows[i][colSpan], 0)
-		}
+// point is what the rows of a point come to in one column.
+type point struct {
+	value int64 // the last or the most, or their sum
+	span  int64 // milliseconds in which the sum came together
+	any   bool
+}
+
+func (c *seriesColumn) add(p *point, r *row) {
+	v := r[c.col]
+	if v == noValue {
+		return
 	}
+	switch c.fold {
+	case foldLast:
+		p.value = v
+	case foldMax:
+		p.value = max(p.value, v)
+	case foldRate:
+		p.value += v
+		p.span += max(r[colSpan], 0)
+	}
+	p.any = true
+}
+
+// appendPoint appends a point's value, or null.
+func (c *seriesColumn) appendPoint(b []byte, p *point) []byte {
+	v := float64(p.value) * c.unit
 	if c.fold == foldRate {
-		return float64(sum) * 1000 / float64(max(span, 1)), span > 0
+		v = v * 1000 / float64(p.span)
 	}
-	return float64(most) * c.unit, most != noValue
+	switch {
+	case !p.any || c.fold == foldRate && p.span == 0:
+		return append(b, "null"...)
+	case v == float64(int64(v)):
+		return strconv.AppendInt(b, int64(v), 10)
+	}
+	return strconv.AppendFloat(b, v, 'g', 5, 64)
 }
 
 // grid is the points in time of a series: the multiples of step whose last is
@@ -87,14 +104,18 @@ func newGrid(hours int, now, every int64) grid {
 // null where there was nothing.
 func (t timeline) appendSeries(b []byte, hours int, now, every int64) []byte {
 	g := newGrid(hours, now, every)
-	var rows []row
-	for s := range func(yield func(stretch) bool) { t.within(g.first-1, now+1, yield) } {
-		rows = append(rows, s.rows[s.from:s.to]...)
+	points := make([][]point, len(seriesColumns))
+	for i := range points {
+		points[i] = make([]point, g.points)
 	}
-	bounds := make([]int, g.points+1) // where each point's rows begin
-	for i := range bounds {
-		at := g.first + int64(i)*g.step
-		bounds[i] = sort.Search(len(rows), func(i int) bool { return rows[i][colTS] >= at })
+	for s := range func(yield func(stretch) bool) { t.within(g.first-1, now+1, yield) } {
+		for i := range s.rows[s.from:s.to] {
+			r := &s.rows[s.from+i]
+			at := min((r[colTS]-g.first)/g.step, g.points-1)
+			for c := range seriesColumns {
+				seriesColumns[c].add(&points[c][at], r)
+			}
+		}
 	}
 	b = append(b, `{"hours":`...)
 	b = strconv.AppendInt(b, int64(hours), 10)
@@ -114,17 +135,11 @@ func (t timeline) appendSeries(b []byte, hours int, now, every int64) []byte {
 		b = append(b, `],"`...)
 		b = append(b, c.name...)
 		b = append(b, `":[`...)
-		for p := range g.points {
+		for p := range points[i] {
 			if p > 0 {
 				b = append(b, ',')
 			}
-			if v, ok := c.value(rows[bounds[p]:bounds[p+1]]); !ok {
-				b = append(b, "null"...)
-			} else if v == float64(int64(v)) {
-				b = strconv.AppendInt(b, int64(v), 10)
-			} else {
-				b = strconv.AppendFloat(b, v, 'g', 5, 64)
-			}
+			b = c.appendPoint(b, &points[i][p])
 		}
 	}
 	return append(b, "]}"...)
