@@ -95,6 +95,7 @@ func (l *Log) Load(slot cow.ID, from uint64, yield func(*cow.Append) error) erro
 func (l *Log) loadEvents(it *pebble.Iterator, slot cow.ID, from, limit uint64, yield func(*cow.Append) error) (sum uint64, err error) {
 	buf := loadBuffers.Get().(*loadBuffer)
 	defer loadBuffers.Put(buf)
+	buf.bytes = buf.bytes[:0] // a load that failed leaves what it had read
 	n := 0
 	flush := func(next uint64) error {
 		if n == 0 {

@@ -118,7 +118,17 @@ func TestLog_SlotDamage(t *testing.T) {
 					t.Errorf("error does not say %q: %v", want, err)
 				}
 			}
-			if n, err := count(l, healthy, 0); n != 600 || err != nil {
+			n := uint64(0)
+			err = l.Load(healthy, 0, func(a *cow.Append) error {
+				for _, e := range a.Events {
+					if want := scriptEvent(healthy, n); string(e.JSON) != string(want.JSON) || e.IDOff != want.IDOff {
+						t.Fatalf("the other slot: position %d holds %.200s", n, e.JSON)
+					}
+					n++
+				}
+				return nil
+			})
+			if n != 600 || err != nil {
 				t.Errorf("the other slot: %d events, %v", n, err)
 			}
 		})
