@@ -22,9 +22,10 @@ var mayImport = map[string][]string{
 	"cowrelay/cow/rate":        {},
 	"cowrelay/fasthttp":        {"cowrelay/cow", "cowrelay/cow/rate", "cowrelay/fasthttp/web"},
 	"cowrelay/fasthttp/web":    {},
+	"cowrelay/fasthttp/client": {},
 	"cowrelay/bench":           {"cowrelay/cow", "cowrelay/fasthttp"},
 	"cowrelay/cmd/relaybench":  {"cowrelay/bench"},
-	"cowrelay/cmd/cowrelay":    {"cowrelay/cow", "cowrelay/cow/pebblelog", "cowrelay/fasthttp"},
+	"cowrelay/cmd/cowrelay":    {"cowrelay/cow", "cowrelay/cow/pebblelog", "cowrelay/fasthttp", "cowrelay/fasthttp/client"},
 }
 
 // Foreign packages that only one side may know.

@@ -1,0 +1,200 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// Options are a client's habits. A zero field takes its default.
+type Options struct {
+	// HTTP makes the requests. The default knows proxies from the environment,
+	// speaks HTTP/1.1, and keeps a bounded number of idle connections. Redirects
+	// are never followed, whatever it says.
+	HTTP *http.Client
+
+	Timeout  time.Duration // for one try, its reply's body included (60 s)
+	RetryFor time.Duration // how long to try again what can be repeated (1 min; negative: never)
+	MinWait  time.Duration // about the first wait before trying again (100 ms)
+	MaxWait  time.Duration // about the longest, if the relay asks for no longer one (5 s)
+	MaxRetry time.Duration // the longest that a relay may ask a broken stream to wait (30 s)
+	Silence  time.Duration // after which a stream is taken for dead (30 s)
+
+	// RepeatWithoutID sends a post again whose answer was lost even if its
+	// event has no id. It may then be stored twice.
+	RepeatWithoutID bool
+
+	// OnRetry hears why and how long a call waits before its next try, and
+	// OnBack that a try after that was answered. Both may be nil; several
+	// goroutines may call them at once.
+	OnRetry func(err error, wait time.Duration)
+	OnBack  func()
+
+	UserAgent string // ("cowrelay-client")
+}
+
+// Client talks to one relay. New makes it; it is safe for concurrent use.
+type Client struct {
+	base string // without a slash at its end
+	http *http.Client
+	opts Options
+}
+
+// New returns a client of the relay at the URL, such as http://127.0.0.1:8770.
+// It makes no connection yet.
+func New(relay string, opts Options) (*Client, error) {
+	u, err := url.Parse(relay)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("bad URL of a relay: %w", err)
+	case u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
+		return nil, fmt.Errorf("bad URL of a relay %q: it is like http://127.0.0.1:8770", relay)
+	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
+		return nil, fmt.Errorf("bad URL of a relay %q: user, query and fragment have no place in it", u.Redacted())
+	}
+	def(&opts.Timeout, time.Minute)
+	def(&opts.RetryFor, time.Minute)
+	def(&opts.MinWait, 100*time.Millisecond)
+	def(&opts.MaxWait, 5*time.Second)
+	def(&opts.MaxRetry, 30*time.Second)
+	def(&opts.Silence, 30*time.Second)
+	def(&opts.UserAgent, "cowrelay-client")
+	var own http.Client
+	if opts.HTTP != nil {
+		own = *opts.HTTP
+	}
+	if own.Transport == nil {
+		own.Transport = newTransport()
+	}
+	// The token is for this relay, and a redirected POST would become a GET.
+	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &Client{base: strings.TrimRight(u.String(), "/"), http: &own, opts: opts}, nil
+}
+
+func def[T comparable](v *T, to T) {
+	if *v == *new(T) {
+		*v = to
+	}
+}
+
+func newTransport() *http.Transport {
+	dialer := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}
+	return &http.Transport{
+		Proxy:                  http.ProxyFromEnvironment,
+		DialContext:            dialer.DialContext,
+		TLSHandshakeTimeout:    10 * time.Second,
+		MaxIdleConns:           256,
+		MaxIdleConnsPerHost:    256,
+		IdleConnTimeout:        60 * time.Second, // the relay closes them after 75 s
+		MaxResponseHeaderBytes: 64 << 10,
+		ReadBufferSize:         32 << 10,
+		DisableCompression:     true,
+	}
+}
+
+// URL returns the relay's URL.
+func (c *Client) URL() string { return c.base }
+
+// Close closes connections that are not in use. The client stays usable.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+// Slot is a slot of a relay, with the token that opens it. Client.Slot and
+// Client.Allocate make it. Printing it does not show the token.
+type Slot struct {
+	ID    string
+	Token string
+
+	client *Client
+}
+
+// Slot returns the slot with the id. It asks the relay nothing.
+func (c *Client) Slot(id, token string) *Slot { return &Slot{ID: id, Token: token, client: c} }
+
+// String returns the slot's id.
+func (s *Slot) String() string { return s.ID }
+
+// GoString returns the slot's id.
+func (s *Slot) GoString() string { return "client.Slot(" + s.ID + ")" }
+
+// Allocate makes a new slot. The token is told this once. A lost answer is not
+// asked for again: it would leave a slot that nobody knows.
+func (c *Client) Allocate(ctx context.Context) (*Slot, error) {
+	var s struct {
+		ID    string `json:"slot_id"`
+		Token string `json:"slot_token"`
+	}
+	r, err := c.do(ctx, call{method: http.MethodPost, path: "/v1/slot/allocate", body: []byte("{}")})
+	if err != nil {
+		return nil, err
+	}
+	if err := r.decode(&s); err != nil {
+		return nil, err
+	}
+	if s.ID == "" || s.Token == "" {
+		return nil, r.foreign(errors.New("no slot_id and slot_token in it"))
+	}
+	return c.Slot(s.ID, s.Token), nil
+}
+
+// Health is what a slot's reader tells about itself.
+type Health struct {
+	Status        string `json:"status"`
+	SetAt         string `json:"set_at"`
+	Reason        string `json:"reason,omitempty"`
+	LastSuccessAt string `json:"last_success_at,omitempty"`
+}
+
+// State is what a relay tells about a slot.
+type State struct {
+	SlotID          string  `json:"slot_id"`
+	EventCount      uint64  `json:"event_count"`
+	LastPullAtUnix  *int64  `json:"last_pull_at_unix"` // nil: never pulled
+	ResponderHealth *Health `json:"responder_health"`
+}
+
+// State returns the slot's state.
+func (s *Slot) State(ctx context.Context) (*State, error) {
+	r, err := s.client.do(ctx, call{method: http.MethodGet, path: s.path("state"), token: s.Token, repeat: true})
+	if err != nil {
+		return nil, err
+	}
+	var st *State
+	if err := r.decode(&st); err != nil {
+		return nil, err
+	}
+	if st == nil || st.SlotID != s.ID {
+		return nil, r.foreign(errors.New("it is not about this slot"))
+	}
+	return st, nil
+}
+
+// SetHealth sets the slot's responder health record. Status and SetAt must not
+// be empty.
+func (s *Slot) SetHealth(ctx context.Context, h Health) error {
+	body, err := json.Marshal(h)
+	if err != nil {
+		return err
+	}
+	_, err = s.client.do(ctx, call{method: http.MethodPost, path: s.path("responder-health"), token: s.Token, body: body, repeat: true})
+	return err
+}
+
+// Delete removes the slot with all that is in it. It succeeds too if an earlier
+// try of this call, whose answer was lost, has removed it.
+func (s *Slot) Delete(ctx context.Context) error {
+	r, err := s.client.do(ctx, call{method: http.MethodDelete, path: "/v1/slot/" + url.PathEscape(s.ID), token: s.Token, repeat: true})
+	if errors.Is(err, ErrGone) && r.lost {
+		return nil
+	}
+	return err
+}
+
+func (s *Slot) path(what string) string { return "/v1/slot/" + url.PathEscape(s.ID) + "/" + what }
+
+func (s *Slot) eventsPath() string { return "/v1/events/" + url.PathEscape(s.ID) }

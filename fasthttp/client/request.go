@@ -1,0 +1,221 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"time"
+)
+
+// Most bytes of a reply. A page is at most a whole slot.
+const (
+	maxReply = 1 << 20
+	maxError = 64 << 10
+	maxPage  = 128 << 20
+)
+
+// call is a request and how it may be treated.
+type call struct {
+	method, path string // the path may have a query
+	token        string
+	body         []byte
+	repeat       bool          // no harm if it is done twice
+	max          int64         // bytes of a good reply (maxReply)
+	wait         time.Duration // that the relay may take before it answers
+}
+
+// reply is a good answer.
+type reply struct {
+	relay string
+	body  []byte
+	lost  bool // an earlier try got no answer: the relay may have acted on it
+}
+
+func (r reply) decode(v any) error {
+	if err := json.Unmarshal(r.body, v); err != nil {
+		return r.foreign(err)
+	}
+	return nil
+}
+
+// foreign says what is wrong with a reply that should be a relay's.
+func (r reply) foreign(err error) error {
+	return fmt.Errorf("%w: %s answered %s: %w", ErrReply, r.relay, quote(string(r.body[:min(len(r.body), 200)])), err)
+}
+
+// do makes a call, again where that helps and does no harm.
+func (c *Client) do(ctx context.Context, q call) (reply, error) {
+	b := c.newBackoff()
+	lost := false
+	for {
+		body, err := c.try(ctx, q)
+		if err == nil {
+			b.back()
+			return reply{c.base, body, lost}, nil
+		}
+		var gone *LostError
+		var no *Error
+		again := false
+		switch {
+		case ctx.Err() != nil:
+		case errors.As(err, &gone):
+			again = q.repeat || !gone.Sent
+			lost = lost || gone.Sent
+		case errors.As(err, &no):
+			again = no.notNow() || q.repeat && no.Status >= 500
+		}
+		if !again || !b.wait(ctx, err) {
+			if gone != nil {
+				gone.GaveUp = again && ctx.Err() == nil
+			}
+			return reply{c.base, nil, lost}, err
+		}
+	}
+}
+
+// request makes the request of a call. sent tells whether it got a connection.
+func (c *Client) request(ctx context.Context, q call, sent *bool) (*http.Request, error) {
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { *sent = true }})
+	var body io.Reader
+	if q.body != nil {
+		body = bytes.NewReader(q.body)
+	}
+	req, err := http.NewRequestWithContext(ctx, q.method, c.base+q.path, body)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("User-Agent", c.opts.UserAgent)
+	if q.token != "" {
+		req.Header.Set("Authorization", "Bearer "+q.token)
+	}
+	if q.body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	return req, nil
+}
+
+var errSlow = errors.New("it took too long")
+
+// try makes a call once.
+func (c *Client) try(ctx context.Context, q call) ([]byte, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, c.opts.Timeout+q.wait, errSlow)
+	defer cancel()
+	var sent bool
+	req, err := c.request(ctx, q, &sent)
+	if err != nil {
+		return nil, err
+	}
+	res, err := c.http.Do(req)
+	if err != nil {
+		return nil, c.lost(ctx, sent, err)
+	}
+	defer res.Body.Close()
+	def(&q.max, maxReply)
+	if res.StatusCode < 200 || res.StatusCode > 299 {
+		return nil, c.refusal(ctx, res)
+	}
+	body, err := readAll(res, q.max)
+	if errors.Is(err, ErrReply) {
+		return nil, err
+	}
+	if err != nil {
+		return nil, c.lost(ctx, true, err)
+	}
+	return body, nil
+}
+
+// refusal reads an error reply. A part of it will do.
+func (c *Client) refusal(ctx context.Context, res *http.Response) error {
+	body, err := io.ReadAll(io.LimitReader(res.Body, maxError))
+	if err != nil && len(body) == 0 && ctx.Err() != nil {
+		return c.lost(ctx, true, err)
+	}
+	return newError(res.StatusCode, res.Header, body)
+}
+
+// readAll reads a reply of at most most bytes.
+func readAll(res *http.Response, most int64) ([]byte, error) {
+	tooLong := fmt.Errorf("%w: it is longer than %d bytes", ErrReply, most)
+	if res.ContentLength > most {
+		return nil, tooLong
+	}
+	var b bytes.Buffer
+	if res.ContentLength > 0 {
+		b.Grow(int(res.ContentLength) + bytes.MinRead)
+	}
+	n, err := b.ReadFrom(io.LimitReader(res.Body, most+1))
+	if n > most {
+		return nil, tooLong
+	}
+	return b.Bytes(), err
+}
+
+// lost wraps the error of a request without an answer.
+func (c *Client) lost(ctx context.Context, sent bool, err error) error {
+	if cause := context.Cause(ctx); cause != nil {
+		err = cause
+	}
+	var u *url.Error
+	if errors.As(err, &u) {
+		err = u.Err
+	}
+	return &LostError{Relay: c.base, Sent: sent, Err: err}
+}
+
+// backoff is the waits of one call. They grow, and are never the same for two
+// clients that were sent away together.
+type backoff struct {
+	client *Client
+	next   time.Duration
+	until  time.Time // zero: for ever
+	waited bool
+}
+
+func (c *Client) newBackoff() *backoff {
+	return &backoff{client: c, next: c.opts.MinWait, until: time.Now().Add(c.opts.RetryFor)}
+}
+
+// wait lets time pass before the next try. It says false when there shall be
+// none: the time for it is over, or ctx is.
+func (b *backoff) wait(ctx context.Context, err error) bool {
+	d := b.next/2 + rand.N(b.next)
+	b.next = min(2*b.next, max(b.client.opts.MaxWait, b.client.opts.MinWait))
+	var no *Error
+	if errors.As(err, &no) {
+		d = max(d, no.RetryAfter+d/4)
+	}
+	return b.sleep(ctx, err, d)
+}
+
+func (b *backoff) sleep(ctx context.Context, err error, d time.Duration) bool {
+	if !b.until.IsZero() && time.Now().Add(d).After(b.until) {
+		return false
+	}
+	b.waited = true
+	if f := b.client.opts.OnRetry; f != nil {
+		f(err, d)
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// back tells that a try was answered after others were not.
+func (b *backoff) back() {
+	if f := b.client.opts.OnBack; f != nil && b.waited {
+		f()
+	}
+	b.waited = false
+}

@@ -1,0 +1,269 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"mime"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// noID is an id that no event can have: the relay takes at most 128 bytes. A
+// stream behind it begins at the slot's beginning.
+var noID = strings.Repeat("-", 129)
+
+// Tail yields the events behind the cursor, and then those that come, as a
+// stream, until ctx ends. When the stream breaks, falls silent or is ended by
+// the relay, it goes on behind the last event, for as long as it takes: after
+// the wait that the relay asked for, or a short one that grows. Behind events
+// without an id it goes on from the last one that has one, and drops what it
+// has seen. So nothing is lost or repeated, as long as the relay keeps what it
+// acknowledged.
+//
+// It ends with an error when ctx does, when the slot is gone or the token
+// wrong, and when what answers is no relay.
+func (s *Slot) Tail(ctx context.Context, from Cursor) iter.Seq2[Event, error] {
+	return func(yield func(Event, error) bool) {
+		t := s.newTail(from)
+		t.known = true
+		t.run(ctx, yield)
+	}
+}
+
+// TailNew is Tail from now on: it yields what is posted after it was called.
+// Where now is, it learns from the slot's state; if the slot is so busy that
+// this fails, and the stream breaks before an event came, or the first one has
+// no id, the error is a NoCursorError.
+func (s *Slot) TailNew(ctx context.Context) iter.Seq2[Event, error] {
+	return func(yield func(Event, error) bool) { s.newTail(Cursor{}).run(ctx, yield) }
+}
+
+// tail is a stream over its connections.
+type tail struct {
+	slot  *Slot
+	at    Cursor
+	known bool // at is where it is; else it follows what comes
+	*backoff
+
+	retry    time.Duration // that the relay asked for
+	hasRetry bool
+}
+
+func (s *Slot) newTail(from Cursor) *tail {
+	t := &tail{slot: s, at: from, backoff: s.client.newBackoff()}
+	t.until = time.Time{}
+	return t
+}
+
+func (t *tail) run(ctx context.Context, yield func(Event, error) bool) {
+	for {
+		err := t.follow(ctx, yield)
+		if err == nil {
+			return // the caller has enough
+		}
+		if !t.again(ctx, err) {
+			if cause := context.Cause(ctx); cause != nil {
+				err = cause
+			}
+			yield(Event{}, err)
+			return
+		}
+	}
+}
+
+// again waits before the next connection. It says false when there shall be none.
+func (t *tail) again(ctx context.Context, err error) bool {
+	var no *Error
+	switch {
+	case ctx.Err() != nil, errors.Is(err, ErrNoCursor):
+		return false
+	case errors.As(err, &no):
+		if !no.notNow() && no.Status < 500 {
+			return false
+		}
+	case errors.Is(err, ErrReply):
+		return false
+	}
+	if t.hasRetry {
+		t.hasRetry = false
+		return t.sleep(ctx, err, min(t.retry, t.client.opts.MaxRetry))
+	}
+	return t.wait(ctx, err)
+}
+
+// follow reads one connection. It returns nil when the caller has enough.
+func (t *tail) follow(ctx context.Context, yield func(Event, error) bool) error {
+	drop := t.at.Skip
+	place, body, err := t.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	if !t.known {
+		drop = 0
+		if place >= 0 {
+			t.at, t.known = Cursor{Skip: place}, true
+		}
+	}
+	t.back()
+	f := newFrames(body)
+	opened := time.Now()
+	defer func() {
+		t.retry, t.hasRetry = f.retry, f.hasRetry
+		if time.Since(opened) > t.client.opts.MaxWait { // who is sent away at once waits longer and longer
+			t.next = t.client.opts.MinWait
+		}
+	}()
+	for {
+		fr, err := f.next()
+		switch {
+		case err == nil:
+		case errors.Is(err, ErrReply):
+			return err
+		case !t.known:
+			return &NoCursorError{t.at, "the stream broke before an event came: " + err.Error()}
+		case err == io.EOF:
+			return &LostError{Relay: t.client.base, Sent: true, Err: errors.New("the relay ended the stream")}
+		default:
+			return t.client.lost(ctx, true, err)
+		}
+		if fr.kind != "" && fr.kind != "message" {
+			continue
+		}
+		if drop > 0 {
+			drop--
+			continue
+		}
+		e := Event{JSON: append([]byte(nil), fr.data...), ID: EventID(fr.data)}
+		if e.ID == "" && fr.own {
+			e.ID = fr.id
+		}
+		if !t.known && e.ID == "" {
+			return &NoCursorError{t.at, "the slot is busy, and its first new event has no event_id"}
+		}
+		t.at, t.known, t.next = t.at.pass(e.ID), true, t.client.opts.MinWait
+		e.Cursor = t.at
+		if !yield(e, nil) {
+			return nil
+		}
+	}
+}
+
+// open opens the stream and returns when it is open. Where it begins is the
+// tail's cursor; without one, place is how many events lie before it, or -1 if
+// that can't be told.
+func (t *tail) open(ctx context.Context) (place int, body io.ReadCloser, err error) {
+	if t.known {
+		body, err = t.connect(ctx)
+		return -1, body, err
+	}
+	// Equal counts before and behind the opening leave one place for it.
+	for range 5 {
+		if body != nil {
+			body.Close()
+		}
+		before, err := t.count(ctx)
+		if err != nil {
+			return 0, nil, err
+		}
+		if body, err = t.connect(ctx); err != nil {
+			return 0, nil, err
+		}
+		after, err := t.count(ctx)
+		if err != nil {
+			body.Close()
+			return 0, nil, err
+		}
+		if before == after {
+			return before, body, nil
+		}
+	}
+	return -1, body, nil
+}
+
+func (t *tail) count(ctx context.Context) (int, error) {
+	st, err := t.slot.State(ctx)
+	if err != nil {
+		return 0, err
+	}
+	return int(st.EventCount), nil
+}
+
+// connect makes one connection. Its body fails after silence.
+func (t *tail) connect(ctx context.Context) (io.ReadCloser, error) {
+	c := t.client
+	ctx, cancel := context.WithCancelCause(ctx)
+	q := call{method: http.MethodGet, path: t.slot.eventsPath() + "/stream", token: t.slot.Token}
+	if t.known {
+		id := t.at.ID
+		if id == "" {
+			id = noID
+		}
+		// By the query: a header can't hold every id.
+		q.path += "?since=" + url.QueryEscape(id)
+	}
+	w := &watched{ctx: ctx, cancel: cancel, silence: c.opts.Silence}
+	w.timer = time.AfterFunc(w.silence, func() { cancel(errSilent) })
+	var sent bool
+	req, err := c.request(ctx, q, &sent)
+	if err != nil {
+		w.stop()
+		return nil, err
+	}
+	req.Header.Set("Accept", "text/event-stream")
+	res, err := c.http.Do(req)
+	if err != nil {
+		err = c.lost(ctx, sent, err)
+		w.stop()
+		return nil, err
+	}
+	w.body = res.Body
+	if res.StatusCode != http.StatusOK {
+		defer w.Close()
+		return nil, c.refusal(ctx, res)
+	}
+	if kind, _, _ := mime.ParseMediaType(res.Header.Get("Content-Type")); kind != "text/event-stream" {
+		w.Close()
+		return nil, fmt.Errorf("%w: %s answered a stream with Content-Type %s", ErrReply, c.base, quote(res.Header.Get("Content-Type")))
+	}
+	w.timer.Stop()
+	return w, nil
+}
+
+// watched is a body that fails when a read takes longer than silence.
+type watched struct {
+	body    io.ReadCloser
+	ctx     context.Context
+	cancel  context.CancelCauseFunc
+	timer   *time.Timer
+	silence time.Duration
+}
+
+// Read reads. Only reads are timed: a slow caller is not a silent relay.
+func (w *watched) Read(p []byte) (int, error) {
+	w.timer.Reset(w.silence)
+	n, err := w.body.Read(p)
+	w.timer.Stop()
+	if err != nil && err != io.EOF {
+		if cause := context.Cause(w.ctx); cause != nil {
+			err = cause
+		}
+	}
+	return n, err
+}
+
+// Close ends the connection.
+func (w *watched) Close() error {
+	w.stop()
+	return w.body.Close()
+}
+
+func (w *watched) stop() {
+	w.timer.Stop()
+	w.cancel(context.Canceled)
+}
