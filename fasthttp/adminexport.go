@@ -3,6 +3,7 @@ package fasthttp
 import (
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"cowrelay/cow"
@@ -14,6 +15,7 @@ import (
 func (a *Admin) exportRoutes() {
 	a.handle("GET /admin/v1/counts", a.counts)
 	a.handle("GET /admin/v1/slots/{id}/events", a.exportSlot)
+	a.handle("GET /admin/v1/events", a.exportSlots)
 }
 
 const (
@@ -42,8 +44,7 @@ func (a *Admin) counts(r *Relay, w http.ResponseWriter, req *http.Request) error
 	out := newLinesWriter(w)
 	var b []byte
 	for i, c := range list {
-		b = append(append(b, `{"slot_id":"`...), c.id.String()...)
-		b = append(strconv.AppendUint(append(b, `","events":`...), c.events, 10), "}\n"...)
+		b = appendCount(b, c.id, c.events)
 		if len(b) >= exportBytes-100 || i == len(list)-1 {
 			out.write(b)
 			b = b[:0]
@@ -99,6 +100,49 @@ func (a *Admin) exportSlot(r *Relay, w http.ResponseWriter, req *http.Request) e
 			panic(http.ErrAbortHandler) // or what was sent would pass for all
 		}
 	}
+}
+
+var errOf = &failure{status: fasthttp.StatusBadRequest, text: "bad query: of is <slot id>-<events>, with commas between; at most 1000 of them"}
+
+// exportSlots gives the first events of several small slots, as many as the
+// query says: of each a line {"slot_id":…,"events":n}, and n lines. What it can't
+// give to its end, or what would make the reply long, it leaves out: who asks
+// for that slot alone gets it, or the reason.
+func (a *Admin) exportSlots(r *Relay, w http.ResponseWriter, req *http.Request) error {
+	const mostSlots, mostBytes = 1000, 4 << 20
+	list := strings.Split(req.URL.Query().Get("of"), ",")
+	if len(list) > mostSlots {
+		return errOf
+	}
+	var reply, events []byte
+	for _, one := range list {
+		text, number, _ := strings.Cut(one, "-")
+		id, ok := cow.ParseID(text)
+		to, err := strconv.ParseUint(number, 10, 63)
+		if !ok || err != nil {
+			return errOf
+		}
+		slot := r.store.Slot(id)
+		if slot == nil {
+			continue
+		}
+		var next uint64
+		if events, next, err = r.store.ReadLines(events[:0], slot, 0, to, exportBytes); err != nil || next != to {
+			continue
+		}
+		if len(reply)+len(events) > mostBytes {
+			break
+		}
+		reply = append(appendCount(reply, id, to), events...)
+	}
+	newLinesWriter(w).write(reply)
+	return nil
+}
+
+// appendCount appends the line that counts the events of a slot.
+func appendCount(b []byte, id cow.ID, events uint64) []byte {
+	b = append(append(b, `{"slot_id":"`...), id.String()...)
+	return append(strconv.AppendUint(append(b, `","events":`...), events, 10), "}\n"...)
 }
 
 // linesWriter sends JSON lines to a client that may be slow, but not for ever.

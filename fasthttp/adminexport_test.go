@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
@@ -71,7 +72,26 @@ func TestAdmin_Exports(t *testing.T) {
 	if got := o.lines(path); len(got) != 20 {
 		t.Errorf("a blocked slot: %d events", len(got))
 	}
-	for _, p := range []string{path, "/admin/v1/counts"} {
+	none := strings.Repeat("0", 32)
+	for of, want := range map[string][]string{
+		m.id + "-2":                          {`{"slot_id":"` + m.id + `","events":2}`, eventN(0), eventN(1)},
+		m.id + "-1," + empty.id + "-0":       {`{"slot_id":"` + m.id + `","events":1}`, eventN(0), `{"slot_id":"` + empty.id + `","events":0}`},
+		none + "-1," + empty.id + "-1":       nil, // not there, and not so many
+		m.id + "-21," + m.id + "-1":          {`{"slot_id":"` + m.id + `","events":1}`, eventN(0)},
+		m.id + "-9223372036854775807":        nil,
+		none + strings.Repeat(","+none, 999): nil,
+	} {
+		if strings.Count(of, none) == 1000 {
+			of = strings.ReplaceAll(of, none, none+"-1")
+		}
+		if got := o.lines("/admin/v1/events?of=" + of); !slices.Equal(got, want) {
+			t.Errorf("of=%.80s: %v, want %v", of, got, want)
+		}
+	}
+	for _, of := range []string{"", "x", m.id, m.id + "-", m.id + "--1", m.id + "-1,", strings.Repeat(m.id+"-1,", 1000) + m.id + "-1"} {
+		o.must(400, "GET", "/admin/v1/events?of="+of, "")
+	}
+	for _, p := range []string{path, "/admin/v1/counts", "/admin/v1/events?of=" + m.id + "-1"} {
 		newOperator(g, false, "").must(403, "GET", p, "")
 		newOperator(g, false, adminToken).must(401, "GET", p, "", "Authorization", "Bearer "+m.token)
 		if rec := o.ask("POST", p, "{}"); rec.Code != 405 {

@@ -121,8 +121,16 @@ func (c *adminClient) open(ctx context.Context, method, path string, body any) (
 	} else if res.StatusCode == http.StatusUnauthorized {
 		said.Error = "it asks for an admin token: give --admin-token-file"
 	}
-	return nil, fmt.Errorf("%s: %s (%s)", c.url, said.Error, res.Status)
+	return nil, &adminRefusal{res.StatusCode, fmt.Sprintf("%s: %s (%s)", c.url, said.Error, res.Status)}
 }
+
+// adminRefusal is the error of a reply with another status than success.
+type adminRefusal struct {
+	status int
+	text   string
+}
+
+func (e *adminRefusal) Error() string { return e.text }
 
 // call sends a request and reads the JSON reply into v, unless v is nil.
 func (c *adminClient) call(ctx context.Context, method, path string, body, v any) error {

@@ -49,19 +49,17 @@ in it and on disk.`,
 	f.BoolVar(&e.all, "all", false, "export all slots")
 	f.BoolVar(&e.bare, "bare", false, "write the events alone; for one slot")
 	f.StringVar(&e.out, "out", "", "file to write, readable by its owner alone; default: standard output")
-	f.StringVar(&e.admin, "admin", "", "URL of a running relay's admin listener")
-	f.StringVar(&e.tokenFile, "admin-token-file", "", "file with the admin token, which a relay asks for that has one; else "+adminTokenVariable)
+	addAdminFlags(f)
+	f.Lookup("admin").Usage = "URL of a running relay's admin listener, to ask it and read no store"
 	addDataDir(f)
 	return cmd
 }
 
 // export is one run of the command.
 type export struct {
-	names      []string
-	all, bare  bool
-	out, admin string
-	tokenFile  string
-	dir        string
+	names     []string
+	all, bare bool
+	out       string
 
 	wanted  []cow.ID // empty: all
 	stderr  io.Writer
@@ -112,10 +110,9 @@ func (e *export) check(cmd *cobra.Command) error {
 		return errors.New("which slots? --all, or --slot ID")
 	case e.bare && len(e.names) != 1:
 		return errors.New("--bare is for one --slot: its lines don't say whose they are")
-	case e.admin != "" && cmd.Flags().Changed("data-dir"):
+	case cmd.Flags().Changed("admin") && cmd.Flags().Changed("data-dir"):
 		return errors.New("--admin and --data-dir exclude each other")
 	}
-	e.dir = dataDir(cmd)
 	return nil
 }
 
@@ -128,10 +125,10 @@ func (e *export) run(cmd *cobra.Command) (err error) {
 	began := time.Now()
 
 	var src source
-	if e.admin != "" {
-		src, err = newRelaySource(e.admin, e.tokenFile)
+	if f := cmd.Flags(); f.Changed("admin") {
+		src, err = newRelaySource(f)
 	} else {
-		src, err = openStoreSource(e.dir)
+		src, err = openStoreSource(dataDir(cmd))
 	}
 	if err != nil {
 		return err

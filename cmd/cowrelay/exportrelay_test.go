@@ -30,6 +30,10 @@ func fakeAdmin(t *testing.T, serve func(w http.ResponseWriter, from int, ask int
 			fmt.Fprintf(w, `{"slot_id":"%s","events":10}`+"\n", id)
 			return
 		}
+		if req.URL.Path == "/admin/v1/events" { // ahead of time: it need not be there
+			http.NotFound(w, req)
+			return
+		}
 		var from int
 		fmt.Sscan(req.URL.Query().Get("from"), &from)
 		if want := "/admin/v1/slots/" + id + "/events"; req.URL.Path != want || req.URL.Query().Get("to") != "10" {
@@ -101,7 +105,7 @@ func TestExport_RelayBreaksOff(t *testing.T) {
 		}, 3, 1, "3 of its 10 events exported: the slot can't be read"},
 		{"refuses", func(w http.ResponseWriter, from, ask int) {
 			http.Error(w, `{"error":"no"}`, http.StatusForbidden)
-		}, 0, 1, "403 Forbidden: no"},
+		}, 0, 1, "no (403 Forbidden)"},
 		{"gives too much", func(w http.ResponseWriter, from, ask int) {
 			give(w, from, 11)
 		}, 10, 1, "more events than there were"},
@@ -182,6 +186,57 @@ func TestExport_RelayRestarts(t *testing.T) {
 	for pos, event := range got {
 		if event != string(f.event(0, pos)) {
 			t.Fatalf("position %d holds %s", pos, event)
+		}
+	}
+}
+
+// TestExport_ManySmallSlots: the relay is asked for many slots at once, and the
+// reply is as that for each.
+func TestExport_ManySmallSlots(t *testing.T) {
+	f := fill(t, 600, 3, 100)
+	r := startRelay(t, f.dir)
+	large := r.allocate()
+	for n := range aheadEvents + 1 {
+		r.post(large, testEvent("w", n, 50))
+	}
+	got := exportedAll(t, r)
+	if len(got) != 601 || len(got[large.ID]) != aheadEvents+1 {
+		t.Fatalf("%d slots, %d events of the large one", len(got), len(got[large.ID]))
+	}
+	for i, s := range f.slots {
+		for pos := range f.events {
+			if event := got[s.ID][pos]; event != string(f.event(i, pos)) {
+				t.Fatalf("slot %d position %d holds %s", i, pos, event)
+			}
+		}
+	}
+}
+
+// TestExport_AheadIsCut: of a reply that was cut, what is whole is used, and the
+// rest asked for again.
+func TestExport_AheadIsCut(t *testing.T) {
+	id := func(i int) string { return fmt.Sprintf("%032d", i) }
+	slots := func(n int) string {
+		var b strings.Builder
+		for i := range n {
+			fmt.Fprintf(&b, `{"slot_id":"%s","events":2}`+"\n{\"n\":%d}\n{}\n", id(i), i)
+		}
+		return b.String()
+	}
+	whole := slots(4)
+	for cut := range len(whole) {
+		got := wholeSlots([]byte(whole[:cut]))
+		n := 0
+		for n < 4 && len(slots(n+1)) <= cut {
+			n++
+		}
+		if len(got) != n {
+			t.Fatalf("cut at byte %d: %d slots, want %d", cut, len(got), n)
+		}
+	}
+	for _, text := range []string{"", "\n", "<html>\n", `{"slot_id":"` + id(1) + `","events":18446744073709551615}` + "\n"} {
+		if got := wholeSlots([]byte(text)); len(got) != 0 {
+			t.Errorf("%q gave %v", text, got)
 		}
 	}
 }
