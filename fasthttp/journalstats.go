@@ -3,7 +3,6 @@ package fasthttp
 import (
 	"fmt"
 	"io"
-	"runtime/debug"
 	"time"
 )
 
@@ -47,6 +46,3 @@ func writeFreeSpace(r *Relay, w io.Writer, name string) {
 		fmt.Fprintf(w, "%s %d\n", name, free)
 	}
 }
-
-// memoryLimit is how many bytes the Go runtime tries to stay below.
-func memoryLimit(*Relay) int64 { return debug.SetMemoryLimit(-1) }

@@ -121,7 +121,6 @@ var families = []family{
 	counter("cowrelay_frames_encoded_total", "Stream frames encoded once for all live readers of a slot.", func(r *Relay) uint64 { return r.store.Stats().FramesEncoded.Load() }),
 	counter("cowrelay_frames_replayed_total", "Stream frames encoded for one reader behind the shared ones.", func(r *Relay) uint64 { return r.store.Stats().FramesReplayed.Load() }),
 
-	gauge("cowrelay_memory_limit_bytes", "Memory that the Go runtime tries to stay below.", memoryLimit),
 	gauge("cowrelay_memory_budget_bytes", "Memory that slots may take.", func(r *Relay) int64 { return r.store.Memory().Limit }),
 	{MetricInfo{"cowrelay_memory_bytes", "gauge", "Memory that slots take, by what holds it: chunk (events and their tables), index, frame, other, and retired (evicted but still read)."},
 		func(r *Relay, w io.Writer, name string) {
@@ -214,6 +213,7 @@ func (r *Relay) WriteMetrics(w io.Writer) {
 		f.write(r, w, f.Name)
 	}
 	metrics.WriteProcessMetrics(w)
+	metrics.WriteFDMetrics(w)
 }
 
 // labeled runs f under a pprof label: go tool pprof -tagfocus=relay=sse.
