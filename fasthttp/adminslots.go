@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"container/heap"
+	"context"
 	"errors"
 	"net/http"
 	"slices"
@@ -55,51 +56,74 @@ const (
 var errList = &failure{status: fasthttp.StatusBadRequest,
 	text: "bad query: by is bytes, events, streams, pulled or posts; limit is a whole number from 1 to 1000; blocked and rates are true or false"}
 
-// listSlots gives the first of all slots in an order. It looks at every slot
-// and keeps as many as it gives.
+// slotQuery is what a list is asked for.
+type slotQuery struct {
+	by      string
+	limit   int
+	blocked bool // blocked slots only
+	rates   bool // with posts a second
+}
+
+// slotList is a list of slots.
+type slotList struct {
+	By       string     `json:"by"`
+	Matching int        `json:"matching"`         // slots, of which the list has the first
+	Over     float64    `json:"seconds,omitzero"` // that rates were measured over
+	Slots    []slotInfo `json:"slots"`
+}
+
 func (a *Admin) listSlots(r *Relay, w http.ResponseWriter, req *http.Request) error {
-	q := req.URL.Query()
-	by := cmp.Or(q.Get("by"), "bytes")
-	value, known := orders[by]
-	limit, err := strconv.Atoi(cmp.Or(q.Get("limit"), strconv.Itoa(defaultListed)))
-	only, err2 := strconv.ParseBool(cmp.Or(q.Get("blocked"), "false"))
-	rates, err3 := strconv.ParseBool(cmp.Or(q.Get("rates"), "false"))
-	if !known || errors.Join(err, err2, err3) != nil || limit < 1 || limit > maxListed {
+	values := req.URL.Query()
+	q := slotQuery{by: cmp.Or(values.Get("by"), "bytes")}
+	_, known := orders[q.by]
+	var err1, err2, err3 error
+	q.limit, err1 = strconv.Atoi(cmp.Or(values.Get("limit"), strconv.Itoa(defaultListed)))
+	q.blocked, err2 = strconv.ParseBool(cmp.Or(values.Get("blocked"), "false"))
+	q.rates, err3 = strconv.ParseBool(cmp.Or(values.Get("rates"), "false"))
+	if !known || errors.Join(err1, err2, err3) != nil || q.limit < 1 || q.limit > maxListed {
 		return errList
 	}
-	var seconds float64
-	var rate func(*cow.Slot) float64
-	if rates || by == "posts" {
-		if rate, seconds, err = a.rates.measure(req.Context(), r.store); err != nil {
-			return nil // the client left
-		}
+	list, err := a.firstSlots(req.Context(), r.store, q)
+	if err != nil {
+		return nil // the client left
 	}
-	if by == "posts" {
+	return replyJSON(w, fasthttp.StatusOK, list)
+}
+
+// firstSlots gives the first of all slots in an order. It looks at every slot
+// and keeps as many as it gives.
+func (a *Admin) firstSlots(ctx context.Context, store *cow.Store, q slotQuery) (*slotList, error) {
+	reply := &slotList{By: q.by, Slots: []slotInfo{}}
+	value := orders[q.by]
+	var rate func(*cow.Slot) float64
+	if q.rates || q.by == "posts" {
+		measured, seconds, done, err := a.rates.measure(ctx, store)
+		if err != nil {
+			return nil, err
+		}
+		defer done()
+		rate, reply.Over = measured, seconds
+	}
+	if q.by == "posts" {
 		value = rate
 	}
-	matching, best := 0, leaders{limit: limit}
-	r.store.All(func(slot *cow.Slot) bool {
-		if !only || slot.Blocked() {
-			matching++
+	best := leaders{limit: q.limit}
+	store.All(func(slot *cow.Slot) bool {
+		if !q.blocked || slot.Blocked() {
+			reply.Matching++
 			best.offer(ranked{value(slot), slot})
 		}
 		return true
 	})
-	list := make([]slotInfo, 0, len(best.list))
 	for _, e := range best.sorted() {
 		info := a.describe(e.slot)
 		if rate != nil {
 			posts := rate(e.slot)
 			info.Posts = &posts
 		}
-		list = append(list, info)
+		reply.Slots = append(reply.Slots, info)
 	}
-	return replyJSON(w, fasthttp.StatusOK, struct {
-		By       string     `json:"by"`
-		Matching int        `json:"matching"` // slots, of which the list has the first
-		Over     float64    `json:"seconds,omitzero"`
-		Slots    []slotInfo `json:"slots"`
-	}{by, matching, seconds, list})
+	return reply, nil
 }
 
 // ranked is a slot with what it is ranked by.

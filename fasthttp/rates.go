@@ -2,6 +2,7 @@ package fasthttp
 
 import (
 	"context"
+	"maps"
 	"sync"
 	"time"
 
@@ -10,7 +11,7 @@ import (
 
 // rates finds how many posts a second each slot gets, without a word from the
 // path of posts: while somebody asks, it remembers how many events every slot
-// held at the last look, which takes some 50 bytes a slot. Soon after the last
+// held at the last look, which takes some 40 bytes a slot. Soon after the last
 // question it forgets all of it.
 //
 // A sketch that each commit feeds would take less, but from every post, also
@@ -36,14 +37,13 @@ const (
 
 // measure returns how many posts a second each slot got, and over how many
 // seconds. Where there is no earlier look it waits a second after the first.
-func (t *rates) measure(ctx context.Context, store *cow.Store) (rate func(*cow.Slot) float64, seconds float64, err error) {
+// Until the caller calls done, nobody else can ask.
+func (t *rates) measure(ctx context.Context, store *cow.Store) (rate func(*cow.Slot) float64, seconds float64, done func(), err error) {
 	for {
 		t.mu.Lock()
 		wait := t.lookLocked(store)
 		if wait == 0 {
-			seen, over := t.seen, t.over
-			t.mu.Unlock()
-			return func(s *cow.Slot) float64 { return seen[s].rate }, over.Seconds(), nil
+			return func(s *cow.Slot) float64 { return t.seen[s].rate }, t.over.Seconds(), t.mu.Unlock, nil
 		}
 		t.mu.Unlock()
 		timer := time.NewTimer(wait)
@@ -51,7 +51,7 @@ func (t *rates) measure(ctx context.Context, store *cow.Store) (rate func(*cow.S
 		case <-timer.C:
 		case <-ctx.Done():
 			timer.Stop()
-			return nil, 0, ctx.Err()
+			return nil, 0, nil, ctx.Err()
 		}
 	}
 }
@@ -64,28 +64,34 @@ func (t *rates) lookLocked(store *cow.Store) time.Duration {
 	}
 	t.timer.Reset(rememberLook)
 	now := time.Now()
-	if since := now.Sub(t.at); t.seen != nil && since < leastLook {
-		if t.over == 0 {
-			return leastLook - since
-		}
+	since := now.Sub(t.at)
+	first := t.seen == nil
+	switch {
+	case first:
+		t.seen = make(map[*cow.Slot]look, store.Len())
+	case since >= leastLook:
+		t.over = since
+	case t.over == 0:
+		return leastLook - since
+	default:
 		return 0
 	}
-	// A map of its own: who asked before may still read the last one.
-	old, next := t.seen, make(map[*cow.Slot]look, store.Len())
-	t.over = 0
-	if old != nil {
-		t.over = now.Sub(t.at)
-	}
+	t.at = now
+	slots := 0
 	store.All(func(slot *cow.Slot) bool {
-		l := look{events: slot.Count()}
-		if before := old[slot].events; old != nil && l.events > before {
-			l.rate = float64(l.events-before) / t.over.Seconds()
+		slots++
+		// A slot that was not there before held nothing.
+		before, l := t.seen[slot].events, look{events: slot.Count()}
+		if !first && l.events > before {
+			l.rate = float64(l.events-before) / since.Seconds()
 		}
-		next[slot] = l
+		t.seen[slot] = l
 		return true
 	})
-	t.seen, t.at = next, now
-	if old == nil {
+	if len(t.seen) > slots {
+		maps.DeleteFunc(t.seen, func(s *cow.Slot, _ look) bool { return s.Gone() })
+	}
+	if first {
 		return leastLook
 	}
 	return 0

@@ -171,3 +171,45 @@ func TestAdmin_AskedWrongly(t *testing.T) {
 	}
 	contains(t, errs, "this is not the admin listener of a relay")
 }
+
+// What can't be taken back asks first.
+func TestAdmin_AsksFirst(t *testing.T) {
+	r := startRelay(t, t.TempDir())
+	m := r.allocate()
+	for _, c := range []struct {
+		answer, says string
+		code         int
+	}{
+		{"\n", "nothing done", 1},
+		{"n\n", "nothing done", 1},
+		{"\x03", "nothing done", 1}, // Ctrl-C
+		{"Y\n", "deleted " + m.ID, 0},
+	} {
+		out, code := answered(t, "[y/N] ", c.answer, "admin", "rm", "--admin="+r.admin, m.ID)
+		if code != c.code {
+			t.Errorf("%q: exit %d\n%s", c.answer, code, out)
+		}
+		contains(t, out, "Delete slot "+m.ID, c.says)
+	}
+	m.mustSend(t, 404, "GET", r.eventsURL(m), nil)
+	if out, code := answered(t, "[y/N] ", "yes\n", "admin", "drain", "--admin="+r.admin); code != 0 {
+		t.Errorf("drain: exit %d\n%s", code, out)
+	}
+	if code := r.wait(20 * time.Second); code != 0 {
+		t.Errorf("the relay: exit %d", code)
+	}
+}
+
+// answered runs the binary in a terminal and answers its question.
+func answered(t *testing.T, question, answer string, args ...string) (out string, code int) {
+	t.Helper()
+	p := startPane(t, 24, 80, args...)
+	for deadline := time.Now().Add(30 * time.Second); !strings.Contains(p.out.String(), question); time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("no question: %q", p.out.String())
+		}
+	}
+	p.tty.WriteString(answer)
+	p.exits()
+	return p.out.String(), p.cmd.ProcessState.ExitCode()
+}

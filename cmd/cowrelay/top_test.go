@@ -15,7 +15,7 @@ import (
 	"github.com/creack/pty"
 )
 
-// pane is top in a terminal.
+// pane is the binary in a terminal.
 type pane struct {
 	*testing.T
 	tty  *os.File
@@ -27,7 +27,12 @@ type pane struct {
 // startTop runs top in a terminal of the size.
 func startTop(t *testing.T, rows, columns uint16, args ...string) *pane {
 	t.Helper()
-	p := &pane{T: t, done: make(chan struct{}), cmd: exec.Command(binary, append([]string{"top", "--every=200ms"}, args...)...)}
+	return startPane(t, rows, columns, append([]string{"top", "--every=200ms"}, args...)...)
+}
+
+func startPane(t *testing.T, rows, columns uint16, args ...string) *pane {
+	t.Helper()
+	p := &pane{T: t, done: make(chan struct{}), cmd: exec.Command(binary, args...)}
 	p.cmd.Env = append(cleanEnv(), "TERM=xterm-256color")
 	var err error
 	if p.tty, err = pty.StartWithSize(p.cmd, &pty.Winsize{Rows: rows, Cols: columns}); err != nil {
@@ -76,26 +81,29 @@ func (p *pane) until(what string, ok func(text string) bool) {
 	}
 }
 
+// exits waits for the end of the process, and for all that it wrote.
+func (p *pane) exits() {
+	p.Helper()
+	ended := make(chan struct{})
+	go func() {
+		p.cmd.Wait()
+		<-p.done
+		close(ended)
+	}()
+	select {
+	case <-ended:
+	case <-time.After(30 * time.Second):
+		p.Fatalf("it does not end: %q", p.out.String())
+	}
+}
+
 // ends waits for the end of top, which must leave the terminal as it was.
 func (p *pane) ends() {
 	p.Helper()
-	ended := make(chan error, 1)
-	go func() { ended <- p.cmd.Wait() }()
-	select {
-	case err := <-ended:
-		if err != nil {
-			p.Errorf("top: %v", err)
-		}
-	case <-time.After(30 * time.Second):
-		p.Fatal("top does not end")
-	}
-	select {
-	case <-p.done: // all that it wrote is read
-	case <-time.After(30 * time.Second):
-		p.Fatal("the terminal stays open")
-	}
-	if out := p.out.String(); !strings.HasSuffix(out, "\x1b[?7h\x1b[?25h\x1b[?1049l") {
-		p.Errorf("top leaves the terminal with %q", out[max(len(out)-60, 0):])
+	p.exits()
+	out := p.out.String()
+	if code := p.cmd.ProcessState.ExitCode(); code != 0 || !strings.HasSuffix(out, "\x1b[?7h\x1b[?25h\x1b[?1049l") {
+		p.Errorf("top ends with status %d and leaves the terminal with %q", code, out[max(len(out)-60, 0):])
 	}
 }
 
