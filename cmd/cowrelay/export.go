@@ -172,7 +172,7 @@ func (e *export) copy(ctx context.Context, src source, slots []exportSlot) error
 		total += int64(s.count)
 	}
 	bar := newProgress(e.stderr, total, "exporting", "events")
-	defer bar.Exit()
+	defer endProgress(bar)
 	tell := func(times int, s exportSlot, format string, args ...any) {
 		const most = 20 // or a removal of many slots would hide all else
 		if times <= most {

@@ -16,19 +16,30 @@ func isTerminal(w io.Writer) bool {
 }
 
 // newProgress returns a bar on stderr that counts up to total units (-1: nobody
-// knows how many) and is gone once it is finished. Where stderr is no terminal
-// it shows nothing. It may be used from several goroutines; finish it with
-// Finish or, when it was not reached, Exit.
+// knows how many); "bytes" are shown as MB. Where stderr is no terminal it shows
+// nothing. It may be used from several goroutines; endProgress takes it away.
 func newProgress(stderr io.Writer, total int64, doing, unit string) *progressbar.ProgressBar {
+	counts := progressbar.OptionShowBytes(true)
+	if unit != "bytes" {
+		counts = func(p *progressbar.ProgressBar) {
+			progressbar.OptionShowCount()(p)
+			progressbar.OptionShowIts()(p)
+			progressbar.OptionSetItsString(unit)(p)
+		}
+	}
 	return progressbar.NewOptions64(total,
 		progressbar.OptionSetWriter(stderr),
 		progressbar.OptionSetVisibility(isTerminal(stderr)),
 		progressbar.OptionSetDescription(doing),
-		progressbar.OptionShowCount(),
-		progressbar.OptionShowIts(),
-		progressbar.OptionSetItsString(unit),
+		counts,
 		progressbar.OptionThrottle(100*time.Millisecond),
 		progressbar.OptionClearOnFinish(),
 		progressbar.OptionFullWidth(),
 	)
+}
+
+// endProgress takes a bar away, wherever it stands.
+func endProgress(bar *progressbar.ProgressBar) {
+	bar.Exit()
+	bar.Clear()
 }

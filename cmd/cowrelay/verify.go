@@ -84,7 +84,7 @@ func (v *verification) run(cmd *cobra.Command) error {
 	began := time.Now()
 	report, err := v.verify(cmd, func(r *pebblelog.Reader, total int64) (pebblelog.Report, error) {
 		bar := newProgress(cmd.ErrOrStderr(), total, "verifying", "bytes")
-		defer bar.Exit()
+		defer endProgress(bar)
 		return r.Verify(ctx, pebblelog.VerifyOptions{
 			Fault: func(f pebblelog.Fault) {
 				if v.told == 0 {
