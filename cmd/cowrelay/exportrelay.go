@@ -28,7 +28,7 @@ type relaySource struct {
 // that does not answer, and of one that answers that it can't. The pause before
 // the n-th is n times exportPause.
 const (
-	exportTries     = 8
+	exportTries     = 12 // some 20 s
 	exportTriesBusy = 4
 	exportPause     = 300 * time.Millisecond
 )

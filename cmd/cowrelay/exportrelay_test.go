@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -157,13 +158,13 @@ func TestExport_RelayRestarts(t *testing.T) {
 	f := fill(t, 1, 4000, 4000)
 	r := startRelay(t, f.dir)
 	path := filepath.Join(t.TempDir(), "x")
-	done := make(chan struct{})
-	var stderr string
-	var code int
-	go func() {
-		defer close(done)
-		_, stderr, code = command(t, nil, "export", "--all", "--admin="+r.admin, "--out="+path)
-	}()
+	cmd := exec.Command(binary, "export", "--all", "--admin="+r.admin, "--out="+path)
+	var stderr lockedBuffer
+	cmd.Env, cmd.Stderr = cleanEnv(), &stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer time.AfterFunc(time.Minute, func() { cmd.Process.Kill() }).Stop()
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
 		if info, err := os.Stat(path + ".partial"); err == nil && info.Size() > 0 {
 			break
@@ -174,10 +175,10 @@ func TestExport_RelayRestarts(t *testing.T) {
 	}
 	r.kill()
 	startRelay(t, f.dir, "--admin="+strings.TrimPrefix(r.admin, "http://"))
-	<-done
+	cmd.Wait()
 	text, err := os.ReadFile(path)
-	if code != 0 || err != nil {
-		t.Fatalf("exit %d, %v, %s", code, err, stderr)
+	if !cmd.ProcessState.Success() || err != nil {
+		t.Fatalf("%v, %v, %s", cmd.ProcessState, err, stderr.String())
 	}
 	got := exported(t, string(text))[f.slots[0].ID]
 	if len(got) != 4000 {
