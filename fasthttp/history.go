@@ -31,6 +31,8 @@ const (
 	colPulls
 	colRequests
 	colFailures // replies with a status of 500 and more
+	colLimited  // replies with 429
+	colCPU      // milliseconds of the process, on all cores
 	colCommits
 	colCommitP50 // nanoseconds; noValue without commits
 	colCommitP99
@@ -51,7 +53,7 @@ var columnNames = [columns]string{
 	colHandleClaims: "handle_claims_total", colHandleFirstClaims: "handle_first_claims_total",
 	colSlotAllocations: "slot_allocations_total", colPairOpens: "pair_opens_total", colEventsPosted: "events_posted_total",
 	colSpan: "span_ms", colStored: "posts_stored", colDuplicates: "posts_duplicate", colRefused: "posts_refused",
-	colPulls: "pulls", colRequests: "requests", colFailures: "failures",
+	colPulls: "pulls", colRequests: "requests", colFailures: "failures", colLimited: "limited", colCPU: "cpu_ms",
 	colCommits: "commits", colCommitP50: "commit_p50_ns", colCommitP99: "commit_p99_ns", colLagP99: "lag_p99_ns",
 	colResident: "resident_bytes", colSlotMemory: "slot_memory_bytes", colConnections: "connections",
 	colLongPolls: "long_polls", colEvents: "events", colEventBytes: "event_bytes",

@@ -30,8 +30,9 @@ func (m *meter) row(ts int64) *row {
 type counts struct {
 	at                                              int64 // the store's clock
 	stored, duplicates, refused, requests, failures uint64
-	pulls                                           uint64
-	commit, lag                                     []uint64 // buckets
+	pulls, limited                                  uint64
+	cpu                                             time.Duration // negative: not known
+	commit, lag                                     []uint64      // buckets
 }
 
 func (m *meter) count() counts {
@@ -41,6 +42,7 @@ func (m *meter) count() counts {
 		refused: st.PostsRejected.Load() + st.PostsStalled.Load() + st.PostsExpired.Load() + st.PostsNoSpace.Load(),
 		commit:  loadAll(r.metrics.commit.counts), lag: loadAll(r.streams.lag.counts),
 	}
+	c.cpu = cpuTime()
 	for i := range routes {
 		for _, n := range loadAll(r.metrics.took[i].counts) {
 			c.requests += n
@@ -48,6 +50,7 @@ func (m *meter) count() counts {
 		for _, n := range loadAll(r.metrics.requests[i][500:]) {
 			c.failures += n
 		}
+		c.limited += r.metrics.requests[i][429].Load()
 	}
 	// Of the events route 200 is a pull or a duplicate. The one is counted
 	// before the other, and what is between them must not make it go back.
@@ -77,12 +80,16 @@ func (m *meter) between(ts int64, from, to counts) *row {
 		colStored: int64(to.stored - from.stored), colDuplicates: int64(to.duplicates - from.duplicates),
 		colRefused: int64(to.refused - from.refused), colPulls: int64(to.pulls - from.pulls),
 		colRequests: int64(to.requests - from.requests), colFailures: int64(to.failures - from.failures),
+		colLimited: int64(to.limited - from.limited), colCPU: noValue,
 		colCommitP50:  quantile(r.metrics.commit.bounds, from.commit, to.commit, 0.5),
 		colCommitP99:  quantile(r.metrics.commit.bounds, from.commit, to.commit, 0.99),
 		colLagP99:     quantile(r.streams.lag.bounds, from.lag, to.lag, 0.99),
 		colResident:   residentBytes(),
 		colSlotMemory: r.store.Memory().Used, colConnections: r.conns.Load(), colLongPolls: r.waiters.Load(),
 		colEvents: st.Events.Load(), colEventBytes: st.Bytes.Load(),
+	}
+	if to.cpu >= 0 && from.cpu >= 0 {
+		out[colCPU] = int64((to.cpu - from.cpu) / time.Millisecond)
 	}
 	for i := range to.commit {
 		out[colCommits] += int64(to.commit[i] - from.commit[i])

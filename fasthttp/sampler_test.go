@@ -78,13 +78,13 @@ func TestMeter(t *testing.T) {
 	r := m.row(60)
 	for col, want := range map[int]int64{
 		colTS: 60, colSlots: 1, colSlotAllocations: 1, colEventsPosted: 3, colStored: 3, colDuplicates: 1, colPulls: 2,
-		colRequests: 8, colFailures: 0, colRefused: 0, colEvents: 3, colLagP99: noValue,
+		colRequests: 8, colFailures: 0, colRefused: 0, colLimited: 0, colEvents: 3, colLagP99: noValue,
 	} {
 		if r[col] != want {
 			t.Errorf("%s is %d, want %d", columnNames[col], r[col], want)
 		}
 	}
-	if r[colCommits] < 3 || r[colCommitP50] <= 0 || r[colCommitP99] < r[colCommitP50] || r[colResident] < 1<<20 || r[colSlotMemory] <= 0 || r[colSpan] < 0 {
+	if r[colCommits] < 3 || r[colCommitP50] <= 0 || r[colCommitP99] < r[colCommitP50] || r[colResident] < 1<<20 || r[colSlotMemory] <= 0 || r[colSpan] < 0 || r[colCPU] < 0 {
 		t.Errorf("%v", r)
 	}
 	if r := m.row(90); r[colStored] != 0 || r[colPulls] != 0 || r[colRequests] != 0 || r[colCommitP99] != noValue || r[colEventsPosted] != 3 {

@@ -39,6 +39,8 @@ var seriesColumns = []seriesColumn{
 	{"pulls_per_second", colPulls, foldRate, 1},
 	{"requests_per_second", colRequests, foldRate, 1},
 	{"failures_per_second", colFailures, foldRate, 1},
+	{"limited_per_second", colLimited, foldRate, 1},
+	{"cpu_cores", colCPU, foldRate, 1e-3},
 	{"commit_p50_seconds", colCommitP50, foldMax, 1e-9},
 	{"commit_p99_seconds", colCommitP99, foldMax, 1e-9},
 	{"stream_lag_p99_seconds", colLagP99, foldMax, 1e-9},

@@ -1,0 +1,8 @@
+//go:build !unix
+
+package fasthttp
+
+import "time"
+
+// cpuTime returns the CPU time that the process has used: unknown here.
+func cpuTime() time.Duration { return -1 }
