@@ -45,8 +45,12 @@ COWRELAY_DATA_DIR. A flag wins over its variable, a variable over the file.`,
 	}
 	root.SetVersionTemplate(versionLine() + "\n")
 	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), "FlagUsages ", "FlagUsagesWrapped 100 "))
-	root.AddGroup(&cobra.Group{ID: groupServe, Title: "Run a relay:"}, &cobra.Group{ID: groupOperate, Title: "Look after a relay:"})
+	root.AddGroup(&cobra.Group{ID: groupUse, Title: "Use a relay:"}, &cobra.Group{ID: groupServe, Title: "Run a relay:"}, &cobra.Group{ID: groupOperate, Title: "Look after a relay:"})
 	root.AddCommand(
+		newSlotCommand(),
+		newPostCommand(),
+		newPullCommand(),
+		newTailCommand(),
 		newServeCommand(args),
 		newHealthCommand(),
 		newCheckConfigCommand(args),
@@ -63,6 +67,7 @@ COWRELAY_DATA_DIR. A flag wins over its variable, a variable over the file.`,
 
 // The groups of commands in the help.
 const (
+	groupUse     = "use"
 	groupServe   = "serve"
 	groupOperate = "operate"
 )
