@@ -51,9 +51,11 @@ func (v *topView) lose(err error, now time.Time) {
 func (v *topView) lines(width, height int, now time.Time) []line {
 	lines := []line{v.title(width, now)}
 	if v.last.to == nil {
-		if v.down == nil {
-			lines = append(lines, nil, line{{faint, "asking…"}})
+		hint := "asking…"
+		if v.down != nil {
+			hint = "Does the relay run? --admin names its admin listener. Asking again…"
 		}
+		lines = append(lines, nil, line{{faint, " " + hint}})
 		return v.withKeys(lines, height)
 	}
 	lines = append(lines, nil)
