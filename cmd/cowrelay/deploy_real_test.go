@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"os/exec"
@@ -57,5 +58,29 @@ func TestReal_PromtoolAcceptsOurDashboard(t *testing.T) {
 	// It must be able to say no.
 	if out, err := check(map[string]string{"": "rate(cowrelay_streams)"}); err == nil {
 		t.Errorf("promtool accepts nonsense: %s", out)
+	}
+}
+
+// systemd reads the unit, if systemd is there, and finds it well shut in.
+func TestReal_SystemdAcceptsOurUnit(t *testing.T) {
+	if _, err := exec.LookPath("systemd-analyze"); err != nil {
+		t.Skip("no systemd-analyze")
+	}
+	unit, err := os.ReadFile("deploy/cowrelay.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Join(t.TempDir(), "cowrelay.service")
+	unit = bytes.ReplaceAll(unit, []byte("/usr/local/bin/cowrelay "), []byte(binary+" ")) // it has to exist
+	if err := os.WriteFile(name, unit, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command("systemd-analyze", "verify", "--man=no", name).CombinedOutput()
+	if err != nil || bytes.Contains(out, []byte("cowrelay.service")) {
+		t.Errorf("systemd-analyze verify: %v\n%s", err, out)
+	}
+	out, err = exec.Command("systemd-analyze", "security", "--offline=yes", "--threshold=20", "--no-pager", name).CombinedOutput()
+	if err != nil {
+		t.Errorf("systemd-analyze security: %v\n%s", err, out)
 	}
 }
