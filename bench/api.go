@@ -21,6 +21,9 @@ func (s *side) requestHead(method, path, token string, length int) []byte {
 	if token != "" {
 		b = append(b, "Authorization: Bearer "+token+"\r\n"...)
 	}
+	if s.header != "" {
+		b = append(b, s.header+"\r\n"...)
+	}
 	if method == "POST" {
 		b = append(b, "Content-Type: application/json\r\nContent-Length: "+strconv.Itoa(length)+"\r\n"...)
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 )
 
@@ -20,6 +21,10 @@ type Config struct {
 	Relay string
 	// RelayArgs are further arguments for Relay; none by default.
 	RelayArgs []string
+	// Header is a further header line of every request, such as
+	// "X-Forwarded-For: 192.0.2.1"; none by default. With it, relay and bound
+	// read the same bytes; only a relay with trusted proxies makes more of it.
+	Header string
 	// Self is the command that calls RunBound with what is appended to it.
 	// Without it there are no bounds.
 	Self []string
@@ -173,6 +178,9 @@ func (c *Config) Validate() error {
 	if st, err := os.Stat(c.Dir); err != nil || !st.IsDir() {
 		check(false, "dir %q: not a folder", c.Dir)
 	}
+	name, _, isHeader := strings.Cut(c.Header, ":")
+	check(c.Header == "" || isHeader && name != "" && !strings.ContainsAny(name, " \t") && !strings.ContainsAny(c.Header, "\r\n"),
+		"header %q: want Name: value", c.Header)
 	check(c.Rounds >= 1 && c.Rounds <= 100, "rounds %d: want 1 to 100", c.Rounds)
 	check(c.Duration >= 50*time.Millisecond && c.Duration <= 10*time.Minute, "duration %v: want 50ms to 10m", c.Duration)
 	check(c.Warmup >= 0 && c.Warmup <= time.Minute, "warmup %v: want 0s to 1m", c.Warmup)

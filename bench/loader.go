@@ -26,6 +26,7 @@ const LoaderCommand = "load-pullers"
 type loaderTask struct {
 	Addr       string `json:"addr"`
 	Prefix     string `json:"prefix"`
+	Header     string `json:"header"`
 	Side       string `json:"side"`
 	Slot       string `json:"slot"`
 	Token      string `json:"token"`
@@ -119,7 +120,7 @@ func (t *loaderTask) prepare(ctx context.Context) (*pullLoad, error) {
 		return nil, err
 	}
 	e := &env{cfg: &Config{Page: t.Page, Pullers: t.Pullers}, tmpl: tmpl}
-	s := &side{name: t.Side, addr: t.Addr, prefix: t.Prefix}
+	s := &side{name: t.Side, addr: t.Addr, prefix: t.Prefix, header: t.Header}
 	m, err := e.readBack(ctx, s, slot{id: t.Slot, token: t.Token}, t.Count, t.Page)
 	if err != nil {
 		return nil, fmt.Errorf("cannot read a slot back: %w", err)

@@ -209,6 +209,11 @@ func runOne(ctx context.Context, cfg *Config, sc scenario, prof *profiler) (rs [
 			return nil, err
 		}
 	}
+	for _, s := range []*side{relay, bound} {
+		if s != nil {
+			s.header = cfg.Header
+		}
+	}
 	if sc.drive != nil {
 		return sc.drive(ctx, e, relay, bound)
 	}

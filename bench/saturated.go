@@ -25,7 +25,7 @@ func openSaturated(ctx context.Context, e *env, s *side, count int) (*saturated,
 		return nil, err
 	}
 	l, err := startLoader(ctx, e.cfg.Loader, e.dir, loaderTask{
-		Addr: s.addr, Prefix: s.prefix, Side: s.name, Slot: sl.id, Token: sl.token,
+		Addr: s.addr, Prefix: s.prefix, Header: s.header, Side: s.name, Slot: sl.id, Token: sl.token,
 		Nonce: e.nonce, EventBytes: e.tmpl.size(), Count: count,
 		Page: e.cfg.Page, Pullers: e.cfg.Pullers, Procs: runtime.GOMAXPROCS(0), Nice: e.cfg.PullerNice,
 	})

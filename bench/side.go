@@ -21,6 +21,7 @@ type side struct {
 	addr   string // host:port
 	admin  string // host:port of the relay's admin listener; empty: unknown
 	prefix string // path before /v1
+	header string // a further header line of requests, "" for none
 	pid    int    // 0: unknown, so there is no CPU figure
 	proc   *child // nil: it was running before
 	// dialect is what a peer over HTTP has in the place of the relay's

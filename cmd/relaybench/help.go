@@ -66,6 +66,7 @@ The relay:
   --relay PATH        relay binary; started on loopback as "PATH serve --bind ..
                       --data-dir .. --admin ..", stopped by SIGTERM
   --relay-args ARGS   further arguments for it, separated by blanks
+  --header LINE       further header of every request, "X-Forwarded-For: 192.0.2.1"
   --dir DIR           where data goes (default: the system's temporary folder);
                       should be a disk, since posts are synced to it
   --no-bound          run the relay alone

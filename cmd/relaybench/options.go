@@ -107,6 +107,7 @@ func (o *options) flags() *flag.FlagSet {
 		c.RelayArgs = append(c.RelayArgs, strings.Fields(s)...)
 		return nil
 	})
+	fs.StringVar(&c.Header, "header", "", "")
 	fs.BoolVar(&o.noBound, "no-bound", false, "")
 	fs.StringVar(&c.Dir, "dir", c.Dir, "")
 	fs.IntVar(&c.Rounds, "rounds", c.Rounds, "")
