@@ -24,7 +24,7 @@ func liveWith(t *testing.T, proxies, headers string) *Live {
 	return l
 }
 
-func headerOf(t *testing.T, lines string) *fasthttp.RequestHeader {
+func headerOf(t testing.TB, lines string) *fasthttp.RequestHeader {
 	t.Helper()
 	h := new(fasthttp.RequestHeader)
 	h.SetMethod("GET")

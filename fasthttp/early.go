@@ -25,7 +25,7 @@ func (r *Relay) headerReceived(h *fasthttp.RequestHeader) fasthttp.RequestConfig
 		}
 		return conf
 	}
-	req := request{conn: connOf(h), early: true}
+	req := request{conn: connOf(h), early: true, start: r.store.Now()}
 	if _, refused := r.admit(h, &req); refused != nil || !h.IsPost() {
 		h.Del(fasthttp.HeaderExpect)
 		h.SetContentLength(0)

@@ -185,7 +185,10 @@ func (r *Relay) judge(req *request, h *fasthttp.RequestHeader, live *Live) *fail
 	if client.IsLoopback() && !told {
 		return nil
 	}
-	now := r.opts.now()
+	now := req.start
+	if r.opts.now != nil {
+		now = r.opts.now()
+	}
 	if ok, wait := live.limits.byClient[kind].Allow(keyOf(client), now); !ok {
 		r.metrics.limited[kind].Add(1)
 		return tooMany("too many requests of this kind from your address; try again", wait)

@@ -358,7 +358,7 @@ func TestLimits_ConnOfHeader(t *testing.T) {
 	}
 }
 
-func tcpOf(t *testing.T, w *wire) *net.TCPConn {
+func tcpOf(t testing.TB, w *wire) *net.TCPConn {
 	t.Helper()
 	tcp, ok := w.Conn.(*net.TCPConn)
 	if !ok {

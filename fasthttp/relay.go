@@ -38,7 +38,7 @@ type Options struct {
 	// Journal, if set, is asked at every scrape what the journal has met.
 	Journal func() JournalStats
 
-	now func() int64 // the clock of rate limits: the store's, but for tests
+	now func() int64 // the clock of rate limits, for tests; else the store's
 }
 
 func (o *Options) setDefaults() {
@@ -95,9 +95,6 @@ type Relay struct {
 // NewRelay returns a relay over the store, with its stream writers running.
 func NewRelay(store *cow.Store, opts Options) *Relay {
 	opts.setDefaults()
-	if opts.now == nil {
-		opts.now = store.Now
-	}
 	r := &Relay{opts: opts, store: store, started: time.Now(), drain: make(chan struct{})}
 	r.SetLive(opts.Live)
 	r.streams = newStreams(r)
@@ -199,6 +196,7 @@ func (r *Relay) handle(ctx *fasthttp.RequestCtx) {
 	}()
 	req.ctx = ctx
 	req.conn, _ = ctx.Conn().(*conn)
+	req.start = start
 	serve, refused := r.admit(&ctx.Request.Header, &req)
 	if refused != nil {
 		refused.write(&ctx.Response)

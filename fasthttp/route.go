@@ -35,6 +35,7 @@ type request struct {
 	head  bool
 	conn  *conn // nil where it is not ours
 	early bool  // only the header is there
+	start int64 // on the store's clock
 }
 
 var (
