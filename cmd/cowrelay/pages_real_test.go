@@ -9,7 +9,9 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -256,8 +258,12 @@ func TestReal_LandingPage(t *testing.T) {
 	if strings.Contains(script, "relay.example") || !strings.Contains(script, r.url) {
 		t.Fatalf("the page does not give its own address:\n%s", script)
 	}
-	cmd := exec.Command("bash", "-euc", strings.Replace(script, "curl -sN", "curl -sN --max-time 2", 1)+" || true")
-	cmd.Dir, cmd.Env = t.TempDir(), cleanEnv()
+	// What goes on until Ctrl-C gets it after a while.
+	script = strings.Replace(script, "cowrelay tail -f", "timeout -s INT 2 cowrelay tail -f || true", 1)
+	script = strings.Replace(script, "curl -sN", "curl -sN --max-time 2", 1) + " || true"
+	cmd := exec.Command("bash", "-euc", script)
+	cmd.Dir = t.TempDir()
+	cmd.Env = append(cleanEnv(), "PATH="+filepath.Dir(binary)+":"+os.Getenv("PATH"), "HOME="+cmd.Dir, "XDG_CONFIG_HOME="+cmd.Dir)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s\n%s", err, script, out)
@@ -266,6 +272,9 @@ func TestReal_LandingPage(t *testing.T) {
 		if !strings.Contains(string(out), want) {
 			t.Errorf("%s is not in what the blocks print:\n%s", want, out)
 		}
+	}
+	if n := strings.Count(string(out), `{"event_id":"a","text":"hello"}`); n < 3 { // cowrelay pull and tail, curl
+		t.Errorf("the event is printed %d times:\n%s", n, out)
 	}
 	b.must(chromedp.Do(b.ctx, chromedp.Click(chromedp.CSS(".shell button"))))
 	b.says(".shell button", "Copied")
