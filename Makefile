@@ -182,3 +182,11 @@ profile: build ## profiles of the relay under a load, into profiles/DATE-TOPIC; 
 	@[ -n "$(TOPIC)" ] || { echo "which topic? make profile TOPIC=post-locks [SCENARIO=post] [PROFILE_ARGS='--conns 64']"; exit 2; }
 	@mkdir -p $(LOAD_DIR)
 	./bin/relaybench $(SCENARIO) --relay ./bin/cowrelay --dir $(LOAD_DIR) --commit $(COMMIT) --profile profiles/$(DATE)-$(TOPIC) $(PROFILE_ARGS)
+
+.PHONY: release
+release: ## reproducible archives for Linux and macOS with checksums and SBOMs, into dist; TARGETS="linux/amd64"
+	cmd/cowrelay/deploy/release.sh dist
+
+.PHONY: release-check
+release-check: ## build the release of this commit twice, in different folders, and compare the checksums
+	cmd/cowrelay/deploy/release.sh --check
