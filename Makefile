@@ -84,7 +84,7 @@ benchstat: ## the last make bench in a table, the twins side by side; wants COUN
 	$(BENCHSTAT) -filter '-/impl:(cow OR plain)' .cache/bench.txt
 
 .PHONY: test-real
-test-real: real-deps peer-deps ## checks that need Chromium, promtool, Node.js, Python, nginx and NATS; installs them from Debian's packages
+test-real: real-deps peer-deps foreign-deps ## checks that need Chromium, promtool, Node.js, Python, nginx and NATS; installs them from Debian's packages
 	go test -tags real -count=1 -run Real ./cmd/cowrelay ./bench
 	go vet -C bench/peers ./...
 	go test -C bench/peers -count=1 ./...
@@ -105,6 +105,8 @@ real-deps:
 	command -v promtool >/dev/null || need="$$need prometheus"; \
 	command -v node >/dev/null || need="$$need nodejs"; \
 	command -v python3 >/dev/null || need="$$need python3"; \
+	python3 -c 'import ensurepip' 2>/dev/null || need="$$need python3-venv"; \
+	command -v npm >/dev/null || need="$$need npm"; \
 	command -v curl >/dev/null || need="$$need curl"; \
 	command -v chromium >/dev/null || need="$$need chromium"; \
 	if [ -n "$$need" ]; then \
@@ -112,6 +114,22 @@ real-deps:
 		$(SUDO) apt-get update -qq && \
 		$(SUDO) env RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$need >/dev/null; \
 	fi
+
+# Clients and testers that are not ours, of these very versions. eventsource 3
+# is the last that Node.js 18 runs.
+FOREIGN := .cache/foreign
+FOREIGN_NPM := eventsource@3.0.7 eventsource-parser@3.0.6
+FOREIGN_PIP := cmd/cowrelay/testdata/foreign/requirements.txt
+.PHONY: foreign-deps
+foreign-deps: real-deps
+	@mkdir -p $(FOREIGN)
+	@cmp -s $(FOREIGN_PIP) $(FOREIGN)/requirements.txt || { \
+		python3 -m venv --clear $(FOREIGN)/venv && \
+		$(FOREIGN)/venv/bin/pip install --quiet --disable-pip-version-check -r $(FOREIGN_PIP) && \
+		cp $(FOREIGN_PIP) $(FOREIGN)/requirements.txt; }
+	@[ "$$(cat $(FOREIGN)/npm.txt 2>/dev/null)" = "$(FOREIGN_NPM)" ] || { \
+		npm install --silent --no-save --no-audit --no-fund --prefix $(FOREIGN) $(FOREIGN_NPM) && \
+		echo "$(FOREIGN_NPM)" > $(FOREIGN)/npm.txt; }
 
 # What the relay is held against by `relaybench peers`. NATS is a module of its
 # own: `go mod tidy -C bench/peers` after a change of the relay's requirements.
