@@ -32,7 +32,7 @@ var mayImport = map[string][]string{
 var never = map[string][]string{
 	"cowrelay/cow":           {"net/http", "github.com/valyala", "github.com/cockroachdb", "github.com/VictoriaMetrics"},
 	"cowrelay/cow/pebblelog": {"net/http", "github.com/valyala/fasthttp"},
-	"cowrelay/fasthttp":      {"github.com/cockroachdb"},
+	"cowrelay/fasthttp":      {"github.com/cockroachdb", "github.com/getkin"}, // its tests validate by it
 	// NATS as a peer is a module of its own, bench/peers, so that the relay's
 	// does not need it.
 	"cowrelay/bench": {"github.com/nats-io"},
