@@ -152,7 +152,10 @@ func slotCommand(cmd *cobra.Command, f func(*slotSession, []string) error) *cobr
 		}
 		defer s.client.Close()
 		s.mailbox = s.client.Slot(t.slot, t.token)
-		return interrupted(ctx, s.explain(f(s, args)))
+		if err = s.explain(f(s, args)); errors.Is(err, context.Canceled) {
+			return interrupted(ctx, err)
+		}
+		return err
 	}
 	return cmd
 }

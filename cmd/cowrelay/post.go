@@ -9,7 +9,6 @@ import (
 	"io"
 	"os"
 	"strings"
-	"time"
 
 	relayclient "cowrelay/fasthttp/client"
 
@@ -58,12 +57,12 @@ type posting struct {
 	parallel int
 
 	session *slotSession
-	input   *postInput // nil: events of the command line
-	bar     *progressbar.ProgressBar
-	total   int64
-	began   time.Time
+	input   *postInput               // nil: events of the command line
+	bar     *progressbar.ProgressBar // nil: none
+	total   int64                    // lines of the input; -1: nobody knows, 0: it is the command line
 
 	under   []postItem // posted, without an answer yet
+	last    int        // line that was dealt with
 	stopped error      // why not all were posted
 	counts  struct {
 		Stored    int `json:"stored"`
@@ -71,6 +70,9 @@ type posting struct {
 		Failed    int `json:"failed"`
 	}
 }
+
+// barLines is how many lines are worth a bar.
+const barLines = 1000
 
 func (p *posting) check(args []string) error {
 	switch {
@@ -104,7 +106,9 @@ func (p *posting) run(s *slotSession, args []string) error {
 	if _, err := s.check(); err != nil {
 		return err
 	}
-	p.began = time.Now()
+	if p.total > barLines || p.total < 0 && !isTerminal(os.Stdin) {
+		p.bar = newProgress(s.cmd.ErrOrStderr(), p.total, "posting", "lines")
+	}
 	ctx, cancel := context.WithCancel(s.ctx)
 	defer cancel()
 	items := readAhead(ctx, next)
@@ -248,11 +252,11 @@ func (p *posting) prepare(event []byte) ([]byte, error) {
 
 // result counts what became of one event. An error ends all.
 func (p *posting) result(it postItem, posted relayclient.Posted, err error) error {
-	p.progress(it)
 	if err != nil && relayclient.Hopeless(err) {
 		p.under = append([]postItem{it}, p.under...)
 		return err
 	}
+	p.progress(it)
 	if err != nil {
 		p.fail(it, p.session.explain(err))
 		return nil
@@ -284,6 +288,7 @@ func (p *posting) result(it postItem, posted relayclient.Posted, err error) erro
 
 func (p *posting) fail(it postItem, err error) {
 	p.counts.Failed++
+	p.last = it.last
 	where := it.where()
 	if p.input == nil {
 		where = fmt.Sprintf("event %d", it.first)
@@ -292,15 +297,12 @@ func (p *posting) fail(it postItem, err error) {
 	fmt.Fprintf(p.session.cmd.ErrOrStderr(), "%s: %s: %v\n", p.session.cmd.CommandPath(), where, err)
 }
 
-// progress shows a bar once the run takes longer than a second.
+// progress moves the bar.
 func (p *posting) progress(it postItem) {
-	if p.bar == nil {
-		if p.input == nil || time.Since(p.began) < time.Second {
-			return
-		}
-		p.bar = newProgress(p.session.cmd.ErrOrStderr(), p.total, "posting", "lines")
+	p.last = it.last
+	if p.bar != nil {
+		p.bar.Set64(int64(it.last))
 	}
-	p.bar.Set64(int64(it.last))
 }
 
 func (p *posting) clear() {
@@ -324,8 +326,12 @@ func (p *posting) finish() error {
 	}
 	if p.stopped != nil {
 		stopped := interrupted(p.session.ctx, p.session.explain(p.stopped))
-		if len(p.under) > 0 && p.input != nil {
-			stopped = fmt.Errorf("stopped at line %d; what comes from there is not posted, or nobody knows: %w", p.under[0].first, stopped)
+		if p.input != nil {
+			from := p.last + 1
+			if len(p.under) > 0 {
+				from = p.under[0].first
+			}
+			stopped = fmt.Errorf("stopped at line %d: what comes from there is not posted, or nobody knows: %w", from, stopped)
 		}
 		return errors.Join(stopped, err)
 	}
