@@ -170,8 +170,12 @@ func newClient(cmd *cobra.Command, relay string) (*relayclient.Client, error) {
 		patience = -1
 	}
 	var away atomic.Bool
+	begin := cmd.CommandPath() + ": "
+	if isTerminal(cmd.ErrOrStderr()) {
+		begin = "\r\x1b[K" + begin // a bar may be there
+	}
 	note := func(format string, args ...any) {
-		fmt.Fprintf(cmd.ErrOrStderr(), "\r"+cmd.CommandPath()+": "+format+"\n", args...)
+		fmt.Fprintf(cmd.ErrOrStderr(), begin+format+"\n", args...)
 	}
 	c, err := relayclient.New(relay, relayclient.Options{
 		RetryFor: patience, UserAgent: "cowrelay/" + versionText(),

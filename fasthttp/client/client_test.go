@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -82,23 +83,33 @@ func TestClient_ErrorsOfTheRelay(t *testing.T) {
 	same(t, "nothing is stored", pull(t, s, client.Cursor{}, 0), nil)
 }
 
+// What is full ends many posts, and the rest is not asked for.
 func TestClient_SlotFull(t *testing.T) {
-	g := newRig(t, 0)
-	s := g.allocate(g.client())
-	fill := strings.Repeat("x", 262_100)
-	events := func(yield func(json.RawMessage) bool) {
-		for n := 0; yield(fmt.Appendf(nil, `{"event_id":"%d","x":%q}`, n, fill)); n++ {
+	f := newFake(t, func(n int, w http.ResponseWriter, _ *http.Request) {
+		if n <= 20 {
+			w.WriteHeader(http.StatusCreated)
+			fmt.Fprint(w, `{"event_id":null,"status":"stored"}`)
+			return
 		}
-	}
-	n := 0
-	for _, err := range s.PostMany(t.Context(), events, 8) {
-		n++
-		if err != nil && !errors.Is(err, client.ErrSlotFull) || errors.Is(err, client.ErrTooLarge) {
-			t.Fatal(err)
+		w.WriteHeader(http.StatusRequestEntityTooLarge)
+		fmt.Fprint(w, `{"error":"the slot is full","slot_bytes_used":67108860,"slot_bytes_max":67108864}`)
+	})
+	for _, parallel := range []int{1, 8} {
+		f.requests.Store(0)
+		events := func(yield func(json.RawMessage) bool) {
+			for n := 0; yield(without(n)); n++ {
+			}
 		}
-	}
-	if n < 250 || n > 270 { // it ends by itself
-		t.Errorf("ended after %d posts", n)
+		n := 0
+		for _, err := range newClient(t, f.URL).Slot("s", "t").PostMany(t.Context(), events, parallel) {
+			n++
+			if err != nil && !errors.Is(err, client.ErrSlotFull) || errors.Is(err, client.ErrTooLarge) {
+				t.Fatal(err)
+			}
+		}
+		if n > 21 || f.requests.Load() > 21+2*8 {
+			t.Errorf("ended after %d results, %d posts", n, f.requests.Load())
+		}
 	}
 }
 
