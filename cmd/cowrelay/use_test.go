@@ -252,7 +252,7 @@ func TestUse_OverRestart(t *testing.T) {
 	bind := strings.TrimPrefix(r.url, "http://")
 	u := newUser(t, r)
 	u.run(0, "", "slot", "new", "--save", "default")
-	tail := u.follow(nil, "tail", "-f")
+	tail := u.follow(nil, "tail", "-n", "-1", "-f")
 	in, feed := io.Pipe()
 	post := u.follow(in, "post", "-")
 	var want strings.Builder
