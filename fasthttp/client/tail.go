@@ -36,9 +36,9 @@ func (s *Slot) Tail(ctx context.Context, from Cursor) iter.Seq2[Event, error] {
 }
 
 // TailNew is Tail from now on: it yields what is posted after it was called.
-// Where now is, it learns from the slot's state; if the slot is so busy that
-// this fails, and the stream breaks before an event came, or the first one has
-// no id, the error is a NoCursorError.
+// Where now is, it learns from the slot's state; in a slot so busy that the
+// stream's opening can't be placed, it reads the slot from its beginning and
+// drops what was there.
 func (s *Slot) TailNew(ctx context.Context) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) { s.newTail(Cursor{}).run(ctx, yield) }
 }
@@ -47,7 +47,7 @@ func (s *Slot) TailNew(ctx context.Context) iter.Seq2[Event, error] {
 type tail struct {
 	slot  *Slot
 	at    Cursor
-	known bool // at is where it is; else it follows what comes
+	known bool // at is where it is; else it begins now
 	*backoff
 
 	retry    time.Duration // that the relay asked for
@@ -80,7 +80,7 @@ func (t *tail) run(ctx context.Context, yield func(Event, error) bool) {
 func (t *tail) again(ctx context.Context, err error) bool {
 	var no *Error
 	switch {
-	case ctx.Err() != nil, errors.Is(err, ErrNoCursor):
+	case ctx.Err() != nil:
 		return false
 	case errors.As(err, &no):
 		if !no.notNow() && no.Status < 500 {
@@ -98,18 +98,11 @@ func (t *tail) again(ctx context.Context, err error) bool {
 
 // follow reads one connection. It returns nil when the caller has enough.
 func (t *tail) follow(ctx context.Context, yield func(Event, error) bool) error {
-	drop := t.at.Skip
-	place, body, err := t.open(ctx)
+	body, drop, err := t.open(ctx)
 	if err != nil {
 		return err
 	}
 	defer body.Close()
-	if !t.known {
-		drop = 0
-		if place >= 0 {
-			t.at, t.known = Cursor{Skip: place}, true
-		}
-	}
 	t.back()
 	f := newFrames(body)
 	opened := time.Now()
@@ -125,8 +118,6 @@ func (t *tail) follow(ctx context.Context, yield func(Event, error) bool) error 
 		case err == nil:
 		case errors.Is(err, ErrReply):
 			return err
-		case !t.known:
-			return &NoCursorError{t.at, "the stream broke before an event came: " + err.Error()}
 		case err == io.EOF:
 			return &LostError{Relay: t.client.base, Sent: true, Err: errors.New("the relay ended the stream")}
 		default:
@@ -143,10 +134,7 @@ func (t *tail) follow(ctx context.Context, yield func(Event, error) bool) error 
 		if e.ID == "" && fr.own {
 			e.ID = fr.id
 		}
-		if !t.known && e.ID == "" {
-			return &NoCursorError{t.at, "the slot is busy, and its first new event has no event_id"}
-		}
-		t.at, t.known, t.next = t.at.pass(e.ID), true, t.client.opts.MinWait
+		t.at, t.next = t.at.pass(e.ID), t.client.opts.MinWait
 		e.Cursor = t.at
 		if !yield(e, nil) {
 			return nil
@@ -154,36 +142,32 @@ func (t *tail) follow(ctx context.Context, yield func(Event, error) bool) error 
 	}
 }
 
-// open opens the stream and returns when it is open. Where it begins is the
-// tail's cursor; without one, place is how many events lie before it, or -1 if
-// that can't be told.
-func (t *tail) open(ctx context.Context) (place int, body io.ReadCloser, err error) {
-	if t.known {
-		body, err = t.connect(ctx)
-		return -1, body, err
-	}
-	// Equal counts before and behind the opening leave one place for it.
-	for range 5 {
-		if body != nil {
-			body.Close()
-		}
+// open opens the stream. It returns how many of its first events are to be
+// dropped, since they are not behind the cursor.
+func (t *tail) open(ctx context.Context) (body io.ReadCloser, drop int, err error) {
+	live := !t.known
+	if live {
 		before, err := t.count(ctx)
 		if err != nil {
-			return 0, nil, err
+			return nil, 0, err
 		}
-		if body, err = t.connect(ctx); err != nil {
-			return 0, nil, err
-		}
-		after, err := t.count(ctx)
-		if err != nil {
-			body.Close()
-			return 0, nil, err
-		}
-		if before == after {
-			return before, body, nil
-		}
+		t.at, t.known = Cursor{Skip: before}, true
 	}
-	return -1, body, nil
+	body, err = t.connect(ctx, live)
+	if err != nil || !live {
+		return body, t.at.Skip, err
+	}
+	// Equal counts before and behind the opening leave one place for it.
+	after, err := t.count(ctx)
+	if err == nil && after == t.at.Skip {
+		return body, 0, nil
+	}
+	body.Close()
+	if err != nil {
+		return nil, 0, err
+	}
+	body, err = t.connect(ctx, false)
+	return body, t.at.Skip, err
 }
 
 func (t *tail) count(ctx context.Context) (int, error) {
@@ -194,12 +178,13 @@ func (t *tail) count(ctx context.Context) (int, error) {
 	return int(st.EventCount), nil
 }
 
-// connect makes one connection. Its body fails after silence.
-func (t *tail) connect(ctx context.Context) (io.ReadCloser, error) {
+// connect makes one connection, for what is posted from now on or for what is
+// behind the cursor. Its body fails after silence.
+func (t *tail) connect(ctx context.Context, live bool) (io.ReadCloser, error) {
 	c := t.client
 	ctx, cancel := context.WithCancelCause(ctx)
 	q := call{method: http.MethodGet, path: t.slot.eventsPath() + "/stream", token: t.slot.Token}
-	if t.known {
+	if !live {
 		id := t.at.ID
 		if id == "" {
 			id = noID

@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -83,6 +86,51 @@ func TestTail_OverRestarts(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// What is posted while TailNew finds out where now is comes all the same.
+func TestTail_NewInABusySlot(t *testing.T) {
+	for name, id := range map[string]func(int) bool{
+		"all":  func(int) bool { return true },
+		"none": func(int) bool { return false },
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := newRig(t, 0)
+			events := mixed(30, id)
+			s := g.allocate(g.client())
+			mustPost(t, s, events[:10]...)
+			// In front of the relay stands who posts between two looks at the
+			// slot's state.
+			relay := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: g.addr})
+			var looks atomic.Int64
+			front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if strings.HasSuffix(r.URL.Path, "/state") && looks.Add(1) == 2 {
+					mustPost(t, s, events[10:20]...)
+				}
+				relay.ServeHTTP(w, r)
+			}))
+			defer front.Close()
+			defer front.CloseClientConnections()
+			next := 10
+			for e, err := range newClient(t, front.URL).Slot(s.ID, s.Token).TailNew(t.Context()) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				if string(e.JSON) != string(events[next]) {
+					t.Fatalf("got %s, want %s", e.JSON, events[next])
+				}
+				if next++; next == 20 {
+					mustPost(t, s, events[20:]...)
+				}
+				if next == len(events) {
+					break
+				}
+			}
+			if looks.Load() != 2 {
+				t.Errorf("%d looks at the state", looks.Load())
+			}
+		})
 	}
 }
 
