@@ -44,7 +44,7 @@ var (
 	errManySlots    = &failure{status: fasthttp.StatusServiceUnavailable, text: "the relay has as many slots as it may", retryAfter: 60}
 	errManyStreams  = &failure{status: fasthttp.StatusServiceUnavailable, text: "too many streams", retryAfter: 5}
 	errManyConns    = &failure{status: fasthttp.StatusServiceUnavailable, text: "too many connections", retryAfter: 1}
-	errQuery        = &failure{status: fasthttp.StatusBadRequest, text: "bad query: limit and wait are whole numbers from 0 up, each parameter given once"}
+	errQuery        = &failure{status: fasthttp.StatusBadRequest, text: "bad query: limit, wait and hours are whole numbers from 0 up, each parameter given once"}
 )
 
 // asFailure says what a client hears of err. It is the one place that maps
