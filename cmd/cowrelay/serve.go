@@ -83,6 +83,8 @@ func serve(c *tuner, stderr io.Writer) error {
 	defer manager.stopping("ending")
 	opened := manager.opening()
 	defer opened()
+	serving := endsWhileOpening(stop, log)
+	defer serving()
 
 	// The relay observes the store, and the store is opened first.
 	var observer atomic.Pointer[relayhttp.Relay]
@@ -128,6 +130,7 @@ func serve(c *tuner, stderr io.Writer) error {
 		},
 	})
 	opened()
+	serving()
 	c.relay = relay
 	c.apply()
 	observer.Store(relay)
@@ -176,6 +179,26 @@ func serve(c *tuner, stderr io.Writer) error {
 		log.Info("stopped")
 	}
 	return err
+}
+
+// endsWhileOpening ends the process at a signal that comes before the relay
+// serves: nobody is served yet, and to open the store is to recover it, which
+// may be cut at any point. To call done is to end that.
+func endsWhileOpening(stop <-chan os.Signal, log *slog.Logger) (done func()) {
+	quit := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		select {
+		case sig := <-stop:
+			log.Info("ending before the store is open", "signal", sig.String())
+			os.Exit(exitOK)
+		case <-quit:
+		}
+	})
+	return sync.OnceFunc(func() {
+		close(quit)
+		wg.Wait()
+	})
 }
 
 func addrText(ln net.Listener) string {

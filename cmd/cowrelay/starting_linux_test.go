@@ -2,6 +2,7 @@ package main
 
 import (
 	"net/http"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -41,4 +42,39 @@ func TestStarting_AliveAndNotReady(t *testing.T) {
 	if n := len(r.pull(s, "")); n != 1 {
 		t.Errorf("%d events", n)
 	}
+}
+
+// A signal while the store opens ends the process at once, and what it held is
+// there at the next start.
+func TestStarting_SignalWhileTheStoreOpens(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	r := startRelay(t, dir)
+	s := r.allocate()
+	r.post(s, testEvent("a", 0, 300))
+	r.kill()
+
+	trap := new(syncTrap)
+	release := trap.holdSyncs()
+	defer release()
+	r = launchTrap(t, trap, dir)
+	trap.await(t)
+	if err := r.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(20 * time.Second); r.logged("ending before the store is open") == nil; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("it goes on:\n%s", r.log.String())
+		}
+	}
+	release() // the thread that the trap holds can't end
+	<-r.exited
+	if code := r.cmd.ProcessState.ExitCode(); code != 0 {
+		t.Errorf("exit %d:\n%s", code, r.log.String())
+	}
+	r = startRelay(t, dir)
+	if n := len(r.pull(s, "")); n != 1 {
+		t.Errorf("%d events", n)
+	}
+	r.stop()
 }
