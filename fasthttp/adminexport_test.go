@@ -2,8 +2,10 @@ package fasthttp
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -106,20 +108,30 @@ func TestAdmin_ExportIsCut(t *testing.T) {
 	g := newRig(t)
 	o, m := newOperator(g, true, ""), g.allocate()
 	pad := strings.Repeat("x", 200_000)
-	for range 40 { // more than sockets hold
+	const events = 64 // more than sockets and a page hold
+	for range events {
 		m.post(`{"pad":"`+pad+`"}`).want(m, 201)
 	}
 	server := httptest.NewServer(o.admin)
 	defer server.Close()
+	// A receive buffer that is set does not grow.
+	transport := &http.Transport{DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+		c, err := new(net.Dialer).DialContext(ctx, network, address)
+		if err == nil {
+			err = c.(*net.TCPConn).SetReadBuffer(64 << 10)
+		}
+		return c, err
+	}}
+	defer transport.CloseIdleConnections()
 	get := func() *http.Response {
-		res, err := http.Get(server.URL + "/admin/v1/slots/" + m.id + "/events")
+		res, err := (&http.Client{Transport: transport}).Get(server.URL + "/admin/v1/slots/" + m.id + "/events")
 		if err != nil || res.StatusCode != 200 {
 			t.Fatal(err, res)
 		}
 		return res
 	}
 	res := get()
-	if body, err := io.ReadAll(res.Body); err != nil || len(body) != 40*(len(`{"pad":""}`)+len(pad)+1) {
+	if body, err := io.ReadAll(res.Body); err != nil || len(body) != events*(len(`{"pad":""}`)+len(pad)+1) {
 		t.Errorf("all of it: %d bytes, %v", len(body), err)
 	}
 	res.Body.Close()
