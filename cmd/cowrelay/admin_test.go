@@ -50,6 +50,13 @@ func TestAdmin_BlocksASlotOverARestart(t *testing.T) {
 	contains(t, string(loud.mustSend(t, 403, "POST", r.eventsURL(loud), postBody(testEvent("w", 4, 100)))), `"blocked":true`)
 	loud.mustSend(t, 403, "GET", r.eventsURL(loud)+"/stream", nil)
 	contains(t, r.adminOf(t, "slot", loud.ID), `"reason":"too loud"`, `"events":3`)
+	for _, args := range [][]string{{"pull"}, {"post", "{}"}, {"tail", "-f"}} {
+		_, errs, code := command(t, []string{"COWRELAY_RELAY=" + r.url, "COWRELAY_SLOT=" + loud.ID, "COWRELAY_TOKEN=" + loud.Token}, args...)
+		if code != 1 || strings.Contains(errs, "token") {
+			t.Errorf("%v: exit %d, %s", args, code, errs)
+		}
+		contains(t, errs, "blocked by the relay's operator")
+	}
 	contains(t, r.adminOf(t, "slots", "--blocked"), loud.ID)
 	contains(t, r.adminOf(t, "status"), `"slots_blocked":1`, `"ready":true`)
 	contains(t, r.adminOf(t, "unblock", loud.ID), `"blocked":false`)

@@ -16,6 +16,7 @@ var (
 	ErrBadRequest   = errors.New("client: refused as it is")   // 400, 415, 422: sending it again won't help
 	ErrUnauthorized = errors.New("client: no token")           // 401
 	ErrForbidden    = errors.New("client: wrong token")        // 403
+	ErrBlocked      = errors.New("client: slot blocked")       // 403, because the relay's operator blocked the slot
 	ErrGone         = errors.New("client: no such slot")       // 404, 410, said by a relay
 	ErrTooLarge     = errors.New("client: event too large")    // 413
 	ErrSlotFull     = errors.New("client: slot full")          // 413, because of the slot
@@ -62,8 +63,10 @@ func (e *Error) Is(target error) bool {
 		return e.Status == 400 || e.Status == 415 || e.Status == 422
 	case ErrUnauthorized:
 		return e.Status == 401
+	case ErrBlocked:
+		return e.Status == 403 && e.Fields["blocked"] != nil
 	case ErrForbidden:
-		return e.Status == 403
+		return e.Status == 403 && e.Fields["blocked"] == nil
 	case ErrGone:
 		return (e.Status == 404 || e.Status == 410) && !e.Foreign
 	case ErrSlotFull:
