@@ -207,11 +207,7 @@ func exportedAll(t *testing.T, r *relay) map[string][]string {
 // TestExport_CannotWrite: a full disk and a reader that left.
 func TestExport_CannotWrite(t *testing.T) {
 	f := fill(t, 2, 3000, 300)
-	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
-	if err != nil {
-		t.Skip(err)
-	}
-	defer full.Close()
+	full := fullDisk(t)
 	cmd := exec.Command(binary, "export", "--all", "--data-dir="+f.dir)
 	var stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = full, &stderr

@@ -7,21 +7,29 @@ import (
 	"time"
 )
 
-// While the store opens, here held up by its disk, operators are told that the
-// relay is alive and not ready; then it is.
-func TestStarting_AliveAndNotReady(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	r := startRelay(t, dir)
-	s := r.allocate()
+// launchHeld starts a relay over a store with one event that the disk keeps
+// from opening until release is called.
+func launchHeld(t *testing.T) (r *relay, dir string, s slot, release func()) {
+	t.Helper()
+	dir = t.TempDir()
+	r = startRelay(t, dir)
+	s = r.allocate()
 	r.post(s, testEvent("a", 0, 300))
 	r.kill()
 
 	trap := new(syncTrap)
-	release := trap.holdSyncs()
-	defer release()
+	release = trap.holdSyncs()
 	r = launchTrap(t, trap, dir)
+	t.Cleanup(release) // before the cleanup that ends the relay
 	trap.await(t)
+	return r, dir, s, release
+}
+
+// While the store opens, here held up by its disk, operators are told that the
+// relay is alive and not ready; then it is.
+func TestStarting_AliveAndNotReady(t *testing.T) {
+	t.Parallel()
+	r, _, s, release := launchHeld(t)
 	for deadline := time.Now().Add(10 * time.Second); r.logged("starting") == nil; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("the log does not tell:\n%s", r.log.String())
@@ -48,17 +56,7 @@ func TestStarting_AliveAndNotReady(t *testing.T) {
 // there at the next start.
 func TestStarting_SignalWhileTheStoreOpens(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	r := startRelay(t, dir)
-	s := r.allocate()
-	r.post(s, testEvent("a", 0, 300))
-	r.kill()
-
-	trap := new(syncTrap)
-	release := trap.holdSyncs()
-	defer release()
-	r = launchTrap(t, trap, dir)
-	trap.await(t)
+	r, dir, s, release := launchHeld(t)
 	if err := r.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}

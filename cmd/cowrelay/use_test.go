@@ -193,15 +193,11 @@ func TestUse_Output(t *testing.T) {
 	}
 	u.run(0, events.String(), "post", "--parallel", "32", "-")
 	for _, args := range [][]string{{"pull"}, {"tail"}, {"tail", "-f"}, {"slot", "state"}, {"post", "{}"}} {
-		full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
-		if err != nil {
-			t.Skip("no /dev/full")
-		}
+		full := fullDisk(t)
 		cmd := u.command(args...)
 		var errs bytes.Buffer
 		cmd.Stdout, cmd.Stderr = full, &errs
-		err = cmd.Run()
-		full.Close()
+		err := cmd.Run()
 		var exit *exec.ExitError
 		if !errors.As(err, &exit) || exit.ExitCode() != 1 || !strings.Contains(errs.String(), "no space left") {
 			t.Errorf("%v on a full disk: %v, %s", args, err, errs.String())
