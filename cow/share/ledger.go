@@ -1,0 +1,263 @@
+package share
+
+import (
+	"container/heap"
+	"sync"
+)
+
+// A Ledger says who holds how much of one bounded thing. New makes it; it must
+// not be copied. All methods may be called concurrently.
+type Ledger[K comparable] struct {
+	mu    sync.Mutex
+	limit int64 // units in all
+	share int64 // units of one client
+	used  int64
+
+	clients map[K]*account[K]
+	order   accounts[K] // a heap: who has the most is first
+}
+
+// A Holder is one part that a client took. The zero value holds nothing and may
+// take. It must not be copied, and not take while it holds.
+type Holder[K comparable] struct {
+	// Owner is for whoever finds the holder by Victim. It is set before Take.
+	Owner any
+
+	// The ledger's, under its lock.
+	account      *account[K] // nil: holds nothing
+	n            int64
+	leaving      bool // Victim has named it
+	older, newer *Holder[K]
+}
+
+// account is one client. Its holders stand in the order of their last use.
+type account[K comparable] struct {
+	client         K
+	held           int64
+	at             int // in the heap
+	oldest, newest *Holder[K]
+	holders        int
+}
+
+// New returns a ledger of limit units, of which one client may have share; 0 is
+// as many as there are.
+func New[K comparable](limit, share int64) *Ledger[K] {
+	l := &Ledger[K]{clients: make(map[K]*account[K])}
+	l.SetLimits(limit, share)
+	return l
+}
+
+// SetLimits changes both. What is held beyond them stays until it is given
+// back.
+func (l *Ledger[K]) SetLimits(limit, share int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if share <= 0 {
+		share = limit
+	}
+	l.limit, l.share = limit, share
+}
+
+// Take takes n units, from 0 up, for the client, and reports whether limit and
+// share allow it.
+func (l *Ledger[K]) Take(h *Holder[K], client K, n int64) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if h.account != nil {
+		panic("BUG: the holder holds a part already")
+	}
+	a := l.clients[client]
+	if l.used+n > l.limit || n > l.share || a != nil && a.held+n > l.share {
+		return false
+	}
+	if a == nil {
+		a = &account[K]{client: client}
+		l.clients[client] = a
+		heap.Push(&l.order, a)
+	}
+	h.account, h.leaving = a, false
+	a.append(h)
+	a.holders++
+	l.add(h, n)
+	return true
+}
+
+// Grow takes n units more for a holder, and reports whether limit and share
+// allow it. One that has given back, or was made to, can't grow.
+func (l *Ledger[K]) Grow(h *Holder[K], n int64) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	a := h.account
+	if a == nil || l.used+n > l.limit || a.held+n > l.share {
+		return false
+	}
+	a.touch(h)
+	l.add(h, n)
+	return true
+}
+
+// Give gives back all that the holder has. A holder that has nothing may give:
+// nothing happens.
+func (l *Ledger[K]) Give(h *Holder[K]) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	a := h.account
+	if a == nil {
+		return
+	}
+	l.add(h, -h.n)
+	a.remove(h)
+	h.account = nil
+	if a.holders--; a.holders == 0 {
+		heap.Remove(&l.order, a.at)
+		delete(l.clients, a.client)
+	}
+}
+
+// Touch makes the holder the last of its client's to give way.
+func (l *Ledger[K]) Touch(h *Holder[K]) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if h.account != nil {
+		h.account.touch(h)
+	}
+}
+
+// Victim names a holder that is to give way: of the client that has the most,
+// the oldest of those that may go, or one of a client that has nearly as much
+// if none of those may. Nil: it found none. It still holds: the caller ends
+// what holds it, and gives back for it. No holder is named twice. may is asked
+// under the ledger's lock and must not call it.
+func (l *Ledger[K]) Victim(may func(*Holder[K]) bool) *Holder[K] {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	// The first of the heap, and those behind it as far as three levels go.
+	for _, a := range l.order[:min(len(l.order), 7)] {
+		if h := a.victim(may); h != nil {
+			return h
+		}
+	}
+	return nil
+}
+
+// VictimOf is Victim among one client's holders.
+func (l *Ledger[K]) VictimOf(client K, may func(*Holder[K]) bool) *Holder[K] {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if a := l.clients[client]; a != nil {
+		return a.victim(may)
+	}
+	return nil
+}
+
+// Used returns how many units are held.
+func (l *Ledger[K]) Used() int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.used
+}
+
+// Held returns how many of them the client holds.
+func (l *Ledger[K]) Held(client K) int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if a := l.clients[client]; a != nil {
+		return a.held
+	}
+	return 0
+}
+
+// Most returns how many units the client holds that has the most.
+func (l *Ledger[K]) Most() int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.order) == 0 {
+		return 0
+	}
+	return l.order[0].held
+}
+
+// Clients returns how many clients hold something.
+func (l *Ledger[K]) Clients() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.clients)
+}
+
+func (l *Ledger[K]) add(h *Holder[K], n int64) {
+	h.n += n
+	h.account.held += n
+	l.used += n
+	heap.Fix(&l.order, h.account.at)
+}
+
+// victimLook is how many of a client's holders are looked at. Those that may
+// not go are then the newest, so the next look begins behind them.
+const victimLook = 64
+
+func (a *account[K]) victim(may func(*Holder[K]) bool) *Holder[K] {
+	for range min(a.holders, victimLook) {
+		h := a.oldest
+		a.touch(h)
+		if !h.leaving && may(h) {
+			h.leaving = true
+			return h
+		}
+	}
+	return nil
+}
+
+func (a *account[K]) touch(h *Holder[K]) {
+	if a.newest != h {
+		a.remove(h)
+		a.append(h)
+	}
+}
+
+func (a *account[K]) append(h *Holder[K]) {
+	h.older, h.newer = a.newest, nil
+	if a.newest != nil {
+		a.newest.newer = h
+	} else {
+		a.oldest = h
+	}
+	a.newest = h
+}
+
+func (a *account[K]) remove(h *Holder[K]) {
+	if h.older != nil {
+		h.older.newer = h.newer
+	} else {
+		a.oldest = h.newer
+	}
+	if h.newer != nil {
+		h.newer.older = h.older
+	} else {
+		a.newest = h.older
+	}
+	h.older, h.newer = nil, nil
+}
+
+// accounts implements heap.Interface.
+type accounts[K comparable] []*account[K]
+
+func (s accounts[K]) Len() int           { return len(s) }
+func (s accounts[K]) Less(i, j int) bool { return s[i].held > s[j].held }
+func (s accounts[K]) Swap(i, j int) {
+	s[i], s[j] = s[j], s[i]
+	s[i].at, s[j].at = i, j
+}
+
+func (s *accounts[K]) Push(x any) {
+	a := x.(*account[K])
+	a.at = len(*s)
+	*s = append(*s, a)
+}
+
+func (s *accounts[K]) Pop() any {
+	old := *s
+	a := old[len(old)-1]
+	old[len(old)-1] = nil
+	*s = old[:len(old)-1]
+	return a
+}
