@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"net"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -185,15 +184,11 @@ func (r *Relay) handle(ctx *fasthttp.RequestCtx) {
 	live := r.live.Load()
 	live.share(&ctx.Request.Header, &ctx.Response)
 	var req request
-	defer func() {
-		if p := recover(); p != nil {
-			r.panics.Add(1)
-			r.opts.Logger.Error("panic in a handler", "panic", p, "route", req.route.name, "stack", string(debug.Stack()))
-			errInternal.write(&ctx.Response)
-			ctx.SetConnectionClose()
-			r.metrics.request(req.route, fasthttp.StatusInternalServerError, r.store.Now()-start)
-		}
-	}()
+	defer r.rescue("handler", func() {
+		errInternal.write(&ctx.Response)
+		refuse(ctx)
+		r.metrics.request(req.route, fasthttp.StatusInternalServerError, r.store.Now()-start)
+	})
 	req.ctx = ctx
 	req.conn, _ = ctx.Conn().(*conn)
 	req.start = start

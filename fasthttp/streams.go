@@ -6,7 +6,6 @@ import (
 	"math/rand/v2"
 	"net"
 	"runtime"
-	"runtime/debug"
 	"runtime/pprof"
 	"sync"
 	"sync/atomic"
@@ -96,13 +95,7 @@ func (s *streams) write() {
 
 // guard keeps a fault in one stream from ending the others.
 func (s *streams) guard(st *stream, w *writer) {
-	defer func() {
-		if p := recover(); p != nil {
-			s.relay.panics.Add(1)
-			s.relay.opts.Logger.Error("panic in a stream", "panic", p, "stack", string(debug.Stack()))
-			st.close(endPanic)
-		}
-	}()
+	defer s.relay.rescue("stream", func() { st.close(endPanic) })
 	st.serve(w)
 }
 

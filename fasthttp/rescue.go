@@ -1,0 +1,43 @@
+package fasthttp
+
+import (
+	"fmt"
+	"runtime"
+	"runtime/debug"
+	"strings"
+)
+
+// rescue, deferred, keeps a panic from ending the process: upstream recovers
+// none, neither in a handler nor in what else of ours it calls. The panic is
+// counted and logged with its stack; then after runs, if it is not nil, to end
+// the one request, connection or stream that it was about. where is a constant
+// that says what ran.
+func (r *Relay) rescue(where string, after func()) {
+	if fault := recover(); fault != nil {
+		r.faulted(where, fault)
+		if after != nil {
+			after()
+		}
+	}
+}
+
+// faulted counts and logs a panic. It is called on the goroutine that panicked,
+// before its stack is gone.
+func (r *Relay) faulted(where string, fault any) {
+	r.panics.Add(1)
+	r.opts.Logger.Error("panic", "in", where, "panic", faultText(fault), "stack", string(debug.Stack()))
+}
+
+// faultText tells a panic's value if that holds nothing which a client sent: a
+// token could be in it.
+func faultText(fault any) string {
+	switch v := fault.(type) {
+	case runtime.Error:
+		return v.Error()
+	case string:
+		if strings.HasPrefix(v, "BUG: ") {
+			return v
+		}
+	}
+	return fmt.Sprintf("a value of type %T", fault)
+}
