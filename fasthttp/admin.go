@@ -84,6 +84,7 @@ func (a *Admin) Attach(r *Relay) { a.relay.Store(r) }
 
 // ServeHTTP implements http.Handler.
 func (a *Admin) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	defer a.rescue()
 	switch {
 	case a.relay.Load() != nil:
 		a.mux.ServeHTTP(w, req)
@@ -92,6 +93,19 @@ func (a *Admin) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	default:
 		http.Error(w, "starting", http.StatusServiceUnavailable)
 	}
+}
+
+// rescue, deferred, counts and logs a panic as the relay's own are, and has
+// net/http end the connection, as a part of a reply may be out already.
+func (a *Admin) rescue() {
+	fault := recover()
+	if fault == nil {
+		return
+	}
+	if r := a.relay.Load(); r != nil && fault != http.ErrAbortHandler {
+		r.faulted("admin", fault)
+	}
+	panic(http.ErrAbortHandler)
 }
 
 // Close ends it at once.

@@ -1,21 +1,30 @@
 package fasthttp
 
 import (
+	"errors"
 	"net"
 
 	"github.com/valyala/fasthttp"
 )
 
 // headerWithheld marks, between the header and the handler, a request whose
-// body is not read. What a client sends under this name is dropped.
+// body is not read, and says why. What a client sends under this name is
+// dropped.
 const headerWithheld = "Cowrelay-Withheld"
+
+// Why a body is not read.
+const (
+	withheldAdmit = "admit" // admit refuses the request, and will say so again
+	withheldFault = "fault"
+)
 
 // headerReceived decides by the header whether the body is wanted at all. If
 // it is not, the request is turned into one without a body, so that the
 // handler runs at once and the body is never read, buffered or waited for,
 // whatever its framing: fixed length, chunked, or held back by Expect.
-func (r *Relay) headerReceived(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
-	conf := fasthttp.RequestConfig{ReadTimeout: r.opts.BodyTimeout}
+func (r *Relay) headerReceived(h *fasthttp.RequestHeader) (conf fasthttp.RequestConfig) {
+	defer r.rescue("header", func() { withhold(h, withheldFault) })
+	conf.ReadTimeout = r.opts.BodyTimeout
 	if h.ConnectionClose() { // withheld asks for it first
 		h.Del(headerWithheld)
 	}
@@ -27,19 +36,37 @@ func (r *Relay) headerReceived(h *fasthttp.RequestHeader) fasthttp.RequestConfig
 	}
 	req := request{conn: connOf(h), early: true, start: r.store.Now()}
 	if _, refused := r.admit(h, &req); refused != nil || !h.IsPost() {
-		h.Del(fasthttp.HeaderExpect)
-		h.SetContentLength(0)
-		h.Set(headerWithheld, "1")
-		h.SetConnectionClose()
+		withhold(h, withheldAdmit)
 		return conf
 	}
 	conf.MaxRequestBodySize = req.route.maxBody
 	return conf
 }
 
-// withheld says whether the request has a body that is not read.
-func withheld(h *fasthttp.RequestHeader) bool {
-	return h.ConnectionClose() && len(h.Peek(headerWithheld)) > 0
+// withhold turns the request into one without a body, and its connection into
+// one that is closed behind the reply.
+func withhold(h *fasthttp.RequestHeader, why string) {
+	h.Del(fasthttp.HeaderExpect)
+	h.SetContentLength(0)
+	h.Set(headerWithheld, why)
+	h.SetConnectionClose()
+}
+
+// withheld says why the request's body is not read, and nothing if it is.
+func withheld(h *fasthttp.RequestHeader) []byte {
+	if !h.ConnectionClose() { // withhold asks for it, and it is cheap to see
+		return nil
+	}
+	return h.Peek(headerWithheld)
+}
+
+// withheldFor returns the reply that was decided with the header, or nil.
+func withheldFor(h *fasthttp.RequestHeader) *failure {
+	switch string(withheld(h)) {
+	case withheldFault:
+		return errInternal
+	}
+	return nil
 }
 
 // refuse has the connection closed behind the reply, gently: a body may still
@@ -53,10 +80,16 @@ func refuse(ctx *fasthttp.RequestCtx) {
 
 // failed answers what the server itself could not read as a request.
 func (r *Relay) failed(ctx *fasthttp.RequestCtx, err error) {
+	defer r.rescue("error reply", func() {
+		errInternal.write(&ctx.Response)
+		refuse(ctx)
+	})
 	f := &failure{status: fasthttp.StatusBadRequest, text: "the request can't be read"}
 	switch {
 	case asSmallBuffer(err):
 		f = &failure{status: fasthttp.StatusRequestHeaderFieldsTooLarge, text: "the request header is too large"}
+	case errors.Is(err, errFault):
+		f = errInternal
 	case isTimeout(err):
 		f = errTimeout
 	case err == fasthttp.ErrBodyTooLarge:

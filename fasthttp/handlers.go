@@ -113,7 +113,7 @@ func (r *Relay) servePull(req request) error {
 	if err != nil {
 		return err
 	}
-	p := req.newPage()
+	p := r.newPage(req)
 	err = r.store.Window(req.slot, q.since, q.limit, &p.Window)
 	if err == nil && p.Events() == 0 && q.wait > 0 && q.limit > 0 && !req.head {
 		err = r.await(req.slot, q, &p.Window)

@@ -224,7 +224,7 @@ func TestHistory_ReplyTakesNoMemory(t *testing.T) {
 	rows := *g.relay.sampler.history.timeline.Load()
 	var n int64
 	allocs := testing.AllocsPerRun(10, func() {
-		b := newRowsBody(rows, maxHours, now)
+		b := new(Relay).newRowsBody(rows, maxHours, now)
 		n, _ = b.WriteTo(discard{})
 		if n != int64(b.size) {
 			t.Fatalf("%d bytes, %d were announced", n, b.size)

@@ -31,32 +31,45 @@ func (l *listener) Close() error {
 
 // Accept implements net.Listener.
 func (l *listener) Accept() (net.Conn, error) {
-	r := l.relay
 	for {
 		c, err := l.Listener.Accept()
 		if err != nil {
 			return nil, err
 		}
-		tcp, ok := c.(*net.TCPConn)
-		if !ok {
-			return c, nil
-		}
-		own := &conn{TCPConn: tcp, relay: r}
-		own.local = own.peer().IsLoopback()
-		if r.conns.Add(1) <= int64(r.opts.MaxConns) {
+		if own := l.take(c); own != nil {
 			return own, nil
 		}
-		r.turned.Add(1)
-		// The reply fits into any send buffer, so this does not wait.
-		c.SetWriteDeadline(time.Now().Add(time.Second))
-		var res fasthttp.Response
-		r.live.Load().share(nil, &res)
-		errManyConns.write(&res)
-		res.SetConnectionClose()
-		res.WriteTo(c)
-		own.linger.Store(true) // its request may be on its way
-		own.Close()
 	}
+}
+
+// take counts an accepted connection. Nil: it was turned away.
+func (l *listener) take(c net.Conn) (taken net.Conn) {
+	r := l.relay
+	tcp, ok := c.(*net.TCPConn)
+	if !ok {
+		return c
+	}
+	own := &conn{TCPConn: tcp, relay: r}
+	r.conns.Add(1) // Close takes it back
+	defer r.rescue("accept", func() {
+		own.Close()
+		taken = nil
+	})
+	own.local = own.peer().IsLoopback()
+	if r.conns.Load() <= int64(r.opts.MaxConns) {
+		return own
+	}
+	r.turned.Add(1)
+	// The reply fits into any send buffer, so this does not wait.
+	c.SetWriteDeadline(time.Now().Add(time.Second))
+	var res fasthttp.Response
+	r.live.Load().share(nil, &res)
+	errManyConns.write(&res)
+	res.SetConnectionClose()
+	res.WriteTo(c)
+	own.linger.Store(true) // its request may be on its way
+	own.Close()
+	return nil
 }
 
 const (
@@ -89,34 +102,45 @@ type conn struct {
 // makes the kernel send a reset, which fails the client's writes and can eat
 // the reply before it is read. So a refused connection ends our side first,
 // and then drops a bounded rest of theirs.
-func (c *conn) Close() error {
+func (c *conn) Close() (err error) {
 	if c.closed.Swap(true) {
 		return net.ErrClosed
 	}
+	r := c.relay
+	defer r.rescue("close", func() { err = c.end() })
 	if st := c.opening.Swap(nil); st != nil {
 		st.abandon()
 	}
-	r := c.relay
 	if c.linger.Load() {
 		if r.lingering.Add(1) <= lingerMax {
-			go labeled("linger", func() {
-				defer r.lingering.Add(-1)
-				defer r.conns.Add(-1)
-				defer c.TCPConn.Close()
-				c.CloseWrite()
-				c.TCPConn.SetReadDeadline(time.Now().Add(lingerTime))
-				io.CopyN(io.Discard, c.TCPConn, lingerBytes)
-			})
+			r.spawn("linger", c.drop)
 			return nil
 		}
 		r.lingering.Add(-1)
 	}
-	r.conns.Add(-1)
+	return c.end()
+}
+
+// end gives the connection's place back. It is the last of Close.
+func (c *conn) end() error {
+	c.relay.conns.Add(-1)
 	return c.TCPConn.Close()
 }
 
+// drop reads what a refused client still sends, up to a bound, and ends the
+// connection.
+func (c *conn) drop() {
+	r := c.relay
+	defer r.lingering.Add(-1)
+	defer c.end()
+	c.CloseWrite()
+	c.TCPConn.SetReadDeadline(time.Now().Add(lingerTime))
+	io.CopyN(io.Discard, c.TCPConn, lingerBytes)
+}
+
 // Read implements net.Conn.
-func (c *conn) Read(b []byte) (int, error) {
+func (c *conn) Read(b []byte) (n int, err error) {
+	defer c.relay.rescue("read", func() { n, err = 0, errFault })
 	if c.readBy.want != c.readBy.armed {
 		if err := c.arm(&c.readBy, c.TCPConn.SetReadDeadline); err != nil {
 			return 0, err
@@ -126,7 +150,8 @@ func (c *conn) Read(b []byte) (int, error) {
 }
 
 // Write implements net.Conn. What a page gathers goes out with it.
-func (c *conn) Write(b []byte) (int, error) {
+func (c *conn) Write(b []byte) (n int, err error) {
+	defer c.relay.rescue("write", func() { n, err = 0, errFault })
 	if c.writeBy.want != c.writeBy.armed {
 		if err := c.arm(&c.writeBy, c.TCPConn.SetWriteDeadline); err != nil {
 			return 0, err

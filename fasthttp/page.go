@@ -12,7 +12,8 @@ import (
 // page is the body of a pull: a window, written from the slot's own bytes.
 type page struct {
 	cow.Window
-	conn *conn // nil where it is not ours
+	relay *Relay
+	conn  *conn // nil where it is not ours
 
 	// While gather runs: what is to go out together, and the bytes before it.
 	parts [][]byte
@@ -23,8 +24,9 @@ type page struct {
 
 var pagePool = sync.Pool{New: func() any { return new(page) }}
 
-func (req request) newPage() *page {
+func (r *Relay) newPage(req request) *page {
 	p := pagePool.Get().(*page)
+	p.relay = r
 	p.conn, _ = req.ctx.Conn().(*conn)
 	return p
 }
@@ -35,10 +37,11 @@ func (p *page) Read([]byte) (int, error) { return 0, io.ErrNoProgress }
 // Close lets go of the slot's bytes. The server calls it when the reply is
 // written or given up.
 func (p *page) Close() error {
+	defer p.relay.rescue("page", nil)
 	p.Reset()
 	clear(p.list)
 	clear(p.parts)
-	p.conn, p.parts, p.list = nil, p.parts[:0], p.list[:0]
+	p.relay, p.conn, p.parts, p.list = nil, nil, p.parts[:0], p.list[:0]
 	pagePool.Put(p)
 	return nil
 }
@@ -54,6 +57,11 @@ var errGather = errors.New("BUG: the server's buffer kept a part back")
 // the buffer still has: in four or five, as the buffer would do it, the receiver
 // is woken for each.
 func (p *page) WriteTo(dst io.Writer) (n int64, err error) {
+	defer p.relay.rescue("page", func() {
+		if err = errFault; p.conn != nil {
+			p.conn.page = nil
+		}
+	})
 	p.parts = p.parts[:0]
 	for part := range p.Slices {
 		p.parts = append(p.parts, part)

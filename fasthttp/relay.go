@@ -192,14 +192,19 @@ func (r *Relay) handle(ctx *fasthttp.RequestCtx) {
 	req.ctx = ctx
 	req.conn, _ = ctx.Conn().(*conn)
 	req.start = start
-	serve, refused := r.admit(&ctx.Request.Header, &req)
+	serve, refused := (func(*Relay, request) error)(nil), withheldFor(&ctx.Request.Header)
+	if refused == nil {
+		serve, refused = r.admit(&ctx.Request.Header, &req)
+	} else {
+		req.route, _ = findRoute(ctx.Request.Header.RequestURI())
+	}
 	if refused != nil {
 		refused.write(&ctx.Response)
 	} else if err := serve(r, req); err != nil {
 		refused = r.asFailure(err)
 		refused.write(&ctx.Response)
 	}
-	if withheld(&ctx.Request.Header) || refused != nil && unread(ctx) {
+	if len(withheld(&ctx.Request.Header)) > 0 || refused != nil && unread(ctx) {
 		refuse(ctx)
 	}
 	status := ctx.Response.StatusCode()

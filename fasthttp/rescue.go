@@ -1,6 +1,7 @@
 package fasthttp
 
 import (
+	"errors"
 	"fmt"
 	"runtime"
 	"runtime/debug"
@@ -21,12 +22,24 @@ func (r *Relay) rescue(where string, after func()) {
 	}
 }
 
+// spawn runs f on a goroutine of its own, under that label; see labeled. A
+// panic ends that goroutine alone.
+func (r *Relay) spawn(label string, f func()) {
+	go labeled(label, func() {
+		defer r.rescue(label, nil)
+		f()
+	})
+}
+
 // faulted counts and logs a panic. It is called on the goroutine that panicked,
 // before its stack is gone.
 func (r *Relay) faulted(where string, fault any) {
 	r.panics.Add(1)
 	r.opts.Logger.Error("panic", "in", where, "panic", faultText(fault), "stack", string(debug.Stack()))
 }
+
+// errFault is what upstream hears where a panic left nothing to return.
+var errFault = errors.New("a fault in the relay")
 
 // faultText tells a panic's value if that holds nothing which a client sent: a
 // token could be in it.

@@ -219,7 +219,7 @@ func (r *Relay) admit(h *fasthttp.RequestHeader, req *request) (func(*Relay, req
 		if !isJSON(h.ContentType()) {
 			return nil, errContentType
 		}
-		if h.ContentLength() > rt.maxBody || withheld(h) { // withheld for nothing else: all else is refused above
+		if h.ContentLength() > rt.maxBody || len(withheld(h)) > 0 { // withheld for nothing else: all else is refused above
 			return nil, errBodyTooLarge
 		}
 	}

@@ -49,14 +49,15 @@ func (req request) hours() (int, error) {
 // rowsBody is the body of a /stats.history reply: a head, and rows as the
 // blocks have them. All replies share those.
 type rowsBody struct {
+	relay        *Relay
 	timeline     timeline
 	after, until int64
 	count, size  int
 	head         []byte
 }
 
-func newRowsBody(t timeline, hours int, now int64) *rowsBody {
-	b := &rowsBody{timeline: t, after: now - int64(hours)*3600, until: now + 1}
+func (r *Relay) newRowsBody(t timeline, hours int, now int64) *rowsBody {
+	b := &rowsBody{relay: r, timeline: t, after: now - int64(hours)*3600, until: now + 1}
 	if hours == 0 {
 		b.until = b.after
 	}
@@ -81,6 +82,7 @@ func (b *rowsBody) stretches(yield func(stretch) bool) { b.timeline.within(b.aft
 func (b *rowsBody) Read([]byte) (int, error) { return 0, io.ErrNoProgress }
 
 func (b *rowsBody) WriteTo(dst io.Writer) (n int64, err error) {
+	defer b.relay.rescue("rows", func() { err = errFault })
 	write := func(p []byte) bool {
 		var m int
 		m, err = dst.Write(p)
@@ -106,7 +108,7 @@ func (r *Relay) serveStatsHistory(req request) error {
 	if err != nil {
 		return err
 	}
-	body := newRowsBody(*r.sampler.history.timeline.Load(), hours, time.Now().Unix())
+	body := r.newRowsBody(*r.sampler.history.timeline.Load(), hours, time.Now().Unix())
 	res := &req.ctx.Response
 	res.Header.SetContentTypeBytes(contentTypeJSON)
 	res.SetBodyStream(body, body.size)
