@@ -62,6 +62,9 @@ func TestBudget_EvictsSealedChunksOnly(t *testing.T) {
 	}
 }
 
+// wrapped is a short frame in its transfer chunk.
+func wrapped(frame string) string { return fmt.Sprintf("%x\r\n%s\r\n", len(frame), frame) }
+
 // I4: frames are there before the snapshot that shows their events is. Nobody
 // is given one that is not visible yet.
 func TestFrames_I4_NothingBehindTheHead(t *testing.T) {
@@ -78,13 +81,13 @@ func TestFrames_I4_NothingBehindTheHead(t *testing.T) {
 		if i > 0 { // from behind too
 			again := &Subscriber{store: s, slot: slot, pos: i - 1}
 			data, _ := again.Next(nil)
-			if want := fmt.Sprintf("data: {\"n\":%d}\n\n", i-1); string(data) != want {
+			if want := wrapped(fmt.Sprintf("data: {\"n\":%d}\n\n", i-1)); string(data) != want {
 				t.Fatalf("I4: %q, want %q", data, want)
 			}
 		}
 		h.publish()
 		data, err := sub.Next(nil)
-		if want := "data: " + string(ev.JSON) + "\n\n"; string(data) != want || err != nil {
+		if want := wrapped("data: " + string(ev.JSON) + "\n\n"); string(data) != want || err != nil {
 			t.Fatalf("%q (%v), want %q", data, err, want)
 		}
 		sub.Wrote(len(data))

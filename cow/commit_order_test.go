@@ -66,7 +66,7 @@ func TestCommit_I3I4_DurableThenVisibleThenAcknowledged(t *testing.T) {
 	}
 }
 
-func frame(id string) string { return "id: " + id + "\ndata: " + ev(id) + "\n\n" }
+func frame(id string) string { return wrap("id: " + id + "\ndata: " + ev(id) + "\n\n") }
 
 // I3: when a poster hears that its event is stored, every page and every new
 // stream that is asked for from then on has it.

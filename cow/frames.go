@@ -1,7 +1,6 @@
 package cow
 
 import (
-	"bytes"
 	"cmp"
 	"slices"
 	"unsafe"
@@ -14,13 +13,19 @@ const (
 )
 
 // frameLog is what live readers of a slot share: the server-sent-event frames
-// of its newest events, each encoded once. It is an immutable view of
-// append-only segments, like a snapshot, and like a segment it may leave
-// memory: readers behind it, or without it, encode from the chunks.
+// of its newest events, each encoded once, in transfer chunks. It is an
+// immutable view of append-only segments, like a snapshot, and like a segment it
+// may leave memory: readers behind it, or without it, encode from the chunks of
+// the slot.
 type frameLog struct {
 	first, end uint64          // positions of the frames held
 	segs       []*frameSegment // in order
 	bytes      int64
+	// n frames and used bytes are in the last segment: where the owner goes on.
+	// It stands here, not with the owner, so that whoever drops the log drops
+	// all of it.
+	n    int
+	used uint32
 }
 
 type frameSegment struct {
@@ -33,13 +38,6 @@ func (g *frameSegment) bytes() int64 {
 	return int64(len(g.data)) + 4*int64(len(g.ends)) + int64(unsafe.Sizeof(*g)) + 8
 }
 
-// framer is the writing end of a slot's newest frame segment. The owner's.
-type framer struct {
-	seg  *frameSegment
-	n    int
-	used uint32
-}
-
 // appendFrames encodes the events that stand at first and behind, publishes
 // the frames, and returns by how much memory grew. Readers never look behind
 // the head of the snapshot that they hold, so the frames may be there before
@@ -49,24 +47,25 @@ func (h *hot) appendFrames(first uint64, events []Event, stats *Stats) (grown in
 	next := frameLog{first: first, end: first}
 	if old != nil && old.end == first {
 		next = *old
-	} else {
-		h.framer = framer{}
 	}
-	w := &h.framer
+	var g *frameSegment
+	if len(next.segs) > 0 {
+		g = next.segs[len(next.segs)-1]
+	}
 	var room [MaxIDBytes]byte
 	for _, ev := range events {
-		id := ev.frameID(room[:0])
-		n := frameLen(id, ev)
-		if w.seg == nil || int(w.used)+n > len(w.seg.data) || w.n == len(w.seg.ends) {
+		fr := ev.frame(room[:0])
+		n := fr.size(chunked)
+		if g == nil || int(next.used)+n > len(g.data) || next.n == len(g.ends) {
 			size := max(n, int(min(max(next.bytes, 4<<10), MaxPiece)))
-			w.seg = &frameSegment{first: next.end, data: make([]byte, size), ends: make([]uint32, size/n)}
-			w.n, w.used = 0, 0
-			next.segs = append(next.segs, w.seg)
-			next.bytes += w.seg.bytes()
+			g = &frameSegment{first: next.end, data: make([]byte, size), ends: make([]uint32, size/n)}
+			next.n, next.used = 0, 0
+			next.segs = append(next.segs, g)
+			next.bytes += g.bytes()
 		}
-		w.used += uint32(len(appendFrame(w.seg.data[w.used:w.used:len(w.seg.data)], id, ev)))
-		w.seg.ends[w.n] = w.used
-		w.n++
+		next.used += uint32(len(fr.append(g.data[next.used:next.used:len(g.data)], 0, chunked)))
+		g.ends[next.n] = next.used
+		next.n++
 		next.end++
 	}
 	stats.FramesEncoded.Add(uint64(len(events)))
@@ -133,7 +132,7 @@ func (f *frameLog) skip(pos uint64, off int) (uint64, int) {
 // piece returns the frames [pos, head) as far as they stand together in one
 // segment, beginning off bytes into the first, at most MaxPiece bytes; and the
 // cursor behind them. A piece ends between frames unless one frame alone is
-// longer than that.
+// longer than that; then it ends between two chunks.
 func (f *frameLog) piece(pos uint64, off int, head uint64) (data []byte, next uint64, nextOff int) {
 	i := f.segment(pos)
 	g := f.segs[i]
@@ -143,73 +142,8 @@ func (f *frameLog) piece(pos uint64, off int, head uint64) (data []byte, next ui
 	}
 	start, stop := g.start(pos)+off, int(g.ends[end-g.first-1])
 	if stop-start > MaxPiece { // one long frame
-		return g.data[start : start+MaxPiece], pos, off + MaxPiece
+		n := toChunkEnd(off)
+		return g.data[start : start+n], pos, off + n
 	}
 	return g.data[start:stop], end, 0
-}
-
-const (
-	frameIDKey   = "id: "
-	frameDataKey = "\ndata: " // behind an id
-	frameEnd     = "\n\n"
-)
-
-// frameID is the text of the frame's id line, or nil when there is none: an
-// event without id, or with one that would break the line.
-func (e Event) frameID(buf []byte) []byte {
-	id, ok := e.ID(buf)
-	if !ok || bytes.ContainsAny(id, "\r\n\x00") {
-		return nil
-	}
-	if id == nil {
-		id = []byte{}
-	}
-	return id
-}
-
-// frameLen is how long the frame is.
-func frameLen(id []byte, ev Event) int {
-	n := len(frameDataKey) - 1 + len(ev.JSON) + len(frameEnd)
-	if id != nil {
-		n += len(frameIDKey) + len(id) + 1
-	}
-	return n
-}
-
-// appendFrame appends one event of a stream (WHATWG HTML, "Server-sent
-// events"): the id, and the JSON, which has no line breaks, as its data.
-func appendFrame(dst, id []byte, ev Event) []byte {
-	if id != nil {
-		dst = append(dst, frameIDKey...)
-		dst = append(dst, id...)
-		dst = append(dst, frameDataKey...)
-	} else {
-		dst = append(dst, frameDataKey[1:]...)
-	}
-	dst = append(dst, ev.JSON...)
-	return append(dst, frameEnd...)
-}
-
-// appendFramePart appends what stands from off on in the frame, as far as dst
-// has room.
-func appendFramePart(dst, id []byte, ev Event, off int) []byte {
-	put := func(part string) {
-		if off >= len(part) {
-			off -= len(part)
-			return
-		}
-		part = part[off:]
-		off = 0
-		dst = append(dst, part[:min(len(part), cap(dst)-len(dst))]...)
-	}
-	if id != nil {
-		put(frameIDKey)
-		put(unsafe.String(unsafe.SliceData(id), len(id)))
-		put(frameDataKey)
-	} else {
-		put(frameDataKey[1:])
-	}
-	put(unsafe.String(unsafe.SliceData(ev.JSON), len(ev.JSON)))
-	put(frameEnd)
-	return dst
 }

@@ -79,10 +79,10 @@ func TestFrames_I6_PartialWritesOfEverySize(t *testing.T) {
 		ev("a"), `{"no":"id"}`, `{"event_id":"line\nbreak"}`, `{"event_id":"nul\u0000"}`, `{"event_id":""}`,
 		`{"event_id":"\u00e9\"\\"}`, `{"event_id":7}`, ev("last"),
 	}
-	want := "id: a\ndata: " + ev("a") + "\n\ndata: {\"no\":\"id\"}\n\n" +
-		"data: {\"event_id\":\"line\\nbreak\"}\n\ndata: {\"event_id\":\"nul\\u0000\"}\n\n" +
-		"id: \ndata: {\"event_id\":\"\"}\n\nid: é\"\\\ndata: {\"event_id\":\"\\u00e9\\\"\\\\\"}\n\n" +
-		"data: {\"event_id\":7}\n\n" + frame("last")
+	want := frame("a") + wrap("data: {\"no\":\"id\"}\n\n") +
+		wrap("data: {\"event_id\":\"line\\nbreak\"}\n\n") + wrap("data: {\"event_id\":\"nul\\u0000\"}\n\n") +
+		wrap("data: {\"event_id\":\"\"}\n\n") + wrap("id: é\"\\\ndata: {\"event_id\":\"\\u00e9\\\"\\\\\"}\n\n") +
+		wrap("data: {\"event_id\":7}\n\n") + frame("last")
 	for _, e := range events {
 		f.must(slot, e)
 	}
@@ -112,10 +112,80 @@ func TestFrames_I6_PartialWritesOfEverySize(t *testing.T) {
 				t.Fatalf("I6: %s, %d bytes a write:\n%q\nwant\n%q", source, n, got.String(), want)
 			}
 			st.Close()
-			if source == "both" && n > 60 {
+			if source == "both" && n > 80 {
 				break
 			}
 		}
+	}
+}
+
+// A reader that takes no chunks beside 256 that do costs an encoding of its own.
+func TestFrames_PlainReaderBesideOthers(t *testing.T) {
+	f := open(t, cow.Options{})
+	slot := f.slot()
+	live := f.subscribe(slot, false, "")
+	defer live.Close()
+	bare := f.subscribe(slot, false, "")
+	bare.Plain()
+	defer bare.Close()
+	want := ""
+	for i := range 100 {
+		f.must(slot, ev(fmt.Sprint(i)))
+		want += frame(fmt.Sprint(i))
+		if i%3 == 0 {
+			bare.take(t, 1)
+		}
+	}
+	if got := live.take(t, len(want)); got != want {
+		t.Error("I6: the stream differs")
+	}
+	again := f.subscribe(slot, true, "")
+	again.Plain()
+	defer again.Close()
+	if text := unwrap(t, want); again.take(t, len(text)) != text {
+		t.Error("I6: the plain stream differs")
+	}
+	if n := f.Stats().FramesEncoded.Load(); n != 100 {
+		t.Errorf("%d encodings of 100 events", n)
+	}
+}
+
+// What a client can't send back in a header as it is has no id line.
+func TestFrames_IDsThatResume(t *testing.T) {
+	f := open(t, cow.Options{})
+	for _, row := range []struct {
+		id   string // as JSON spells it
+		line string // "" for none
+	}{
+		{``, ""}, {` `, ""}, {`\t`, ""}, {` a`, ""}, {`a `, ""}, {`\u0020a`, ""}, {`a\u0020`, ""}, {`\ta`, ""}, {`a\t`, ""},
+		{`a\tb`, ""}, {`a\u0000b`, ""}, {`\u0001`, ""}, {`a\u001fb`, ""}, {`a\u007f`, ""}, {"a\x7fb", ""}, {`a\nb`, ""}, {`a\rb`, ""},
+		{`a b`, "a b"}, {`:a`, ":a"}, {`\u0080`, "\u0080"}, {`\u00a0`, "\u00a0"}, {`é`, "é"}, {`~`, "~"}, {`!`, "!"}, {`\"\\`, `"\`},
+	} {
+		event := `{"event_id":"` + row.id + `"}`
+		want := "data: " + event + "\n\n"
+		if row.line != "" {
+			want = "id: " + row.line + "\n" + want
+		}
+		slot := f.slot()
+		live := f.subscribe(slot, false, "")
+		f.must(slot, event)
+		if got := live.take(t, 1); got != wrap(want) {
+			t.Errorf("shared: %q, want %q", got, wrap(want))
+		}
+		f.DropFrames(slot)
+		for _, plain := range []bool{false, true} {
+			st := f.subscribe(slot, true, "")
+			want := wrap(want)
+			if plain {
+				st.Plain()
+				want = unwrap(t, want)
+			}
+			if got := st.take(t, 1); got != want {
+				t.Errorf("encoded: %q, want %q", got, want)
+			}
+			st.Close()
+		}
+		live.Close()
 	}
 }
 
@@ -131,7 +201,7 @@ func TestFrames_I6_LargeFrames(t *testing.T) {
 		head := fmt.Sprintf(`{"event_id":"%d","p":"`, i)
 		e := head + strings.Repeat(string(rune('a'+i)), max(0, n-len(head)-2)) + `"}`
 		f.must(slot, e)
-		fmt.Fprintf(&want, "id: %d\ndata: %s\n\n", i, e)
+		want.WriteString(wrap(fmt.Sprintf("id: %d\ndata: %s\n\n", i, e)))
 	}
 	r := rand.New(rand.NewPCG(1, 1))
 	for round := range 40 {
@@ -151,12 +221,38 @@ func TestFrames_I6_LargeFrames(t *testing.T) {
 			}
 			got = append(got, data[:n]...)
 			st.Wrote(n)
-			if round%20 == 0 && st.Between() != (string(got[len(got)-2:]) == "\n\n") {
-				t.Fatalf("between frames %v after ...%q", st.Between(), got[len(got)-2:])
+			if n < len(data) {
+				continue
+			}
+			unwrap(t, string(got)) // a piece ends with a chunk, though a part of it was written before
+			if end := string(got[len(got)-4:]); st.Between() != (end == "\n\n\r\n") {
+				t.Fatalf("between frames %v after ...%q", st.Between(), end)
 			}
 		}
 		if string(got) != want.String() {
 			t.Fatalf("I6: round %d: the stream differs", round)
+		}
+		st.Close()
+	}
+	// Without chunks, from the events alone: the same frames.
+	for _, whole := range []bool{true, false} {
+		st := f.subscribe(slot, true, "")
+		st.Plain()
+		var got []byte
+		for st.Behind() > 0 {
+			data, err := st.piece()
+			if err != nil || len(data) == 0 || len(data) > cow.MaxPiece {
+				t.Fatalf("a plain piece of %d bytes after %d (%v)", len(data), len(got), err)
+			}
+			n := len(data)
+			if !whole {
+				n = 1 + r.IntN(n)
+			}
+			got = append(got, data[:n]...)
+			st.Wrote(n)
+		}
+		if string(got) != unwrap(t, want.String()) {
+			t.Fatal("I6: the plain stream differs")
 		}
 		st.Close()
 	}
@@ -174,7 +270,7 @@ func TestFrames_ReaderBehindTheLog(t *testing.T) {
 	for i := range 4000 {
 		e := fmt.Sprintf(`{"event_id":"%d","p":"%s"}`, i, pad)
 		f.must(slot, e)
-		fmt.Fprintf(&want, "id: %d\ndata: %s\n\n", i, e)
+		want.WriteString(wrap(fmt.Sprintf("id: %d\ndata: %s\n\n", i, e)))
 		if m := f.Memory(); m.Frames > 1<<20+70<<10 {
 			t.Fatalf("%d bytes of frames", m.Frames)
 		}

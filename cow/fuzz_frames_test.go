@@ -62,7 +62,7 @@ func FuzzFrames(f *testing.F) {
 			got = append(got, data...)
 			st.Wrote(len(data))
 		}
-		messages := parseStream(t, string(got))
+		messages := parseStream(t, unwrap(t, string(got)))
 		if len(messages) != len(want) {
 			t.Fatalf("%d messages of %d events:\n%q", len(messages), len(want), got)
 		}
@@ -92,7 +92,8 @@ func expect(t *testing.T, event, rawID []byte) message {
 		if err := json.Unmarshal(rawID, &m.id); err != nil {
 			t.Fatalf("id %s: %v", rawID, err)
 		}
-		if m.has = !strings.ContainsAny(m.id, "\r\n\x00"); !m.has {
+		isControl := func(r rune) bool { return r < ' ' || r == 0x7f }
+		if m.has = m.id != "" && strings.Trim(m.id, " \t") == m.id && !strings.ContainsFunc(m.id, isControl); !m.has {
 			m.id = ""
 		}
 	}

@@ -240,7 +240,7 @@ func (a *arena) stream(r *rand.Rand) {
 		st.Wrote(n)
 		a.pieces.Add(1)
 		for {
-			frame, rest, whole := strings.Cut(tail, "\n\n")
+			frame, rest, whole := strings.Cut(tail, "\n\n\r\n")
 			if !whole {
 				break
 			}
@@ -252,7 +252,7 @@ func (a *arena) stream(r *rand.Rand) {
 					return
 				}
 			}
-			if frame+"\n\n" != payloadFrame(slot.ID(), next) {
+			if frame+"\n\n\r\n" != payloadFrame(slot.ID(), next) {
 				a.fail("I6: frame %.100q where position %d comes next", frame, next)
 				return
 			}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -202,8 +203,36 @@ func payload(slot cow.ID, pos uint64) string {
 
 func payloadID(slot cow.ID, pos uint64) string { return fmt.Sprintf("%x-%d", slot[:4], pos) }
 
+// wrap is a frame in transfer chunks. One that is longer than a piece with its
+// chunk goes out in chunks of a piece each.
+func wrap(frame string) (out string) {
+	const most = cow.MaxPiece - len("fff8\r\n\r\n")
+	for frame != "" {
+		n := min(len(frame), most)
+		out += fmt.Sprintf("%x\r\n%s\r\n", n, frame[:n])
+		frame = frame[n:]
+	}
+	return out
+}
+
+// unwrap is the text of transfer chunks, which must be whole.
+func unwrap(t testing.TB, data string) string {
+	t.Helper()
+	var text strings.Builder
+	for rest := data; rest != ""; {
+		head, behind, ok := strings.Cut(rest, "\r\n")
+		n, err := strconv.ParseUint(head, 16, 17)
+		if !ok || err != nil || n == 0 || uint64(len(behind)) < n+2 || behind[n:n+2] != "\r\n" {
+			t.Fatalf("no whole chunk %d bytes before the end of %d: %.100q", len(rest), len(data), rest)
+		}
+		text.WriteString(behind[:n])
+		rest = behind[n+2:]
+	}
+	return text.String()
+}
+
 func payloadFrame(slot cow.ID, pos uint64) string {
-	return "id: " + payloadID(slot, pos) + "\ndata: " + payload(slot, pos) + "\n\n"
+	return wrap("id: " + payloadID(slot, pos) + "\ndata: " + payload(slot, pos) + "\n\n")
 }
 
 // fill posts the payloads of positions [from, to), many at a time.

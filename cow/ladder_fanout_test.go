@@ -83,7 +83,7 @@ func BenchmarkFanout(b *testing.B) {
 // takeFrames reads a subscriber as a connection does, until end.
 func takeFrames(b *testing.B, st *stream, to *socket, taken *sync.WaitGroup, end <-chan struct{}) {
 	defer st.Close()
-	const frame = len("id: \ndata: \n\n") + ladderIDDigits + fanoutSize
+	const frame = len("200\r\nid: \ndata: \n\n\r\n") + ladderIDDigits + fanoutSize
 	for have := 0; ; {
 		data, err := st.piece()
 		if err != nil {
@@ -110,7 +110,8 @@ func takeFrames(b *testing.B, st *stream, to *socket, taken *sync.WaitGroup, end
 func takeClones(c <-chan map[string]any, to *socket, taken *sync.WaitGroup) {
 	for event := range c {
 		if data, err := json.Marshal(event); err == nil {
-			fmt.Fprintf(to, "id: %s\ndata: %s\n\n", event["event_id"], data)
+			frame := fmt.Sprintf("id: %s\ndata: %s\n\n", event["event_id"], data)
+			fmt.Fprintf(to, "%x\r\n%s\r\n", len(frame), frame)
 			taken.Done()
 		}
 	}

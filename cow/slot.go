@@ -47,7 +47,6 @@ type hot struct {
 	frames atomic.Pointer[frameLog] // nil while nobody streams
 	index  index
 	appender
-	framer  framer
 	version uint64 // of the journal; the owner's
 }
 

@@ -24,8 +24,9 @@ type Subscriber struct {
 	store *Store
 	slot  *Slot
 	waker Waker
+	form  form
 	pos   uint64 // the cursor: the event it stands at
-	off   int    // and the bytes of that event's frame that are written already
+	off   int    // and the bytes that went out for that event already
 	// Where the cursor goes when all of the last piece is written.
 	next    uint64
 	nextOff int
@@ -122,11 +123,16 @@ func (s *Slot) wakeSubscribers(now func() int64) {
 	}
 }
 
+// Plain has the frames come without transfer chunks, each encoded for this
+// subscriber alone. It is for before the first call of Next.
+func (sub *Subscriber) Plain() { sub.form = plain }
+
 // Slot returns the slot that the subscriber reads.
 func (sub *Subscriber) Slot() *Slot { return sub.slot }
 
 // Next returns the bytes that come next on the stream: frames of events behind
-// the cursor, at most MaxPiece, as shared bytes of the slot or, where those
+// the cursor, in transfer chunks, of which none is broken off unless a part of
+// it was written; at most MaxPiece, as shared bytes of the slot or, where those
 // are not at hand, encoded into buf (which must have a capacity of MaxPiece).
 // They are frozen until the following call that uses buf. Nil: there is
 // nothing new; Wake will tell. The cursor moves with Wrote. Errors: ErrNoSlot
@@ -145,14 +151,14 @@ func (sub *Subscriber) Next(buf []byte) ([]byte, error) {
 	}
 	snap := h.snap.Load()
 	if sub.pos >= snap.count {
-		sub.pinned, sub.pinnedC = nil, nil
+		sub.unpin()
 		return nil, nil
 	}
 	slot.use(sub.store.budget.epoch.Load())
-	if f := h.frames.Load(); f != nil && f.first <= sub.pos && sub.pos < f.end {
+	if f := h.frames.Load(); sub.form == chunked && f != nil && f.first <= sub.pos && sub.pos < f.end {
 		sub.pos, sub.off = f.skip(sub.pos, sub.off)
 		if sub.pos < f.end {
-			sub.pinned, sub.pinnedC = nil, nil
+			sub.unpin()
 			data, next, off := f.piece(sub.pos, sub.off, snap.count)
 			sub.next, sub.nextOff, sub.length = next, off, len(data)
 			return data, nil
@@ -176,9 +182,8 @@ func (sub *Subscriber) encode(snap *snapshot, buf []byte) ([]byte, error) {
 		}
 		var room [MaxIDBytes]byte
 		for end := snap.end(i); pos < end; pos++ {
-			ev := g.event(int(pos - c.first))
-			id := ev.frameID(room[:0])
-			n := frameLen(id, ev) - off
+			fr := g.event(int(pos - c.first)).frame(room[:0])
+			n := fr.size(sub.form) - off
 			if n <= 0 { // written before, as a part of a piece
 				off = -n
 				// The cursor moves, or Load would bring this chunk for ever
@@ -188,13 +193,13 @@ func (sub *Subscriber) encode(snap *snapshot, buf []byte) ([]byte, error) {
 			}
 			if n > cap(buf)-len(buf) {
 				if len(buf) == 0 { // one long frame
-					buf = appendFramePart(buf, id, ev, off)
+					buf = fr.append(buf[:0:toChunkEnd(off)], off, sub.form)
 					off += len(buf)
 				}
 				sub.next, sub.nextOff, sub.length = pos, off, len(buf)
 				return buf, nil
 			}
-			buf = appendFramePart(buf, id, ev, off)
+			buf = fr.append(buf, off, sub.form)
 			off = 0
 			stats.FramesReplayed.Add(1)
 		}
@@ -202,6 +207,8 @@ func (sub *Subscriber) encode(snap *snapshot, buf []byte) ([]byte, error) {
 	sub.next, sub.nextOff, sub.length = pos, 0, len(buf)
 	return buf, nil
 }
+
+func (sub *Subscriber) unpin() { sub.pinned, sub.pinnedC = nil, nil }
 
 func (sub *Subscriber) segment(snap *snapshot, i int) *segment {
 	c := snap.chunks[i]
@@ -217,6 +224,7 @@ func (sub *Subscriber) segment(snap *snapshot, i int) *segment {
 // Load brings the events at the cursor into memory and keeps them for Next.
 // It waits for the store.
 func (sub *Subscriber) Load() error {
+	sub.unpin() // it was another chunk
 	h, err := sub.store.heat(sub.slot)
 	if err != nil {
 		return err
@@ -242,6 +250,9 @@ func (sub *Subscriber) Wrote(n int) {
 		sub.pos, sub.off = sub.next, sub.nextOff
 	} else {
 		sub.off += n
+		// The rest waits for the reader, which may take long. What Load brought
+		// stays where memory allows, and does not stay for this.
+		sub.unpin()
 	}
 	sub.length = 0
 }

@@ -337,7 +337,7 @@ func TestAdmin_Block(t *testing.T) {
 		t.Errorf("block: %v", v)
 	}
 	(<-poll).want(t, 403)
-	live.ends()
+	live.wantEnd()
 	g.eventually("the end is counted", func() bool { return metric(g, `cowrelay_streams_closed_total{reason="blocked"}`) == 1 })
 	refused := func(n int) {
 		t.Helper()

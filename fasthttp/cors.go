@@ -77,10 +77,10 @@ func (l *Live) share(h *fasthttp.RequestHeader, res *fasthttp.Response) {
 	}
 }
 
-// shareStream is share for the head of a stream.
-func (l *Live) shareStream(h *fasthttp.RequestHeader) []byte {
+// shareStream is share for the head of a stream, which it returns with what it adds.
+func (l *Live) shareStream(h *fasthttp.RequestHeader, head []byte) []byte {
 	if len(l.CORSOrigins) == 0 {
-		return streamHead
+		return head
 	}
 	lines := ""
 	if !l.anyOrigin() {
@@ -89,8 +89,8 @@ func (l *Live) shareStream(h *fasthttp.RequestHeader) []byte {
 	if origin := l.origin(h); origin != "" {
 		lines += "Access-Control-Allow-Origin: " + origin + "\r\nAccess-Control-Expose-Headers: " + corsExposes + "\r\n"
 	}
-	end := bytes.Index(streamHead, []byte("\r\n\r\n")) + len("\r\n")
-	return slices.Concat(streamHead[:end], []byte(lines), streamHead[end:])
+	end := bytes.Index(head, []byte("\r\n\r\n")) + len("\r\n")
+	return slices.Concat(head[:end], []byte(lines), head[end:])
 }
 
 // preflight says whether a browser asks what a page of an allowed origin may

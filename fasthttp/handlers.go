@@ -267,11 +267,13 @@ func (r *Relay) serveStats(req request) error {
 	return nil
 }
 
-// cursor returns where a stream is to resume: the id that the client saw last,
-// by the header that browsers send or by the query.
-func (req request) cursor() []byte {
-	if id := req.ctx.Request.Header.Peek("Last-Event-ID"); len(id) > 0 {
-		return bytes.Clone(id)
+// cursor returns where a stream is to resume, if it is: behind the id that the
+// client saw last, by the header that browsers send, or else by the query. One
+// that is there and empty is no event's: the stream then begins at the oldest.
+func (req request) cursor() (id []byte, resume bool) {
+	if ids := req.ctx.Request.Header.PeekAll("Last-Event-ID"); len(ids) > 0 {
+		return bytes.Clone(ids[0]), true
 	}
-	return bytes.Clone(req.ctx.QueryArgs().Peek("since"))
+	args := req.ctx.QueryArgs()
+	return bytes.Clone(args.Peek("since")), args.Has("since")
 }

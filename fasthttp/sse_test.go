@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -14,9 +15,11 @@ import (
 )
 
 // sse is a client of one stream. It reads the bytes strictly: nothing but
-// whole frames, comment lines and a retry line may be there.
+// whole frames, comment lines and a retry line may be there, the lines without
+// a blank one behind them.
 type sse struct {
 	*wire
+	br       *bufio.Reader // of the stream's text
 	comments int
 	retry    int // milliseconds, -1 before the line
 }
@@ -41,14 +44,25 @@ func (m mailbox) stream(query, header string) *sse {
 func (m mailbox) tryStream(query, header string) (*sse, reply) {
 	m.Helper()
 	w := m.dial()
-	if header != "" {
-		header += "\n"
-	}
-	w.send("GET /v1/events/" + m.id + "/stream" + query + " HTTP/1.1\nHost: x\nAuthorization: Bearer " + m.token + "\n" + header + "\n")
+	w.send(m.streamRequest("HTTP/1.1", query, header))
 	return w.openStream()
 }
 
+// streamRequest asks for a stream.
+func (m mailbox) streamRequest(protocol, query, header string) string {
+	if header != "" {
+		header += "\n"
+	}
+	return "GET /v1/events/" + m.id + "/stream" + query + " " + protocol + "\nHost: x\nAuthorization: Bearer " + m.token + "\n" + header + "\n"
+}
+
 func (w *wire) openStream() (*sse, reply) {
+	w.Helper()
+	return w.openStreamIn(true)
+}
+
+// openStreamIn reads the head of a stream that is chunked, or is not.
+func (w *wire) openStreamIn(chunked bool) (*sse, reply) {
 	w.Helper()
 	req, done := w.request("GET")
 	res, err := http.ReadResponse(w.br, req)
@@ -70,16 +84,18 @@ func (w *wire) openStream() (*sse, reply) {
 			w.Errorf("stream head: %s is %q, want %q", name, got, want)
 		}
 	}
-	if len(res.TransferEncoding) > 0 {
-		w.Errorf("the stream is %v", res.TransferEncoding)
-	}
 	checkDescribed(w.TB, req, res, nil)
-	s := &sse{wire: w, retry: -1}
-	line, err := w.br.ReadString('\n')
+	s := &sse{wire: w, br: w.br, retry: -1}
+	if got := slices.Equal(res.TransferEncoding, []string{"chunked"}); got != chunked {
+		w.Errorf("the stream's transfer encoding is %v; want it chunked: %v", res.TransferEncoding, chunked)
+	}
+	if chunked {
+		s.br = bufio.NewReaderSize(&dechunker{br: w.br}, 64<<10)
+	}
+	line, err := s.br.ReadString('\n')
 	if err != nil || !strings.HasPrefix(line, ":") {
 		w.Fatalf("the stream begins with %q, %v; want a comment line", line, err)
 	}
-	s.blank()
 	return s, reply{status: 200, header: res.Header}
 }
 
@@ -94,14 +110,14 @@ func (s *sse) blank() error {
 
 var errFrame = errors.New("bad frame")
 
-// readFrame returns the next frame. An end in the middle of anything is
-// io.ErrUnexpectedEOF, between frames io.EOF.
+// readFrame returns the next frame. An end that the relay made is io.EOF; one in
+// the middle of anything, and a chunked stream that is cut, io.ErrUnexpectedEOF.
 func (s *sse) readFrame() (frame, error) {
 	var f frame
 	for {
 		line, err := s.br.ReadString('\n')
 		if err != nil {
-			if line != "" || f.id != "" {
+			if timeout := net.Error(nil); line != "" || f.id != "" && !(errors.As(err, &timeout) && timeout.Timeout()) {
 				s.Errorf("the stream ends within a frame: %.100q: %v", line, err)
 				err = io.ErrUnexpectedEOF
 			}
@@ -115,6 +131,10 @@ func (s *sse) readFrame() (frame, error) {
 			if s.retry, err = strconv.Atoi(value); err != nil {
 				return f, errFrame
 			}
+			if next, err := s.br.ReadString('\n'); next != "" || err != io.EOF {
+				s.Errorf("%q, %v behind the retry line", next, err)
+			}
+			return f, io.EOF
 		case name == "id" && f.id == "":
 			if f.id = value; value == "" {
 				f.id = "\x00empty"
@@ -128,9 +148,6 @@ func (s *sse) readFrame() (frame, error) {
 			return f, nil
 		default:
 			return f, fmt.Errorf("%w: line %.100q", errFrame, line)
-		}
-		if err := s.blank(); err != nil {
-			return f, io.ErrUnexpectedEOF
 		}
 	}
 }
@@ -165,11 +182,19 @@ func (s *sse) silent(d time.Duration) {
 	}
 }
 
-// wantEnd reads to the clean end of the stream.
+// wantEnd reads to the end that the relay made of the stream.
 func (s *sse) wantEnd() {
 	s.Helper()
 	if f, err := s.readFrame(); err != io.EOF {
 		s.Fatalf("the stream goes on, or does not end cleanly: %q, %v", f, err)
+	}
+}
+
+// wantCut reads to the end of the connection, which is none of the stream.
+func (s *sse) wantCut() {
+	s.Helper()
+	if f, err := s.readFrame(); err == nil || err == io.EOF {
+		s.Fatalf("the stream goes on, or ends as a whole one: %q, %v", f, err)
 	}
 }
 
@@ -216,15 +241,20 @@ func TestStream_ExactBytes(t *testing.T) {
 	want := ""
 	for _, row := range []struct{ event, id string }{
 		{`{"event_id":"plain","b":1,"a":1.0e0}`, "id: plain\n"},
-		{`{"event_id":"","x":1}`, "id: \n"},
+		{`{"event_id":"","x":1}`, ""},
 		{`{"event_id":7,"n":1}`, ""},
 		{`{}`, ""},
 		{`{"event_id":"a\nb"}`, ""},
 		{`{"event_id":"a\rb"}`, ""},
 		{`{"event_id":"a\u0000b"}`, ""},
-		{`{"event_id":"tab\there"}`, "id: tab\there\n"},
+		{`{"event_id":"a\u0001b"}`, ""},
+		{`{"event_id":"a\u007f"}`, ""},
+		{`{"event_id":"tab\there"}`, ""},
+		{`{"event_id":" "}`, ""},
+		{`{"event_id":"trail "}`, ""},
 		{`{"event_id":"\u00e9\ud83d\ude00 😀\/"}`, "id: é😀 😀/\n"},
-		{`{"event_id":" lead and : colon "}`, "id:  lead and : colon \n"},
+		{`{"event_id":": colon and blank"}`, "id: : colon and blank\n"},
+		{`{"event_id":" lead"}`, ""},
 		{`{"text":"line\nbreak\u2028  "}`, ""},
 	} {
 		m.post(row.event).want(t, 201)
@@ -258,6 +288,9 @@ func TestStream_Resume(t *testing.T) {
 	}{
 		{"?since=e4", "", 5}, {"", "Last-Event-ID: e4", 5}, {"?since=e9", "", 10}, {"", "Last-Event-ID: e9", 10},
 		{"?since=unknown", "", 0}, {"", "Last-Event-ID: unknown", 0}, {"?since=e1", "Last-Event-ID: e7", 8}, {"?since=%65%34", "", 5},
+		{"?since=", "", 0}, {"?since", "", 0}, {"", "Last-Event-ID:", 0}, {"", "Last-Event-ID:   ", 0}, {"?since=e4", "Last-Event-ID:", 0},
+		{"?since=", "Last-Event-ID: e7", 8}, {"", "Last-Event-ID:  \t e4\t ", 5}, {"", "last-event-id: e4", 5},
+		{"", "Last-Event-ID: \xff\xe4", 0}, {"", "Last-Event-ID: " + strings.Repeat("e4", 100), 0},
 	} {
 		s := m.stream(row.query, row.header)
 		s.want(row.from, 10)
@@ -279,14 +312,10 @@ func TestStream_CommentWhenIdle(t *testing.T) {
 	g := newRig(t, func(o *rigOptions) { o.relay.Heartbeat = 240 * time.Millisecond })
 	m := g.allocate()
 	s := m.stream("", "")
-	buf := bufio.NewReader(s.br)
 	start := time.Now()
 	for i := range 4 {
-		line, err := buf.ReadString('\n')
+		line, err := s.br.ReadString('\n')
 		if err != nil || !strings.HasPrefix(line, ":") {
-			t.Fatalf("%q, %v", line, err)
-		}
-		if line, err = buf.ReadString('\n'); err != nil || line != "\n" {
 			t.Fatalf("%q, %v", line, err)
 		}
 		// The contract's 12 s may be less (the first is the wheel's phase), and
@@ -328,7 +357,7 @@ func TestStream_HalfOpenClient(t *testing.T) {
 	s := m.stream("", "")
 	s.Conn.(*net.TCPConn).CloseWrite()
 	g.eventually("the half-closed stream ends", func() bool { return g.relay.streams.open.Load() == 0 })
-	s.wantEnd()
+	s.wantCut()
 	// A reset ends it likewise.
 	s = m.stream("", "")
 	s.Conn.(*net.TCPConn).SetLinger(0)

@@ -3,7 +3,6 @@ package fasthttp
 import (
 	"errors"
 	"net"
-	"strconv"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -62,21 +61,17 @@ type stream struct {
 	next   *stream      // in the queue
 	// The state exchange orders all that follows between the goroutines that
 	// have the stream in turn.
-	control []byte // head, comment or retry line: what is left to write of it
+	wire    *wireForm
+	control []byte // head, comment, retry line or end: what is left to write of it
 	overdue int64  // when the piece under way must be taken, or 0
 	left    int    // of that piece; what follows it is another, with a deadline of its own
 	last    bool   // close when control is written
+	reason  int    // why, then
 
 	prev, succ *stream // in the wheel's bucket; the wheel's
 	bucket     int
 	watch      int32 // its place with hangups, from 1
 }
-
-var (
-	streamHead = []byte("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-cache\r\n" +
-		"X-Accel-Buffering: no\r\nConnection: close\r\n\r\n: open\n\n")
-	streamComment = []byte(": alive\n\n")
-)
 
 // serveStream turns the connection into a stream.
 func (r *Relay) serveStream(req request) error {
@@ -90,19 +85,26 @@ func (r *Relay) serveStream(req request) error {
 	if r.draining.Load() {
 		return errDraining
 	}
-	st := &stream{streams: r.streams, control: r.live.Load().shareStream(&req.ctx.Request.Header)}
+	wire := &chunkedForm
+	if !req.ctx.Request.Header.IsHTTP11() {
+		wire = &plainForm
+	}
+	st := &stream{streams: r.streams, wire: wire, control: r.live.Load().shareStream(&req.ctx.Request.Header, wire.head)}
 	// Subscribed below, it may be woken before it has its connection.
 	st.state.Store(streamWaiting)
-	since := req.cursor()
+	since, resume := req.cursor()
 	if !r.streams.enter() {
 		return errManyStreams
 	}
-	sub, err := r.streams.subscribe(req.slot, since, st)
+	sub, err := r.streams.subscribe(req.slot, resume, since, st)
 	if err != nil {
 		r.streams.open.Add(-1)
 		return err
 	}
 	st.sub = sub
+	if wire == &plainForm {
+		sub.Plain()
+	}
 	if c, ok := req.ctx.Conn().(*conn); ok {
 		c.opening.Store(st)
 	}
@@ -123,6 +125,8 @@ func (st *stream) abandon() {
 
 // start takes the connection over.
 func (st *stream) start(c net.Conn) {
+	st.conn = c
+	defer st.streams.relay.rescue("stream", func() { st.close(endPanic) })
 	if own, ok := c.(interface{ UnsafeConn() net.Conn }); ok {
 		c = own.UnsafeConn()
 	}
@@ -188,13 +192,28 @@ func (st *stream) close(reason int) {
 	if st.closed.Swap(true) {
 		return
 	}
-	st.sub.Close()
 	s := st.streams
-	s.wheel.remove(st)
-	s.hangs.forget(st)
-	s.ended[reason].Add(1)
-	s.open.Add(-1)
-	st.conn.Close()
+	defer func() {
+		s.ended[reason].Add(1)
+		s.open.Add(-1)
+		st.conn.Close()
+	}()
+	// Deferred: whatever one of them meets, the others are done.
+	defer s.relay.rescue("stream", func() { reason = endPanic })
+	defer s.hangs.forget(st)
+	defer s.wheel.remove(st)
+	st.sub.Close()
+}
+
+// finish ends the stream of the relay's own accord. The caller has the stream.
+// Between frames a client is told that this is the end. Within one, whose rest
+// can't be read any more, it is cut: a client sees that it isn't whole.
+func (st *stream) finish(reason int) {
+	if !st.sub.Between() || len(st.wire.end) == 0 {
+		st.close(reason)
+		return
+	}
+	st.control, st.last, st.reason = st.wire.end, true, reason
 }
 
 // share is how many pieces a stream may write before the others have a turn.
@@ -210,18 +229,18 @@ func (st *stream) serve(w *writer) {
 		piece, control, err := st.nextPiece(w)
 		switch {
 		case errors.Is(err, cow.ErrNoSlot):
-			st.close(endGone)
-			return
+			st.finish(endGone)
+			continue
 		case err == errBlocked:
-			st.close(endBlocked)
-			return
+			st.finish(endBlocked)
+			continue
 		case errors.Is(err, cow.ErrNotResident):
 			st.state.Store(streamWaiting)
 			st.streams.waits.Go(st.load)
 			return
 		case len(piece) == 0:
 			if st.last {
-				st.close(endDrain)
+				st.close(st.reason)
 				return
 			}
 			if st.state.CompareAndSwap(streamRunning, streamIdle) {
@@ -232,7 +251,9 @@ func (st *stream) serve(w *writer) {
 		}
 		n, err := w.write(st.raw, piece)
 		if control {
-			st.control = st.control[n:]
+			if st.control = st.control[n:]; len(st.control) == 0 {
+				st.control = nil // it may be this stream's own
+			}
 		} else {
 			st.sub.Wrote(n)
 		}
@@ -268,10 +289,10 @@ func (st *stream) nextPiece(w *writer) (piece []byte, control bool, err error) {
 		if len(st.control) == 0 && !st.last {
 			switch asked := st.asked.Swap(0); {
 			case asked&askRetry != 0:
-				st.control = append(strconv.AppendInt([]byte("retry: "), st.retry.Load(), 10), "\n\n"...)
-				st.last = true
+				st.control = st.wire.retry(st.retry.Load())
+				st.last, st.reason = true, endDrain
 			case asked&askComment != 0:
-				st.control = streamComment
+				st.control = st.wire.comment
 			}
 		}
 		if len(st.control) > 0 || st.last {
@@ -287,19 +308,20 @@ func (st *stream) nextPiece(w *writer) (piece []byte, control bool, err error) {
 
 // load waits for the store on the stream's behalf.
 func (st *stream) load() {
+	defer st.streams.relay.rescue("stream", func() { st.close(endPanic) })
 	switch err := st.sub.Load(); {
 	case errors.Is(err, cow.ErrNoSlot):
-		st.close(endGone)
+		st.finish(endGone)
 	case err != nil:
-		st.close(endLoad)
-	default:
-		st.requeue()
+		st.finish(endLoad)
 	}
+	st.requeue()
 }
 
 // drainSocket waits until the socket takes more, at most until the piece under
 // way is overdue. A writer never waits: a stalled client holds up nobody.
 func (st *stream) drainSocket() {
+	defer st.streams.relay.rescue("stream", func() { st.close(endPanic) })
 	left := time.Duration(st.overdue - st.streams.now())
 	st.conn.SetWriteDeadline(time.Now().Add(left))
 	// The poller tells of changes only, so what it waits for must be checked

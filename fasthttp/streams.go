@@ -71,11 +71,11 @@ func (s *streams) enter() bool {
 
 // subscribe opens the stream's cursor. Where the slot has too many, those whose
 // clients have left, and of which nobody has heard yet, make room.
-func (s *streams) subscribe(slot *cow.Slot, since []byte, st *stream) (*cow.Subscriber, error) {
-	sub, err := s.relay.store.Subscribe(slot, len(since) > 0, since, st)
+func (s *streams) subscribe(slot *cow.Slot, resume bool, since []byte, st *stream) (*cow.Subscriber, error) {
+	sub, err := s.relay.store.Subscribe(slot, resume, since, st)
 	if errors.Is(err, cow.ErrTooManyStreams) {
 		s.hangs.sweep()
-		sub, err = s.relay.store.Subscribe(slot, len(since) > 0, since, st)
+		sub, err = s.relay.store.Subscribe(slot, resume, since, st)
 	}
 	return sub, err
 }
@@ -127,7 +127,7 @@ func (s *streams) drain(ctx context.Context) {
 		select {
 		case <-time.After(5 * time.Millisecond):
 		case <-ctx.Done():
-			s.wheel.each(func(st *stream) { go st.close(endDrain) })
+			s.wheel.each(func(st *stream) { s.waits.Go(func() { st.close(endDrain) }) })
 			return
 		}
 	}

@@ -93,8 +93,10 @@ func (w *wheel) advance() {
 			w.insert(st, min(int(left/w.tick), wheelTurn))
 		} else {
 			w.insert(st, wheelTurn)
-			st.asked.Or(askComment)
-			st.Wake(now)
+			w.ask(st, func(st *stream) {
+				st.asked.Or(askComment)
+				st.Wake(now)
+			})
 		}
 		st = next
 	}
@@ -106,7 +108,15 @@ func (w *wheel) each(f func(*stream)) {
 	defer w.mu.Unlock()
 	for _, st := range w.buckets {
 		for ; st != nil; st = st.succ {
-			f(st)
+			w.ask(st, f)
 		}
 	}
+}
+
+// ask calls f for a stream of which a fault ends it alone. The wheel is locked,
+// and close takes the lock, so that is done elsewhere.
+func (w *wheel) ask(st *stream, f func(*stream)) {
+	s := w.streams
+	defer s.relay.rescue("stream", func() { s.waits.Go(func() { st.close(endPanic) }) })
+	f(st)
 }

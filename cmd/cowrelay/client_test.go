@@ -155,6 +155,7 @@ func openStream(r *relay, s slot, lastID string) (*stream, error) {
 		conn.Close()
 		return nil, fmt.Errorf("stream: %s", res.Status)
 	}
+	st.r = bufio.NewReaderSize(res.Body, 64<<10) // out of its chunks
 	return st, nil
 }
 
@@ -168,8 +169,9 @@ func mustStream(r *relay, s slot, lastID string) *stream {
 	return st
 }
 
-// block reads lines up to the next empty one. io.EOF comes between blocks
-// only; an end inside of one is io.ErrUnexpectedEOF.
+// block reads the lines of a frame, or a comment or retry line. io.EOF comes
+// between blocks only, and from a relay that ends the stream; an end inside of
+// one, or of the connection alone, is io.ErrUnexpectedEOF.
 func (st *stream) block() (lines []string, err error) {
 	for {
 		line, err := st.r.ReadString('\n')
@@ -184,6 +186,9 @@ func (st *stream) block() (lines []string, err error) {
 			return lines, nil
 		}
 		lines = append(lines, strings.TrimSuffix(line, "\n"))
+		if len(lines) == 1 && (line[0] == ':' || strings.HasPrefix(line, "retry:")) {
+			return lines, nil
+		}
 	}
 }
 
