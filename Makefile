@@ -192,6 +192,23 @@ load: build ## load the built relay beside its bounds: ratios, raw output and cu
 		--out $(RESULTS).jsonl $(LOAD_ARGS) | tee -a $(RESULTS).txt
 	$(MAKE) plots
 
+# Results of attacks, beside those of loads. DRILL names some drills, KILLS=30
+# kills the relay under each instead of measuring.
+DRILL       ?=
+KILLS       ?= 0
+ATTACK_ARGS ?=
+ATTACK      := bench/results/attack/$(DATE)-$(COMMIT)
+.PHONY: attack
+attack: build ## attack the built relay and watch its honest clients; DRILL="pages drain", KILLS=30 for rounds of kill -9
+	@mkdir -p $(LOAD_DIR) $(dir $(ATTACK))
+	set -o pipefail; ./bin/relaybench attack $(DRILL) --relay ./bin/cowrelay --dir $(LOAD_DIR) --commit $(COMMIT) --kills $(KILLS) \
+		--out $(ATTACK).jsonl $(ATTACK_ARGS) | tee -a $(ATTACK).txt
+
+.PHONY: attack-short
+attack-short: build ## the attacks at the size that tests run them with: no bar for latency
+	@mkdir -p $(LOAD_DIR)
+	./bin/relaybench attack $(DRILL) --relay ./bin/cowrelay --dir $(LOAD_DIR) --short --kills $(KILLS) $(ATTACK_ARGS)
+
 .PHONY: plots
 plots: build ## draw the curves of the last make load; RESULTS=bench/results/NAME for another
 	./bin/relaybench plot $(or $(wildcard $(RESULTS).jsonl),$(lastword $(sort $(wildcard bench/results/*.jsonl)))) --out $(PLOTS)

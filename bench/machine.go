@@ -19,14 +19,16 @@ type Machine struct {
 	Date   string `json:"date"`    // RFC 3339, UTC
 }
 
-func readMachine(c *Config) Machine {
+// ReadMachine reads the header for results of a commit whose posts were synced
+// to dir.
+func ReadMachine(commit, dir string) Machine {
 	return Machine{
-		Commit: c.Commit,
+		Commit: commit,
 		Go:     runtime.Version() + " " + runtime.GOOS + "/" + runtime.GOARCH,
 		CPU:    cpuModel(),
 		Cores:  runtime.NumCPU(),
 		Kernel: kernel(),
-		DataFS: fileSystem(c.Dir),
+		DataFS: fileSystem(dir),
 		Date:   time.Now().UTC().Format(time.RFC3339),
 	}
 }

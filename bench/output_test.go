@@ -18,7 +18,7 @@ func TestProgress_lines(t *testing.T) {
 	tr.add(time.Second) // too early for a second line
 	now = now.Add(lineEvery)
 	tr.step("round 2")
-	p.clear()
+	p.Clear()
 	want := "post:  10 % \npost:  20 % round 2\n"
 	if b.String() != want {
 		t.Errorf("progress = %q, want %q", b.String(), want)
@@ -29,10 +29,10 @@ func TestProgress_bar(t *testing.T) {
 	var b bytes.Buffer
 	now := time.Unix(1, 0)
 	p := newProgress(&b, true, func() time.Time { return now })
-	p.show("x", 0.5, "long text")
+	p.Show("x", 0.5, "long text")
 	now = now.Add(barEvery)
-	p.show("x", 2, "end")
-	p.clear()
+	p.Show("x", 2, "end")
+	p.Clear()
 	bar := "x [############............]  50 % long text"
 	want := "\r" + bar + "\rx [########################] 100 % end" + strings.Repeat(" ", len("long text")-len("end")) +
 		"\r" + strings.Repeat(" ", len(bar)-6) + "\r"
@@ -40,8 +40,8 @@ func TestProgress_bar(t *testing.T) {
 		t.Errorf("bar = %q\nwant  %q", b.String(), want)
 	}
 	var none *Progress
-	none.show("x", 1, "")
-	none.clear()
+	none.Show("x", 1, "")
+	none.Clear()
 }
 
 func sampleOf(perSec, cpu, share float64, p99 time.Duration) Sample {

@@ -67,7 +67,7 @@ func RunPeers(ctx context.Context, cfg Config, emit func(Result)) error {
 			continue
 		}
 		if p.missing != "" {
-			emit(Result{Scenario: "peers", Peer: p.name, Skipped: p.missing, Machine: readMachine(&cfg)})
+			emit(Result{Scenario: "peers", Peer: p.name, Skipped: p.missing, Machine: ReadMachine(cfg.Commit, cfg.Dir)})
 			continue
 		}
 		all := p.scenarios

@@ -43,9 +43,9 @@ func newProgress(w io.Writer, bar bool, now func() time.Time) *Progress {
 	return p
 }
 
-// show shows that part (0 to 1) of what is done, unless it was shown a moment
+// Show shows that part (0 to 1) of what is done, unless it was shown a moment
 // ago.
-func (p *Progress) show(what string, part float64, step string) {
+func (p *Progress) Show(what string, part float64, step string) {
 	if p == nil {
 		return
 	}
@@ -68,8 +68,8 @@ func (p *Progress) show(what string, part float64, step string) {
 	p.width = len(s)
 }
 
-// clear takes the bar off the screen, so that a line can be printed.
-func (p *Progress) clear() {
+// Clear takes the bar off the screen, so that a line can be printed.
+func (p *Progress) Clear() {
 	if p == nil {
 		return
 	}
@@ -135,5 +135,5 @@ func (t *track) draw() {
 		part = float64(t.done) / float64(t.total)
 	}
 	t.mu.Unlock()
-	t.p.show(t.what, part, text)
+	t.p.Show(t.what, part, text)
 }

@@ -145,10 +145,10 @@ func runAll(ctx context.Context, cfg *Config, all []scenario, emit func(Result))
 			return err
 		}
 	}
-	machine := readMachine(cfg)
+	machine := ReadMachine(cfg.Commit, cfg.Dir)
 	for _, sc := range all {
 		rs, err := runOne(ctx, cfg, sc, prof)
-		cfg.Progress.clear()
+		cfg.Progress.Clear()
 		for _, r := range rs {
 			r.Machine = machine
 			if prof != nil {

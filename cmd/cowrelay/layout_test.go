@@ -25,7 +25,8 @@ var mayImport = map[string][]string{
 	"cowrelay/fasthttp/web":    {},
 	"cowrelay/fasthttp/client": {},
 	"cowrelay/bench":           {"cowrelay/cow", "cowrelay/fasthttp"},
-	"cowrelay/cmd/relaybench":  {"cowrelay/bench"},
+	"cowrelay/bench/attack":    {"cowrelay/bench"},
+	"cowrelay/cmd/relaybench":  {"cowrelay/bench", "cowrelay/bench/attack"},
 	"cowrelay/cmd/cowrelay":    {"cowrelay/cow", "cowrelay/cow/pebblelog", "cowrelay/fasthttp", "cowrelay/fasthttp/client"},
 }
 

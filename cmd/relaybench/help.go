@@ -13,6 +13,9 @@ Usage:
   relaybench SCENARIO|all --target URL  [flags]   load a relay that runs already
   relaybench peers --relay PATH [--target URL] [flags]   run the relay by turns
                                                   with what else there is
+  relaybench attack [DRILL...] --relay PATH [flags]   attack it, and watch what
+                                                  honest clients get; attack
+                                                  --help explains
   relaybench plot RESULTS.jsonl... --out DIR      draw what --out wrote, each as
                                                   NAME-light.svg and -dark.svg
 

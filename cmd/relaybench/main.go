@@ -49,6 +49,9 @@ func run(ctx context.Context, args []string, stdout io.Writer, stderr *os.File) 
 	if len(args) > 0 && args[0] == plotCommand {
 		return plot(args[1:], stdout, stderr)
 	}
+	if len(args) > 0 && args[0] == attackCommand {
+		return attackRelay(ctx, args[1:], stdout, stderr)
+	}
 	o, err := parse(args)
 	switch {
 	case errors.Is(err, errHelp):

@@ -1,0 +1,109 @@
+package attack
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"cowrelay/bench"
+)
+
+// A Config says what to attack and how.
+type Config struct {
+	// Relay is the path of the relay's binary.
+	Relay string
+	// Dir is the folder for the relay's data, os.TempDir by default. It should
+	// be on a disk.
+	Dir string
+	// Short makes each attack smaller and each phase shorter, and sets no bar
+	// for latency: that is for machines that do other work meanwhile.
+	Short bool
+	// Before, During and After are how long each phase is measured: 15 s, 30 s
+	// and 10 s by default; 2 s, 4 s and 1 s with Short.
+	Before, During, After time.Duration
+	// Kills is the number of rounds of SIGKILL under each variant, in the place
+	// of the measured run; 0, the default, means none.
+	Kills int
+	// NoGroup leaves the control group out.
+	NoGroup bool
+	// Progress shows how far the run is; nil shows nothing.
+	Progress *bench.Progress
+	// Commit names what is attacked, for the record.
+	Commit string
+}
+
+// Validate completes c and says what is wrong with it.
+func (c *Config) Validate() error {
+	var errs []error
+	if st, err := os.Stat(c.Relay); c.Relay == "" || err != nil {
+		errs = append(errs, fmt.Errorf("relay %q: want the path of a relay binary", c.Relay))
+	} else if st.IsDir() || st.Mode()&0o111 == 0 {
+		errs = append(errs, fmt.Errorf("relay %q is no program", c.Relay))
+	}
+	if c.Dir == "" {
+		c.Dir = os.TempDir()
+	}
+	if c.Kills < 0 || c.Kills > 1000 {
+		errs = append(errs, fmt.Errorf("kills %d: want 0 to 1000", c.Kills))
+	}
+	for _, d := range []struct {
+		of          *time.Duration
+		name        string
+		full, short time.Duration
+	}{
+		{&c.Before, "before", 15 * time.Second, 2 * time.Second},
+		{&c.During, "during", 30 * time.Second, 4 * time.Second},
+		{&c.After, "after", 10 * time.Second, time.Second},
+	} {
+		switch {
+		case *d.of < 0 || *d.of > time.Hour:
+			errs = append(errs, fmt.Errorf("%s %v: want a time up to an hour", d.name, *d.of))
+		case *d.of == 0 && c.Short:
+			*d.of = d.short
+		case *d.of == 0:
+			*d.of = d.full
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// size is one of the two sizes of an attack.
+func (c *Config) size(full, short int) int {
+	if c.Short {
+		return short
+	}
+	return full
+}
+
+// Names are the drills in their order.
+func Names() []string {
+	var names []string
+	for _, d := range drills {
+		names = append(names, d.name)
+	}
+	return names
+}
+
+// What says in a line what a drill does.
+func What(name string) string {
+	for _, d := range drills {
+		if d.name == name {
+			return d.what
+		}
+	}
+	return ""
+}
+
+// CheckNames says which of the names is no drill.
+func CheckNames(names []string) error {
+	all := Names()
+	for _, n := range names {
+		if !slices.Contains(all, n) {
+			return fmt.Errorf("unknown drill %q: want %s, or none for all", n, strings.Join(all, ", "))
+		}
+	}
+	return nil
+}

@@ -1,0 +1,46 @@
+package attack
+
+import (
+	"context"
+	"time"
+)
+
+// A drill is one attack, in some variants.
+type drill struct {
+	name     string
+	what     string
+	variants func(c *Config) []variant
+}
+
+// An attackFunc attacks until ctx ends and returns when all its connections are
+// closed. It calls armed once, when it is as large as it gets. Its error says
+// that the attack could not be made, not that it failed.
+type attackFunc func(ctx context.Context, r *run, armed func()) error
+
+// A variant is what is run.
+type variant struct {
+	name  string
+	relay relayArgs
+	// cold is how many cold slots the honest clients pull; 0: coldSlots.
+	cold int
+	// fill, if set, stores what the attack is about, before the relay starts
+	// anew.
+	fill   func(ctx context.Context, r *run) error
+	attack attackFunc
+	// final, if set, takes the place of the recovery and of the orderly end: it
+	// is called while the attack lasts, and adds bars.
+	final func(ctx context.Context, r *run)
+	// gone, if set, is called when the attack has left, and adds bars.
+	gone func(ctx context.Context, r *run)
+}
+
+// coldSlots are enough for some minutes.
+const coldSlots = 150
+
+// armTime bounds how long an attack may take to be as large as it gets.
+const armTime = 2 * time.Minute
+
+// drills are all of them, in the order in which they run.
+var drills = []drill{
+	connectionsDrill,
+}

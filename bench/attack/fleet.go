@@ -1,0 +1,167 @@
+package attack
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// Attackers have the addresses 127.0.0.2 and up. otherIPs is few enough that
+// each is a client that takes much.
+const otherIPs = 4
+
+// A crowd is where the connections of an attack come from.
+type crowd struct {
+	name string
+	ip   func(i int) net.IP
+}
+
+var (
+	// atHonest attacks from the honest clients' own address, as a neighbour
+	// behind the same router would.
+	atHonest = crowd{"from the honest clients' address", func(int) net.IP { return honestIP }}
+	atOne    = crowd{"from one other address", func(int) net.IP { return net.IPv4(127, 0, 0, 2) }}
+	atFew    = crowd{fmt.Sprintf("from %d other addresses", otherIPs), func(i int) net.IP { return net.IPv4(127, 0, 0, byte(2+i%otherIPs)) }}
+)
+
+// bindNoPort leaves the choice of the port to connect, so that one port serves
+// as many connections as there are pairs of addresses.
+func bindNoPort(_, _ string, c syscall.RawConn) error {
+	const ipBindAddressNoPort = 24 // IP_BIND_ADDRESS_NO_PORT, which syscall lacks
+	var err error
+	if e := c.Control(func(fd uintptr) {
+		err = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_IP, ipBindAddressNoPort, 1)
+	}); e != nil {
+		return e
+	}
+	return err
+}
+
+// A fleet is many connections of an attack.
+type fleet struct {
+	n  int
+	to string // host:port
+	crowd
+	// receive is the size of the socket's receive buffer in bytes; 0 leaves it
+	// to the system.
+	receive int
+	// again is how long after its end a connection is made anew; 0: never.
+	again time.Duration
+	// act does on connection i what the attack does, until ctx ends or the
+	// connection does. It calls there when it has taken what it came for.
+	act func(ctx context.Context, c *net.TCPConn, i int, there func()) error
+
+	ends atomic.Int64 // connections that ended, or could not be made
+}
+
+// dialsAtOnce bounds how many connections are being made.
+const dialsAtOnce = 64
+
+// run has all connections act until ctx ends. It calls armed once, when each
+// has come there, or has failed to, and returns when all are closed.
+func (f *fleet) run(ctx context.Context, armed func()) {
+	var wg, coming sync.WaitGroup
+	dials := make(chan struct{}, dialsAtOnce)
+	coming.Add(f.n)
+	for i := range f.n {
+		wg.Go(func() {
+			there := sync.OnceFunc(coming.Done)
+			defer there()
+			for {
+				if f.one(ctx, i, dials, there) != nil {
+					f.ends.Add(1)
+				}
+				there()
+				if f.again == 0 || !pause(ctx, f.again) {
+					return
+				}
+			}
+		})
+	}
+	coming.Wait()
+	armed()
+	wg.Wait()
+}
+
+// one makes one connection and acts on it until it ends.
+func (f *fleet) one(ctx context.Context, i int, dials chan struct{}, there func()) error {
+	select {
+	case dials <- struct{}{}:
+	case <-ctx.Done():
+		return nil
+	}
+	c, err := f.dial(ctx, i)
+	<-dials
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	defer context.AfterFunc(ctx, func() { c.Close() })()
+	return f.act(ctx, c, i, there)
+}
+
+func (f *fleet) dial(ctx context.Context, i int) (*net.TCPConn, error) {
+	d := net.Dialer{Timeout: 10 * time.Second, KeepAlive: -1, LocalAddr: &net.TCPAddr{IP: f.ip(i)}}
+	d.Control = func(network, address string, c syscall.RawConn) error {
+		if f.receive > 0 {
+			if err := c.Control(func(fd uintptr) {
+				_ = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, f.receive)
+			}); err != nil {
+				return err
+			}
+		}
+		return bindNoPort(network, address, c)
+	}
+	c, err := d.DialContext(ctx, "tcp", f.to)
+	if err != nil {
+		return nil, err
+	}
+	tc := c.(*net.TCPConn)
+	// A close is a reset: ports are free again at once.
+	if err := tc.SetLinger(0); err != nil {
+		tc.Close()
+		return nil, err
+	}
+	return tc, nil
+}
+
+// listen reads until the connection ends, which is an error.
+func listen(c *net.TCPConn) error {
+	var b [4096]byte
+	for {
+		if _, err := c.Read(b[:]); err != nil {
+			return err
+		}
+	}
+}
+
+// join runs attacks side by side. armed is called when all are armed.
+func join(attacks ...attackFunc) attackFunc {
+	return func(ctx context.Context, r *run, armed func()) error {
+		var wg, arming sync.WaitGroup
+		var mu sync.Mutex
+		var first error
+		arming.Add(len(attacks))
+		for _, a := range attacks {
+			wg.Go(func() {
+				once := sync.OnceFunc(arming.Done)
+				defer once()
+				if err := a(ctx, r, once); err != nil {
+					mu.Lock()
+					defer mu.Unlock()
+					if first == nil {
+						first = err
+					}
+				}
+			})
+		}
+		arming.Wait()
+		armed()
+		wg.Wait()
+		return first
+	}
+}

@@ -1,0 +1,188 @@
+package attack
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"cowrelay/bench"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+)
+
+// A histogram records latencies from 1 µs to a minute with three digits.
+type histogram struct{ h *hdrhistogram.Histogram }
+
+func newHistogram() histogram {
+	return histogram{hdrhistogram.New(1, time.Minute.Microseconds(), 3)}
+}
+
+func (h histogram) record(d time.Duration) {
+	// Can't fail: the value is within the range.
+	_ = h.h.RecordValue(min(max(d.Microseconds(), 1), time.Minute.Microseconds()))
+}
+
+// Latency is a summary in microseconds.
+type Latency struct {
+	Count int64 `json:"count"`
+	P50   int64 `json:"p50_us"`
+	P99   int64 `json:"p99_us"`
+	Max   int64 `json:"max_us"`
+}
+
+func (h histogram) latency() Latency {
+	return Latency{Count: h.h.TotalCount(), P50: h.h.ValueAtPercentile(50), P99: h.h.ValueAtPercentile(99), Max: h.h.Max()}
+}
+
+// Figures are what honest clients met in a phase: all that they did together,
+// and each kind for itself.
+type Figures struct {
+	Latency
+	Errors int64              `json:"errors"`
+	First  []string           `json:"first_errors,omitempty"`
+	Kinds  map[string]Latency `json:"kinds"`
+}
+
+func (f *figures) sum() Figures {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	all := newHistogram()
+	out := Figures{Errors: f.errors, First: f.first, Kinds: map[string]Latency{}}
+	for k, h := range f.kinds {
+		all.h.Merge(h.h)
+		if l := h.latency(); l.Count > 0 {
+			out.Kinds[opNames[k]] = l
+		}
+	}
+	out.Latency = all.latency()
+	return out
+}
+
+// A Bar is something that must hold.
+type Bar struct {
+	Name string `json:"name"`
+	Pass bool   `json:"pass"`
+	Text string `json:"text,omitempty"` // what was seen
+}
+
+// A Result is one variant of a drill.
+type Result struct {
+	Drill   string `json:"drill"`
+	Variant string `json:"variant"`
+	Limits  string `json:"limits"` // what the relay could take
+	Short   bool   `json:"short,omitempty"`
+
+	Before *Figures `json:"before,omitempty"`
+	During *Figures `json:"during,omitempty"`
+	After  *Figures `json:"after,omitempty"`
+	// Ratio is the p99 during the attack to that before it.
+	Ratio float64 `json:"ratio,omitempty"`
+
+	Peak Peak `json:"peak"`
+	// AtRest is what the relay held before anybody came, CameBack when all had
+	// left again.
+	AtRest   Held   `json:"at_rest"`
+	CameBack *Held  `json:"came_back,omitempty"`
+	Books    *Books `json:"books,omitempty"`
+
+	Kills        int `json:"kills,omitempty"`
+	Acknowledged int `json:"acknowledged"` // honest posts, all looked for in the end
+
+	Bars    []Bar         `json:"bars"`
+	Notes   []string      `json:"notes,omitempty"`
+	Machine bench.Machine `json:"machine"`
+}
+
+// bar adds a bar that holds if err is nil.
+func (r *Result) bar(name string, err error, seen string) {
+	b := Bar{Name: name, Pass: err == nil, Text: seen}
+	if err != nil {
+		b.Text = err.Error()
+	}
+	r.Bars = append(r.Bars, b)
+}
+
+// Passed says whether all bars hold.
+func (r *Result) Passed() bool {
+	for _, b := range r.Bars {
+		if !b.Pass {
+			return false
+		}
+	}
+	return true
+}
+
+// WriteJSON writes r as one line.
+func (r *Result) WriteJSON(w io.Writer) error {
+	b, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(append(b, '\n'))
+	return err
+}
+
+// Text is r for a reader, some lines.
+func (r *Result) Text() string {
+	var b strings.Builder
+	verdict := "pass"
+	if !r.Passed() {
+		verdict = "FAIL"
+	}
+	fmt.Fprintf(&b, "%s: %s (%s; %s)\n", verdict, r.Drill, r.Variant, r.Limits)
+	for _, p := range []struct {
+		name string
+		f    *Figures
+	}{{"before", r.Before}, {"during", r.During}, {"after", r.After}} {
+		if p.f == nil {
+			continue
+		}
+		fmt.Fprintf(&b, "  %-7s p50 %-9v p99 %-9v max %-9v %5d done, %d errors", p.name, micros(p.f.P50), micros(p.f.P99), micros(p.f.Max), p.f.Count, p.f.Errors)
+		if p.name == "during" && r.Ratio > 0 {
+			fmt.Fprintf(&b, "; p99 %.1f times the quiet one", r.Ratio)
+		}
+		b.WriteByte('\n')
+	}
+	if r.Kills == 0 {
+		r.writePeak(&b)
+	}
+	if c := r.CameBack; c != nil {
+		fmt.Fprintf(&b, "  after   %d goroutines (at rest %d), %d sockets (%d), %d descriptors (%d), resident %s (%s)\n", c.Goroutines, r.AtRest.Goroutines,
+			c.Sockets, r.AtRest.Sockets, c.Files, r.AtRest.Files, mib(c.Resident), mib(r.AtRest.Resident))
+	}
+	if k := r.Books; k != nil {
+		fmt.Fprintf(&b, "  books   live heap %s, counted %s: difference %s, at rest %s; the store's heap %s\n", mib(k.Live), mib(k.Counted), mib(k.Difference()), mib(k.Rest), mib(k.Store))
+	}
+	for _, x := range r.Bars {
+		mark := "ok"
+		if !x.Pass {
+			mark = "FAIL"
+		}
+		fmt.Fprintf(&b, "  %-7s %s: %s\n", mark, x.Name, strings.ReplaceAll(x.Text, "\n", "\n          "))
+	}
+	for _, n := range r.Notes {
+		fmt.Fprintf(&b, "  note    %s\n", n)
+	}
+	return strings.TrimRight(b.String(), "\n")
+}
+
+func (r *Result) writePeak(b *strings.Builder) {
+	fmt.Fprintf(b, "  peak    process %s, kernel sockets %s, %d descriptors", mib(r.Peak.Resident), mib(r.Peak.Sockets), r.Peak.Files)
+	if g := r.Peak.Group; g != nil {
+		fmt.Fprintf(b, "; group %s with page cache", mib(g.Memory))
+		if g.Sockets > 0 {
+			fmt.Fprintf(b, ", its sockets %s", mib(g.Sockets))
+		}
+	}
+	b.WriteByte('\n')
+}
+
+func micros(us int64) time.Duration {
+	d := time.Duration(us) * time.Microsecond
+	if d > 10*time.Millisecond {
+		return d.Round(100 * time.Microsecond)
+	}
+	return d
+}
