@@ -25,6 +25,9 @@ const (
 func (r *Relay) headerReceived(h *fasthttp.RequestHeader) (conf fasthttp.RequestConfig) {
 	defer r.rescue("header", func() { withhold(h, withheldFault) })
 	conf.ReadTimeout = r.opts.BodyTimeout
+	if c := connOf(h); c != nil && c.begin() {
+		h.SetConnectionClose()
+	}
 	if h.ConnectionClose() { // withheld asks for it first
 		h.Del(headerWithheld)
 	}

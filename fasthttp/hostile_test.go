@@ -225,16 +225,13 @@ func TestHostile_Silent(t *testing.T) {
 }
 
 func TestConnectionLimit(t *testing.T) {
-	g := newRig(t, func(o *rigOptions) { o.relay.MaxConns = 3 })
+	g := newRig(t, func(o *rigOptions) { o.relay.MaxConns, o.relay.MaxConnsPerAddress = 3, 3 })
 	m := g.allocate()
 	g.client.CloseIdleConnections()
 	g.eventually("no connection", func() bool { return g.relay.conns.Load() == 0 })
 	s := m.stream("", "")
-	a, b := g.dial(), g.dial()
-	for _, w := range []*wire{a, b} {
-		w.send("GET /healthz HTTP/1.1\nHost: x\n\n")
-		w.reply("GET").want(t, 200)
-	}
+	m.stream("", "")
+	m.stream("", "")
 	for range 5 {
 		w := g.dial()
 		time.Sleep(10 * time.Millisecond)
@@ -247,8 +244,8 @@ func TestConnectionLimit(t *testing.T) {
 		}
 		w.Close()
 	}
-	if n := g.relay.turned.Load(); n != 5 {
-		t.Errorf("%d connections counted as turned away, want 5", n)
+	if n := metric(g, "cowrelay_http_connections_rejected_total"); n != 5 {
+		t.Errorf("%v connections counted as turned away, want 5", n)
 	}
 	s.close()
 	g.eventually("there is room again", func() bool { return g.relay.conns.Load() == 2 })

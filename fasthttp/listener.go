@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"sync/atomic"
 	"time"
 
@@ -13,63 +14,69 @@ import (
 
 func sprintf(format string, args ...any) string { return fmt.Sprintf(format, args...) }
 
-// listener counts connections and turns away what is over the limit, with an
-// answer.
+// listener gives the relay's connections their places, and turns away who finds
+// none, with an answer.
 type listener struct {
-	net.Listener
-	relay  *Relay
-	closed atomic.Bool
-}
-
-// Close implements net.Listener. The drain closes it, and the server again.
-func (l *listener) Close() error {
-	if l.closed.Swap(true) {
-		return nil
-	}
-	return l.Listener.Close()
+	*acceptor
+	relay *Relay
 }
 
 // Accept implements net.Listener.
 func (l *listener) Accept() (net.Conn, error) {
 	for {
-		c, err := l.Listener.Accept()
+		c, err := l.acceptor.Accept()
 		if err != nil {
 			return nil, err
 		}
-		if own := l.take(c); own != nil {
+		if own := l.admit(c); own != nil {
 			return own, nil
 		}
 	}
 }
 
-// take counts an accepted connection. Nil: it was turned away.
-func (l *listener) take(c net.Conn) (taken net.Conn) {
+// admit gives an accepted connection its place. Nil: it was turned away.
+func (l *listener) admit(c net.Conn) (admitted net.Conn) {
 	r := l.relay
 	tcp, ok := c.(*net.TCPConn)
 	if !ok {
 		return c
 	}
 	own := &conn{TCPConn: tcp, relay: r}
+	own.tcp = tcp
 	r.conns.Add(1) // Close takes it back
 	defer r.rescue("accept", func() {
 		own.Close()
-		taken = nil
+		admitted = nil
 	})
-	own.local = own.peer().IsLoopback()
-	if r.conns.Load() <= int64(r.opts.MaxConns) {
+	peer := own.peer()
+	own.local = peer.IsLoopback()
+	live := r.live.Load()
+	if r.places.take(&own.place, keyOf(peer), live.mostConns(peer, r.opts.MaxConns), l.done) {
 		return own
 	}
-	r.turned.Add(1)
 	// The reply fits into any send buffer, so this does not wait.
 	c.SetWriteDeadline(time.Now().Add(time.Second))
 	var res fasthttp.Response
-	r.live.Load().share(nil, &res)
+	live.share(nil, &res)
 	errManyConns.write(&res)
 	res.SetConnectionClose()
 	res.WriteTo(c)
 	own.linger.Store(true) // its request may be on its way
+	own.over = true
 	own.Close()
 	return nil
+}
+
+// mostConns is how many connections the peer may have; 0 is as many as there
+// are. All clients of a trusted proxy come from its address.
+func (l *Live) mostConns(peer netip.Addr, all int) int64 {
+	switch {
+	case l.trusted(peer):
+		return 0
+	case l.MaxConnsPerAddress > 0:
+		return int64(l.MaxConnsPerAddress)
+	}
+	return int64(max(all/2, 1))
 }
 
 const (
@@ -78,9 +85,14 @@ const (
 	lingerMax   = 256 // connections that may linger at once
 )
 
+// OverConns is how many connections may be open beyond so many that have a
+// place: those that were turned away and linger, and the one that is accepted.
+func OverConns(most int) int { return min(lingerMax, most/16+4) + 1 }
+
 // conn is a counted TCP connection.
 type conn struct {
 	*net.TCPConn
+	place
 	relay  *Relay
 	linger atomic.Bool // close gently
 	closed atomic.Bool
@@ -89,6 +101,7 @@ type conn struct {
 	readBy, writeBy deadline
 	prompt          bool // not so: the connection is a stream's
 	local           bool // the peer is on loopback
+	over            bool // it is turned away
 	// judged is what the limits say to the request under way, between its header
 	// and its handler; see limited.
 	judged *failure
@@ -112,7 +125,12 @@ func (c *conn) Close() (err error) {
 		st.abandon()
 	}
 	if c.linger.Load() {
-		if r.lingering.Add(1) <= lingerMax {
+		most := int64(lingerMax)
+		if c.over {
+			most = int64(OverConns(r.opts.MaxConns) - 1)
+		}
+		if r.lingering.Add(1) <= most {
+			c.wait() // it has had its answer, and may go
 			r.spawn("linger", c.drop)
 			return nil
 		}
@@ -123,8 +141,10 @@ func (c *conn) Close() (err error) {
 
 // end gives the connection's place back. It is the last of Close.
 func (c *conn) end() error {
+	err := c.TCPConn.Close()
 	c.relay.conns.Add(-1)
-	return c.TCPConn.Close()
+	c.relay.places.give(&c.place)
+	return err
 }
 
 // drop reads what a refused client still sends, up to a bound, and ends the
@@ -146,7 +166,11 @@ func (c *conn) Read(b []byte) (n int, err error) {
 			return 0, err
 		}
 	}
-	return c.TCPConn.Read(b)
+	n, err = c.TCPConn.Read(b)
+	if err != nil {
+		err = c.readError(err)
+	}
+	return n, err
 }
 
 // Write implements net.Conn. What a page gathers goes out with it.

@@ -8,6 +8,8 @@ type Live struct {
 	MaxWaiters int  // long polls that wait at once (4,096)
 	AccessLog  bool // log every request
 
+	MaxConnsPerAddress int // connections of one client address that is no trusted proxy (half of Options.MaxConns)
+
 	TrustedProxies []netip.Prefix // who may say for which client a request is (nobody)
 	ClientHeaders  []string       // by which header, the first that is there (DefaultClientHeaders)
 	RateLimits     *RateLimits    // how often clients may ask (DefaultRateLimits)

@@ -85,8 +85,8 @@ type Relay struct {
 	lingering atomic.Int64
 	waiters   atomic.Int64
 	panics    atomic.Uint64
-	conns     atomic.Int64
-	turned    atomic.Uint64 // connections turned away
+	conns     atomic.Int64 // open, those that are turned away included
+	places    *places
 
 	journalSeen atomic.Pointer[JournalStats]
 }
@@ -95,6 +95,7 @@ type Relay struct {
 func NewRelay(store *cow.Store, opts Options) *Relay {
 	opts.setDefaults()
 	r := &Relay{opts: opts, store: store, started: time.Now(), drain: make(chan struct{})}
+	r.places = newPlaces("public", opts.MaxConns)
 	r.SetLive(opts.Live)
 	r.streams = newStreams(r)
 	r.metrics = newRelayMetrics(r)
@@ -102,6 +103,7 @@ func NewRelay(store *cow.Store, opts Options) *Relay {
 	r.server = &fasthttp.Server{
 		Handler:        r.handle,
 		HeaderReceived: r.headerReceived,
+		ConnState:      connState,
 		ErrorHandler:   r.failed,
 
 		// Without it a handler runs after the whole body came; headerReceived
@@ -136,12 +138,21 @@ func NewRelay(store *cow.Store, opts Options) *Relay {
 
 // Serve answers requests on ln until Drain. It takes ln over.
 func (r *Relay) Serve(ln net.Listener) error {
-	own := &listener{Listener: ln, relay: r}
+	own := &listener{newAcceptor(ln, r.places, r.opts.Logger), r}
 	r.lnMu.Lock()
 	r.listeners = append(r.listeners, own)
 	r.lnMu.Unlock()
 	r.serving.Store(true)
 	return r.server.Serve(own)
+}
+
+// connState hears from the server that a request has been answered.
+func connState(nc net.Conn, state fasthttp.ConnState) {
+	if state == fasthttp.StateIdle {
+		if c, ok := nc.(*conn); ok {
+			c.wait()
+		}
+	}
 }
 
 // Ready says whether the relay serves and does not drain.

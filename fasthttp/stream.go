@@ -216,13 +216,13 @@ func (st *stream) finish(reason int) {
 	st.control, st.last, st.reason = st.wire.end, true, reason
 }
 
-// share is how many pieces a stream may write before the others have a turn.
-const share = 4
+// turnPieces is how many pieces a stream may write before the others have a turn.
+const turnPieces = 4
 
 // serve writes what the stream has to say until there is nothing more, its
 // share is used up, or its socket is full. The caller is its writer w.
 func (st *stream) serve(w *writer) {
-	for range share {
+	for range turnPieces {
 		if st.closed.Load() {
 			return
 		}

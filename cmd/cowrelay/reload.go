@@ -21,7 +21,7 @@ type tuner struct {
 // options are the relay's settings that SetLive takes.
 func (c *config) options() relayhttp.Live {
 	return relayhttp.Live{
-		MaxStreams: c.maxStream, MaxWaiters: c.maxWait, AccessLog: c.accessLog,
+		MaxConnsPerAddress: c.perAddr, MaxStreams: c.maxStream, MaxWaiters: c.maxWait, AccessLog: c.accessLog,
 		RateLimits: &c.rates, TrustedProxies: c.proxies, ClientHeaders: c.clientBy, CORSOrigins: c.origins,
 	}
 }
