@@ -14,8 +14,7 @@ var ErrStuck = errors.New("cow: the commit loop does not answer")
 // disk is no faster after a restart, and readers are served meanwhile. ErrStuck
 // says that ctx ended without a reason of that kind. Not after Close.
 func (s *Store) Alive(ctx context.Context) error {
-	answered := make(chan struct{})
-	s.commits.ask(func() { close(answered) })
+	answered := s.commits.inbox.probe()
 	select {
 	case <-answered:
 		return nil

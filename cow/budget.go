@@ -93,15 +93,16 @@ func (b *budget) tryReserve(kind int, n int64) bool {
 	}
 }
 
-// reserve takes n bytes for a segment, making room if it must, or gives up with
-// ErrBusy after patience. It is for loads; it may run the collector.
-func (b *budget) reserve(n int64, patience time.Duration) error {
-	for deadline := time.Now().Add(patience); !b.tryReserve(memChunk, n); {
-		if time.Now().After(deadline) {
-			return ErrBusy
+// reserve takes n bytes for a segment, making room if it must, until wait, which
+// it calls between two attempts, says otherwise. It is for loads; it may run the
+// collector.
+func (b *budget) reserve(n int64, wait func() error) error {
+	for !b.tryReserve(memChunk, n) {
+		if b.evict(n) > 0 {
+			continue
 		}
-		if b.evict(n) == 0 {
-			time.Sleep(2 * time.Millisecond)
+		if err := wait(); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -1,7 +1,6 @@
 package cow
 
 import (
-	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -41,9 +40,10 @@ type committer struct {
 	// store was opened, or 0. Posters read it to learn that the disk hangs.
 	since atomic.Int64
 
-	inboxMu sync.Mutex
-	inbox   []func() // what others ask of the owner
-	wake    chan struct{}
+	inbox inbox // what others ask of the owner
+	// touching is how many slots wait to have the times of their pulls written.
+	// touch adds before it hands them over; the loop takes them off.
+	touching atomic.Int64
 
 	submit chan *batch // to the goroutine that calls the journal
 	landed chan *batch // and back
@@ -58,24 +58,28 @@ type committer struct {
 	creating int64    // slots that batches will make
 	touched  []*Slot
 	waiting  map[*Slot]*recovery
+	catchers []*Slot // whose catch-ups have not begun
+	catching int     // catch-ups that have
 	pool     []*pendingAppend
 }
 
 func newCommitter(s *Store) *committer {
-	return &committer{
+	c := &committer{
 		s:       s,
 		queue:   make(chan *Post, s.opts.QueuePosts),
-		wake:    make(chan struct{}, 1),
 		submit:  make(chan *batch, 1),
 		landed:  make(chan *batch, 1),
 		next:    new(batch),
 		waiting: make(map[*Slot]*recovery),
 	}
+	c.inbox.init()
+	return c
 }
 
 // run is the loop. It ends when stop is closed and nothing waits any more.
 func (c *committer) run(stop <-chan struct{}) {
 	defer close(c.submit)
+	defer c.inbox.end()
 	for {
 		c.runInbox()
 		c.gather()
@@ -104,9 +108,10 @@ func (c *committer) run(stop <-chan struct{}) {
 		select {
 		case p := <-c.queue:
 			c.carry = append(c.carry, p)
-		case <-c.wake:
+		case <-c.inbox.wake:
 		case <-stop:
-			if c.posts.Load() == 0 && len(c.queue) == 0 && len(c.waiting) == 0 && !c.asked() {
+			c.giveUp()
+			if c.posts.Load() == 0 && len(c.queue) == 0 && len(c.waiting) == 0 && c.inbox.empty() {
 				return
 			}
 			time.Sleep(time.Millisecond) // parked posts: their loads report soon
@@ -308,6 +313,9 @@ func (c *committer) addTouches() {
 		}
 	}
 	c.touched = append(c.touched[:0], c.touched[n:]...)
+	if n > 0 {
+		c.touching.Add(-int64(n))
+	}
 }
 
 // take makes the loop the one that answers p. False: its poster has gone.

@@ -176,8 +176,8 @@ func TestCommit_PosterThatHangsUpIsStored(t *testing.T) {
 	f.holds(slot, ev("a"), ev("b"))
 }
 
-// Close answers what waits, parked posts included, and stores the times of
-// pulls.
+// Close commits what waits for the journal, and tells the posts that wait for a
+// load that it closes: they are not stored.
 func TestClose_AnswersWhatWaits(t *testing.T) {
 	f := open(t, cow.Options{})
 	slot, cold := f.slot(), f.slot()
@@ -185,11 +185,11 @@ func TestClose_AnswersWhatWaits(t *testing.T) {
 	f.Cool(cold)
 	load := make(chan struct{})
 	f.m.OnLoad(func(cow.ID, uint64) error { <-load; return nil })
-	posts := []<-chan answer{f.queued(cold, ev("parked"))}
+	parked := f.queued(cold, ev("parked"))
 	f.until("the load", func() bool { return f.m.Loads() == 1 })
 	entered, release := f.m.Hold()
 	defer release()
-	posts = append(posts, f.later(slot, ev("held")))
+	posts := []<-chan answer{f.later(slot, ev("held"))}
 	<-entered
 	for i := range 5 {
 		posts = append(posts, f.queued(slot, ev(fmt.Sprint(i))))
@@ -210,12 +210,15 @@ func TestClose_AnswersWhatWaits(t *testing.T) {
 			t.Errorf("%s: %v", a.event, a.err)
 		}
 	}
+	if a := f.wait(parked); !errors.Is(a.err, cow.ErrClosed) {
+		t.Errorf("a post that waited for a load: %v, want ErrClosed", a.err)
+	}
 	<-closed
 	g := openOn(t, f.m.Reopen(), f.opts)
 	if n := g.Slot(slot.ID()).Count(); n != 6 {
 		t.Errorf("%d events are there, want 6", n)
 	}
-	g.holds(g.Slot(cold.ID()), ev("a"), ev("parked"))
+	g.holds(g.Slot(cold.ID()), ev("a"))
 }
 
 func TestClose_WritesTheTimesOfPulls(t *testing.T) {

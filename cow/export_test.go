@@ -13,20 +13,25 @@ import (
 // before.
 func (s *Store) Barrier() {
 	done := make(chan struct{})
-	s.commits.ask(func() { close(done) })
+	s.commits.inbox.call(func() { close(done) })
 	<-done
 }
 
 // Cool makes a slot cold, whatever reads it.
 func (s *Store) Cool(slot *Slot) {
 	done := make(chan struct{})
-	s.commits.ask(func() {
+	s.commits.inbox.call(func() {
 		if s.commits.waiting[slot] == nil && slot.pending == nil {
 			s.cool(slot)
 		}
 		close(done)
 	})
 	<-done
+}
+
+// call has f run by the commit loop when it has done all that was asked before.
+func (in *inbox) call(f func()) {
+	in.post(func(l *letters) { l.probes = append(l.probes, f) })
 }
 
 // EvictChunks drops all sealed segments of a slot, as if nobody had used them
@@ -93,7 +98,7 @@ func (s *Store) RingLen() int {
 // Waits returns how many slots the commit loop waits for.
 func (s *Store) Waits() (n int) {
 	done := make(chan struct{})
-	s.commits.ask(func() { n = len(s.commits.waiting); close(done) })
+	s.commits.inbox.call(func() { n = len(s.commits.waiting); close(done) })
 	<-done
 	return n
 }
@@ -138,7 +143,7 @@ func (s *Slot) InSet(sub *Subscriber) bool {
 // HoldLoop holds the commit loop up until free.
 func (s *Store) HoldLoop() (free func()) {
 	held, in := make(chan struct{}), make(chan struct{})
-	s.commits.ask(func() { close(in); <-held })
+	s.commits.inbox.call(func() { close(in); <-held })
 	<-in
 	return func() { close(held) }
 }

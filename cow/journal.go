@@ -98,6 +98,11 @@ type Journal interface {
 	// Feed has deliver called, in order for each slot, for what other writers
 	// store, and possibly also for one's own groups. It returns at once. A
 	// journal with one writer never calls it.
+	//
+	// deliver may block: until the owner of the slots has taken what was
+	// delivered before, which may be when the Commit under way has returned, or
+	// until the store closes. So it is called on a goroutine of the journal's
+	// own, for which no other method waits, and without a lock that one takes.
 	Feed(deliver func(*Append))
 
 	// Totals returns the durable totals.

@@ -40,37 +40,3 @@ func (c *committer) dequeued(p *Post) {
 	c.posts.Add(-1)
 	c.bytes.Add(-p.bytes)
 }
-
-// ask has f run by the loop when nothing is decided or in flight. f must not
-// block.
-func (c *committer) ask(f func()) {
-	c.inboxMu.Lock()
-	c.inbox = append(c.inbox, f)
-	c.inboxMu.Unlock()
-	select {
-	case c.wake <- struct{}{}:
-	default:
-	}
-}
-
-// asked says whether something waits for the loop to run it.
-func (c *committer) asked() bool {
-	c.inboxMu.Lock()
-	defer c.inboxMu.Unlock()
-	return len(c.inbox) > 0
-}
-
-// runInbox runs what others asked for.
-func (c *committer) runInbox() {
-	if !c.asked() {
-		return
-	}
-	c.finish()
-	c.inboxMu.Lock()
-	inbox := c.inbox
-	c.inbox = nil
-	c.inboxMu.Unlock()
-	for _, f := range inbox {
-		f()
-	}
-}

@@ -11,17 +11,19 @@ var errEnough = errors.New("BUG: enough read")
 // with a line feed behind it, until dst would be longer than most; at least one.
 // It returns the position behind the last. It reads what the journal has and
 // leaves memory as it is: reading everything would drive out what is in use.
-// Errors: ErrNoSlot, ErrClosed and those of the journal; what was appended is good.
+// Errors: ErrNoSlot, ErrBusy, ErrClosed and those of the journal; what was
+// appended is good.
 func (s *Store) ReadLines(dst []byte, slot *Slot, from, to uint64, most int) (out []byte, next uint64, err error) {
 	if from >= to {
 		return dst, from, nil
 	}
-	if !s.loads.enter() {
-		return dst, from, ErrClosed
+	leave, err := s.loads.enter()
+	if err != nil {
+		return dst, from, err
 	}
-	defer s.loads.leave()
+	defer leave()
 	out, next = dst, from
-	err = s.journal.Load(slot.id, from, func(a *Append) error {
+	err = s.loads.read(slot, from, func(a *Append) error {
 		for i, ev := range a.Events {
 			switch pos := a.First + uint64(i); {
 			case pos < from:
@@ -40,23 +42,4 @@ func (s *Store) ReadLines(dst []byte, slot *Slot, from, to uint64, most int) (ou
 		err = nil
 	}
 	return out, next, err
-}
-
-// enter waits for a place in the pool, as a load does. It reports false when
-// the journal is about to be closed.
-func (l *loader) enter() bool {
-	l.mu.Lock()
-	if l.closed {
-		l.mu.Unlock()
-		return false
-	}
-	l.wg.Add(1)
-	l.mu.Unlock()
-	l.slots <- struct{}{}
-	return true
-}
-
-func (l *loader) leave() {
-	<-l.slots
-	l.wg.Done()
 }

@@ -23,7 +23,9 @@ type Options struct {
 	QueueTimeout   time.Duration // how long a post waits to be handed to the journal (10 s)
 	StallAfter     time.Duration // a commit that takes longer turns new posts away (1 s)
 	Loads          int           // slots and chunks that are read at once (4)
-	LoadPatience   time.Duration // how long a load waits for memory (5 s)
+	LoadPatience   time.Duration // how long a load waits for memory, in all (5 s)
+	LoadTimeout    time.Duration // how long a request waits for a load, and a load for its turn (10 s)
+	LoadWaiters    int           // requests that may wait for loads at once (4,096)
 	TouchInterval  time.Duration // how often times of pulls are written (10 s)
 
 	// Free tells how many bytes the journal's disk has left; nil is enough.
@@ -50,6 +52,8 @@ func (o *Options) setDefaults() {
 	def(&o.StallAfter, time.Second)
 	def(&o.Loads, 4)
 	def(&o.LoadPatience, 5*time.Second)
+	def(&o.LoadTimeout, 10*time.Second)
+	def(&o.LoadWaiters, 4096)
 	def(&o.TouchInterval, 10*time.Second)
 	def(&o.Reserve, 128<<20)
 	if o.Logger == nil {
@@ -78,6 +82,7 @@ type Stats struct {
 	SlotLoads      atomic.Uint64
 	ChunkLoads     atomic.Uint64
 	LoadErrors     atomic.Uint64
+	LoadsRefused   atomic.Uint64 // too many waited, or one for too long
 	Recoveries     atomic.Uint64 // appends that met another writer or an unknown outcome
 }
 
@@ -131,9 +136,7 @@ func Open(j Journal, r Records, opts Options) (*Store, error) {
 	s.SetLimits(opts.MaxSlots, opts.Reserve)
 	s.commits = newCommitter(s)
 	s.loads = newLoader(s)
-	s.budget = newBudget(opts.MemoryBudget, func(slots []*Slot) {
-		s.commits.ask(func() { s.commits.coolAll(slots) })
-	})
+	s.budget = newBudget(opts.MemoryBudget, s.commits.inbox.askCool)
 	err := j.Slots(func(rec SlotRecord) error {
 		slot := &Slot{id: rec.Slot, token: rec.Token, version: rec.Version}
 		slot.count.Store(rec.Count)
@@ -155,22 +158,27 @@ func Open(j Journal, r Records, opts Options) (*Store, error) {
 	s.wg.Go(func() { labeled("journal", s.commits.commits) })
 	s.wg.Go(func() { labeled("evict", func() { s.budget.keep(s.stop) }) })
 	s.wg.Go(func() { labeled("touch", s.touchLoop) })
-	j.Feed(func(a *Append) {
-		f := copyAppend(a)
-		s.commits.ask(func() { s.commits.fed(&f) })
-	})
+	j.Feed(func(a *Append) { s.commits.inbox.feed(copyAppend(a)) })
 	return s, nil
 }
 
+// StopLoads ends the loads that wait or run with ErrClosed, and so the requests,
+// streams and posts that wait for them, and lets no other begin. It is for a
+// drain whose time is up; it may be called again.
+func (s *Store) StopLoads() { s.loads.stop() }
+
 // Close answers the posts that wait, writes the times of pulls, and ends the
 // commit loop and the loads, so that the caller can close the journal. A request
-// that is still under way gets ErrClosed for what it would need of either.
+// that is still under way gets ErrClosed for what it would need of either, and
+// so does a post that waits for a load. Close waits for what the journal has
+// under way: one Commit, and of each load that runs one group.
 func (s *Store) Close() error {
-	s.touch()
+	s.loads.stop()
+	s.touch(true)
 	s.commits.closed.Store(true)
 	close(s.stop)
 	s.wg.Wait()
-	s.loads.close()
+	s.loads.finish()
 	return nil
 }
 
@@ -267,7 +275,10 @@ var coldEmpty = func() *hot {
 }()
 
 // heat returns the hot part of a slot for reading, and loads it if it must.
-func (s *Store) heat(slot *Slot) (*hot, error) {
+func (s *Store) heat(slot *Slot) (*hot, error) { return s.heatUntil(slot, nil) }
+
+// heatUntil does so, and stops waiting with ErrClosed when ended is closed.
+func (s *Store) heatUntil(slot *Slot, ended <-chan struct{}) (*hot, error) {
 	if slot.dead.Load() {
 		return nil, ErrNoSlot
 	}
@@ -278,7 +289,7 @@ func (s *Store) heat(slot *Slot) (*hot, error) {
 	if slot.count.Load() == 0 {
 		return coldEmpty, nil
 	}
-	return s.loads.slot(slot)
+	return s.loads.slotUntil(slot, ended)
 }
 
 // firstHeat makes a cold slot without events hot, or returns nil if somebody
@@ -353,14 +364,20 @@ func (s *Store) touchLoop() {
 	for {
 		select {
 		case <-t.C:
-			s.touch()
+			s.touch(false)
 		case <-s.stop:
 			return
 		}
 	}
 }
 
-func (s *Store) touch() {
+// touch collects the slots that were pulled since the last time. While some of
+// those are still to be written, which the last call does not wait for, the
+// slots themselves remember.
+func (s *Store) touch(last bool) {
+	if !last && s.commits.touching.Load() > 0 {
+		return
+	}
 	var slots []*Slot
 	s.slots.Range(func(_ ID, slot *Slot) bool {
 		if slot.touched.Swap(false) {
@@ -369,7 +386,8 @@ func (s *Store) touch() {
 		return true
 	})
 	if len(slots) > 0 {
-		s.commits.ask(func() { s.commits.touched = append(s.commits.touched, slots...) })
+		s.commits.touching.Add(int64(len(slots)))
+		s.commits.inbox.post(func(l *letters) { l.touched = append(l.touched, slots...) })
 	}
 }
 

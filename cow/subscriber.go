@@ -32,7 +32,10 @@ type Subscriber struct {
 	nextOff int
 	length  int // of the last piece
 
-	closed  atomic.Bool
+	closed atomic.Bool
+	// loading is closed by Close: Load stores it first and looks at closed
+	// second, Close sets closed first and loads it second.
+	loading atomic.Pointer[chan struct{}]
 	pinned  *segment // what Load brought for pinnedC
 	pinnedC *chunk
 }
@@ -111,6 +114,9 @@ func (sub *Subscriber) Close() {
 		}
 	}
 	sub.store.stats.Subscribers.Add(-1)
+	if ended := sub.loading.Load(); ended != nil {
+		close(*ended)
+	}
 }
 
 // wakeSubscribers tells everybody in the set. now is asked only if there is one.
@@ -221,11 +227,19 @@ func (sub *Subscriber) segment(snap *snapshot, i int) *segment {
 	return nil
 }
 
-// Load brings the events at the cursor into memory and keeps them for Next.
-// It waits for the store.
+// Load brings the events at the cursor into memory and keeps them for Next. It
+// waits for the store, until the subscriber or the store closes (ErrClosed) or
+// Options.LoadTimeout has passed (ErrBusy).
 func (sub *Subscriber) Load() error {
+	ended := make(chan struct{})
+	sub.loading.Store(&ended)
+	defer sub.loading.Store(nil)
+	if sub.closed.Load() {
+		return ErrClosed
+	}
 	sub.unpin() // it was another chunk
-	h, err := sub.store.heat(sub.slot)
+	s, slot := sub.store, sub.slot
+	h, err := s.heatUntil(slot, ended)
 	if err != nil {
 		return err
 	}
@@ -234,11 +248,13 @@ func (sub *Subscriber) Load() error {
 		return nil
 	}
 	i := snap.find(sub.pos)
-	g, err := sub.store.resident(sub.slot, snap, i)
-	if err != nil {
-		return err
+	c, g := snap.chunks[i], sub.segment(snap, i)
+	if g == nil {
+		if g, err = s.loads.chunkUntil(slot, c, ended); err != nil {
+			return err
+		}
 	}
-	sub.pinned, sub.pinnedC = g, snap.chunks[i]
+	sub.pinned, sub.pinnedC = g, c
 	return nil
 }
 

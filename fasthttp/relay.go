@@ -168,6 +168,8 @@ func (r *Relay) Drain(ctx context.Context, delay time.Duration) error {
 		return nil
 	}
 	r.opts.Logger.Info("draining", "streams", r.streams.open.Load(), "connections", r.conns.Load())
+	// What waits for the store then, a stream for instance, must not hold us up.
+	defer context.AfterFunc(ctx, r.store.StopLoads)()
 	select {
 	case <-time.After(delay):
 	case <-ctx.Done():
