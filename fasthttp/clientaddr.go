@@ -46,14 +46,20 @@ func (c *conn) peer() netip.Addr {
 // the address that it tells. A list of addresses has the proxies that the
 // request came through, each adding the address that it saw, so the last one
 // that is no trusted proxy is the client; what stands before it is what the
-// client said. Where a list can't be read on, the proxy that sent it is taken.
+// client said. Where a list can't be read on, the proxy that sent it is taken;
+// so it is where the first header that is there names nobody, since the next
+// one may be the client's own.
 func (l *Live) clientOf(peer netip.Addr, h *fasthttp.RequestHeader) (client netip.Addr, told bool) {
 	client = peer
 	if len(l.TrustedProxies) == 0 || !l.trusted(client) {
 		return client, false
 	}
 	for _, name := range l.ClientHeaders {
-		for _, list := range slices.Backward(h.PeekAll(name)) {
+		lists := h.PeekAll(name)
+		if len(lists) == 0 {
+			continue
+		}
+		for _, list := range slices.Backward(lists) {
 			for len(list) > 0 {
 				var item []byte
 				if i := bytes.LastIndexByte(list, ','); i >= 0 {
@@ -64,7 +70,6 @@ func (l *Live) clientOf(peer netip.Addr, h *fasthttp.RequestHeader) (client neti
 				if item = bytes.TrimSpace(item); len(item) == 0 {
 					continue
 				}
-				told = true
 				addr, ok := parseHop(item)
 				if !ok {
 					return client, true
@@ -74,11 +79,9 @@ func (l *Live) clientOf(peer netip.Addr, h *fasthttp.RequestHeader) (client neti
 				}
 			}
 		}
-		if told {
-			break
-		}
+		return client, true
 	}
-	return client, told
+	return client, false
 }
 
 func (l *Live) trusted(addr netip.Addr) bool {

@@ -15,6 +15,7 @@ const headerWithheld = "Cowrelay-Withheld"
 // Why a body is not read.
 const (
 	withheldAdmit = "admit" // admit refuses the request, and will say so again
+	withheldFrame = "framing"
 	withheldFault = "fault"
 )
 
@@ -30,6 +31,10 @@ func (r *Relay) headerReceived(h *fasthttp.RequestHeader) (conf fasthttp.Request
 	}
 	if h.ConnectionClose() { // withheld asks for it first
 		h.Del(headerWithheld)
+	}
+	if misframed(h) {
+		withhold(h, withheldFrame)
+		return conf
 	}
 	if n := h.ContentLength(); n == 0 || n == -2 { // -2: neither length nor chunks
 		if len(h.Peek(fasthttp.HeaderExpect)) > 0 {
@@ -66,6 +71,8 @@ func withheld(h *fasthttp.RequestHeader) []byte {
 // withheldFor returns the reply that was decided with the header, or nil.
 func withheldFor(h *fasthttp.RequestHeader) *failure {
 	switch string(withheld(h)) {
+	case withheldFrame:
+		return errFraming
 	case withheldFault:
 		return errInternal
 	}

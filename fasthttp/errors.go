@@ -35,6 +35,7 @@ var (
 	errSlotShape    = &failure{status: fasthttp.StatusBadRequest, text: "a slot id is 32 lowercase hex digits"}
 	errContentType  = &failure{status: fasthttp.StatusUnsupportedMediaType, text: "send Content-Type: application/json"}
 	errBodyTooLarge = &failure{status: fasthttp.StatusRequestEntityTooLarge, text: "the request body is too large"}
+	errFraming      = &failure{status: fasthttp.StatusBadRequest, text: "the request's header leaves open where the request ends"}
 	errTimeout      = &failure{status: fasthttp.StatusRequestTimeout, text: "the request did not arrive in time"}
 	errCutBody      = &failure{status: fasthttp.StatusBadRequest, text: "the request body ended early"}
 	errInternal     = &failure{status: fasthttp.StatusInternalServerError, text: "internal error"}

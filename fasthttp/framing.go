@@ -1,0 +1,49 @@
+package fasthttp
+
+import (
+	"bytes"
+
+	"github.com/valyala/fasthttp"
+)
+
+var (
+	nameCoding = []byte("transfer-encoding")
+	nameLength = []byte("content-length")
+	chunked    = []byte("chunked")
+)
+
+// misframed says whether a header that upstream took may be read in another way
+// by a proxy in front, so that the two differ in where the request ends. Such a
+// request is refused and what follows it is dropped (RFC 9112, sections 2.2,
+// 5.1, 5.2, 6.1 and 6.3): a line that continues the one before, a name with a
+// blank in it, a transfer coding but chunked, and one beside a length. All else
+// of that kind upstream refuses by itself.
+func misframed(h *fasthttp.RequestHeader) bool {
+	coded, sized := false, false
+	for rest := h.RawHeaders(); len(rest) > 0; {
+		line := rest
+		if i := bytes.IndexByte(rest, '\n'); i >= 0 {
+			line, rest = rest[:i], rest[i+1:]
+		} else {
+			rest = nil
+		}
+		// A continued line may have no colon; upstream takes no other such line
+		// but the empty one at the end.
+		name, value, _ := bytes.Cut(line, []byte{':'})
+		if bytes.IndexByte(name, ' ') >= 0 || len(name) > 0 && name[0] == '\t' {
+			return true
+		}
+		switch len(name) {
+		case len(nameCoding):
+			if bytes.EqualFold(name, nameCoding) {
+				coded = true
+				if !bytes.EqualFold(bytes.TrimSpace(value), chunked) {
+					return true
+				}
+			}
+		case len(nameLength):
+			sized = sized || bytes.EqualFold(name, nameLength)
+		}
+	}
+	return coded && sized
+}
