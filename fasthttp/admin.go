@@ -52,6 +52,7 @@ func newAdmin(local bool, opts AdminOptions) *Admin {
 	}
 	a := &Admin{opts: opts, local: local, mux: http.NewServeMux()}
 	a.server.Handler = a
+	a.server.ErrorLog = httpLog(opts.Logger)
 	a.server.ReadHeaderTimeout = 5 * time.Second
 	a.mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")

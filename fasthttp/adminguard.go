@@ -91,7 +91,7 @@ func (a *Admin) handle(pattern string, serve func(*Relay, http.ResponseWriter, *
 		if refused := a.guard(req); refused != nil {
 			// Once a second, or who guesses tokens fills the log.
 			if now := time.Now().Unix(); a.denied.Swap(now) != now {
-				a.opts.Logger.Warn("admin request refused", "remote", req.RemoteAddr, "method", req.Method, "path", req.URL.Path, "why", refused.text)
+				a.opts.Logger.Warn("admin request refused", "remote", req.RemoteAddr, "method", req.Method, "path", loggedPath([]byte(req.URL.Path)), "why", refused.text)
 			}
 			refused.reply(w)
 			return

@@ -45,6 +45,7 @@ type rig struct {
 	client *http.Client
 	up     bool
 	panics uint64 // that the test provokes
+	tokens *tokenBook
 
 	undescribed bool // what bare connections get is not held against openapi.yaml
 }
@@ -52,15 +53,19 @@ type rig struct {
 func newRig(t testing.TB, edit ...func(*rigOptions)) *rig {
 	t.Helper()
 	o := rigOptions{dir: "data"}
-	quiet := slog.New(slog.DiscardHandler)
-	o.relay.Logger, o.store.Logger, o.log.Logger = quiet, quiet, quiet
+	book := new(tokenBook)
+	kept := slog.New(book.handler())
+	o.relay.Logger, o.store.Logger, o.log.Logger = kept, kept, kept
 	o.relay.SampleEvery = -1 // nothing is written unless the test does it
 	o.log.FS = vfs.NewMem()
 	o.log.CacheBytes, o.log.MemTableBytes = 4<<20, 4<<20
 	for _, f := range edit {
 		f(&o)
 	}
-	g := &rig{TB: t, opts: o, client: &http.Client{
+	if l := o.relay.Logger; l != kept {
+		o.relay.Logger = slog.New(slog.NewMultiHandler(l.Handler(), book.handler()))
+	}
+	g := &rig{TB: t, opts: o, tokens: book, client: &http.Client{
 		Transport: &http.Transport{MaxIdleConnsPerHost: 64, DisableCompression: true}, // what was sent, as it was
 		Timeout:   30 * time.Second,
 	}}
@@ -70,6 +75,7 @@ func newRig(t testing.TB, edit ...func(*rigOptions)) *rig {
 		if g.up {
 			g.stop()
 		}
+		book.check(t)
 	})
 	return g
 }
@@ -258,6 +264,7 @@ func (g *rig) tryCall(method, path, token string, body any, headers ...string) (
 	}
 	if token != "" {
 		req.Header.Set("Authorization", "Bearer "+token)
+		g.tokens.add(token)
 	}
 	for i := 0; i+1 < len(headers); i += 2 {
 		if headers[i+1] == "" {
@@ -270,7 +277,11 @@ func (g *rig) tryCall(method, path, token string, body any, headers ...string) (
 	if err != nil {
 		return reply{}, err
 	}
-	return checkReply(g.TB, res, method)
+	r, err := checkReply(g.TB, res, method)
+	if m := handedOut.FindStringSubmatch(r.body); m != nil {
+		g.tokens.add(m[1])
+	}
+	return r, err
 }
 
 // mailbox is a slot and its token.
@@ -325,13 +336,15 @@ func (m mailbox) split(page string) []string {
 type wire struct {
 	testing.TB
 	net.Conn
-	br  *bufio.Reader
-	out *outbox
+	br     *bufio.Reader
+	out    *outbox
+	tokens *tokenBook
 }
 
 func (g *rig) dial() *wire {
 	g.Helper()
 	w := dial(g.TB, g.addr)
+	w.tokens = g.tokens
 	if g.undescribed {
 		w.out = nil
 	}
@@ -346,7 +359,7 @@ func dial(t testing.TB, addr string) *wire {
 	}
 	c.SetDeadline(time.Now().Add(20 * time.Second))
 	t.Cleanup(func() { c.Close() })
-	return &wire{t, c, bufio.NewReaderSize(c, 64<<10), new(outbox)}
+	return &wire{t, c, bufio.NewReaderSize(c, 64<<10), new(outbox), nil}
 }
 
 // send writes; \n in s is sent as CR LF.
@@ -360,6 +373,7 @@ func (w *wire) send(s string) {
 // Write also notes what is sent, so that replies can be held against it.
 func (w *wire) Write(b []byte) (int, error) {
 	w.out.add(b)
+	w.tokens.addSent(b)
 	return w.Conn.Write(b)
 }
 

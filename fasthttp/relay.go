@@ -132,6 +132,7 @@ func NewRelay(store *cow.Store, opts Options) *Relay {
 		LazyRequestTime:       true,
 		CloseOnShutdown:       true,
 		Logger:                serverLog{opts.Logger},
+		SecureErrorLogMessage: true, // or each error copies the header; see serverLog
 	}
 	return r
 }
@@ -224,7 +225,7 @@ func (r *Relay) handle(ctx *fasthttp.RequestCtx) {
 	took := r.store.Now() - start
 	r.metrics.request(req.route, status, took)
 	if live.AccessLog {
-		r.opts.Logger.Info("request", "method", string(ctx.Method()), "path", string(ctx.Path()), "route", req.route.name,
+		r.opts.Logger.Info("request", "method", loggedMethod(ctx.Method()), "path", loggedPath(ctx.Path()), "route", req.route.name,
 			"status", status, "took", time.Duration(took), "bytes", ctx.Response.Header.ContentLength(), "remote", live.remote(ctx))
 	}
 }
@@ -234,11 +235,4 @@ func (r *Relay) handle(ctx *fasthttp.RequestCtx) {
 func unread(ctx *fasthttp.RequestCtx) bool {
 	n := ctx.Request.Header.ContentLength()
 	return ctx.Request.IsBodyStream() && (n < 0 || n > 8<<10)
-}
-
-// serverLog brings what the server itself has to say into the structured log.
-type serverLog struct{ *slog.Logger }
-
-func (l serverLog) Printf(format string, args ...any) {
-	l.Debug("http server", "message", sprintf(format, args...))
 }
