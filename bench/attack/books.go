@@ -56,17 +56,18 @@ func (b *Books) Check() error {
 }
 
 // ReadBooks reads the books of the relay whose admin listener is at admin
-// (host:port). It has the relay collect garbage. Rest is for the caller to set.
-func ReadBooks(ctx context.Context, admin string) (*Books, error) {
+// (host:port) and asks for the token, unless that is empty. It has the relay
+// collect garbage. Rest is for the caller to set.
+func ReadBooks(ctx context.Context, admin, token string) (*Books, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
 	// What a pool holds is gone after the second collection.
 	for range 2 {
-		if _, err := get(ctx, admin, "/debug/pprof/heap?gc=1&debug=1"); err != nil {
+		if _, err := get(ctx, admin, token, "/debug/pprof/heap?gc=1&debug=1"); err != nil {
 			return nil, err
 		}
 	}
-	raw, err := get(ctx, admin, "/debug/pprof/heap?gc=1")
+	raw, err := get(ctx, admin, token, "/debug/pprof/heap?gc=1")
 	if err != nil {
 		return nil, err
 	}
@@ -74,7 +75,7 @@ func ReadBooks(ctx context.Context, admin string) (*Books, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the relay's heap profile: %w", err)
 	}
-	text, err := get(ctx, admin, "/debug/pprof/heap?gc=1&debug=1")
+	text, err := get(ctx, admin, token, "/debug/pprof/heap?gc=1&debug=1")
 	if err != nil {
 		return nil, err
 	}
@@ -82,7 +83,7 @@ func ReadBooks(ctx context.Context, admin string) (*Books, error) {
 	if err != nil {
 		return nil, err
 	}
-	m, err := readMetrics(ctx, admin)
+	m, err := readMetrics(ctx, admin, token)
 	if err != nil {
 		return nil, err
 	}
@@ -142,10 +143,13 @@ func sitesOf(p *profile.Profile) (store int64, sites []string) {
 }
 
 // get reads a document of the admin listener.
-func get(ctx context.Context, admin, path string) ([]byte, error) {
+func get(ctx context.Context, admin, token, path string) ([]byte, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+admin+path, nil)
 	if err != nil {
 		return nil, err
+	}
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
 	}
 	res, err := freshClient.Do(req)
 	if err != nil {
@@ -163,8 +167,8 @@ func get(ctx context.Context, admin, path string) ([]byte, error) {
 // series with its labels.
 type values map[string]float64
 
-func readMetrics(ctx context.Context, admin string) (values, error) {
-	b, err := get(ctx, admin, "/metrics")
+func readMetrics(ctx context.Context, admin, token string) (values, error) {
+	b, err := get(ctx, admin, token, "/metrics")
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the relay's metrics: %w", err)
 	}

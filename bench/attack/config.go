@@ -70,6 +70,10 @@ func (c *Config) Validate() error {
 	return errors.Join(errs...)
 }
 
+// memory is what the relay and its sockets may take, in bytes: a small machine,
+// and half of one.
+func (c *Config) memory() int64 { return int64(c.size(512_000_000, 256_000_000)) }
+
 // size is one of the two sizes of an attack.
 func (c *Config) size(full, short int) int {
 	if c.Short {

@@ -21,6 +21,8 @@ type attackFunc func(ctx context.Context, r *run, armed func()) error
 type variant struct {
 	name  string
 	relay relayArgs
+	// light has fewer honest clients, for a relay that can't have many.
+	light bool
 	// cold is how many cold slots the honest clients pull; 0: coldSlots.
 	cold int
 	// fill, if set, stores what the attack is about, before the relay starts
@@ -30,6 +32,8 @@ type variant struct {
 	// final, if set, takes the place of the recovery and of the orderly end: it
 	// is called while the attack lasts, and adds bars.
 	final func(ctx context.Context, r *run)
+	// during, if set, is called when the attack has lasted, and adds bars.
+	during func(ctx context.Context, r *run)
 	// gone, if set, is called when the attack has left, and adds bars.
 	gone func(ctx context.Context, r *run)
 }
@@ -42,5 +46,6 @@ const armTime = 2 * time.Minute
 
 // drills are all of them, in the order in which they run.
 var drills = []drill{
-	connectionsDrill,
+	descriptorsDrill, logpipeDrill, bodiesDrill, headsDrill, pagesDrill, connectionsDrill,
+	longpollsDrill, streamsDrill, drainDrill, adminDrill,
 }

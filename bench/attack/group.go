@@ -11,14 +11,12 @@ import (
 	"time"
 )
 
-// What the relay may take: a small machine.
-const (
-	groupMemory = 512_000_000
-	groupCores  = 1
-	// plainMemLimit stands in the place of the group's limit where none can be
-	// made.
-	plainMemLimit = "400MiB"
-)
+// groupCores is how many cores the relay may take.
+const groupCores = 1
+
+// plainLimit is what stands in the place of a group's limit of memory where none
+// can be made: the heap's part of it.
+func plainLimit(memory int64) string { return fmt.Sprintf("%dMiB", memory*8/10>>20) }
 
 // A group is a control group of this run: one folder of the second version, or
 // one of each controller of the first. It has no process of its own: the relay
@@ -27,6 +25,7 @@ type group struct {
 	dirs   []string // where cgroup.procs is written
 	memory string   // the folder of the memory controller
 	second bool     // version 2
+	limit  int64    // of memory, in bytes
 }
 
 // cgroupRoot is where control groups are mounted. A variable for the tests.
@@ -34,22 +33,22 @@ var cgroupRoot = "/sys/fs/cgroup"
 
 // newGroup makes a group at the root of the hierarchy: below another group its
 // limits could be tighter than what is said. It needs root.
-func newGroup() (*group, error) {
+func newGroup(memory int64) (*group, error) {
 	name := fmt.Sprintf("relaybench-attack-%d-%d", os.Getpid(), time.Now().UnixNano())
-	g, err := &group{}, error(nil)
+	g, err := &group{limit: memory}, error(nil)
 	if _, err = os.Stat(filepath.Join(cgroupRoot, "cgroup.controllers")); err == nil {
 		g.second, g.memory = true, filepath.Join(cgroupRoot, name)
 		err = g.make(g.memory, [][2]string{
-			{"memory.max", fmt.Sprint(groupMemory)},
+			{"memory.max", fmt.Sprint(memory)},
 			{"cpu.max", fmt.Sprintf("%d %d", groupCores*100_000, 100_000)},
 		})
 	} else {
 		g.memory = filepath.Join(cgroupRoot, "memory", name)
 		err = errors.Join(
 			g.make(g.memory, [][2]string{
-				{"memory.limit_in_bytes", fmt.Sprint(groupMemory)},
+				{"memory.limit_in_bytes", fmt.Sprint(memory)},
 				// Without a limit the memory of sockets is not counted.
-				{"memory.kmem.tcp.limit_in_bytes", fmt.Sprint(groupMemory)},
+				{"memory.kmem.tcp.limit_in_bytes", fmt.Sprint(memory)},
 			}),
 			g.make(filepath.Join(cgroupRoot, "cpu", name), [][2]string{
 				{"cpu.cfs_period_us", "100000"},
@@ -160,5 +159,5 @@ func (g *group) String() string {
 	if g.second {
 		version = 2
 	}
-	return fmt.Sprintf("a control group (version %d) of %d MB and %d core", version, groupMemory/1_000_000, groupCores)
+	return fmt.Sprintf("a control group (version %d) of %d MB and %d core", version, g.limit/1_000_000, groupCores)
 }

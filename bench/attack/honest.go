@@ -17,7 +17,8 @@ const (
 	before int32 = iota
 	during
 	after
-	between // of no interest: the attack is coming, or going
+	between // not measured, though errors count
+	ending  // the relay is told to end: nothing counts
 	phases
 )
 
@@ -35,21 +36,30 @@ const (
 
 var opNames = [opKinds]string{"post", "poll", "window", "cold", "metrics", "stream", "long poll"}
 
-// Rates a second, and sizes.
-const (
-	postRate, pollRate, windowRate, coldRate, scrapeRate = 20, 20, 10, 2, 1
+// Rates a second.
+type rates struct {
+	post, poll, window, cold, scrape float64
+	streams                          int // open at once
+}
 
+var (
+	plainRates = rates{post: 20, poll: 20, window: 10, cold: 2, scrape: 1, streams: 4}
+	lightRates = rates{post: 5, poll: 5, window: 3, cold: 1, scrape: 1, streams: 1}
+)
+
+// Sizes.
+const (
 	smallEvent, largeEvent = 300, 100_000
 	largeEvery             = 50
 
 	historyEvents = 1000 // of the slot that windows are pulled from
 	coldEvents    = 20
-	honestStreams = 4
 )
 
 // honest is the load of those who do no harm.
 type honest struct {
 	r      *relay
+	rates  rates
 	ledger *ledger
 	nonce  string
 	next   atomic.Uint64 // number of the next event
@@ -80,11 +90,14 @@ type figures struct {
 	first  []string // some of their texts
 }
 
-func newHonest(r *relay) *honest {
+func newHonest(r *relay, light bool) *honest {
 	h := &honest{
-		r: r, ledger: newLedger(), nonce: fmt.Sprintf("%012x", rand.Uint64()>>16),
+		r: r, rates: plainRates, ledger: newLedger(), nonce: fmt.Sprintf("%012x", rand.Uint64()>>16),
 		kept:    &http.Client{Timeout: opTimeout, Transport: &http.Transport{DialContext: dialHonest, MaxIdleConnsPerHost: 8}},
 		waiting: deliveries{open: map[string]*delivery{}},
+	}
+	if light {
+		h.rates = lightRates
 	}
 	for i := range h.figures {
 		for k := range opKinds {
@@ -158,17 +171,17 @@ func event(id string, size int) []byte {
 // run begins the load. end ends it.
 func (h *honest) run(ctx context.Context) {
 	ctx, h.stop = context.WithCancel(ctx)
-	h.every(ctx, postRate, opPost, h.post)
-	h.every(ctx, pollRate, opPoll, h.poll)
-	h.every(ctx, windowRate, opWindow, h.window)
+	h.every(ctx, h.rates.post, opPost, h.post)
+	h.every(ctx, h.rates.poll, opPoll, h.poll)
+	h.every(ctx, h.rates.window, opWindow, h.window)
 	if len(h.cold) > 0 {
-		h.every(ctx, coldRate, opCold, h.coldPull)
+		h.every(ctx, h.rates.cold, opCold, h.coldPull)
 	}
-	h.every(ctx, scrapeRate, opScrape, h.scrape)
-	for i := range honestStreams {
+	h.every(ctx, h.rates.scrape, opScrape, h.scrape)
+	for i := range h.rates.streams {
 		h.wg.Go(func() { h.stream(ctx, i) })
 	}
-	h.wg.Go(func() { h.longPoll(ctx, honestStreams) })
+	h.wg.Go(func() { h.longPoll(ctx, h.rates.streams) })
 	h.wg.Go(func() {
 		for pause(ctx, time.Second) {
 			h.countLate(opTimeout)
@@ -223,7 +236,7 @@ func (h *honest) took(phase int32, kind int, d time.Duration) {
 }
 
 func (h *honest) failed(phase int32, kind int, err error) {
-	if h.forgiving {
+	if h.forgiving || h.phase.Load() == ending {
 		return
 	}
 	f := &h.figures[phase]
@@ -244,7 +257,7 @@ func (h *honest) post(ctx context.Context, due time.Time, phase int32) error {
 	id := fmt.Sprintf("%s-%08d", h.nonce, n)
 	e := event(id, size)
 	h.ledger.sending(id, e)
-	h.waiting.post(id, due, phase, listenersOf(i))
+	h.waiting.post(id, due, phase, h.listenersOf(i))
 	err := h.r.post(ctx, h.kept, h.slots[i], e)
 	if err == nil {
 		h.ledger.acknowledged(id, i)
@@ -254,12 +267,12 @@ func (h *honest) post(ctx context.Context, due time.Time, phase int32) error {
 }
 
 // listenersOf are the listeners of a slot, a bit for each.
-func listenersOf(slot int) uint64 {
+func (h *honest) listenersOf(slot int) uint64 {
 	switch slot {
 	case 0:
-		return 1<<honestStreams - 1
+		return 1<<h.rates.streams - 1
 	case 1:
-		return 1 << honestStreams
+		return 1 << h.rates.streams
 	}
 	return 0
 }

@@ -181,7 +181,7 @@ func (d *deliveries) none(but int32) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, e := range d.open {
-		if e.phase != but && !e.acked.IsZero() {
+		if e.phase != but && e.phase != ending && !e.acked.IsZero() {
 			return false
 		}
 	}

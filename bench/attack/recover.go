@@ -44,7 +44,7 @@ func (r *run) recovered(ctx context.Context, rest *Books) error {
 	back("descriptors", now.Files, at.Files, spareFiles)
 	// Memory that is counted is a cache of slots, within its budget. What is not
 	// counted must be as it was.
-	b, err := ReadBooks(ctx, r.relay.admin)
+	b, err := ReadBooks(ctx, r.relay.admin, r.relay.token)
 	if err != nil {
 		return err
 	}
@@ -57,4 +57,20 @@ func (r *run) recovered(ctx context.Context, rest *Books) error {
 	took, err := r.relay.stop(stopTimeout)
 	r.res.bar("ends in order", err, took.Round(time.Millisecond).String())
 	return ctx.Err()
+}
+
+// stillThere starts a relay that has ended, and looks for all that was
+// acknowledged.
+func (r *run) stillThere(ctx context.Context) error {
+	if !r.relay.ended() {
+		r.relay.kill()
+	}
+	r.relay.args = relayArgs{}
+	if err := r.relay.start(ctx); err != nil {
+		return err
+	}
+	h := r.honest
+	r.res.bar("nothing lost", h.ledger.check(ctx, r.relay, h.slots), fmt.Sprintf("%d acknowledged posts are there", h.ledger.count()))
+	_, err := r.relay.stop(stopTimeout)
+	return err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -13,6 +14,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Time limits for what a relay does in order.
@@ -27,9 +30,10 @@ const (
 type relayArgs struct {
 	flags []string
 	files int // limit of open files; 0: that of this process
-	// stalledLog gives the relay a pipe for its log, whose reader drill code
-	// has; else its log is a file.
+	// pipeLog gives the relay a pipe for its log, which is read until closeLog or
+	// stallLog; else its log is a file.
 	pipeLog bool
+	token   bool // the admin listener asks for one
 }
 
 // A relay is the attacked process. Its ports and its folder stay over restarts.
@@ -41,11 +45,19 @@ type relay struct {
 	addr  string // host:port that clients connect to
 	admin string
 
+	token string // of the admin listener; "" for none
+
 	cmd  *exec.Cmd
 	done chan struct{} // closed when the process has ended
 	log  string        // its file
 	pipe *os.File      // the reader's end of the log, with pipeLog
+	// copied is closed when nobody reads the pipe any more.
+	copied chan struct{}
+	plain  string // GOMEMLIMIT where there is no group
 }
+
+// inDir in a flag stands for the relay's folder.
+const inDir = "{dir}/"
 
 func newRelay(bin, dir string, args relayArgs, g *group) (*relay, error) {
 	r := &relay{bin: bin, dir: dir, args: args, group: g, log: filepath.Join(dir, "relay.log")}
@@ -91,8 +103,18 @@ func (r *relay) start(ctx context.Context) error {
 		argv = append(argv, r.group.dirs...)
 	}
 	argv = append(argv, "--", r.bin, "serve", "--bind", r.addr, "--admin", r.admin, "--data-dir", filepath.Join(r.dir, "data"))
-	cmd := exec.Command(argv[0], append(argv[1:], r.args.flags...)...)
-	cmd.Env = relayEnv(r.group == nil)
+	for _, f := range r.args.flags {
+		argv = append(argv, strings.Replace(f, inDir, r.dir+"/", 1))
+	}
+	cmd := exec.Command(argv[0], argv[1:]...)
+	cmd.Env = relayEnv()
+	if r.group == nil && r.plain != "" {
+		cmd.Env = append(cmd.Env, "GOMEMLIMIT="+r.plain)
+	}
+	if r.token = ""; r.args.token {
+		r.token = fmt.Sprintf("%016x%016x", rand.Uint64(), rand.Uint64())
+		cmd.Env = append(cmd.Env, "COWRELAY_ADMIN_TOKEN="+r.token)
+	}
 	log, err := os.OpenFile(r.log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
 	if err != nil {
 		return err
@@ -112,6 +134,11 @@ func (r *relay) start(ctx context.Context) error {
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("cannot start the relay: %w", err)
 	}
+	if r.args.pipeLog {
+		if err := r.copyLog(); err != nil {
+			return err
+		}
+	}
 	done := make(chan struct{})
 	// Ends with the process, which stop and kill wait for.
 	go func() {
@@ -123,15 +150,12 @@ func (r *relay) start(ctx context.Context) error {
 }
 
 // relayEnv is this process's environment without what configures a relay.
-func relayEnv(limit bool) []string {
+func relayEnv() []string {
 	var env []string
 	for _, v := range os.Environ() {
 		if !strings.HasPrefix(v, "COWRELAY_") && !strings.HasPrefix(v, "GOMEMLIMIT=") {
 			env = append(env, v)
 		}
-	}
-	if limit {
-		env = append(env, "GOMEMLIMIT="+plainMemLimit)
 	}
 	return env
 }
@@ -217,8 +241,47 @@ func (r *relay) kill() {
 	_ = r.cmd.Process.Kill() // gone is as good
 	<-r.done
 	if r.pipe != nil {
-		r.pipe.Close()
+		_ = r.closeLog()
 	}
+}
+
+// copyLog copies the log's pipe to its file, until closeLog or stallLog.
+func (r *relay) copyLog() error {
+	log, err := os.OpenFile(r.log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
+	if err != nil {
+		return err
+	}
+	copied, pipe := make(chan struct{}), r.pipe
+	r.copied = copied
+	go func() {
+		defer close(copied)
+		defer log.Close()
+		_, _ = io.Copy(log, pipe) // ends with the pipe, or at its deadline
+	}()
+	return nil
+}
+
+// closeLog closes the reader's end of the log's pipe.
+func (r *relay) closeLog() error {
+	err := r.pipe.Close()
+	<-r.copied
+	return err
+}
+
+// stallLog stops reading the log's pipe, which holds little.
+func (r *relay) stallLog() error {
+	if err := r.pipe.SetReadDeadline(time.Now()); err != nil {
+		return err
+	}
+	<-r.copied
+	c, err := r.pipe.SyscallConn()
+	if err != nil {
+		return err
+	}
+	return c.Control(func(fd uintptr) {
+		// The least that there is. It may hold more now, and stays as it is then.
+		_, _ = unix.FcntlInt(fd, unix.F_SETPIPE_SZ, os.Getpagesize())
+	})
 }
 
 // verify has the relay's own command look at the store, which must not be open.
@@ -226,7 +289,7 @@ func (r *relay) verify(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, r.bin, "verify", "--data-dir", filepath.Join(r.dir, "data"))
-	cmd.Env = relayEnv(false)
+	cmd.Env = relayEnv()
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("the store is not sound: %w\n%s", err, lastOf(out))
 	}
@@ -243,7 +306,7 @@ func (r *relay) tail() string {
 }
 
 func lastOf(b []byte) string {
-	const most = 2000
+	const most = 700
 	if len(b) > most {
 		b = b[len(b)-most:]
 	}

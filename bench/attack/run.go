@@ -21,7 +21,11 @@ type run struct {
 	relay  *relay
 	honest *honest
 	res    *Result
-	step   func(format string, args ...any) // shows progress
+	// victims are the slots that attackers use.
+	victims []slot
+	lasted  time.Duration                    // since the start of the attack, when it ends
+	died    bool                             // the relay ended under attack
+	step    func(format string, args ...any) // shows progress
 }
 
 // Run runs the named drills, or all without names, and gives each result to
@@ -87,9 +91,9 @@ func (r *run) all(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	var g *group
 	if r.cfg.NoGroup {
-		r.res.Limits = "GOMEMLIMIT=" + plainMemLimit
-	} else if g, err = newGroup(); err != nil {
-		r.res.Limits = "GOMEMLIMIT=" + plainMemLimit
+		r.res.Limits = "GOMEMLIMIT=" + plainLimit(r.cfg.memory())
+	} else if g, err = newGroup(r.cfg.memory()); err != nil {
+		r.res.Limits = "GOMEMLIMIT=" + plainLimit(r.cfg.memory())
 		r.res.Notes = append(r.res.Notes, err.Error())
 	} else {
 		r.res.Limits = g.String()
@@ -98,6 +102,7 @@ func (r *run) all(ctx context.Context) (err error) {
 	if r.relay, err = newRelay(r.cfg.Relay, dir, r.v.relay, g); err != nil {
 		return err
 	}
+	r.relay.plain = plainLimit(r.cfg.memory())
 	defer r.relay.kill() // nothing if it has ended in order
 	if err := r.prepare(ctx); err != nil {
 		return err
@@ -117,7 +122,7 @@ func (r *run) prepare(ctx context.Context) error {
 	if err := r.relay.start(ctx); err != nil {
 		return err
 	}
-	r.honest = newHonest(r.relay)
+	r.honest = newHonest(r.relay, r.v.light)
 	cold := r.v.cold
 	if cold == 0 {
 		cold = r.cfg.size(coldSlots, 30)
@@ -140,7 +145,7 @@ func (r *run) prepare(ctx context.Context) error {
 // measure runs the phases, and the recovery.
 func (r *run) measure(ctx context.Context) (err error) {
 	r.step("reading the relay at rest")
-	rest, err := ReadBooks(ctx, r.relay.admin)
+	rest, err := ReadBooks(ctx, r.relay.admin, r.relay.token)
 	if err != nil {
 		return err
 	}
@@ -162,17 +167,22 @@ func (r *run) measure(ctx context.Context) (err error) {
 	}
 	h.phase.Store(during)
 	w := startWatch(ctx, r.relay)
+	began := time.Now()
 	attack := r.attack(ctx)
 	attacked := r.underAttack(ctx, attack)
-	if r.v.final != nil && attacked == nil && !r.relay.ended() {
-		h.phase.Store(between)
+	r.lasted, r.died = time.Since(began), r.relay.ended()
+	if r.v.during != nil && attacked == nil && !r.died {
+		r.v.during(ctx, r)
+	}
+	if r.v.final != nil && attacked == nil && !r.died {
+		h.phase.Store(ending)
 		r.v.final(ctx, r)
 		stopped()
 		err = attack.end()
 		r.res.Peak = w.end()
 		r.figures()
 		r.bars()
-		return errors.Join(err, ctx.Err())
+		return errors.Join(err, r.stillThere(ctx), ctx.Err())
 	}
 	h.phase.Store(between)
 	err = attack.end()
@@ -277,14 +287,12 @@ func (r *run) figures() {
 // bars adds those that every drill has.
 func (r *run) bars() {
 	res := r.res
-	if r.relay.ended() && r.v.final == nil {
+	if r.died || r.relay.ended() && r.v.final == nil {
 		res.bar("no exit", errors.New(r.relay.state()), "")
 	} else {
 		res.bar("no exit", nil, "the relay runs on")
 	}
-	if g := res.Peak.Group; g != nil && g.Killed > 0 {
-		res.bar("memory", fmt.Errorf("the kernel ended %d processes for want of memory", g.Killed), "")
-	}
+	r.memoryBar()
 	var n int64
 	var first []string
 	for _, p := range []int32{before, during, between, after} {
@@ -305,6 +313,25 @@ func (r *run) bars() {
 		}
 		res.bar(fmt.Sprintf("p99 at most %d times the quiet one", mostRatio), err, seen)
 	}
+}
+
+// memoryBar: the process and the kernel's memory for its sockets stay within
+// what the machine is said to have.
+func (r *run) memoryBar() {
+	p := &r.res.Peak
+	sockets, whose := p.Sockets, "all sockets of this machine"
+	if p.Group != nil && !r.relay.group.second {
+		sockets, whose = p.Group.Sockets, "its sockets"
+	}
+	seen := fmt.Sprintf("process %s and %s %s", mib(p.Resident), whose, mib(sockets))
+	var err error
+	switch {
+	case p.Group != nil && p.Group.Killed > 0:
+		err = fmt.Errorf("the kernel ended %d processes for want of memory: %s", p.Group.Killed, seen)
+	case p.Resident+sockets > r.cfg.memory():
+		err = errors.New(seen)
+	}
+	r.res.bar(fmt.Sprintf("memory within %d MB", r.cfg.memory()/1_000_000), err, seen)
 }
 
 // mostRatio is how many times the quiet p99 the p99 under attack may be.

@@ -20,7 +20,7 @@ type Held struct {
 
 // held reads what the relay holds now.
 func (r *relay) held(ctx context.Context) (h Held, err error) {
-	m, err := readMetrics(ctx, r.admin)
+	m, err := readMetrics(ctx, r.admin, r.token)
 	if err != nil {
 		return h, err
 	}

@@ -114,6 +114,11 @@ func (r *relay) pull(ctx context.Context, c *http.Client, s slot, since string, 
 	return page, nil
 }
 
+// act does what an operator does.
+func (r *relay) act(ctx context.Context, method, path, body string) ([]byte, error) {
+	return send(ctx, freshClient, method, "http://"+r.admin+path, r.token, []byte(body), 200, 202, 204)
+}
+
 // request is the head of a request, for connections without an HTTP client.
 func (r *relay) request(method, path, token, more string) []byte {
 	h := method + " " + path + " HTTP/1.1\r\nHost: " + r.addr + "\r\n"

@@ -1,0 +1,105 @@
+package attack
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// adminDrill: idle connections, bodies that never come and guesses of the token,
+// at the operators' listener.
+var adminDrill = drill{
+	name: "admin", what: "idle connections, slow bodies and token guesses at the admin listener",
+	variants: func(c *Config) []variant {
+		idle, slow := c.size(1000, 600), c.size(200, 60)
+		crowds := []crowd{atOne, atHonest}
+		if c.Short {
+			crowds = crowds[:1]
+		}
+		var out []variant
+		for _, by := range crowds {
+			var guesses atomic.Int64
+			out = append(out, variant{
+				name:  fmt.Sprintf("%d idle connections, %d slow bodies and 8 guessers, %s", idle, slow, by.name),
+				relay: relayArgs{token: true},
+				attack: join(
+					idleConnections(idle, by, true),
+					slowAdminBodies(slow, by),
+					guessTokens(8, by, &guesses)),
+				during: func(ctx context.Context, r *run) { adminBounds(r, &guesses) },
+			})
+		}
+		return out
+	},
+}
+
+// slowAdminBodies begin an operator's act and never send its body.
+func slowAdminBodies(n int, by crowd) attackFunc {
+	return func(ctx context.Context, r *run, armed func()) error {
+		f := &fleet{n: n, to: r.relay.admin, crowd: by, again: time.Second}
+		req := r.relay.request("POST", "/admin/v1/drain", "wrong", "Content-Type: application/json\r\nContent-Length: 1000\r\n")
+		f.act = func(_ context.Context, c *net.TCPConn, _ int, there func()) error {
+			if _, err := c.Write(req); err != nil {
+				return err
+			}
+			there()
+			return listen(c)
+		}
+		f.run(ctx, armed)
+		return nil
+	}
+}
+
+// guessTokens asks with wrong tokens as fast as it is answered.
+func guessTokens(n int, by crowd, answered *atomic.Int64) attackFunc {
+	return func(ctx context.Context, r *run, armed func()) error {
+		d := net.Dialer{Timeout: opTimeout, LocalAddr: &net.TCPAddr{IP: by.ip(0)}, Control: bindNoPort}
+		tr := &http.Transport{DialContext: d.DialContext, MaxIdleConnsPerHost: n}
+		defer tr.CloseIdleConnections()
+		c := &http.Client{Timeout: opTimeout, Transport: tr}
+		armed()
+		var wg sync.WaitGroup
+		for i := range n {
+			wg.Go(func() {
+				for k := 0; ctx.Err() == nil; k++ {
+					if _, err := send(ctx, c, "GET", "http://"+r.relay.admin+"/admin/v1/status", fmt.Sprintf("guess-%d-%d", i, k), nil, 401, 403, 429); err == nil {
+						answered.Add(1)
+					} else {
+						pause(ctx, 50*time.Millisecond)
+					}
+				}
+			})
+		}
+		wg.Wait()
+		return nil
+	}
+}
+
+const (
+	// mostGuesses are a second; 6,500 would try a weak token in an evening.
+	mostGuesses = 200
+	// mostAdmin is how many connections of one address the admin listener may
+	// have at once, and some for the operator.
+	mostAdmin = 300
+)
+
+// adminBounds looks at what the attack has taken when it has lasted.
+func adminBounds(r *run, guesses *atomic.Int64) {
+	_, sockets, err := openFiles(r.relay.pid())
+	seen := fmt.Sprintf("%d sockets", sockets)
+	if err == nil && sockets > mostAdmin {
+		err = fmt.Errorf("%s, bound is %d", seen, mostAdmin)
+	}
+	r.res.bar("the admin listener's connections are bounded", err, seen)
+	per := float64(guesses.Load()) / r.lasted.Seconds()
+	seen = fmt.Sprintf("%.0f guesses a second", per)
+	err = nil
+	if per > mostGuesses {
+		err = fmt.Errorf("%s, bound is %d", seen, mostGuesses)
+	}
+	r.res.bar("token guesses are slow", err, seen)
+}

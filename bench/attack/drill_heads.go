@@ -1,0 +1,49 @@
+package attack
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"time"
+)
+
+// headBytes is just less than what a head may be.
+const headBytes = 8100
+
+// headsDrill: requests whose heads never end.
+var headsDrill = drill{
+	name: "heads", what: "request heads that never end",
+	variants: func(c *Config) []variant {
+		crowds := []crowd{atFew, atHonest}
+		if c.Short {
+			crowds = crowds[:1]
+		}
+		var out []variant
+		for _, by := range crowds {
+			n := c.size(14_000, 8000)
+			out = append(out, variant{
+				name:   fmt.Sprintf("%d heads of %d bytes, %s", n, headBytes, by.name),
+				attack: endlessHeads(n, by),
+			})
+		}
+		return out
+	},
+}
+
+func endlessHeads(n int, by crowd) attackFunc {
+	return func(ctx context.Context, r *run, armed func()) error {
+		head := []byte("GET /healthz HTTP/1.1\r\nHost: " + r.relay.addr + "\r\nX-Long: ")
+		head = append(head, bytes.Repeat([]byte("a"), headBytes-len(head))...)
+		f := &fleet{n: n, to: r.relay.addr, crowd: by, again: 5 * time.Second}
+		f.act = func(_ context.Context, c *net.TCPConn, _ int, there func()) error {
+			if _, err := c.Write(head); err != nil {
+				return err
+			}
+			there()
+			return listen(c)
+		}
+		f.run(ctx, armed)
+		return nil
+	}
+}
