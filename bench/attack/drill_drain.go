@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// drainTime is the relay's --drain-timeout of 8 s, and some for the store's
-// close.
-const drainTime = 12 * time.Second
+// drainTime is the relay's --drain-timeout of 8 s, 2 s for the store's close, and
+// some for us to see it.
+const drainTime = 11 * time.Second
 
 // drainDrill: SIGTERM while loads wait for memory and streams wait for loads.
 var drainDrill = drill{

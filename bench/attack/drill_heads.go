@@ -11,6 +11,9 @@ import (
 // headBytes is just less than what a head may be.
 const headBytes = 8100
 
+// headsGrowth is how much memory they may take, all together, in bytes.
+const headsGrowth = 128 << 20
+
 // headsDrill: requests whose heads never end.
 var headsDrill = drill{
 	name: "heads", what: "request heads that never end",
@@ -25,6 +28,7 @@ var headsDrill = drill{
 			out = append(out, variant{
 				name:   fmt.Sprintf("%d heads of %d bytes, %s", n, headBytes, by.name),
 				attack: endlessHeads(n, by),
+				growth: headsGrowth,
 			})
 		}
 		return out

@@ -175,6 +175,9 @@ func (r *run) measure(ctx context.Context) (err error) {
 		r.v.during(ctx, r)
 	}
 	if r.v.final != nil && attacked == nil && !r.died {
+		// What is under way still counts in its phase.
+		h.phase.Store(between)
+		r.await(ctx, opTimeout+5*time.Second, h.quiet)
 		h.phase.Store(ending)
 		r.v.final(ctx, r)
 		stopped()
@@ -199,7 +202,7 @@ func (r *run) measure(ctx context.Context) (err error) {
 		pause(ctx, r.cfg.After)
 		h.phase.Store(between)
 		// What is under way still counts in its phase.
-		r.await(ctx, opTimeout+5*time.Second, func() bool { return h.quiet() })
+		r.await(ctx, opTimeout+5*time.Second, h.quiet)
 	}
 	stopped()
 	r.figures()
@@ -293,6 +296,9 @@ func (r *run) bars() {
 		res.bar("no exit", nil, "the relay runs on")
 	}
 	r.memoryBar()
+	if r.v.growth > 0 {
+		r.growthBar()
+	}
 	var n int64
 	var first []string
 	for _, p := range []int32{before, during, between, after} {
@@ -332,6 +338,17 @@ func (r *run) memoryBar() {
 		err = errors.New(seen)
 	}
 	r.res.bar(fmt.Sprintf("memory within %d MB", r.cfg.memory()/1_000_000), err, seen)
+}
+
+// growthBar holds what the process grew by against what the attack may cost.
+func (r *run) growthBar() {
+	n := r.res.Peak.Resident - r.res.AtRest.Resident
+	seen := mib(n)
+	var err error
+	if n > r.v.growth {
+		err = errors.New(seen)
+	}
+	r.res.bar("the process grows by at most "+mib(r.v.growth), err, seen)
 }
 
 // mostRatio is how many times the quiet p99 the p99 under attack may be.
