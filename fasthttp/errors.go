@@ -44,6 +44,9 @@ var (
 	errDraining     = &failure{status: fasthttp.StatusServiceUnavailable, text: "the relay is shutting down; try again", retryAfter: 1}
 	errManySlots    = &failure{status: fasthttp.StatusServiceUnavailable, text: "the relay has as many slots as it may", retryAfter: 60}
 	errManyStreams  = &failure{status: fasthttp.StatusServiceUnavailable, text: "too many streams", retryAfter: 5}
+	errStreamShare  = &failure{status: fasthttp.StatusServiceUnavailable, text: "too many streams from your address", retryAfter: 5}
+	errSlotStreams  = &failure{status: fasthttp.StatusServiceUnavailable, text: "this slot has as many streams and long polls as it may", retryAfter: 5}
+	errManyPolls    = &failure{status: fasthttp.StatusServiceUnavailable, text: "too many long polls", retryAfter: 5}
 	errManyConns    = &failure{status: fasthttp.StatusServiceUnavailable, text: "too many connections", retryAfter: 1}
 	errQuery        = &failure{status: fasthttp.StatusBadRequest, text: "bad query: limit, wait and hours are whole numbers from 0 up, each parameter given once"}
 )
@@ -69,7 +72,7 @@ func (r *Relay) asFailure(err error) *failure {
 	case errors.Is(err, cow.ErrTooManySlots):
 		return errManySlots
 	case errors.Is(err, cow.ErrTooManyStreams):
-		return errManyStreams
+		return errSlotStreams
 	}
 	r.opts.Logger.Error("request failed", "error", err)
 	return &failure{status: fasthttp.StatusServiceUnavailable, text: "the relay can't serve this slot now; try again", retryAfter: 1}

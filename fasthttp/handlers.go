@@ -116,7 +116,7 @@ func (r *Relay) servePull(req request) error {
 	p := r.newPage(req)
 	err = r.store.Window(req.slot, q.since, q.limit, &p.Window)
 	if err == nil && p.Events() == 0 && q.wait > 0 && q.limit > 0 && !req.head {
-		err = r.await(req.slot, q, &p.Window)
+		err = r.await(req, q, &p.Window)
 	}
 	if err != nil {
 		p.Close()

@@ -1,19 +1,21 @@
 package fasthttp
 
 import (
+	"errors"
 	"os"
 	"sync"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
 
-// hangups learns which clients of streams have left: closed, half-closed, or
-// sent what nobody asked for. One epoll instance for all of them takes the place
-// of a goroutine in Read for each, which is more than half of what an idle
-// stream costs.
+// hangups learns which clients of streams and long polls have left: closed,
+// half-closed, or, on a stream, sent what nobody asked for. One epoll instance
+// for all of them takes the place of a goroutine in Read for each, which is more
+// than half of what an idle stream costs.
 type hangups struct {
-	epoll int
-	file  *os.File // the epoll instance, which the runtime polls as it does sockets
+	file *os.File        // the epoll instance, which the runtime polls as it does sockets
+	raw  syscall.RawConn // its descriptor, which can't be used once it is closed
 
 	// sweeping is held from taking events to having acted on them, so that
 	// whoever has swept knows that all who had left by then are gone.
@@ -25,10 +27,10 @@ type hangups struct {
 	spare []int32 // places in the table
 }
 
-// watched is a place in the table. An event names place and turn, as the stream
-// that it is about may be closed by now, and another be in its place.
+// watched is a place in the table. An event names place and turn, as the one
+// that it is about may be gone by now, and another be in its place.
 type watched struct {
-	st   *stream
+	who  leaver
 	turn int32
 }
 
@@ -36,104 +38,129 @@ type watched struct {
 func newHangups() (*hangups, error) {
 	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
-		return &hangups{epoll: -1}, os.NewSyscallError("epoll_create1", err)
+		return new(hangups), os.NewSyscallError("epoll_create1", err)
 	}
 	if err := unix.SetNonblock(epoll, true); err != nil {
 		unix.Close(epoll)
-		return &hangups{epoll: -1}, os.NewSyscallError("fcntl", err)
+		return new(hangups), os.NewSyscallError("fcntl", err)
 	}
-	return &hangups{epoll: epoll, file: os.NewFile(uintptr(epoll), "epoll")}, nil
+	h := &hangups{file: os.NewFile(uintptr(epoll), "epoll")}
+	if h.raw, err = h.file.SyscallConn(); err != nil {
+		h.file.Close()
+		return new(hangups), err
+	}
+	return h, nil
 }
 
-// run closes the streams of clients that leave, until close.
+// run tells of clients that leave, until close.
 func (h *hangups) run() {
-	raw, err := h.file.SyscallConn()
-	if err != nil {
-		return // closed already, or there is none
+	if h.raw == nil {
+		return
 	}
-	raw.Read(func(uintptr) bool {
+	h.raw.Read(func(uintptr) bool {
 		h.sweep()
 		return false // wait for more
 	})
 }
 
-// close ends run. No stream may be watched any more.
+// close ends run. Nobody is told any more.
 func (h *hangups) close() { h.file.Close() }
 
-// watch begins to watch a stream's connection. False: the system can't.
-func (h *hangups) watch(st *stream) bool {
-	at, turn := h.place(st)
-	var watched error
-	err := st.raw.Control(func(fd uintptr) {
-		watched = unix.EpollCtl(h.epoll, unix.EPOLL_CTL_ADD, int(fd), &unix.EpollEvent{
-			Events: unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLET, Fd: at, Pad: turn,
-		})
-	})
-	if err != nil || watched != nil {
-		h.forget(st)
-		return false
+// watch begins to watch a connection for who, to whom at belongs. A client with
+// nothing to say has left too when it says something. False: the system can't.
+func (h *hangups) watch(who leaver, at *watch, conn syscall.RawConn, nothingToSay bool) bool {
+	ev := unix.EpollEvent{Events: unix.EPOLLRDHUP | unix.EPOLLET} // EPOLLHUP and EPOLLERR are told always
+	if nothingToSay {
+		ev.Events |= unix.EPOLLIN
 	}
-	// Whoever closes it marks it first and has it forgotten second; we take the
-	// place first and look at the mark second. So the place is given back.
-	if st.closed.Load() {
-		h.forget(st)
+	ev.Fd, ev.Pad = h.place(who, at)
+	if h.control(unix.EPOLL_CTL_ADD, conn, &ev) != nil {
+		h.forget(at)
+		return false
 	}
 	return true
 }
 
-func (h *hangups) place(st *stream) (at, turn int32) {
+func (h *hangups) place(who leaver, at *watch) (place, turn int32) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if n := len(h.spare); n > 0 {
-		at, h.spare = h.spare[n-1], h.spare[:n-1]
+		place, h.spare = h.spare[n-1], h.spare[:n-1]
 	} else {
-		at = int32(len(h.table))
+		place = int32(len(h.table))
 		h.table = append(h.table, watched{})
 	}
-	w := &h.table[at]
-	w.st = st
+	w := &h.table[place]
+	w.who = who
 	w.turn++
-	st.watch = at + 1
-	return at, w.turn
+	*at = watch(place + 1)
+	return place, w.turn
 }
 
-// forget gives the place of a stream back. The system stops watching when the
-// connection is closed.
-func (h *hangups) forget(st *stream) {
+// control changes what the epoll instance watches. Both descriptors stay open
+// meanwhile, so that neither can be another's by now.
+func (h *hangups) control(op int, conn syscall.RawConn, ev *unix.EpollEvent) error {
+	if h.raw == nil {
+		return os.ErrInvalid
+	}
+	var errConn, errCtl error
+	errEpoll := h.raw.Control(func(epoll uintptr) {
+		errConn = conn.Control(func(fd uintptr) {
+			errCtl = unix.EpollCtl(int(epoll), op, int(fd), ev)
+		})
+	})
+	return errors.Join(errEpoll, errConn, errCtl)
+}
+
+// unwatch ends the watch of a connection that stays open. Its owner may be told
+// once more by whoever has taken the event already.
+func (h *hangups) unwatch(at *watch, conn syscall.RawConn) {
+	h.control(unix.EPOLL_CTL_DEL, conn, nil)
+	h.forget(at)
+}
+
+// forget gives a place back, where there is one. The system stops watching when
+// the connection is closed.
+func (h *hangups) forget(at *watch) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if at := st.watch - 1; at >= 0 {
-		h.table[at].st = nil
-		h.spare = append(h.spare, at)
-		st.watch = 0
+	if place := int32(*at) - 1; place >= 0 {
+		h.table[place].who = nil
+		h.spare = append(h.spare, place)
+		*at = 0
 	}
 }
 
-// sweep closes the streams whose clients have left by now.
+// sweep tells of the clients that have left by now.
 func (h *hangups) sweep() {
+	if h.raw == nil {
+		return
+	}
 	h.sweeping.Lock()
 	defer h.sweeping.Unlock()
-	for {
-		n, err := unix.EpollWait(h.epoll, h.events[:], 0)
-		if err == unix.EINTR {
-			continue
-		}
-		for _, ev := range h.events[:max(n, 0)] {
-			if st := h.watched(ev.Fd, ev.Pad); st != nil {
-				st.close(endClient)
+	h.raw.Control(func(epoll uintptr) {
+		for {
+			n, err := unix.EpollWait(int(epoll), h.events[:], 0)
+			if err == unix.EINTR {
+				continue
+			}
+			for _, ev := range h.events[:max(n, 0)] {
+				if who := h.watched(ev.Fd, ev.Pad); who != nil {
+					who.hungUp()
+				}
+			}
+			if n < len(h.events) {
+				return
 			}
 		}
-		if n < len(h.events) {
-			return
-		}
-	}
+	})
 }
 
-func (h *hangups) watched(at, turn int32) *stream {
+func (h *hangups) watched(place, turn int32) leaver {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if w := h.table[at]; w.turn == turn {
-		return w.st
+	if w := h.table[place]; w.turn == turn {
+		return w.who
 	}
 	return nil
 }

@@ -68,8 +68,9 @@ func TestHangups_ClosedBeforeItIsWatched(t *testing.T) {
 	}
 	st := &stream{raw: raw}
 	st.closed.Store(true)
-	h.forget(st) // as close does, too early
-	if !h.watch(st) {
+	h.forget(&st.watch) // as close does, too early
+	g.relay.streams.watch(st)
+	if len(h.table) != 1 {
 		t.Fatal("an open connection can't be watched")
 	}
 	if len(h.spare) != len(h.table) || st.watch != 0 {
@@ -84,7 +85,7 @@ func TestHangups_WithoutEpoll(t *testing.T) {
 	s := g.relay.streams
 	s.hangs.close()
 	s.readers.Wait()
-	s.hangs = &hangups{epoll: -1}
+	s.hangs = new(hangups)
 	s.readers.Go(s.hangs.run)
 	m := g.allocate()
 	stream := m.stream("", "")
@@ -93,4 +94,87 @@ func TestHangups_WithoutEpoll(t *testing.T) {
 	s.hangs.sweep()
 	stream.close()
 	g.eventually("the stream to end", func() bool { return s.open.Load() == 0 })
+}
+
+// noPlaces checks that no connection is watched.
+func (g *rig) noPlaces() {
+	g.Helper()
+	h := g.relay.streams.hangs
+	g.eventually("no connection is watched", func() bool {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		return len(h.spare) == len(h.table)
+	})
+}
+
+// A slot with as many long polls as it may have takes a new one as soon as a
+// client has left, whether or not the relay has heard of that yet.
+func TestHangups_LongPollsMakeRoomAtOnce(t *testing.T) {
+	g := newRig(t, func(o *rigOptions) { o.store.StreamsPerSlot = 8 })
+	m := g.allocate()
+	var open []*wire
+	for range 8 {
+		w := g.dial()
+		m.longPollOn(w, "?wait=25")
+		open = append(open, w)
+	}
+	g.eventually("the polls wait", func() bool { return m.subscribers() == 8 })
+	g.relay.streams.hangs.sweeping.Lock() // nothing is heard
+	for _, w := range open[:3] {
+		w.Conn.Close()
+	}
+	time.AfterFunc(50*time.Millisecond, g.relay.streams.hangs.sweeping.Unlock)
+	for range 3 {
+		w := g.dial()
+		m.longPollOn(w, "?wait=25")
+		open = append(open, w)
+	}
+	g.eventually("the new polls wait", func() bool {
+		return m.subscribers() == 8 && g.relay.polls.ended[pollClient].Load() == 3
+	})
+	if r := <-m.longPoll("?wait=25"); r.status != 503 {
+		t.Errorf("one long poll too many: %d", r.status)
+	}
+	for _, w := range open[3:] {
+		w.Conn.Close()
+	}
+	g.nothingWaits()
+}
+
+// As many streams as there may be, in all and of one client: those whose clients
+// have left make room at once.
+func TestHangups_MakeRoomInShares(t *testing.T) {
+	g := newRig(t, func(o *rigOptions) { o.relay.MaxStreams = 6 })
+	m := g.allocate()
+	var open []*sse
+	for _, from := range []string{"127.0.0.1", "127.0.0.2"} {
+		for range 3 {
+			open = append(open, m.streamFrom(from))
+		}
+	}
+	for i, from := range []string{"127.0.0.1", "127.0.0.3"} {
+		g.relay.streams.hangs.sweeping.Lock() // nothing is heard
+		open[i].close()
+		time.AfterFunc(50*time.Millisecond, g.relay.streams.hangs.sweeping.Unlock)
+		open = append(open, m.streamFrom(from)) // fails unless it is 200
+	}
+	if n := g.relay.streams.ended[endCap].Load(); n != 0 {
+		t.Errorf("%d streams had to give way", n)
+	}
+}
+
+// Without an epoll instance a long poll waits for its time, its client there or
+// not.
+func TestHangups_LongPollWithoutEpoll(t *testing.T) {
+	g := newRig(t)
+	s := g.relay.streams
+	s.hangs.close()
+	s.readers.Wait()
+	s.hangs = new(hangups)
+	s.readers.Go(s.hangs.run)
+	m := g.allocate()
+	if r := (<-m.longPoll("?wait=1")).want(t, 200); r.body != "[]" {
+		t.Error(r.body)
+	}
+	g.nothingWaits()
 }

@@ -30,6 +30,8 @@ type rigOptions struct {
 	store cow.Options
 	log   pebblelog.Options
 	dir   string
+
+	journal func(cow.Journal) cow.Journal // if set, stands before the store's journal
 }
 
 // rig is a whole relay: a store on Pebble in memory, served on a real TCP
@@ -95,7 +97,11 @@ func (g *rig) start() {
 	if g.log, err = pebblelog.Open(o.dir, o.log); err != nil {
 		g.Fatal(err)
 	}
-	if g.store, err = cow.Open(g.log, g.log, o.store); err != nil {
+	journal := cow.Journal(g.log)
+	if o.journal != nil {
+		journal = o.journal(journal)
+	}
+	if g.store, err = cow.Open(journal, g.log, o.store); err != nil {
 		g.Fatal(err)
 	}
 	g.relay = NewRelay(g.store, o.relay)

@@ -30,8 +30,9 @@ func (l *Live) setDefaults() {
 	}
 }
 
-// SetLive changes what may change. Streams and long polls beyond a lower limit
-// go on; new ones wait until there is room. A zero field takes its default.
+// SetLive changes what may change. Streams beyond a lower limit go on, and new
+// ones are refused until there is room; so do long polls, until a new one comes,
+// to which they give way. A zero field takes its default.
 func (r *Relay) SetLive(l Live) {
 	l.setDefaults()
 	l.limits = nil
@@ -39,6 +40,8 @@ func (r *Relay) SetLive(l Live) {
 		l.limits = old.limits
 	}
 	l.limits = newLimits(*l.RateLimits, l.limits)
+	r.streams.books.SetLimits(int64(l.MaxStreams), shareOf(l.MaxStreams))
+	r.polls.books.SetLimits(int64(l.MaxWaiters), shareOf(l.MaxWaiters))
 	// Publish: pairs with the Loads along requests. What was published is never
 	// written again.
 	r.live.Store(&l)

@@ -85,7 +85,7 @@ func (m *meter) between(ts int64, from, to counts) *row {
 		colCommitP99:  quantile(r.metrics.commit.bounds, from.commit, to.commit, 0.99),
 		colLagP99:     quantile(r.streams.lag.bounds, from.lag, to.lag, 0.99),
 		colResident:   residentBytes(),
-		colSlotMemory: r.store.Memory().Used, colConnections: r.conns.Load(), colLongPolls: r.waiters.Load(),
+		colSlotMemory: r.store.Memory().Used, colConnections: r.conns.Load(), colLongPolls: r.polls.waiting(),
 		colEvents: st.Events.Load(), colEventBytes: st.Bytes.Load(),
 	}
 	if to.cpu >= 0 && from.cpu >= 0 {

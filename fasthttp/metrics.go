@@ -122,7 +122,25 @@ var families = []family{
 				metrics.WriteCounterUint64(w, name+`{reason="`+reason+`"}`, r.streams.ended[i].Load())
 			}
 		}},
-	gauge("cowrelay_long_polls", "Long polls that wait now.", func(r *Relay) int64 { return r.waiters.Load() }),
+	{MetricInfo{"cowrelay_streams_refused_total", "counter", "Streams refused, by reason: as many as there may be (cap), as many as one client may have (share), as many as a slot may have (slot)."},
+		func(r *Relay, w io.Writer, name string) {
+			metrics.WriteCounterUint64(w, name+`{reason="cap"}`, r.streams.refusedCap.Load())
+			metrics.WriteCounterUint64(w, name+`{reason="share"}`, r.streams.refusedShare.Load())
+			metrics.WriteCounterUint64(w, name+`{reason="slot"}`, r.streams.refusedSlot.Load())
+		}},
+	gauge("cowrelay_long_polls", "Long polls that wait now.", func(r *Relay) int64 { return r.polls.waiting() }),
+	gauge("cowrelay_long_polls_max", "Long polls that may wait at once.", func(r *Relay) int64 { return int64(r.live.Load().MaxWaiters) }),
+	{MetricInfo{"cowrelay_long_polls_ended_total", "counter", "Long polls that waited, by what ended the wait. Those of share and cap gave way to newer ones."},
+		func(r *Relay, w io.Writer, name string) {
+			for i, reason := range pollEndNames {
+				metrics.WriteCounterUint64(w, name+`{reason="`+reason+`"}`, r.polls.ended[i].Load())
+			}
+		}},
+	{MetricInfo{"cowrelay_long_polls_refused_total", "counter", "Long polls refused, by reason: none could give way (cap), as many as a slot may have (slot)."},
+		func(r *Relay, w io.Writer, name string) {
+			metrics.WriteCounterUint64(w, name+`{reason="cap"}`, r.polls.refusedCap.Load())
+			metrics.WriteCounterUint64(w, name+`{reason="slot"}`, r.polls.refusedSlot.Load())
+		}},
 	histogramOf("cowrelay_stream_lag_seconds", "Time from an event being visible to the first write of it to a stream.", func(r *Relay) *histogram { return &r.streams.lag }),
 	counter("cowrelay_frames_encoded_total", "Stream frames encoded once for all live readers of a slot.", func(r *Relay) uint64 { return r.store.Stats().FramesEncoded.Load() }),
 	counter("cowrelay_frames_replayed_total", "Stream frames encoded for one reader behind the shared ones.", func(r *Relay) uint64 { return r.store.Stats().FramesReplayed.Load() }),

@@ -121,7 +121,7 @@ func TestPlaces_WhoMayGo(t *testing.T) {
 	body := `{"event":` + eventN(1) + `}`
 	post := g.dial()
 	post.send("POST /v1/events/" + m.id + auth + fmt.Sprintf("Content-Type: application/json\nContent-Length: %d\n\n", len(body)) + body[:5])
-	g.eventually("they are under way", func() bool { return g.relay.waiters.Load() == 1 && g.relay.conns.Load() == 3 })
+	g.eventually("they are under way", func() bool { return g.relay.polls.waiting() == 1 && g.relay.conns.Load() == 3 })
 	g.eventually("all headers were read", func() bool { return busyPlaces(g) == 3 })
 	if g.relay.places.makeRoom() {
 		t.Error("a connection with a request under way gave way")

@@ -127,7 +127,7 @@ func TestLongPoll(t *testing.T) {
 		t.Errorf("with something there: %v after %v", got, time.Since(start))
 	}
 	poll := m.longPoll("?since=e0&wait=20")
-	g.eventually("the poll waits", func() bool { return g.relay.waiters.Load() == 1 })
+	g.eventually("the poll waits", func() bool { return g.relay.polls.waiting() == 1 })
 	select {
 	case r := <-poll:
 		t.Fatalf("answered before there was anything: %d %s", r.status, r.body)
@@ -146,14 +146,14 @@ func TestLongPoll(t *testing.T) {
 	if took := time.Since(start); took < 900*time.Millisecond || took > 5*time.Second {
 		t.Errorf("wait=1 took %v", took)
 	}
-	if n := g.relay.waiters.Load(); n != 0 {
+	if n := g.relay.polls.waiting(); n != 0 {
 		t.Errorf("%d waiters stay", n)
 	}
 	if n := g.store.Stats().Subscribers.Load(); n != 0 {
 		t.Errorf("%d subscribers stay", n)
 	}
 	polls := []<-chan reply{m.longPoll("?since=e1&wait=20"), m.longPoll("?since=e1&wait=20")}
-	g.eventually("the polls wait", func() bool { return g.relay.waiters.Load() == 2 })
+	g.eventually("the polls wait", func() bool { return g.relay.polls.waiting() == 2 })
 	g.stop()
 	for _, p := range polls {
 		if r := (<-p).want(t, 200); r.body != "[]" {
@@ -168,18 +168,4 @@ func TestLongPoll_CountsAsPull(t *testing.T) {
 	m := g.allocate()
 	m.longPoll("?wait=20")
 	g.eventually("the pull is known", func() bool { return m.state().field(t, "last_pull_at_unix") != nil })
-}
-
-func TestLongPoll_GlobalCap(t *testing.T) {
-	g := newRig(t, func(o *rigOptions) { o.relay.MaxWaiters = 2 })
-	m := g.allocate()
-	m.longPoll("?wait=20")
-	m.longPoll("?wait=20")
-	g.eventually("two polls wait", func() bool { return g.relay.waiters.Load() == 2 })
-	if r := (<-m.longPoll("?wait=20")).want(t, 503); r.header.Get("Retry-After") == "" {
-		t.Error("503 without Retry-After")
-	}
-	if got := m.pull(""); len(got) != 0 {
-		t.Error(got)
-	}
 }

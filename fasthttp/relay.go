@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"cowrelay/cow"
+	"cowrelay/cow/share"
 
 	"github.com/valyala/fasthttp"
 )
@@ -71,6 +72,7 @@ type Relay struct {
 	live    atomic.Pointer[Live]
 	server  *fasthttp.Server
 	streams *streams
+	polls   longPolls
 	metrics *relayMetrics
 	sampler *sampler
 	series  seriesCache
@@ -83,7 +85,6 @@ type Relay struct {
 	drain     chan struct{} // closed when the drain begins
 	draining  atomic.Bool
 	lingering atomic.Int64
-	waiters   atomic.Int64
 	panics    atomic.Uint64
 	conns     atomic.Int64 // open, those that are turned away included
 	places    *places
@@ -96,8 +97,9 @@ func NewRelay(store *cow.Store, opts Options) *Relay {
 	opts.setDefaults()
 	r := &Relay{opts: opts, store: store, started: time.Now(), drain: make(chan struct{})}
 	r.places = newPlaces("public", opts.MaxConns)
-	r.SetLive(opts.Live)
+	r.polls.books = share.New[clientKey](0, 0)
 	r.streams = newStreams(r)
+	r.SetLive(opts.Live)
 	r.metrics = newRelayMetrics(r)
 	r.sampler = startSampler(openHistory(store.Records(), store.Room, opts.Logger), opts.SampleEvery, newMeter(r).row)
 	r.server = &fasthttp.Server{
@@ -183,14 +185,25 @@ func (r *Relay) Drain(ctx context.Context, delay time.Duration) error {
 	}
 	r.lnMu.Unlock()
 	close(r.drain)
+	late, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	context.AfterFunc(ctx, func() { time.AfterFunc(drainGrace, cancel) })
 	done := make(chan error, 1)
-	go func() { done <- r.server.ShutdownWithContext(ctx) }()
+	r.spawn("shutdown", func() { done <- r.server.ShutdownWithContext(ctx) })
 	r.streams.drain(ctx)
-	err := <-done
-	r.streams.stop()
-	r.sampler.stop(ctx)
+	var err error
+	select {
+	case err = <-done:
+	case <-late.Done():
+		err = ctx.Err()
+	}
+	r.streams.stop(late)
+	r.sampler.stop(late)
 	return err
 }
+
+// drainGrace is what those who were told that the time is over have to end.
+const drainGrace = 250 * time.Millisecond
 
 // handle answers one request.
 func (r *Relay) handle(ctx *fasthttp.RequestCtx) {

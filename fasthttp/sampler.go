@@ -62,12 +62,7 @@ func (s *sampler) stop(ctx context.Context) {
 	close(s.quit)
 	select {
 	case <-s.done:
-		return
 	case <-ctx.Done():
-	}
-	select {
-	case <-s.done:
-	case <-time.After(time.Second):
 	}
 }
 

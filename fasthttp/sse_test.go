@@ -203,7 +203,11 @@ func (s *sse) close() { s.Conn.Close() }
 // longPoll sends a pull and delivers its reply.
 func (m mailbox) longPoll(query string) <-chan reply {
 	m.Helper()
-	w := m.dial()
+	return m.longPollOn(m.dial(), query)
+}
+
+func (m mailbox) longPollOn(w *wire, query string) <-chan reply {
+	m.Helper()
 	w.SetDeadline(time.Now().Add(40 * time.Second))
 	w.send("GET /v1/events/" + m.id + query + " HTTP/1.1\nHost: x\nAuthorization: Bearer " + m.token + "\n\n")
 	ch := make(chan reply, 1)

@@ -20,12 +20,13 @@ const (
 	endGone           // the slot was removed
 	endBlocked        // the operator blocked the slot
 	endDrain
+	endCap  // it gave way to another client's, when there were as many as there may be
 	endLoad // what comes next could not be read from the store
 	endPanic
 	endReasons
 )
 
-var endNames = [endReasons]string{"client", "write_error", "slow", "gone", "blocked", "drain", "load_error", "panic"}
+var endNames = [endReasons]string{"client", "write_error", "slow", "gone", "blocked", "drain", "cap", "load_error", "panic"}
 
 // States of a stream. It is written to by one goroutine at a time: the writer
 // that took it from the queue, or the goroutine that waits on its behalf.
@@ -40,7 +41,8 @@ const (
 // What a stream is asked to write beside events; bits of stream.asked.
 const (
 	askComment = 1 << iota
-	askRetry
+	askDrain   // a retry line, and then the end
+	askCap     // likewise
 )
 
 // stream is one open server-sent-event connection. It owns the connection; the
@@ -51,6 +53,7 @@ type stream struct {
 	conn    net.Conn
 	raw     syscall.RawConn
 	sub     *cow.Subscriber
+	place   holder
 
 	state  atomic.Uint32
 	asked  atomic.Uint32
@@ -70,7 +73,7 @@ type stream struct {
 
 	prev, succ *stream // in the wheel's bucket; the wheel's
 	bucket     int
-	watch      int32 // its place with hangups, from 1
+	watch      watch
 }
 
 // serveStream turns the connection into a stream.
@@ -93,14 +96,23 @@ func (r *Relay) serveStream(req request) error {
 	// Subscribed below, it may be woken before it has its connection.
 	st.state.Store(streamWaiting)
 	since, resume := req.cursor()
-	if !r.streams.enter() {
-		return errManyStreams
-	}
-	sub, err := r.streams.subscribe(req.slot, resume, since, st)
-	if err != nil {
-		r.streams.open.Add(-1)
+	st.place.Owner = st
+	if err := r.streams.enter(st, r.clientOf(req)); err != nil {
 		return err
 	}
+	defer func() {
+		if st.sub == nil { // also after a panic
+			r.streams.uncount(st)
+		}
+	}()
+	sub, err := r.streams.subscribe(req.slot, resume, since, st)
+	if err != nil {
+		if errors.Is(err, cow.ErrTooManyStreams) {
+			r.streams.refusedSlot.Add(1)
+		}
+		return err
+	}
+	r.streams.total.Add(1)
 	st.sub = sub
 	if wire == &plainForm {
 		sub.Plain()
@@ -119,7 +131,7 @@ func (st *stream) abandon() {
 	if !st.closed.Swap(true) {
 		st.sub.Close()
 		st.streams.ended[endClient].Add(1)
-		st.streams.open.Add(-1)
+		st.streams.uncount(st)
 	}
 }
 
@@ -152,10 +164,14 @@ func (st *stream) start(c net.Conn) {
 	setUserTimeout(st.raw, 2*s.relay.opts.Heartbeat+s.relay.opts.StreamWriteTimeout)
 	st.wrote.Store(s.now())
 	s.wheel.add(st)
+	if st.closed.Load() { // it had to give way
+		s.wheel.remove(st)
+		return
+	}
 	s.watch(st)
 	st.requeue()
 	if s.relay.draining.Load() {
-		s.askDrain(st) // it came while the others were told
+		st.askLeave(askDrain) // it came while the others were told
 	}
 }
 
@@ -195,12 +211,12 @@ func (st *stream) close(reason int) {
 	s := st.streams
 	defer func() {
 		s.ended[reason].Add(1)
-		s.open.Add(-1)
+		s.uncount(st)
 		st.conn.Close()
 	}()
 	// Deferred: whatever one of them meets, the others are done.
 	defer s.relay.rescue("stream", func() { reason = endPanic })
-	defer s.hangs.forget(st)
+	defer s.hangs.forget(&st.watch)
 	defer s.wheel.remove(st)
 	st.sub.Close()
 }
@@ -216,11 +232,14 @@ func (st *stream) finish(reason int) {
 	st.control, st.last, st.reason = st.wire.end, true, reason
 }
 
+// hungUp implements leaver.
+func (st *stream) hungUp() { st.close(endClient) }
+
 // turnPieces is how many pieces a stream may write before the others have a turn.
 const turnPieces = 4
 
 // serve writes what the stream has to say until there is nothing more, its
-// share is used up, or its socket is full. The caller is its writer w.
+// turn is over, or its socket is full. The caller is its writer w.
 func (st *stream) serve(w *writer) {
 	for range turnPieces {
 		if st.closed.Load() {
@@ -288,9 +307,11 @@ func (st *stream) nextPiece(w *writer) (piece []byte, control bool, err error) {
 	if st.sub.Between() {
 		if len(st.control) == 0 && !st.last {
 			switch asked := st.asked.Swap(0); {
-			case asked&askRetry != 0:
+			case asked&(askDrain|askCap) != 0:
 				st.control = st.wire.retry(st.retry.Load())
-				st.last, st.reason = true, endDrain
+				if st.last, st.reason = true, endDrain; asked&askCap != 0 {
+					st.reason = endCap
+				}
 			case asked&askComment != 0:
 				st.control = st.wire.comment
 			}

@@ -96,7 +96,7 @@ func TestStreams_256(t *testing.T) {
 	for range 5 {
 		m.longPoll("?wait=25")
 	}
-	g.eventually("the polls wait", func() bool { return g.relay.waiters.Load() == 5 })
+	g.eventually("the polls wait", func() bool { return g.relay.polls.waiting() == 5 })
 	open = append(open, m.stream("", ""))
 	_, r := m.tryStream("", "")
 	if r.want(t, 503); r.header.Get("Retry-After") == "" {
@@ -127,18 +127,6 @@ func TestStreams_256(t *testing.T) {
 		s, _ := m.tryStream("", "")
 		return s != nil
 	})
-}
-
-func TestStreams_GlobalCap(t *testing.T) {
-	g := newRig(t, func(o *rigOptions) { o.relay.MaxStreams = 2 })
-	a, b := g.allocate(), g.allocate()
-	s := a.stream("", "")
-	b.stream("", "")
-	if _, r := b.tryStream("", ""); r.status != 503 {
-		t.Errorf("status %d, want 503", r.status)
-	}
-	s.close()
-	g.eventually("there is room", func() bool { s, _ := b.tryStream("", ""); return s != nil })
 }
 
 // A drain ends streams between frames, with a retry line each, spread, while

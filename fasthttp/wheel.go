@@ -47,6 +47,7 @@ func (w *wheel) insert(st *stream, ticks int) {
 	*head = st
 }
 
+// remove takes a stream out, if it is in.
 func (w *wheel) remove(st *stream) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

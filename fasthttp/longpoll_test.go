@@ -1,0 +1,300 @@
+package fasthttp
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"cowrelay/cow"
+)
+
+// dialFrom is dial from another address of loopback.
+func (g *rig) dialFrom(from string) *wire {
+	g.Helper()
+	w := g.dial()
+	w.Conn.Close()
+	d := net.Dialer{LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(netip.MustParseAddr(from), 0))}
+	c, err := d.Dial("tcp", g.addr)
+	if err != nil {
+		g.Fatal(err)
+	}
+	g.Cleanup(func() { c.Close() })
+	c.SetDeadline(time.Now().Add(40 * time.Second))
+	w.Conn = c
+	w.br.Reset(c)
+	return w
+}
+
+// subscribers is how many streams and long polls the slot has.
+func (m mailbox) subscribers() int {
+	id, _ := cow.ParseID([]byte(m.id))
+	return m.store.Slot(id).Subscribers()
+}
+
+// nothingWaits checks that long polls have left nothing behind.
+func (g *rig) nothingWaits() {
+	g.Helper()
+	g.eventually("no long poll waits", func() bool { return g.relay.polls.waiting() == 0 && g.store.Stats().Subscribers.Load() == 0 })
+	g.noPlaces()
+}
+
+// A long poll whose client has left frees its place at once, however it left. One
+// that only has nothing more to say gets its reply early.
+func TestLongPoll_ClientThatLeft(t *testing.T) {
+	for _, row := range []struct {
+		how   string
+		leave func(*net.TCPConn)
+	}{
+		{"closed", func(c *net.TCPConn) { c.Close() }},
+		{"reset", func(c *net.TCPConn) { c.SetLinger(0); c.Close() }},
+		{"half-closed", func(c *net.TCPConn) { c.CloseWrite() }},
+		{"closed behind another request", func(c *net.TCPConn) {
+			c.Write([]byte("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"))
+			c.Close()
+		}},
+	} {
+		t.Run(row.how, func(t *testing.T) {
+			t.Parallel()
+			g := newRig(t)
+			m := g.allocate()
+			w := g.dial()
+			poll := m.longPollOn(w, "?wait=25")
+			g.eventually("the poll waits", func() bool { return g.relay.polls.waiting() == 1 && m.subscribers() == 1 })
+			row.leave(w.Conn.(*net.TCPConn))
+			g.nothingWaits() // long before the poll's time is over
+			if r := <-poll; row.how == "half-closed" && (r.status != 200 || r.body != "[]") {
+				t.Errorf("a client that still reads got %d %q", r.status, r.body)
+			}
+			if n := g.relay.polls.ended[pollClient].Load(); n != 1 {
+				t.Errorf("%d polls ended as their clients left, want 1", n)
+			}
+		})
+	}
+}
+
+// Data is no hang-up: the request that a client sends behind a long poll waits
+// until that is answered, and is answered next.
+func TestLongPoll_RequestBehindIt(t *testing.T) {
+	g := newRig(t)
+	m := g.allocate()
+	w := g.dial()
+	ask := "GET /v1/events/" + m.id + "%s HTTP/1.1\nHost: x\nAuthorization: Bearer " + m.token + "\n\n"
+	w.send(fmt.Sprintf(ask, "?wait=25"))
+	g.eventually("the poll waits", func() bool { return g.relay.polls.waiting() == 1 })
+	w.send(fmt.Sprintf(ask, "?since=e0&wait=25"))
+	g.relay.streams.hangs.sweep()
+	time.Sleep(50 * time.Millisecond)
+	if n := g.relay.polls.waiting(); n != 1 {
+		t.Fatalf("%d polls wait, want the first", n)
+	}
+	for i := range 2 {
+		g.eventually("the poll waits", func() bool { return g.relay.polls.waiting() == 1 })
+		m.post(eventN(i)).want(t, 201)
+		if r := w.reply("GET").want(t, 200); r.body != "["+eventN(i)+"]" {
+			t.Errorf("poll %d got %s", i, r.body)
+		}
+	}
+	w.send("GET /healthz HTTP/1.1\nHost: x\n\n")
+	w.reply("GET").want(t, 200)
+	g.nothingWaits()
+	// The connection may become a stream, which is watched anew.
+	w.send(fmt.Sprintf(ask, "/stream"))
+	s, _ := w.openStream()
+	s.close()
+	g.eventually("the stream to end", func() bool { return g.relay.streams.open.Load() == 0 })
+}
+
+// One client that opens long polls without an end has half of the places. Its
+// oldest are answered at once; nobody is refused, and others wait as ever, from
+// its address and from elsewhere.
+func TestLongPoll_OneClientTakesAll(t *testing.T) {
+	g := newRig(t, func(o *rigOptions) { o.relay.MaxWaiters = 64 })
+	greedy, honest := g.allocate(), g.allocate()
+	const asked = 150
+	answers := make(chan reply, 2*asked)
+	flood := func(from string) {
+		for range asked {
+			poll := greedy.longPollOn(g.dialFrom(from), "?wait=25")
+			go func() { answers <- <-poll }()
+		}
+	}
+	givenUp := func(n int) {
+		t.Helper()
+		for range n {
+			if r := (<-answers).want(t, 200); r.body != "[]" {
+				t.Fatalf("a poll that gave way got %s", r.body)
+			}
+		}
+	}
+	served := func(from string, i int) {
+		t.Helper()
+		poll := honest.longPollOn(g.dialFrom(from), fmt.Sprintf("?wait=25&since=e%d", i-1))
+		g.eventually("the honest poll waits", func() bool { return honest.subscribers() == 1 })
+		honest.post(eventN(i)).want(t, 201)
+		if r := (<-poll).want(t, 200); r.body != "["+eventN(i)+"]" {
+			t.Errorf("from %s: %s", from, r.body)
+		}
+	}
+	flood("127.0.0.1")
+	givenUp(asked - 32)
+	if n := g.relay.polls.waiting(); n != 32 {
+		t.Errorf("one client has %d polls that wait, its share is 32", n)
+	}
+	served("127.0.0.2", 0)
+	served("127.0.0.1", 1) // one of the greedy ones gave way to it
+	givenUp(1)
+	if n := g.relay.polls.ended[pollShare].Load(); n != asked-32+1 {
+		t.Errorf("%d polls gave way in their client's share, want %d", n, asked-32+1)
+	}
+	// Two clients together have all.
+	flood("127.0.0.3")
+	givenUp(asked - 32)
+	g.eventually("the greedy polls wait", func() bool { return g.relay.polls.waiting() >= 63 })
+	greedy.longPollOn(g.dialFrom("127.0.0.1"), "?wait=25")
+	g.eventually("all places are taken", func() bool { return g.relay.polls.waiting() == 64 })
+	served("127.0.0.2", 2)
+	givenUp(1)
+	if n := g.relay.polls.ended[pollCap].Load(); n != 1 {
+		t.Errorf("%d polls gave way to another client's, want 1", n)
+	}
+	if n := g.relay.polls.refusedCap.Load(); n != 0 {
+		t.Errorf("%d polls were refused", n)
+	}
+	g.client.CloseIdleConnections()
+}
+
+// Behind a proxy the client is who the proxy says.
+func TestLongPoll_SharesBehindProxy(t *testing.T) {
+	g := newRig(t, func(o *rigOptions) {
+		o.relay.MaxWaiters = 4
+		o.relay.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}
+	})
+	m := g.allocate()
+	poll := func(client string) {
+		w := g.dial()
+		w.send("GET /v1/events/" + m.id + "?wait=25 HTTP/1.1\nHost: x\nAuthorization: Bearer " + m.token + "\nX-Forwarded-For: " + client + "\n\n")
+	}
+	poll("192.0.2.2")
+	g.eventually("the poll waits", func() bool { return g.relay.polls.waiting() == 1 })
+	for range 5 {
+		poll("192.0.2.1")
+	}
+	g.eventually("the greedy one has its share", func() bool { return g.relay.polls.ended[pollShare].Load() == 3 })
+	if n := g.relay.polls.waiting(); n != 3 {
+		t.Errorf("%d polls wait, want 3", n)
+	}
+	poll("2001:db8::1") // two of one network
+	poll("2001:db8::2")
+	poll("2001:db8::3")
+	g.eventually("one gave way in its share", func() bool { return g.relay.polls.ended[pollShare].Load() == 4 })
+	if n := g.relay.polls.books.Held(keyOf(netip.MustParseAddr("192.0.2.2"))); n != 1 {
+		t.Errorf("the modest one has %d polls, want its one", n)
+	}
+}
+
+// Where nobody can give way a long poll is refused, in words of its own.
+func TestLongPoll_Refused(t *testing.T) {
+	g := newRig(t, func(o *rigOptions) { o.relay.MaxWaiters, o.store.StreamsPerSlot = 4, 2 })
+	m := g.allocate()
+	s := m.stream("", "")
+	m.longPoll("?wait=25")
+	g.eventually("the poll waits", func() bool { return m.subscribers() == 2 })
+	r := (<-m.longPoll("?wait=25")).want(t, 503)
+	if r.header.Get("Retry-After") == "" || !strings.Contains(r.body, "long polls") {
+		t.Errorf("%v %s", r.header, r.body)
+	}
+	s.close()
+	g.eventually("there is room", func() bool { return m.subscribers() == 1 })
+	g.relay.polls.books.SetLimits(0, 0)
+	r = (<-g.allocate().longPoll("?wait=25")).want(t, 503)
+	if r.header.Get("Retry-After") == "" || !strings.Contains(r.body, "too many long polls") {
+		t.Errorf("%v %s", r.header, r.body)
+	}
+	if c, s := g.relay.polls.refusedCap.Load(), g.relay.polls.refusedSlot.Load(); c != 1 || s != 1 {
+		t.Errorf("%d refused over the cap and %d over the slot's, want 1 and 1", c, s)
+	}
+}
+
+// Many clients open long polls, leave, give way and get events, all at once: the
+// bound holds throughout, each poll ends for one reason, and nothing stays.
+func TestLongPoll_Storm(t *testing.T) {
+	const most, clients, each = 12, 16, 40
+	g := newRig(t, func(o *rigOptions) { o.relay.MaxWaiters = most })
+	boxes := []mailbox{g.allocate(), g.allocate(), g.allocate()}
+	g.client.CloseIdleConnections()
+	g.eventually("no connection", func() bool { return g.relay.conns.Load() == 0 })
+	before := runtime.NumGoroutine()
+	stop := make(chan struct{})
+	var aside, storm sync.WaitGroup
+	aside.Go(func() {
+		for i := 0; ; i++ {
+			select {
+			case <-stop:
+				return
+			case <-time.After(3 * time.Millisecond):
+			}
+			m := boxes[i%2]
+			if r, err := m.tryCall("POST", "/v1/events/"+m.id, m.token, `{"event":`+eventN(i)+`}`); err != nil || r.status != 201 {
+				t.Errorf("post: %d, %v", r.status, err)
+				return
+			}
+		}
+	})
+	aside.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			if n := g.relay.polls.waiting(); n > most {
+				t.Errorf("%d polls wait, at most %d may", n, most)
+				return
+			}
+			time.Sleep(time.Millisecond)
+		}
+	})
+	for c := range clients {
+		storm.Go(func() {
+			random := rand.New(rand.NewPCG(uint64(c), 1))
+			for range each {
+				m := boxes[random.IntN(len(boxes))]
+				w, err := net.Dial("tcp", g.addr)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				fmt.Fprintf(w, "GET /v1/events/%s?wait=25 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n\r\n", m.id, m.token)
+				w.SetReadDeadline(time.Now().Add(time.Duration(random.IntN(20)) * time.Millisecond))
+				w.Read(make([]byte, 100))
+				if random.IntN(2) == 0 {
+					w.(*net.TCPConn).SetLinger(0)
+				}
+				w.Close()
+			}
+		})
+	}
+	storm.Wait()
+	close(stop)
+	aside.Wait()
+	g.client.CloseIdleConnections()
+	g.nothingWaits()
+	g.eventually("goroutines are back", func() bool { return g.relay.conns.Load() == 0 && runtime.NumGoroutine() < before+clients+10 })
+	if n := g.relay.polls.books.Clients(); n != 0 {
+		t.Errorf("%d clients are still in the books", n)
+	}
+	counts := map[string]uint64{}
+	for i := range g.relay.polls.ended {
+		counts[pollEndNames[i]] = g.relay.polls.ended[i].Load()
+	}
+	t.Log(counts)
+	if counts["client"] == 0 || counts["share"] == 0 || counts["error"] > 0 {
+		t.Errorf("the storm had %v", counts)
+	}
+}
