@@ -76,6 +76,15 @@ var families = []family{
 		func(r *Relay, w io.Writer, name string) { r.writeLimited(w, name) }},
 	gauge("cowrelay_rate_keys", "Clients whose rate is kept in mind, once for each class.", func(r *Relay) int64 { return r.rateKeys() }),
 	counter("cowrelay_panics_total", "Faults that a handler or stream was saved from.", func(r *Relay) uint64 { return r.panics.Load() }),
+	{MetricInfo{"cowrelay_log_lines_dropped_total", "counter", "Lines of the log that were dropped, by reason: full (they were not read in time), error (they could not be written)."},
+		func(r *Relay, w io.Writer, name string) {
+			var full, failed uint64
+			if r.opts.LogDropped != nil {
+				full, failed = r.opts.LogDropped()
+			}
+			metrics.WriteCounterUint64(w, name+`{reason="full"}`, full)
+			metrics.WriteCounterUint64(w, name+`{reason="error"}`, failed)
+		}},
 
 	gauge("cowrelay_slots", "Slots that exist.", func(r *Relay) int64 { return int64(r.store.Len()) }),
 	gauge("cowrelay_slots_max", "Slots that may exist.", func(r *Relay) int64 { return int64(r.store.Limits().Slots) }),

@@ -38,6 +38,11 @@ type Options struct {
 	// Journal, if set, is asked at every scrape what the journal has met.
 	Journal func() JournalStats
 
+	// LogDropped, if set, is asked at every scrape how many lines of the log
+	// were dropped because too many waited, and because they could not be
+	// written.
+	LogDropped func() (full, failed uint64)
+
 	now func() int64 // the clock of rate limits, for tests; else the store's
 }
 

@@ -15,7 +15,7 @@ const adminTokenVariable = "COWRELAY_ADMIN_TOKEN"
 func readAdminToken(path string) (string, error) {
 	token := os.Getenv(adminTokenVariable)
 	if path != "" {
-		data, err := os.ReadFile(path)
+		data, err := readSmall(path, tokenBytes)
 		if err != nil {
 			return "", err
 		}

@@ -104,7 +104,7 @@ func (t *target) readToken(f *pflag.FlagSet) error {
 	if t.token == "" || f.Changed("token-file") {
 		t.token, t.tokenFrom = os.Getenv(tokenVariable), tokenVariable
 		if path, origin := flagOr(f, "token-file", tokenFileVar, ""); path != "" {
-			text, err := os.ReadFile(path)
+			text, err := readSmall(path, tokenBytes)
 			if err != nil {
 				return fmt.Errorf("%s: %w", origin, err)
 			}

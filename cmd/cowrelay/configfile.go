@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"strings"
@@ -16,7 +17,7 @@ import (
 // the text that the flag takes.
 func readConfigFile(path string, names []string) (values map[string]string, wrong []error) {
 	values = make(map[string]string)
-	data, err := os.ReadFile(path)
+	data, err := readSmall(path, configBytes)
 	if err != nil {
 		return values, []error{fmt.Errorf("cannot read the configuration file: %w", err)}
 	}
@@ -44,6 +45,27 @@ func readConfigFile(path string, names []string) (values map[string]string, wron
 		values[name] = text
 	}
 	return values, wrong
+}
+
+// Most bytes of files that are read whole.
+const (
+	configBytes = 1 << 20
+	tokenBytes  = 64 << 10
+)
+
+// readSmall reads a file of at most so many bytes. It may be a FIFO, for which
+// it waits.
+func readSmall(path string, most int64) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, most+1))
+	if err == nil && int64(len(data)) > most {
+		err = fmt.Errorf("%s has more than %d bytes", path, most)
+	}
+	return data, err
 }
 
 // settingText is a TOML value as a flag would take it.

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"context"
 	"log/slog"
 	"runtime"
+	"runtime/pprof"
+	"time"
 
 	"cowrelay/cow"
 	relayhttp "cowrelay/fasthttp"
@@ -35,24 +38,32 @@ func (t *tuner) apply() {
 	t.relay.SetLive(t.options())
 }
 
-// reload reads the configuration again and applies what may change. Where it
-// is wrong, all stays as it was.
-func (t *tuner) reload(log *slog.Logger) {
+// reread is a configuration that was read while the relay runs, and what it
+// changes.
+type reread struct {
+	config           *config
+	changed, restart int
+}
+
+// read reads the configuration again and keeps of it what may change. Where it
+// is wrong, that is logged, and the result is nil. It may take as long as the
+// files do; nobody may call adopt meanwhile.
+func (t *tuner) read(log *slog.Logger) *reread {
 	next, err := t.layers.load()
 	if err != nil {
 		log.Error("configuration not reloaded: it stays as it was", "error", err)
-		return
+		return nil
 	}
-	changed, restart := 0, 0
+	r := &reread{config: next}
 	for i, s := range next.settings {
 		old := t.settings[i]
 		switch {
 		case s.value == old.value:
 		case s.live:
-			changed++
+			r.changed++
 			log.Info("setting changed", "setting", s.name, "from", old.value, "to", s.value)
 		default:
-			restart++
+			r.restart++
 			log.Warn("setting not changed: it needs a restart", "setting", s.name, "runs_with", old.value, "configured", s.value)
 			next.settings[i].value = old.value
 			if err := s.set(old.value); err != nil {
@@ -60,7 +71,66 @@ func (t *tuner) reload(log *slog.Logger) {
 			}
 		}
 	}
-	t.config = next
+	return r
+}
+
+// adopt makes a configuration the one that the relay runs with.
+func (t *tuner) adopt(r *reread, log *slog.Logger) {
+	t.config = r.config
 	t.apply()
-	log.Info("configuration reloaded", "changed", changed, "need_restart", restart)
+	log.Info("configuration reloaded", "changed", r.changed, "need_restart", r.restart)
+}
+
+// reloader reads the configuration on a goroutine of its own, because a file may
+// block: a FIFO, or a file system that hangs. begin and end belong to the loop
+// that hears signals, which waits for none of it.
+type reloader struct {
+	tuner   *tuner
+	log     *slog.Logger
+	manager *supervisor
+	done    chan *reread // what was read; end takes it
+
+	reading bool
+	again   bool // somebody asked while it was read
+}
+
+func newReloader(t *tuner, log *slog.Logger, manager *supervisor) *reloader {
+	return &reloader{tuner: t, log: log, manager: manager, done: make(chan *reread, 1)}
+}
+
+// reloadSlow is when a configuration that is still being read is told of.
+const reloadSlow = 5 * time.Second
+
+// begin reads the configuration, after the reading under way if there is one:
+// that one may have missed what has changed since.
+func (r *reloader) begin() {
+	if r.reading {
+		r.again = true
+		return
+	}
+	r.reading = true
+	r.manager.reloading()
+	// One whose file blocks for ever ends with the process.
+	go pprof.Do(context.Background(), pprof.Labels("relay", "reload"), func(context.Context) {
+		slow := time.AfterFunc(reloadSlow, func() {
+			r.log.Warn("the configuration is still being read: does its file, or that of the admin token, block?")
+		})
+		next := r.tuner.read(r.log)
+		slow.Stop()
+		r.done <- next
+	})
+}
+
+// end applies what was read.
+func (r *reloader) end(next *reread) {
+	r.reading = false
+	if next != nil {
+		r.tuner.adopt(next, r.log)
+	}
+	if r.again {
+		r.again = false
+		r.begin()
+		return
+	}
+	r.manager.reloaded()
 }

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"os/signal"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -46,14 +45,11 @@ func newServeCommand(args []string) *cobra.Command {
 // service. Stop: the reverse.
 func serve(c *tuner, stderr io.Writer) error {
 	c.level.Set(c.logLevel)
-	log := newLogger(c, stderr)
-	slog.SetDefault(log)
-	stop := make(chan os.Signal, 2)
-	signal.Notify(stop, syscall.SIGTERM, syscall.SIGINT)
-	defer signal.Stop(stop)
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	defer signal.Stop(hup)
+	p := newProcess(c, stderr)
+	defer p.close()
+	log := p.log
+	opening := p.endsAtSignal()
+	defer opening()
 
 	// The runtime collects harder as the process nears this; the tenth is for
 	// what it does not count.
@@ -73,24 +69,23 @@ func serve(c *tuner, stderr io.Writer) error {
 		}
 		admin = relayhttp.ServeAdmin(adminLn, relayhttp.AdminOptions{
 			Token: c.adminTok, Level: c.level, Logger: log,
-			Stop: sync.OnceFunc(func() { stop <- syscall.SIGTERM }),
+			Stop: sync.OnceFunc(func() { p.stop <- syscall.SIGTERM }),
 		})
 		defer admin.Close()
 	}
 	log.Info("starting", "bind", ln.Addr().String(), "admin", addrText(adminLn), "data_dir", c.dataDir)
 
 	manager := newSupervisor(log)
-	defer manager.stopping("ending")
+	defer manager.close()
 	opened := manager.opening()
 	defer opened()
-	serving := endsWhileOpening(stop, log)
-	defer serving()
 
 	// The relay observes the store, and the store is opened first.
 	var observer atomic.Pointer[relayhttp.Relay]
 	shares := splitBudget(c.budget)
-	journal, err := pebblelog.Open(c.dataDir, pebblelog.Options{
-		Sync: c.sync, CacheBytes: shares.cache, MemTableBytes: shares.memTable, Logger: log,
+	dataDir := c.dataDir // not of the configuration that a reload puts there
+	journal, err := pebblelog.Open(dataDir, pebblelog.Options{
+		Sync: c.sync, CacheBytes: shares.cache, MemTableBytes: shares.memTable, Logger: log, Exit: p.exit,
 		Observe: func(took time.Duration, _ int) {
 			if r := observer.Load(); r != nil {
 				r.ObserveSync(took)
@@ -102,7 +97,7 @@ func serve(c *tuner, stderr io.Writer) error {
 	}
 	c.store, err = cow.Open(journal, journal, cow.Options{
 		PageBytes: c.pageBytes, MemoryBudget: shares.slots, Logger: log,
-		Free: func() (uint64, error) { return pebblelog.FreeSpace(c.dataDir) },
+		Free: func() (uint64, error) { return pebblelog.FreeSpace(dataDir) },
 		Committed: func(posts, bytes int, took time.Duration) {
 			if r := observer.Load(); r != nil {
 				r.ObserveCommit(posts, bytes, took)
@@ -121,7 +116,7 @@ func serve(c *tuner, stderr io.Writer) error {
 		HeaderTimeout: c.header, BodyTimeout: c.body, WriteTimeout: c.write, IdleTimeout: c.idle,
 		MaxConns:  c.maxConns,
 		Heartbeat: c.heartbeat, StreamWriteTimeout: c.streamTO,
-		Live: c.options(), Logger: log,
+		Live: c.options(), Logger: log, LogDropped: p.lines.dropped,
 		Journal: func() relayhttp.JournalStats {
 			s := journal.Stats()
 			return relayhttp.JournalStats{
@@ -130,7 +125,7 @@ func serve(c *tuner, stderr io.Writer) error {
 		},
 	})
 	opened()
-	serving()
+	opening()
 	c.relay = relay
 	c.apply()
 	observer.Store(relay)
@@ -149,25 +144,22 @@ func serve(c *tuner, stderr io.Writer) error {
 		return fmt.Sprintf("serving %d slots on %s, %d streams and long polls", c.store.Len(), ln.Addr(), c.store.Stats().Subscribers.Load())
 	})
 
+	reload := newReloader(c, log, manager)
 	for running := true; running; {
 		select {
-		case <-hup:
-			done := manager.reloading()
-			c.reload(log)
-			done()
+		case <-p.hup:
+			reload.begin()
+		case next := <-reload.done:
+			reload.end(next)
 		case err = <-served:
 			err = fmt.Errorf("cannot serve: %w", err)
 			running = false
-		case sig := <-stop:
+		case sig := <-p.stop:
 			log.Info("stopping", "signal", sig.String())
-			go func() {
-				<-stop
-				log.Error("second signal: ending at once")
-				os.Exit(exitFailed)
-			}()
 			running = false
 		}
 	}
+	p.endsWithin(c.drain + closeTime)
 	manager.stopping("draining")
 	ctx, cancel := context.WithTimeout(context.Background(), c.drain)
 	defer cancel()
@@ -179,26 +171,6 @@ func serve(c *tuner, stderr io.Writer) error {
 		log.Info("stopped")
 	}
 	return err
-}
-
-// endsWhileOpening ends the process at a signal that comes before the relay
-// serves: nobody is served yet, and to open the store is to recover it, which
-// may be cut at any point. To call done is to end that.
-func endsWhileOpening(stop <-chan os.Signal, log *slog.Logger) (done func()) {
-	quit := make(chan struct{})
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		select {
-		case sig := <-stop:
-			log.Info("ending before the store is open", "signal", sig.String())
-			os.Exit(exitOK)
-		case <-quit:
-		}
-	})
-	return sync.OnceFunc(func() {
-		close(quit)
-		wg.Wait()
-	})
 }
 
 func addrText(ln net.Listener) string {
@@ -217,14 +189,6 @@ func listen(address, flag string) (net.Listener, error) {
 		return nil, fmt.Errorf("%s: cannot listen on %s: %w", flag, address, err)
 	}
 	return ln, nil
-}
-
-func newLogger(c *tuner, w io.Writer) *slog.Logger {
-	o := &slog.HandlerOptions{Level: c.level}
-	if c.logFormat == "json" {
-		return slog.New(slog.NewJSONHandler(w, o))
-	}
-	return slog.New(slog.NewTextHandler(w, o))
 }
 
 // shares is how the memory budget is divided.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"runtime/pprof"
 	"strings"
@@ -15,30 +16,72 @@ import (
 
 // supervisor is the service manager that started this process and wants to hear
 // from it, as systemd does with Type=notify. Without one nothing is told. Its
-// methods may be called from several goroutines.
+// methods may be called from several goroutines; none waits for the manager,
+// except close.
 type supervisor struct {
 	log    *slog.Logger
-	silent bool // nobody listens
+	socket string // "": nobody listens
 
 	wg     sync.WaitGroup
 	ctx    context.Context // until stopping
 	cancel context.CancelFunc
+
+	mu       sync.Mutex
+	over     bool        // the last word is said
+	messages chan string // to be sent, in order
 }
 
+const (
+	managerQueue   = 16          // messages that may wait for a manager that does not read
+	managerTimeout = time.Second // for one message
+)
+
 func newSupervisor(log *slog.Logger) *supervisor {
-	s := &supervisor{log: log, silent: os.Getenv("NOTIFY_SOCKET") == ""}
+	s := &supervisor{log: log, socket: os.Getenv("NOTIFY_SOCKET"), messages: make(chan string, managerQueue)}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
+	if s.socket != "" {
+		s.run(s.send)
+	}
 	return s
 }
 
 // tell sends one message of several assignments.
 func (s *supervisor) tell(lines ...string) {
-	if s.silent {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.socket == "" || s.over {
 		return
 	}
-	if _, err := daemon.SdNotify(false, strings.Join(lines, "\n")); err != nil {
-		s.log.Warn("cannot tell the service manager", "message", lines[0], "error", err)
+	select {
+	case s.messages <- strings.Join(lines, "\n"):
+	default:
+		s.log.Warn("cannot tell the service manager: it does not read", "message", lines[0])
 	}
+}
+
+// send sends the messages until the last.
+func (s *supervisor) send() {
+	for message := range s.messages {
+		if err := notify(s.socket, message); err != nil {
+			first, _, _ := strings.Cut(message, "\n")
+			s.log.Warn("cannot tell the service manager", "message", first, "error", err)
+		}
+	}
+}
+
+// notify sends a message as sd_notify does, and does not wait for ever for a
+// manager that does not read.
+func notify(socket, message string) error {
+	conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: socket, Net: "unixgram"})
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if err := conn.SetWriteDeadline(time.Now().Add(managerTimeout)); err != nil {
+		return err
+	}
+	_, err = conn.Write([]byte(message))
+	return err
 }
 
 // run has f run beside the relay, under a pprof label.
@@ -57,7 +100,7 @@ const (
 // opening asks for time until done is called: to replay a long log may take
 // longer than a start may.
 func (s *supervisor) opening() (done func()) {
-	if s.silent {
+	if s.socket == "" {
 		return func() {}
 	}
 	ctx, cancel := context.WithCancel(s.ctx)
@@ -84,7 +127,7 @@ func extend(d time.Duration) string { return fmt.Sprintf("EXTEND_TIMEOUT_USEC=%d
 // four times in the time that the manager waits, so that it may fail twice in a
 // row. status is what people are shown.
 func (s *supervisor) serving(alive func(context.Context) error, status func() string) {
-	if s.silent {
+	if s.socket == "" {
 		return
 	}
 	watched, err := daemon.SdWatchdogEnabled(false)
@@ -129,19 +172,34 @@ func (s *supervisor) serving(alive func(context.Context) error, status func() st
 	})
 }
 
-// reloading tells of a reload that begins; call done when it has ended.
-func (s *supervisor) reloading() (done func()) {
+// reloading tells of a reload that begins, reloaded that it has ended.
+func (s *supervisor) reloading() {
 	s.tell(daemon.SdNotifyReloading, strings.TrimSpace(daemon.SdNotifyMonotonicUsec()))
-	return func() { s.tell(daemon.SdNotifyReady) }
 }
 
-// stopping tells that the end has begun, and ends what runs beside the relay.
-// To call it again does nothing.
+func (s *supervisor) reloaded() { s.tell(daemon.SdNotifyReady) }
+
+// stopping tells that the end has begun, which is the last word, and ends what
+// runs beside the relay. To call it again does nothing.
 func (s *supervisor) stopping(why string) {
-	if s.ctx.Err() != nil {
-		return
-	}
-	s.cancel()
-	s.wg.Wait()
 	s.tell(daemon.SdNotifyStopping, "STATUS="+why)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.over {
+		s.over = true
+		s.cancel()
+		close(s.messages)
+	}
+}
+
+// close says the last word, if it was not said, and returns when the manager
+// has heard it, at the latest after the time that a message may take.
+func (s *supervisor) close() {
+	s.stopping("ending")
+	heard := make(chan struct{})
+	go func() { s.wg.Wait(); close(heard) }()
+	select {
+	case <-heard:
+	case <-time.After(managerTimeout):
+	}
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"regexp"
 	"strings"
 	"syscall"
@@ -59,14 +58,14 @@ func (l *Log) die(err error) {
 }
 
 // exit is the default of Options.Fatal.
-func exit(log *slog.Logger) func(error) {
+func exit(log *slog.Logger, end func(int)) func(error) {
 	return func(err error) {
 		do := "start again: what the store then holds is the truth, and posts that got no answer may be sent again; if it happens again, check the disk"
 		if errors.Is(err, syscall.ENOSPC) {
 			do = "make room on the disk, then start again: what the store then holds is the truth, and posts that got no answer may be sent again"
 		}
 		log.Error("the store failed, the process ends", "error", err, "do", do)
-		os.Exit(1)
+		end(1)
 	}
 }
 

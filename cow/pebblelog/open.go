@@ -34,7 +34,7 @@ func Open(dir string, opts Options) (*Log, error) {
 		flusher: flusher{wake: make(chan struct{}, 1)},
 	}
 	if l.opts.Fatal == nil {
-		l.opts.Fatal = exit(opts.Logger)
+		l.opts.Fatal = exit(opts.Logger, opts.Exit)
 	}
 	l.records.seed = maphash.MakeSeed()
 	if err := l.openStore(); err != nil {

@@ -3,6 +3,7 @@ package pebblelog
 import (
 	"fmt"
 	"log/slog"
+	"os"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -74,8 +75,11 @@ type Options struct {
 	// longer tell what is durable: a write or a sync failed, and a failed fsync
 	// can't be retried. It should end the process. Whoever waits for the store
 	// waits for ever from then on: nothing is acknowledged. Default: log what
-	// failed and what to do, exit 1.
+	// failed and what to do, Exit(1).
 	Fatal func(error)
+	// Exit ends the process for the default Fatal: a log may have to be written
+	// out first. Default os.Exit.
+	Exit func(code int)
 	// Observe is called after each write to the log with the time it took
 	// (in mode Always with its sync) and the size of its batch in bytes.
 	// It must be fast and must not call the Log. Default none.
@@ -95,5 +99,8 @@ func (o *Options) ensureDefaults() {
 	o.MemTableBytes = max(o.MemTableBytes, MinMemTableBytes)
 	if o.Logger == nil {
 		o.Logger = slog.Default()
+	}
+	if o.Exit == nil {
+		o.Exit = os.Exit
 	}
 }

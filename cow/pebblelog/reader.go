@@ -31,7 +31,7 @@ func OpenReader(dir string, opts Options) (*Reader, error) {
 	opts.ensureDefaults()
 	opts.FS = newReadFS(opts.FS)
 	l := &Log{dir: dir, opts: opts}
-	l.opts.Fatal = exit(opts.Logger)
+	l.opts.Fatal = exit(opts.Logger, opts.Exit)
 	r := &Reader{log: l}
 	if err := r.open(); err != nil {
 		return nil, err

@@ -1,0 +1,238 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// serving finds a relay whose log says nothing: the message to its service
+// manager that it serves names its address.
+func (m *manager) serving() (url string) {
+	m.t.Helper()
+	at := m.await(1, "READY=1")
+	text := m.messages()[at]
+	_, rest, _ := strings.Cut(text, " on ")
+	address, _, _ := strings.Cut(rest, ",")
+	return "http://" + address
+}
+
+// startOn starts a relay whose log goes to w, which the relay alone then has.
+func startOn(t *testing.T, w *os.File, dir string, args ...string) *relay {
+	t.Helper()
+	m := startManager(t)
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	admin := ln.Addr().String()
+	ln.Close()
+	r := newRelay(t, dir, append([]string{"--admin=" + admin}, args...)...)
+	r.cmd.Stderr = w
+	if err := r.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	go func() {
+		r.cmd.Wait()
+		close(r.exited)
+	}()
+	t.Cleanup(r.kill)
+	r.url, r.admin = m.serving(), "http://"+admin
+	return r
+}
+
+// use has the relay log: requests, a reload and an act of an operator.
+func (r *relay) use(s slot, requests int) {
+	r.t.Helper()
+	for i := range requests {
+		if i == requests/2 {
+			r.signal(syscall.SIGHUP)
+			if _, errs, code := command(r.t.(*testing.T), nil, "admin", "--admin="+r.admin, "log-level", "debug"); code != 0 {
+				r.t.Fatalf("exit %d: %s", code, errs)
+			}
+		}
+		s.mustSend(r.t.(*testing.T), http.StatusOK, "GET", r.eventsURL(s), nil)
+	}
+}
+
+// metric reads a series of the relay.
+func (r *relay) metric(series string) (value float64) {
+	r.t.Helper()
+	res, err := http.Get(r.admin + "/metrics")
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	lines := bufio.NewScanner(res.Body)
+	for lines.Scan() {
+		if text, ok := strings.CutPrefix(lines.Text(), series+" "); ok {
+			fmt.Sscan(text, &value)
+			return value
+		}
+	}
+	r.t.Fatalf("no %s", series)
+	return 0
+}
+
+// A log that nobody reads, or that can't be written, costs lines alone: the
+// relay serves, reloads, counts them, and hears the signal that ends it.
+func TestBrokenLog_CostsLinesAlone(t *testing.T) {
+	for name, open := range map[string]func(*testing.T) (w *os.File, reason string, opened func()){
+		"closed pipe": func(t *testing.T) (*os.File, string, func()) {
+			r, w, err := os.Pipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			return w, "error", func() { r.Close() }
+		},
+		"stalled pipe": func(t *testing.T) (*os.File, string, func()) {
+			r, w, err := os.Pipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { r.Close() })
+			return w, "full", func() {}
+		},
+		"full disk": func(t *testing.T) (*os.File, string, func()) {
+			w, err := os.OpenFile(fullDisk(t).Name(), os.O_WRONLY, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return w, "error", func() {}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w, reason, opened := open(t)
+			dir := t.TempDir()
+			r := startOn(t, w, dir, "--access-log", "--sync=off")
+			opened()
+			s := r.allocate()
+			for i := range 10 {
+				r.post(s, testEvent("a", i, 300))
+			}
+			requests := 50
+			if reason == "full" {
+				requests = 2*logLines + 500 // and what a pipe holds is less
+			}
+			r.use(s, requests)
+			if n := r.metric(`cowrelay_log_lines_dropped_total{reason="` + reason + `"}`); n < 50 {
+				t.Errorf("%v lines were dropped", n)
+			}
+			r.signal(syscall.SIGTERM)
+			if code := r.wait(30 * time.Second); code != 0 {
+				t.Errorf("exit %d", code)
+			}
+			// What --sync=off never synced is there only if the store was closed.
+			t.Setenv("NOTIFY_SOCKET", "")
+			r = startRelay(t, dir)
+			if n := len(r.pull(s, "")); n != 10 {
+				t.Errorf("%d events after the restart", n)
+			}
+			r.stop()
+		})
+	}
+}
+
+// A reader that comes back finds where lines are missing, and how many; the
+// last words of the relay come out.
+func TestBrokenLog_SaysWhatIsMissing(t *testing.T) {
+	out, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	r := startOn(t, w, t.TempDir(), "--access-log")
+	s := r.allocate()
+	r.use(s, 2*logLines)
+	dropped := r.metric(`cowrelay_log_lines_dropped_total{reason="full"}`)
+	lines := bufio.NewScanner(out)
+	r.signal(syscall.SIGTERM)
+	missing, last := 0.0, ""
+	for lines.Scan() {
+		var v struct {
+			Msg   string
+			Lines float64
+		}
+		if err := json.Unmarshal(lines.Bytes(), &v); err != nil {
+			t.Fatalf("%v: %s", err, lines.Text())
+		}
+		if strings.HasPrefix(v.Msg, "lines of the log are missing") {
+			missing += v.Lines
+		}
+		last = v.Msg
+	}
+	if dropped == 0 || missing < dropped {
+		t.Errorf("%v lines are said to be missing, %v were dropped", missing, dropped)
+	}
+	if last != "stopped" {
+		t.Errorf("the last word is %q", last)
+	}
+	if code := r.wait(30 * time.Second); code != 0 {
+		t.Errorf("exit %d", code)
+	}
+}
+
+// What the relay ends with is not held up by a log that nobody reads, nor is a
+// start that fails.
+func TestBrokenLog_StartFails(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	cmd := exec.Command(binary, "serve", "--data-dir="+filepath.Join(t.TempDir(), "data"), "--bind="+ln.Addr().String(), "--admin=")
+	cmd.Env = cleanEnv()
+	out, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	fillPipe(t, w)
+	cmd.Stderr = w
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	select {
+	case <-ended:
+	case <-time.After(30 * time.Second):
+		cmd.Process.Kill()
+		<-ended
+		t.Fatal("it does not end")
+	}
+	if code := cmd.ProcessState.ExitCode(); code != exitFailed {
+		t.Errorf("exit %d", code)
+	}
+}
+
+// fillPipe writes until the pipe takes no more.
+func fillPipe(t *testing.T, w *os.File) {
+	t.Helper()
+	raw, err := w.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw.Control(func(fd uintptr) {
+		syscall.SetNonblock(int(fd), true)
+		for _, n := range []int{4096, 1} {
+			for {
+				if _, err := syscall.Write(int(fd), make([]byte, n)); err != nil {
+					break
+				}
+			}
+		}
+		syscall.SetNonblock(int(fd), false)
+	})
+}
