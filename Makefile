@@ -207,7 +207,7 @@ attack: build ## attack the built relay and watch its honest clients; DRILL="pag
 .PHONY: attack-short
 attack-short: build ## the attacks at the size that tests run them with: no bar for latency
 	@mkdir -p $(LOAD_DIR)
-	./bin/relaybench attack $(DRILL) --relay ./bin/cowrelay --dir $(LOAD_DIR) --short --kills $(KILLS) $(ATTACK_ARGS)
+	./bin/relaybench attack $(DRILL) --relay ./bin/cowrelay --dir $(LOAD_DIR) --short --at-once 3 --kills $(KILLS) $(ATTACK_ARGS)
 
 .PHONY: plots
 plots: build ## draw the curves of the last make load; RESULTS=bench/results/NAME for another

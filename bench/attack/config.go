@@ -27,6 +27,9 @@ type Config struct {
 	// Kills is the number of rounds of SIGKILL under each variant, in the place
 	// of the measured run; 0, the default, means none.
 	Kills int
+	// AtOnce is how many drills run side by side, each with a relay of its own; 1
+	// by default. More is for machines that measure no time.
+	AtOnce int
 	// NoGroup leaves the control group out.
 	NoGroup bool
 	// Progress shows how far the run is; nil shows nothing.
@@ -48,6 +51,12 @@ func (c *Config) Validate() error {
 	}
 	if c.Kills < 0 || c.Kills > 1000 {
 		errs = append(errs, fmt.Errorf("kills %d: want 0 to 1000", c.Kills))
+	}
+	if c.AtOnce < 0 || c.AtOnce > 16 {
+		errs = append(errs, fmt.Errorf("at-once %d: want 1 to 16", c.AtOnce))
+	}
+	if c.AtOnce = max(c.AtOnce, 1); c.AtOnce > 1 && !c.Short {
+		errs = append(errs, errors.New("at-once: drills that run side by side can't be measured, so with short only"))
 	}
 	for _, d := range []struct {
 		of          *time.Duration

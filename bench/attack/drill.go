@@ -32,6 +32,8 @@ type variant struct {
 	// final, if set, takes the place of the recovery and of the orderly end: it
 	// is called while the attack lasts, and adds bars.
 	final func(ctx context.Context, r *run)
+	// atLeast is how long it must last to show what it is for.
+	atLeast time.Duration
 	// growth, if set, is how much the process may grow, in bytes.
 	growth int64
 	// during, if set, is called when the attack has lasted, and adds bars.

@@ -20,9 +20,11 @@ var pagesDrill = drill{
 		n := c.size(600, 200)
 		one := func(slots int, heat string, by crowd) variant {
 			v := variant{
-				name:   fmt.Sprintf("%d readers of %d %s, %s", n, slots, heat, by.name),
-				attack: unreadPages(n, by),
-				fill:   func(ctx context.Context, r *run) (err error) { return r.fillPages(ctx, slots) },
+				// Posts are refused after 10 s of waiting.
+				atLeast: 13 * time.Second,
+				name:    fmt.Sprintf("%d readers of %d %s, %s", n, slots, heat, by.name),
+				attack:  unreadPages(n, by),
+				fill:    func(ctx context.Context, r *run) (err error) { return r.fillPages(ctx, slots) },
 			}
 			if c.Short {
 				v.relay.flags = []string{"--memory-budget=32MiB"}

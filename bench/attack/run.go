@@ -52,20 +52,30 @@ func Run(ctx context.Context, cfg Config, names []string, emit func(Result)) err
 			jobs = append(jobs, job{d.name, v})
 		}
 	}
-	for i, j := range jobs {
-		part := float64(i) / float64(len(jobs))
-		r := &run{cfg: &cfg, v: &j.v, step: func(format string, args ...any) {
-			cfg.Progress.Show("attack "+j.name, part, fmt.Sprintf(format, args...))
-		}}
-		r.res = &Result{Drill: j.name, Variant: j.v.name, Short: cfg.Short, Kills: cfg.Kills, Machine: machine}
-		err := r.all(ctx)
-		cfg.Progress.Clear()
-		if err != nil {
-			return fmt.Errorf("%s (%s): %w", j.name, j.v.name, err)
-		}
-		emit(*r.res)
+	var mu sync.Mutex
+	done := 0
+	var all []func() error
+	for _, j := range jobs {
+		all = append(all, func() error {
+			r := &run{cfg: &cfg, v: &j.v, step: func(format string, args ...any) {
+				mu.Lock()
+				defer mu.Unlock()
+				cfg.Progress.Show("attack "+j.name, float64(done)/float64(len(jobs)), fmt.Sprintf(format, args...))
+			}}
+			r.res = &Result{Drill: j.name, Variant: j.v.name, Short: cfg.Short, Kills: cfg.Kills, Machine: machine}
+			err := r.all(ctx)
+			mu.Lock()
+			defer mu.Unlock()
+			done++
+			cfg.Progress.Clear()
+			if err != nil {
+				return fmt.Errorf("%s (%s): %w", j.name, j.v.name, err)
+			}
+			emit(*r.res)
+			return nil
+		})
 	}
-	return nil
+	return parallel(ctx, cfg.AtOnce, all)
 }
 
 // raiseFiles raises the limit of open files of this process as far as it may:
@@ -254,7 +264,7 @@ func (r *run) underAttack(ctx context.Context, a *assault) error {
 	}
 	r.step("under attack")
 	select {
-	case <-time.After(r.cfg.During):
+	case <-time.After(max(r.cfg.During, r.v.atLeast)):
 	case <-r.relay.done:
 	case <-ctx.Done():
 		return ctx.Err()
@@ -326,8 +336,13 @@ func (r *run) bars() {
 func (r *run) memoryBar() {
 	p := &r.res.Peak
 	sockets, whose := p.Sockets, "all sockets of this machine"
-	if p.Group != nil && !r.relay.group.second {
+	switch {
+	case p.Group != nil && !r.relay.group.second:
 		sockets, whose = p.Group.Sockets, "its sockets"
+	case r.cfg.AtOnce > 1:
+		// They are those of other relays too. A group of version 2 has them in
+		// its limit.
+		sockets, whose = 0, "sockets not told apart,"
 	}
 	seen := fmt.Sprintf("process %s and %s %s", mib(p.Resident), whose, mib(sockets))
 	var err error

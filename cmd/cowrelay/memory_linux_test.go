@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"cowrelay/bench/attack"
 )
 
 // A store five times the memory budget: every window anywhere is right, and the
@@ -28,6 +30,7 @@ func TestMemory_StoreFiveTimesTheBudget(t *testing.T) {
 	r := newRelay(t, f.dir, fmt.Sprintf("--memory-budget=%dMiB", budget))
 	r.cmd.Env = append(r.cmd.Env, fmt.Sprintf("GOMEMLIMIT=%dMiB", limit))
 	r.start()
+	rest := books(t, r)
 	began := time.Now()
 	var wg sync.WaitGroup
 	var mu sync.Mutex
@@ -56,7 +59,23 @@ func TestMemory_StoreFiveTimesTheBudget(t *testing.T) {
 	if n := metric(t, r, `cowrelay_evictions_total{kind="chunk"}`) + metric(t, r, `cowrelay_evictions_total{kind="slot"}`); n == 0 {
 		t.Error("nothing was evicted: the test proves nothing")
 	}
+	now := books(t, r)
+	now.Rest = rest.Difference()
+	t.Logf("live heap %d MiB, counted %d MiB, the store's heap %d MiB", now.Live>>20, now.Counted>>20, now.Store>>20)
+	if err := now.Check(); err != nil {
+		t.Error(err)
+	}
 	r.stop()
+}
+
+// books are what the relay says that it keeps in memory, and what is there.
+func books(t *testing.T, r *relay) *attack.Books {
+	t.Helper()
+	b, err := attack.ReadBooks(t.Context(), strings.TrimPrefix(r.admin, "http://"), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
 }
 
 // window pulls one anywhere and checks every byte.

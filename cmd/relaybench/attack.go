@@ -44,6 +44,7 @@ that was acknowledged there, an orderly end.
   --before D, --during D, --after D
                       how long each phase is measured (default 15s, 30s, 10s;
                       short 2s, 4s, 1s)
+  --at-once N         so many drills side by side (default 1); with --short only
   --no-group          no control group
   --json              JSON lines instead of text
   --out FILE          append JSON lines to FILE too
@@ -81,6 +82,7 @@ func (o *attackOptions) flags() *flag.FlagSet {
 	fs.DurationVar(&c.Before, "before", 0, "")
 	fs.DurationVar(&c.During, "during", 0, "")
 	fs.DurationVar(&c.After, "after", 0, "")
+	fs.IntVar(&c.AtOnce, "at-once", 1, "")
 	fs.BoolVar(&c.NoGroup, "no-group", false, "")
 	fs.StringVar(&c.Commit, "commit", "", "")
 	fs.StringVar(&o.out, "out", "", "")
