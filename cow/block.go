@@ -14,12 +14,17 @@ func (s *Slot) Blocked() bool { return s.blocked.Load() }
 
 // Block blocks a slot, durably, and wakes its subscribers so that they look.
 // note is kept beside it, for whoever asks why. Blocking it again replaces the
-// note. Errors: ErrNoSlot, ErrClosed and those of the records.
+// note. Errors: ErrNoSlot, ErrBusy, ErrClosed and those of the records.
 func (s *Store) Block(slot *Slot, note []byte) error {
+	done, err := s.writeRecord()
+	if err != nil {
+		return err
+	}
+	defer done()
 	s.blockMu.Lock()
 	defer s.blockMu.Unlock()
-	if err := s.mayBlock(slot); err != nil {
-		return err
+	if slot.dead.Load() {
+		return ErrNoSlot
 	}
 	_, version, err := s.records.Value(blockKey(slot.id))
 	if err != nil && !errors.Is(err, ErrNoRecord) {
@@ -40,10 +45,15 @@ func (s *Store) Block(slot *Slot, note []byte) error {
 // Unblock lets a slot be used again, durably. A slot that is not blocked stays
 // so. Errors are those of Block.
 func (s *Store) Unblock(slot *Slot) error {
+	done, err := s.writeRecord()
+	if err != nil {
+		return err
+	}
+	defer done()
 	s.blockMu.Lock()
 	defer s.blockMu.Unlock()
-	if err := s.mayBlock(slot); err != nil {
-		return err
+	if slot.dead.Load() {
+		return ErrNoSlot
 	}
 	if err := s.dropRecord(blockKey(slot.id)); err != nil {
 		return err
@@ -64,16 +74,6 @@ func (s *Store) BlockNote(slot *Slot) ([]byte, error) {
 
 // BlockedSlots returns how many slots are blocked.
 func (s *Store) BlockedSlots() int64 { return s.blockedSlots.Load() }
-
-func (s *Store) mayBlock(slot *Slot) error {
-	switch {
-	case s.commits.closed.Load():
-		return ErrClosed
-	case slot.dead.Load():
-		return ErrNoSlot
-	}
-	return nil
-}
 
 // markBlocked keeps the count in step with the flag.
 func (s *Store) markBlocked(slot *Slot, blocked bool) {

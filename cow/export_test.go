@@ -147,3 +147,34 @@ func (s *Store) HoldLoop() (free func()) {
 	<-in
 	return func() { close(held) }
 }
+
+// InboxLen returns how many things wait for the commit loop, which may be held up.
+func (s *Store) InboxLen() int {
+	in := &s.commits.inbox
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	l := &in.letters
+	return len(l.fed) + len(l.loaded) + len(l.caught) + len(l.retry) + len(l.settle) + len(l.cool) + len(l.touched) + len(l.probes)
+}
+
+// Parked returns how many posts are kept for a load of the slot.
+func (s *Store) Parked(slot *Slot) (n int) {
+	done := make(chan struct{})
+	s.commits.inbox.call(func() {
+		if r := s.commits.waiting[slot]; r != nil {
+			n = len(r.parked)
+		}
+		close(done)
+	})
+	<-done
+	return n
+}
+
+// LoadWaiters returns how many requests wait for loads.
+func (s *Store) LoadWaiters() int { return int(s.loads.waiters.Load()) }
+
+// AddRoom has the budget believe that n bytes came free.
+func (s *Store) AddRoom(n int64) { s.budget.add(memSlot, -n) }
+
+// LoadsRunning returns how many loads have a turn.
+func (s *Store) LoadsRunning() int { return len(s.loads.slots) }

@@ -2,7 +2,7 @@ package cow
 
 // enqueue hands a post to the loop, or says why not.
 func (c *committer) enqueue(p *Post) error {
-	if since := c.since.Load(); since != 0 && c.s.now()-since > int64(c.s.opts.StallAfter) {
+	if c.stalled() {
 		c.s.stats.PostsStalled.Add(1)
 		return ErrBusy
 	}
@@ -33,6 +33,12 @@ func (c *committer) enqueue(p *Post) error {
 		c.s.stats.PostsRejected.Add(1)
 		return ErrBusy
 	}
+}
+
+// stalled says whether the commit under way takes so long that the disk must hang.
+func (c *committer) stalled() bool {
+	since := c.since.Load()
+	return since != 0 && c.s.now()-since > int64(c.s.opts.StallAfter)
 }
 
 // dequeued takes a post out of the counts of what waits.

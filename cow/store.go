@@ -120,6 +120,8 @@ type Store struct {
 	blockMu      sync.Mutex // orders blocks and unblocks
 	blockedSlots atomic.Int64
 
+	recordWriters atomic.Int64 // requests that write a record
+
 	stop chan struct{}
 	wg   sync.WaitGroup
 }
@@ -401,11 +403,13 @@ func (s *Store) Health(slot *Slot) ([]byte, error) {
 }
 
 // SetHealth stores the responder health record of a slot, durably. Errors:
-// ErrNoSpace, ErrClosed and those of the records.
+// ErrNoSpace, ErrBusy, ErrClosed and those of the records.
 func (s *Store) SetHealth(slot *Slot, record []byte) error {
-	if s.commits.closed.Load() {
-		return ErrClosed
+	done, err := s.writeRecord()
+	if err != nil {
+		return err
 	}
+	defer done()
 	if err := s.room(); err != nil {
 		return err
 	}

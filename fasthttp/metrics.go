@@ -178,6 +178,7 @@ var families = []family{
 			metrics.WriteCounterUint64(w, name+`{kind="slot"}`, st.SlotLoads.Load())
 		}},
 	counter("cowrelay_load_errors_total", "Loads that failed.", func(r *Relay) uint64 { return r.store.Stats().LoadErrors.Load() }),
+	counter("cowrelay_loads_refused_total", "Waits for loads that ended with 503: too many waited, or there was no turn or no memory in time.", func(r *Relay) uint64 { return r.store.Stats().LoadsRefused.Load() }),
 
 	gauge("cowrelay_stats_rows", "Rows that the statistics' history has.", func(r *Relay) int64 { return int64(r.sampler.history.timeline.Load().len()) }),
 	counter("cowrelay_stats_write_errors_total", "Writes of the statistics' history that failed. What they held is written with the next.", func(r *Relay) uint64 { return r.sampler.history.failed.Load() }),
