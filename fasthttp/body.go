@@ -19,7 +19,7 @@ var bodyPool = sync.Pool{New: func() any { return new([]byte) }}
 // it. The bytes are f's only while it runs.
 func (req *request) withBody(f func(body []byte) error) error {
 	buf := bodyPool.Get().(*[]byte)
-	body, err := readBody(req.ctx, (*buf)[:0], req.route.maxBody)
+	body, err := req.readBody((*buf)[:0])
 	if err == nil {
 		err = f(body)
 	}
@@ -28,14 +28,25 @@ func (req *request) withBody(f func(body []byte) error) error {
 			body[i] = 0xDB
 		}
 	}
-	if cap(body) <= 64<<10 {
+	if cap(body) <= keptBody {
 		*buf = body
 	}
 	bodyPool.Put(buf)
+	if req.conn != nil {
+		req.conn.arrived()
+	}
 	return err
 }
 
-func readBody(ctx *fasthttp.RequestCtx, dst []byte, limit int) ([]byte, error) {
+// keptBody is the most bytes that a buffer of the pool has, and that a body may
+// take which is not booked by its length.
+const keptBody = 16 << 10
+
+// readBody reads the whole body behind dst, which is empty. What is longer than
+// keptBody is booked before there is memory for it: by the header where that
+// tells the length, else here.
+func (req *request) readBody(dst []byte) ([]byte, error) {
+	ctx, limit := req.ctx, req.route.maxBody
 	in := ctx.RequestBodyStream()
 	if in == nil {
 		return append(dst, ctx.Request.Body()...), nil
@@ -45,7 +56,11 @@ func readBody(ctx *fasthttp.RequestCtx, dst []byte, limit int) ([]byte, error) {
 	}
 	for {
 		if len(dst) == cap(dst) {
-			dst = append(dst, 0)[:len(dst)]
+			to := min(max(2*cap(dst), 4<<10), limit+1)
+			if to > keptBody && !req.book(to) {
+				return dst, errManyBytes
+			}
+			dst = append(make([]byte, 0, to), dst...)
 		}
 		n, err := in.Read(dst[len(dst):min(cap(dst), limit+1)])
 		dst = dst[:len(dst)+n]
@@ -59,12 +74,28 @@ func readBody(ctx *fasthttp.RequestCtx, dst []byte, limit int) ([]byte, error) {
 			}
 			return dst, nil
 		case err != nil:
+			if req.conn != nil && req.conn.cut.Load() {
+				return dst, errManyBytes
+			}
 			if isTimeout(err) {
 				return dst, errTimeout
 			}
 			return dst, errCutBody
 		}
 	}
+}
+
+// book books a body that has come to n bytes and whose length nobody knows.
+func (req *request) book(n int) bool {
+	c := req.conn
+	return c == nil || c.relay.underway.body(c, c.relay.clientKey(c, &req.ctx.Request.Header), int64(n))
+}
+
+// arrived says that the request, or its header, is there or is given up, and
+// that nothing more of it is waited for.
+func (c *conn) arrived() {
+	c.inBody, c.lines = false, 0
+	c.relay.underway.settle(c)
 }
 
 // isTimeout says whether err is a passed deadline. Errors about chunks hide

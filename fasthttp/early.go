@@ -16,6 +16,8 @@ const headerWithheld = "Cowrelay-Withheld"
 const (
 	withheldAdmit = "admit" // admit refuses the request, and will say so again
 	withheldFrame = "framing"
+	withheldField = "fields"
+	withheldRoom  = "room"
 	withheldFault = "fault"
 )
 
@@ -26,14 +28,22 @@ const (
 func (r *Relay) headerReceived(h *fasthttp.RequestHeader) (conf fasthttp.RequestConfig) {
 	defer r.rescue("header", func() { withhold(h, withheldFault) })
 	conf.ReadTimeout = r.opts.BodyTimeout
-	if c := connOf(h); c != nil && c.begin() {
-		h.SetConnectionClose()
+	c := connOf(h)
+	if c != nil {
+		if c.begin() {
+			h.SetConnectionClose()
+		}
+		c.arrived() // the header is there
 	}
 	if h.ConnectionClose() { // withheld asks for it first
 		h.Del(headerWithheld)
 	}
-	if misframed(h) {
+	switch bad, fields := misframed(h); {
+	case bad:
 		withhold(h, withheldFrame)
+		return conf
+	case fields > maxFields:
+		withhold(h, withheldField)
 		return conf
 	}
 	if n := h.ContentLength(); n == 0 || n == -2 { // -2: neither length nor chunks
@@ -42,10 +52,17 @@ func (r *Relay) headerReceived(h *fasthttp.RequestHeader) (conf fasthttp.Request
 		}
 		return conf
 	}
-	req := request{conn: connOf(h), early: true, start: r.store.Now()}
+	req := request{conn: c, early: true, start: r.store.Now()}
 	if _, refused := r.admit(h, &req); refused != nil || !h.IsPost() {
 		withhold(h, withheldAdmit)
 		return conf
+	}
+	if c != nil {
+		if n := h.ContentLength(); n > smallBody && !r.underway.body(c, r.clientKey(c, h), int64(n)) {
+			withhold(h, withheldRoom)
+			return conf
+		}
+		c.inBody = true
 	}
 	conf.MaxRequestBodySize = req.route.maxBody
 	return conf
@@ -73,6 +90,10 @@ func withheldFor(h *fasthttp.RequestHeader) *failure {
 	switch string(withheld(h)) {
 	case withheldFrame:
 		return errFraming
+	case withheldField:
+		return errManyFields
+	case withheldRoom:
+		return errManyBytes
 	case withheldFault:
 		return errInternal
 	}
@@ -88,6 +109,10 @@ func refuse(ctx *fasthttp.RequestCtx) {
 	}
 }
 
+// forget drops the memory of a header that was large or of many lines. The
+// server keeps it for the next request otherwise, and for other connections.
+func forget(h *fasthttp.RequestHeader) { *h = fasthttp.RequestHeader{} }
+
 // failed answers what the server itself could not read as a request.
 func (r *Relay) failed(ctx *fasthttp.RequestCtx, err error) {
 	defer r.rescue("error reply", func() {
@@ -95,7 +120,10 @@ func (r *Relay) failed(ctx *fasthttp.RequestCtx, err error) {
 		refuse(ctx)
 	})
 	f := &failure{status: fasthttp.StatusBadRequest, text: "the request can't be read"}
+	c, _ := ctx.Conn().(*conn)
 	switch {
+	case c != nil && c.cut.Load():
+		f = errManyBytes
 	case asSmallBuffer(err):
 		f = &failure{status: fasthttp.StatusRequestHeaderFieldsTooLarge, text: "the request header is too large"}
 	case errors.Is(err, errFault):
@@ -108,6 +136,10 @@ func (r *Relay) failed(ctx *fasthttp.RequestCtx, err error) {
 	r.live.Load().share(&ctx.Request.Header, &ctx.Response)
 	f.write(&ctx.Response)
 	refuse(ctx)
+	if c != nil {
+		c.arrived()
+	}
+	forget(&ctx.Request.Header)
 	r.metrics.request(routeNone, f.status, -1)
 }
 

@@ -40,6 +40,8 @@ var (
 	errCutBody      = &failure{status: fasthttp.StatusBadRequest, text: "the request body ended early"}
 	errInternal     = &failure{status: fasthttp.StatusInternalServerError, text: "internal error"}
 	errBusy         = &failure{status: fasthttp.StatusServiceUnavailable, text: "too much waits; try again", retryAfter: 1}
+	errManyBytes    = &failure{status: fasthttp.StatusServiceUnavailable, text: "too much of other requests is on its way; try again", retryAfter: 1}
+	errManyFields   = &failure{status: fasthttp.StatusRequestHeaderFieldsTooLarge, text: "the request header has too many fields"}
 	errNoSpace      = &failure{status: fasthttp.StatusInsufficientStorage, text: "the relay's disk is nearly full; nothing was stored", retryAfter: 10}
 	errDraining     = &failure{status: fasthttp.StatusServiceUnavailable, text: "the relay is shutting down; try again", retryAfter: 1}
 	errManySlots    = &failure{status: fasthttp.StatusServiceUnavailable, text: "the relay has as many slots as it may", retryAfter: 60}

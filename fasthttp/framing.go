@@ -6,6 +6,9 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
+// maxFields is how many lines a header may have: each pins more than its text.
+const maxFields = 100
+
 var (
 	nameCoding = []byte("transfer-encoding")
 	nameLength = []byte("content-length")
@@ -17,8 +20,8 @@ var (
 // request is refused and what follows it is dropped (RFC 9112, sections 2.2,
 // 5.1, 5.2, 6.1 and 6.3): a line that continues the one before, a name with a
 // blank in it, a transfer coding but chunked, and one beside a length. All else
-// of that kind upstream refuses by itself.
-func misframed(h *fasthttp.RequestHeader) bool {
+// of that kind upstream refuses by itself. fields is how many lines there are.
+func misframed(h *fasthttp.RequestHeader) (bad bool, fields int) {
 	coded, sized := false, false
 	for rest := h.RawHeaders(); len(rest) > 0; {
 		line := rest
@@ -27,23 +30,24 @@ func misframed(h *fasthttp.RequestHeader) bool {
 		} else {
 			rest = nil
 		}
+		fields++
 		// A continued line may have no colon; upstream takes no other such line
 		// but the empty one at the end.
 		name, value, _ := bytes.Cut(line, []byte{':'})
 		if bytes.IndexByte(name, ' ') >= 0 || len(name) > 0 && name[0] == '\t' {
-			return true
+			return true, fields
 		}
 		switch len(name) {
 		case len(nameCoding):
 			if bytes.EqualFold(name, nameCoding) {
 				coded = true
 				if !bytes.EqualFold(bytes.TrimSpace(value), chunked) {
-					return true
+					return true, fields
 				}
 			}
 		case len(nameLength):
 			sized = sized || bytes.EqualFold(name, nameLength)
 		}
 	}
-	return coded && sized
+	return coded && sized, fields - 1 // without the empty one at the end
 }

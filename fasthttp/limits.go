@@ -201,6 +201,12 @@ func (r *Relay) judge(req *request, h *fasthttp.RequestHeader, live *Live) *fail
 	return nil
 }
 
+// clientKey is the key of the client that the request is from.
+func (r *Relay) clientKey(c *conn, h *fasthttp.RequestHeader) clientKey {
+	client, _ := r.live.Load().clientOf(c.peer(), h)
+	return keyOf(client)
+}
+
 func tooMany(text string, wait time.Duration) *failure {
 	return &failure{status: fasthttp.StatusTooManyRequests, text: text, retryAfter: int((wait + time.Second - 1) / time.Second)}
 }

@@ -1,6 +1,7 @@
 package fasthttp
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -106,6 +107,14 @@ type conn struct {
 	// and its handler; see limited.
 	judged *failure
 	page   *page
+	// What is arriving; the goroutine's that serves the connection.
+	inBody  bool // the header is there, and a body is wanted
+	lines   int  // of the header, as far as it matters
+	loose   bool // see underway
+	arrival *arrival
+	// cut is set when the request under way has no room. The connection is of no
+	// use then. Pairs with the Loads in Read and in those who answer.
+	cut atomic.Bool
 	// opening is a stream that will get the connection, from the handler to
 	// the hijack. If the connection is closed in between, it is told.
 	opening atomic.Pointer[stream]
@@ -121,6 +130,7 @@ func (c *conn) Close() (err error) {
 	}
 	r := c.relay
 	defer r.rescue("close", func() { err = c.end() })
+	r.underway.settle(c)
 	if st := c.opening.Swap(nil); st != nil {
 		st.abandon()
 	}
@@ -158,17 +168,37 @@ func (c *conn) drop() {
 	io.CopyN(io.Discard, c.TCPConn, lingerBytes)
 }
 
+var newline = []byte{'\n'}
+
 // Read implements net.Conn.
 func (c *conn) Read(b []byte) (n int, err error) {
 	defer c.relay.rescue("read", func() { n, err = 0, errFault })
+	// The server gives its whole buffer where it waits for a request, and less of
+	// it where a part of a header is in it.
+	if (c.inBody || len(b) < readBuffer) && !c.prompt {
+		if err := c.relay.underway.wait(c); err != nil {
+			return 0, err
+		}
+	}
 	if c.readBy.want != c.readBy.armed {
 		if err := c.arm(&c.readBy, c.TCPConn.SetReadDeadline); err != nil {
 			return 0, err
 		}
 	}
+	if c.cut.Load() {
+		return 0, errManyBytes
+	}
 	n, err = c.TCPConn.Read(b)
+	switch {
+	case c.arrival != nil:
+		c.arrival.got.Add(int64(n))
+	case n > readBuffer/8 && !c.inBody:
+		c.lines += bytes.Count(b[:n], newline)
+	}
 	if err != nil {
-		err = c.readError(err)
+		if err = c.readError(err); c.cut.Load() {
+			err = errManyBytes
+		}
 	}
 	return n, err
 }

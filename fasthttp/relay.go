@@ -25,6 +25,8 @@ type Options struct {
 
 	MaxConns int // connections open at once, streams included (60,000)
 
+	RequestBytes int64 // memory of requests that are arriving (32 MiB)
+
 	Heartbeat          time.Duration // between two comment lines of an idle stream (12 s)
 	StreamWriteTimeout time.Duration // for one piece of a stream, at most 64 KiB (10 s)
 	StreamSendBuffer   int           // bytes of kernel send buffer a stream (64 KiB)
@@ -43,7 +45,8 @@ type Options struct {
 	// written.
 	LogDropped func() (full, failed uint64)
 
-	now func() int64 // the clock of rate limits, for tests; else the store's
+	now   func() int64  // the clock of rate limits, for tests; else the store's
+	grace time.Duration // see underway, for tests
 }
 
 func (o *Options) setDefaults() {
@@ -53,6 +56,8 @@ func (o *Options) setDefaults() {
 	def(&o.WriteTimeout, time.Minute)
 	def(&o.IdleTimeout, 75*time.Second)
 	def(&o.MaxConns, 60_000)
+	def(&o.RequestBytes, 32<<20)
+	def(&o.grace, grace)
 	def(&o.Heartbeat, 12*time.Second)
 	def(&o.StreamWriteTimeout, 10*time.Second)
 	def(&o.StreamSendBuffer, 64<<10)
@@ -93,6 +98,7 @@ type Relay struct {
 	panics    atomic.Uint64
 	conns     atomic.Int64 // open, those that are turned away included
 	places    *places
+	underway  *underway
 
 	journalSeen atomic.Pointer[JournalStats]
 }
@@ -102,6 +108,7 @@ func NewRelay(store *cow.Store, opts Options) *Relay {
 	opts.setDefaults()
 	r := &Relay{opts: opts, store: store, started: time.Now(), drain: make(chan struct{})}
 	r.places = newPlaces("public", opts.MaxConns)
+	r.underway = newUnderway(r, opts.RequestBytes)
 	r.polls.books = share.New[clientKey](0, 0)
 	r.streams = newStreams(r)
 	r.SetLive(opts.Live)
@@ -118,7 +125,7 @@ func NewRelay(store *cow.Store, opts Options) *Relay {
 		StreamRequestBody:            true,
 		DisablePreParseMultipartForm: true,
 		MaxRequestBodySize:           cow.MaxBodyBytes,
-		ReadBufferSize:               8 << 10, // the most a header may take
+		ReadBufferSize:               readBuffer,
 
 		ReadTimeout:  opts.HeaderTimeout, // headerReceived extends it for the body
 		WriteTimeout: opts.WriteTimeout,
@@ -204,6 +211,7 @@ func (r *Relay) Drain(ctx context.Context, delay time.Duration) error {
 	}
 	r.streams.stop(late)
 	r.sampler.stop(late)
+	r.underway.stop()
 	return err
 }
 
@@ -222,7 +230,9 @@ func (r *Relay) handle(ctx *fasthttp.RequestCtx) {
 		r.metrics.request(req.route, fasthttp.StatusInternalServerError, r.store.Now()-start)
 	})
 	req.ctx = ctx
-	req.conn, _ = ctx.Conn().(*conn)
+	if req.conn, _ = ctx.Conn().(*conn); req.conn != nil {
+		defer req.conn.arrived()
+	}
 	req.start = start
 	serve, refused := (func(*Relay, request) error)(nil), withheldFor(&ctx.Request.Header)
 	if refused == nil {
@@ -242,6 +252,9 @@ func (r *Relay) handle(ctx *fasthttp.RequestCtx) {
 	status := ctx.Response.StatusCode()
 	took := r.store.Now() - start
 	r.metrics.request(req.route, status, took)
+	if refused == errManyFields {
+		defer forget(&ctx.Request.Header)
+	}
 	if live.AccessLog {
 		r.opts.Logger.Info("request", "method", loggedMethod(ctx.Method()), "path", loggedPath(ctx.Path()), "route", req.route.name,
 			"status", status, "took", time.Duration(took), "bytes", ctx.Response.Header.ContentLength(), "remote", live.remote(ctx))
@@ -252,5 +265,5 @@ func (r *Relay) handle(ctx *fasthttp.RequestCtx) {
 // chunks, or it is longer than what the server reads ahead of the handler.
 func unread(ctx *fasthttp.RequestCtx) bool {
 	n := ctx.Request.Header.ContentLength()
-	return ctx.Request.IsBodyStream() && (n < 0 || n > 8<<10)
+	return ctx.Request.IsBodyStream() && (n < 0 || n > smallBody)
 }

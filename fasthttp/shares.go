@@ -10,6 +10,5 @@ func (r *Relay) clientOf(req request) clientKey {
 	if req.conn == nil {
 		return 0
 	}
-	client, _ := r.live.Load().clientOf(req.conn.peer(), &req.ctx.Request.Header)
-	return keyOf(client)
+	return r.clientKey(req.conn, &req.ctx.Request.Header)
 }

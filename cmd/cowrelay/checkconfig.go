@@ -35,8 +35,11 @@ It lists everything that is wrong at once.`,
 func (c *config) print(w io.Writer) {
 	for _, s := range c.settings {
 		v := s.value
-		if s.name == "memory-budget" {
+		switch s.name {
+		case "memory-budget":
 			v = strconv.FormatInt(c.budget, 10) + "B"
+		case "request-budget":
+			v = strconv.FormatInt(splitBudget(c.budget, c.requests).requests, 10) + "B"
 		}
 		fmt.Fprintf(w, "%s=%s\n", s.name, v)
 	}

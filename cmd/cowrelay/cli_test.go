@@ -84,6 +84,7 @@ var otherValues = map[string][2]string{
 	"data-dir":                    {"/nowhere/a", "/nowhere/b"},
 	"sync":                        {"interval", "off"},
 	"memory-budget":               {"64MiB", "1GiB"},
+	"request-budget":              {"16MiB", "128MiB"},
 	"disk-reserve":                {"1GiB", "0"},
 	"max-slots":                   {"10", "20"},
 	"max-connections":             {"10", "20"},
@@ -140,11 +141,11 @@ func TestCLI_FlagOverEnvironmentOverDefault(t *testing.T) {
 		for _, s := range new(config).table() {
 			want := c.value(s)
 			switch {
-			case s.name != "memory-budget":
+			case s.name != "memory-budget" && s.name != "request-budget":
 			case c.what == "default":
 				continue // it is the machine's
 			default:
-				want = map[string]string{"64MiB": "67108864B", "1GiB": "1073741824B"}[want]
+				want = map[string]string{"16MiB": "16777216B", "64MiB": "67108864B", "128MiB": "134217728B", "1GiB": "1073741824B"}[want]
 			}
 			contains(t, "\n"+out, "\n"+s.name+"="+want+"\n")
 		}
@@ -169,4 +170,29 @@ func TestCLI_MemoryBudgetFromLimit(t *testing.T) {
 		}
 		contains(t, out, "memory-budget="+want+"\n")
 	}
+}
+
+// Requests that are arriving have a part of the budget, and all parts together
+// are the budget.
+func TestCLI_RequestBudget(t *testing.T) {
+	for budget, want := range map[string]string{"32MiB": "8388608B", "64MiB": "16777216B", "128MiB": "16777216B", "800MiB": "104857600B"} {
+		out, errs, code := command(t, nil, "check-config", "--memory-budget="+budget)
+		if code != 0 {
+			t.Fatalf("exit %d: %s", code, errs)
+		}
+		contains(t, out, "request-budget="+want+"\n")
+	}
+	for _, requests := range []int64{0, 10 << 20} {
+		for budget := int64(minBudget); budget < 1<<40; budget *= 3 {
+			s := splitBudget(budget, requests)
+			if s.slots+s.cache+3*s.memTable+s.requests != budget || s.slots < budget/8 || s.requests < minRequests {
+				t.Errorf("%d: %+v", budget, s)
+			}
+		}
+	}
+	_, errs, code := command(t, nil, "check-config", "--memory-budget=32MiB", "--request-budget=17MiB")
+	if code != exitUsage {
+		t.Errorf("exit %d", code)
+	}
+	contains(t, errs, "--request-budget", "half")
 }

@@ -116,6 +116,9 @@ func (l *layers) load() (*config, error) {
 		}
 		c.settings[i].value = value
 	}
+	if len(wrong) == 0 && c.requests > c.budget/2 {
+		wrong = append(wrong, fmt.Errorf("--request-budget: it is more than half of --memory-budget, which is %d bytes", c.budget))
+	}
 	if len(wrong) == 0 && c.bind == c.admin && !strings.HasSuffix(c.bind, ":0") {
 		wrong = append(wrong, fmt.Errorf("--bind and --admin: both are %s", c.bind))
 	}

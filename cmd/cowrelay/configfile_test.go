@@ -64,8 +64,11 @@ func TestConfig_FileUnderEnvironmentUnderFlags(t *testing.T) {
 		if i < 2 {
 			want = otherValues[s.name][1]
 		}
-		if s.name == "memory-budget" {
+		switch s.name {
+		case "memory-budget":
 			want = "67108864B"
+		case "request-budget":
+			want = "16777216B"
 		}
 		contains(t, "\n"+out, "\n"+s.name+"="+want+"\n")
 	}

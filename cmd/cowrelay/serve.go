@@ -82,7 +82,7 @@ func serve(c *tuner, stderr io.Writer) error {
 
 	// The relay observes the store, and the store is opened first.
 	var observer atomic.Pointer[relayhttp.Relay]
-	shares := splitBudget(c.budget)
+	shares := splitBudget(c.budget, c.requests)
 	dataDir := c.dataDir // not of the configuration that a reload puts there
 	journal, err := pebblelog.Open(dataDir, pebblelog.Options{
 		Sync: c.sync, CacheBytes: shares.cache, MemTableBytes: shares.memTable, Logger: log, Exit: p.exit,
@@ -114,7 +114,7 @@ func serve(c *tuner, stderr io.Writer) error {
 	relay := relayhttp.NewRelay(c.store, relayhttp.Options{
 		Version:       versionText(),
 		HeaderTimeout: c.header, BodyTimeout: c.body, WriteTimeout: c.write, IdleTimeout: c.idle,
-		MaxConns:  c.maxConns,
+		MaxConns: c.maxConns, RequestBytes: shares.requests,
 		Heartbeat: c.heartbeat, StreamWriteTimeout: c.streamTO,
 		Live: c.options(), Logger: log, LogDropped: p.lines.dropped,
 		Journal: func() relayhttp.JournalStats {
@@ -192,15 +192,20 @@ func listen(address, flag string) (net.Listener, error) {
 }
 
 // shares is how the memory budget is divided.
-type shares struct{ slots, cache, memTable int64 }
+type shares struct{ slots, cache, memTable, requests int64 }
 
 // splitBudget gives the store's block cache an eighth, its memtables (of which
-// a few exist at a time) a thirty-second each, and the slots the rest.
-func splitBudget(budget int64) shares {
+// a few exist at a time) a thirty-second each, requests that are arriving what
+// the operator says or an eighth, and the slots the rest.
+func splitBudget(budget, requests int64) shares {
 	s := shares{
+		requests: requests,
 		cache:    min(max(budget/8, 4<<20), 128<<20),
 		memTable: min(max(budget/32, 2<<20), 32<<20),
 	}
-	s.slots = budget - s.cache - 3*s.memTable
+	if requests == 0 {
+		s.requests = max(budget/8, min(budget/4, 16<<20))
+	}
+	s.slots = budget - s.cache - 3*s.memTable - s.requests
 	return s
 }

@@ -26,6 +26,7 @@ type config struct {
 	dataDir   string
 	sync      pebblelog.Sync
 	budget    int64 // bytes
+	requests  int64 // bytes of the budget; 0: as splitBudget has it
 	limit     int64 // bytes of memory that the process may take
 	reserve   int64 // bytes of disk
 	maxSlots  int
@@ -80,7 +81,8 @@ func (c *config) table() []setting {
 			c.sync, err = pebblelog.ParseSync(v)
 			return err
 		}, fixed},
-		{"memory-budget", "", "memory for slots and store, such as 256MiB; default: 60 % of GOMEMLIMIT, else of the control group's limit, else of the machine's memory; at least 32MiB", c.setBudget, fixed},
+		{"memory-budget", "", "memory for slots, store and requests that are arriving, such as 256MiB; default: 60 % of GOMEMLIMIT, else of the control group's limit, else of the machine's memory; at least 32MiB", c.setBudget, fixed},
+		{"request-budget", "", "of --memory-budget, what requests may take while they arrive, such as 32MiB; beyond that they get 503, and one client has at most half; default: an eighth, and if that is less 16MiB or a quarter; at least 6MiB", c.setRequestBudget, fixed},
 		{"disk-reserve", "128MiB", "free space below which posts get 507 and nothing is written", size(&c.reserve, 0), live},
 		{"max-slots", "200000", "slots that may exist", whole(&c.maxSlots, 1), live},
 		{"max-connections", "60000", "connections open at once, streams included", whole(&c.maxConns, 1), fixed},
@@ -146,6 +148,16 @@ func (c *config) setBudget(v string) error {
 }
 
 const minBudget = 32 << 20
+
+// minRequests lets a single client send one body of the greatest length.
+const minRequests = 6 << 20
+
+func (c *config) setRequestBudget(v string) error {
+	if v == "" {
+		return nil
+	}
+	return size(&c.requests, minRequests)(v)
+}
 
 // parsed is for what the package that uses the value reads itself.
 func parsed[T any](to *T, parse func(string) (T, error)) func(string) error {
