@@ -4,11 +4,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -70,7 +72,8 @@ func loadProfile(f *pflag.FlagSet) (*profile, error) {
 		}
 		return nil, err
 	}
-	file, err := os.Open(p.path)
+	// A FIFO does not block, and is refused.
+	file, err := os.OpenFile(p.path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		if !asked {
 			return nil, nil
@@ -85,10 +88,10 @@ func loadProfile(f *pflag.FlagSet) (*profile, error) {
 	if err != nil {
 		return nil, err
 	}
-	if mode := info.Mode().Perm(); mode&0o077 != 0 {
-		return nil, fmt.Errorf("profile %q holds a token, and others can read it (mode %04o): chmod 600 %s", name, mode, p.path)
+	if err := p.trust(info); err != nil {
+		return nil, err
 	}
-	if err := json.NewDecoder(file).Decode(p); err != nil {
+	if err := json.NewDecoder(io.LimitReader(file, tokenBytes)).Decode(p); err != nil {
 		return nil, fmt.Errorf("profile %q is broken: %s: %w", name, p.path, err)
 	}
 	if p.Relay == "" || p.Slot == "" || p.Token == "" {
@@ -97,11 +100,53 @@ func loadProfile(f *pflag.FlagSet) (*profile, error) {
 	return p, nil
 }
 
+// trust refuses a profile that others can read, or may have put there: a token
+// would be theirs, or commands would speak to their relay.
+func (p *profile) trust(file fs.FileInfo) error {
+	if !file.Mode().IsRegular() {
+		return fmt.Errorf("profile %q is no regular file: %s", p.name, p.path)
+	}
+	if mode := file.Mode().Perm(); mode&0o077 != 0 {
+		return fmt.Errorf("profile %q holds a token, and others can read it (mode %04o): chmod 600 %s", p.name, mode, p.path)
+	}
+	if err := ours(p.path, file); err != nil {
+		return fmt.Errorf("profile %q: %w", p.name, err)
+	}
+	return p.trustFolder()
+}
+
+// trustFolder refuses a folder of profiles in which others may put some.
+func (p *profile) trustFolder() error {
+	dir := filepath.Dir(p.path)
+	info, err := os.Stat(dir)
+	if err == nil {
+		err = ours(dir, info)
+	}
+	if err == nil && info.Mode()&0o022 != 0 && info.Mode()&fs.ModeSticky == 0 {
+		err = fmt.Errorf("others can write to %s (mode %04o): chmod go-w %s", dir, info.Mode().Perm(), dir)
+	}
+	if err != nil {
+		return fmt.Errorf("profile %q: %w", p.name, err)
+	}
+	return nil
+}
+
+// ours refuses what belongs to another user than this one and root.
+func ours(path string, info fs.FileInfo) error {
+	if by := ownerOf(info); by != os.Geteuid() && by != 0 {
+		return fmt.Errorf("%s belongs to another user (%d)", path, by)
+	}
+	return nil
+}
+
 // reserve makes the profile's file, empty, so that a name that is taken or a
 // folder that can't be written to is found before there is a slot.
 func (p *profile) reserve() error {
-	if err := os.MkdirAll(filepath.Dir(p.path), 0o700); err != nil {
+	if err := makeFolder(filepath.Dir(p.path), 0o700); err != nil {
 		return fmt.Errorf("cannot save profile %q: %w", p.name, err)
+	}
+	if err := p.trustFolder(); err != nil {
+		return err
 	}
 	file, err := os.OpenFile(p.path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if errors.Is(err, fs.ErrExist) {
@@ -119,20 +164,7 @@ func (p *profile) save() error {
 	if err != nil {
 		return err
 	}
-	partial := p.path + ".partial"
-	defer os.Remove(partial)
-	file, err := os.OpenFile(partial, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
-		return fmt.Errorf("cannot save profile %q: %w", p.name, err)
-	}
-	_, err = file.Write(append(text, '\n'))
-	if err == nil {
-		err = file.Sync()
-	}
-	if err = errors.Join(err, file.Close()); err == nil {
-		err = os.Rename(partial, p.path)
-	}
-	if err != nil {
+	if err := writeWhole(p.path, append(text, '\n'), 0o600); err != nil {
 		return fmt.Errorf("cannot save profile %q: %w", p.name, err)
 	}
 	return nil

@@ -175,7 +175,7 @@ func newClient(cmd *cobra.Command, relay string) (*relayclient.Client, error) {
 		begin = "\r\x1b[K" + begin // a bar may be there
 	}
 	note := func(format string, args ...any) {
-		fmt.Fprintf(cmd.ErrOrStderr(), begin+format+"\n", args...)
+		fmt.Fprint(cmd.ErrOrStderr(), begin+shown(fmt.Sprintf(format, args...))+"\n")
 	}
 	c, err := relayclient.New(relay, relayclient.Options{
 		RetryFor: patience, UserAgent: "cowrelay/" + versionText(),

@@ -31,8 +31,10 @@ It reads the store of a stopped relay, and writes nothing there, or asks a
 running one over its admin listener (--admin). Of each slot it takes the events
 that were there when it began, whatever is posted meanwhile.
 
-With --out the lines go to FILE.partial, which becomes FILE when everything is
-in it and on disk.`,
+With --out the lines go to a file beside FILE, which becomes FILE when everything
+is in it and on disk; until then it is called FILE.*.partial. A FILE that is a
+symbolic link stays one. What is no regular file, such as a FIFO or a device, is
+written to.`,
 		Example: `  cowrelay export --all --data-dir /var/lib/cowrelay --out events.jsonl
   cowrelay export --slot 0123456789abcdef0123456789abcdef --bare --admin http://127.0.0.1:9770`,
 		GroupID: groupOperate,
@@ -177,7 +179,7 @@ func (e *export) copy(ctx context.Context, src source, slots []exportSlot) error
 		const most = 20 // or a removal of many slots would hide all else
 		if times <= most {
 			bar.Clear()
-			fmt.Fprintf(e.stderr, "slot "+s.id.String()+": "+format+"\n", args...)
+			fmt.Fprintln(e.stderr, "slot "+s.id.String()+": "+shown(fmt.Sprintf(format, args...)))
 		}
 		if times == most {
 			fmt.Fprintln(e.stderr, "more of the same is not told")

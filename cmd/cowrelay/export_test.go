@@ -243,11 +243,11 @@ func TestExport_DamagedStore(t *testing.T) {
 	damageSlot(t, f, 1, 20)
 	path := filepath.Join(t.TempDir(), "x")
 	_, stderr, code := command(t, nil, "export", "--all", "--data-dir="+f.dir, "--out="+path)
-	text, err := os.ReadFile(path + ".partial")
+	text, err := os.ReadFile(partialOf(t, path))
 	if code != 1 || err != nil {
 		t.Fatalf("exit %d, %v, %s", code, err, stderr)
 	}
-	contains(t, stderr, "slot "+f.slots[1].ID+": ", " of its 50 events exported: ", "no event at position 20", "1 slots could not be read to their end", path+".partial")
+	contains(t, stderr, "slot "+f.slots[1].ID+": ", " of its 50 events exported: ", "no event at position 20", "1 slots could not be read to their end", partialOf(t, path))
 	if got := exported(t, string(text)); len(got[f.slots[0].ID]) != 50 || len(got[f.slots[2].ID]) != 50 {
 		t.Errorf("the sound slots: %d and %d events", len(got[f.slots[0].ID]), len(got[f.slots[2].ID]))
 	}
@@ -303,6 +303,16 @@ func TestExport_Token(t *testing.T) {
 	}
 }
 
+// partialOf returns the name of what an export has left of path.
+func partialOf(t *testing.T, path string) string {
+	t.Helper()
+	names, err := filepath.Glob(path + ".*.partial")
+	if err != nil || len(names) != 1 {
+		t.Fatalf("%q %v", names, err)
+	}
+	return names[0]
+}
+
 // interrupt starts an export that waits, sends it the signal, and wants it to
 // end as unfinished.
 func interrupt(t *testing.T, waits <-chan struct{}, path string, args ...string) {
@@ -322,7 +332,7 @@ func interrupt(t *testing.T, waits <-chan struct{}, path string, args ...string)
 	if code := cmd.ProcessState.ExitCode(); code != 1 {
 		t.Errorf("interrupted: exit %d, %s", code, stderr.String())
 	}
-	contains(t, stderr.String(), "interrupted", path+".partial")
+	contains(t, stderr.String(), "interrupted", partialOf(t, path))
 	if _, err := os.Stat(path); err == nil {
 		t.Error("the file looks whole")
 	}

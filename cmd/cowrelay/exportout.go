@@ -1,68 +1,77 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 )
 
-// exportOut is standard output, or a file that has its name only when it is
-// whole.
+// exportOut is standard output, what is no regular file and is written to, or a
+// file that has its name only when it is whole.
 type exportOut struct {
 	io.Writer
-	file *os.File // nil for standard output
-	path string
+	device *os.File   // neither standard output nor a regular file
+	whole  *wholeFile // a regular file
 }
 
 func newExportOut(path string, stdout io.Writer) (*exportOut, error) {
-	if path == "" {
-		return &exportOut{Writer: stdout, path: "standard output"}, nil
+	if path == "" || sameFile(path, fileOf(stdout)) {
+		return &exportOut{Writer: stdout}, nil
 	}
-	f, err := os.OpenFile(path+".partial", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	name, err := replaceable(path)
 	if err != nil {
 		return nil, fmt.Errorf("--out: %w", err)
 	}
-	return &exportOut{Writer: f, file: f, path: path}, nil
+	if name == "" {
+		f, err := os.OpenFile(path, os.O_WRONLY, 0)
+		if err != nil {
+			return nil, fmt.Errorf("--out: %w", err)
+		}
+		return &exportOut{Writer: f, device: f}, nil
+	}
+	w, err := createWhole(name, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("--out: %w", err)
+	}
+	return &exportOut{Writer: w, whole: w}, nil
 }
 
-// Write names what can't be written.
-func (o *exportOut) Write(p []byte) (int, error) {
-	n, err := o.Writer.Write(p)
-	if err != nil && o.file == nil {
-		err = fmt.Errorf("cannot write to %s: %w", o.path, err)
+// sameFile says whether path is a name of an open file that is not its own, such
+// as /dev/stdout.
+func sameFile(path string, f *os.File) bool {
+	link, err := os.Lstat(path)
+	if f == nil || err != nil || link.Mode().IsRegular() {
+		return false
 	}
-	return n, err
+	named, err := os.Stat(path)
+	if err != nil {
+		return false
+	}
+	open, err := f.Stat()
+	return err == nil && os.SameFile(named, open)
 }
 
 // finish gives the file its name, or returns the error that the export ended with
 // and says where the rest is.
 func (o *exportOut) finish(err error) error {
-	if o.file == nil {
+	switch {
+	case o.device != nil:
+		if e := o.device.Close(); err == nil {
+			err = e
+		}
+		return err
+	case o.whole == nil:
 		return err
 	}
-	partial := o.file.Name()
 	if err == nil {
-		err = o.file.Sync()
-	}
-	if e := o.file.Close(); err == nil {
-		err = e
-	}
-	if err == nil {
-		err = os.Rename(partial, o.path)
+		err = o.whole.commit()
+	} else {
+		o.whole.Close()
 	}
 	if err != nil {
-		return fmt.Errorf("%w (what was exported until then is in %s)", err, partial)
+		if _, e := os.Stat(o.whole.Name()); e == nil {
+			err = fmt.Errorf("%w (what was exported until then is in %s)", err, o.whole.Name())
+		}
 	}
-	return syncFolder(filepath.Dir(o.path))
-}
-
-// syncFolder makes the names in a folder durable.
-func syncFolder(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return err
 }

@@ -166,8 +166,10 @@ func TestExport_RelayRestarts(t *testing.T) {
 	}
 	defer time.AfterFunc(time.Minute, func() { cmd.Process.Kill() }).Stop()
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
-		if info, err := os.Stat(path + ".partial"); err == nil && info.Size() > 0 {
-			break
+		if names, _ := filepath.Glob(path + ".*.partial"); len(names) > 0 {
+			if info, err := os.Stat(names[0]); err == nil && info.Size() > 0 {
+				break
+			}
 		}
 		if _, err := os.Stat(path); err == nil || time.Now().After(deadline) {
 			break // it was faster than we

@@ -77,17 +77,25 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	root := newRoot(args)
 	root.SetArgs(args)
 	root.SetIn(stdin)
-	root.SetOut(stdout)
+	out := newOutput(stdout)
+	root.SetOut(out)
 	root.SetErr(stderr)
 	// What fails before a command runs was asked the wrong way.
 	running := false
 	root.PersistentPreRun = func(*cobra.Command, []string) { running = true }
 	cmd, err := root.ExecuteC()
-	if err == nil {
+	name := cmd.CommandPath()
+	unsaid := out.close()
+	if err == nil && unsaid == nil {
 		return exitOK
 	}
-	name := cmd.CommandPath()
-	fmt.Fprintf(stderr, "%s: %v\n", name, err)
+	if unsaid != nil {
+		running = true // it was asked the right way
+		if !errors.Is(err, unsaid) {
+			err = errors.Join(err, unsaid)
+		}
+	}
+	fmt.Fprintf(stderr, "%s: %s\n", name, shown(err.Error()))
 	if wrong := new(usageError); !running || errors.As(err, wrong) {
 		if cmd != root {
 			fmt.Fprintf(stderr, "See: %s --help\n", name)

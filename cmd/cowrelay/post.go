@@ -294,7 +294,7 @@ func (p *posting) fail(it postItem, err error) {
 		where = fmt.Sprintf("event %d", it.first)
 	}
 	p.clear()
-	fmt.Fprintf(p.session.cmd.ErrOrStderr(), "%s: %s: %v\n", p.session.cmd.CommandPath(), where, err)
+	fmt.Fprintf(p.session.cmd.ErrOrStderr(), "%s: %s: %s\n", p.session.cmd.CommandPath(), where, shown(err.Error()))
 }
 
 // progress moves the bar.

@@ -42,11 +42,11 @@ a pipe, or with --once, top prints one picture and ends.`,
 			if t.view.by, err = orderOf(by); err != nil {
 				return err
 			}
-			out, ok := cmd.OutOrStdout().(*os.File)
-			if once || !ok || !isTerminal(out) {
-				return t.once(ctx, cmd.OutOrStdout())
+			out := cmd.OutOrStdout()
+			if once || !isTerminal(out) {
+				return t.once(ctx, out)
 			}
-			return t.watch(ctx, cmd.InOrStdin(), out)
+			return t.watch(ctx, cmd.InOrStdin(), fileOf(out))
 		},
 	}
 	f := cmd.Flags()
