@@ -34,6 +34,9 @@ type variant struct {
 	final func(ctx context.Context, r *run)
 	// atLeast is how long it must last to show what it is for.
 	atLeast time.Duration
+	// disk, if set, is the size of a disk of its own for the relay's data, in
+	// bytes. Honest posts may be refused then.
+	disk int64
 	// growth, if set, is how much the process may grow, in bytes.
 	growth int64
 	// during, if set, is called when the attack has lasted, and adds bars.
@@ -51,5 +54,5 @@ const armTime = 2 * time.Minute
 // drills are all of them, in the order in which they run.
 var drills = []drill{
 	descriptorsDrill, logpipeDrill, bodiesDrill, headsDrill, pagesDrill, connectionsDrill,
-	longpollsDrill, streamsDrill, drainDrill, adminDrill,
+	longpollsDrill, streamsDrill, drainDrill, adminDrill, diskDrill,
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -57,10 +56,8 @@ func slowAdminBodies(n int, by crowd) attackFunc {
 // guessTokens asks with wrong tokens as fast as it is answered.
 func guessTokens(n int, by crowd, answered *atomic.Int64) attackFunc {
 	return func(ctx context.Context, r *run, armed func()) error {
-		d := net.Dialer{Timeout: opTimeout, LocalAddr: &net.TCPAddr{IP: by.ip(0)}, Control: bindNoPort}
-		tr := &http.Transport{DialContext: d.DialContext, MaxIdleConnsPerHost: n}
-		defer tr.CloseIdleConnections()
-		c := &http.Client{Timeout: opTimeout, Transport: tr}
+		c, done := clientAt(by.ip(0), n)
+		defer done()
 		armed()
 		var wg sync.WaitGroup
 		for i := range n {

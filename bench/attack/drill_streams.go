@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"fmt"
-	"net"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -28,10 +27,9 @@ func onceStreamed(n, size, perSecond int) attackFunc {
 	return func(ctx context.Context, r *run, armed func()) error {
 		var clients []*http.Client
 		for i := range otherIPs {
-			d := net.Dialer{Timeout: opTimeout, LocalAddr: &net.TCPAddr{IP: atFew.ip(i)}, Control: bindNoPort}
-			tr := &http.Transport{DialContext: d.DialContext, MaxIdleConnsPerHost: 32}
-			clients = append(clients, &http.Client{Timeout: opTimeout, Transport: tr})
-			defer tr.CloseIdleConnections()
+			c, done := clientAt(atFew.ip(i), 32)
+			defer done()
+			clients = append(clients, c)
 		}
 		began := time.Now()
 		var failed atomic.Int64

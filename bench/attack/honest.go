@@ -66,6 +66,8 @@ type honest struct {
 	phase  atomic.Int32
 	// forgiving counts no error: the relay is being killed.
 	forgiving bool
+	// refusable says that posts may be refused while the attack lasts.
+	refusable bool
 
 	slots   []slot // posted to; the first is streamed, the second polled long
 	history slot
@@ -236,7 +238,8 @@ func (h *honest) took(phase int32, kind int, d time.Duration) {
 }
 
 func (h *honest) failed(phase int32, kind int, err error) {
-	if h.forgiving || h.phase.Load() == ending {
+	if h.forgiving || h.phase.Load() == ending ||
+		h.refusable && kind == opPost && (phase == during || phase == between) {
 		return
 	}
 	f := &h.figures[phase]

@@ -45,6 +45,7 @@ type relay struct {
 	addr  string // host:port that clients connect to
 	admin string
 
+	disk  string // the folder that mountDisk mounted
 	token string // of the admin listener; "" for none
 
 	cmd  *exec.Cmd

@@ -60,6 +60,19 @@ func (f *figures) sum() Figures {
 	return out
 }
 
+// p99 is that of the kinds that count, in microseconds.
+func (f *figures) p99(counts func(kind int) bool) int64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	all := newHistogram()
+	for k, h := range f.kinds {
+		if counts(k) {
+			all.h.Merge(h.h)
+		}
+	}
+	return all.latency().P99
+}
+
 // A Bar is something that must hold.
 type Bar struct {
 	Name string `json:"name"`
@@ -77,7 +90,8 @@ type Result struct {
 	Before *Figures `json:"before,omitempty"`
 	During *Figures `json:"during,omitempty"`
 	After  *Figures `json:"after,omitempty"`
-	// Ratio is the p99 during the attack to that before it.
+	// Ratio is the p99 during the attack to that before it. Where posts may be
+	// refused, it is that of all that does not wait for a post.
 	Ratio float64 `json:"ratio,omitempty"`
 
 	Peak Peak `json:"peak"`
@@ -86,6 +100,9 @@ type Result struct {
 	AtRest   Held   `json:"at_rest"`
 	CameBack *Held  `json:"came_back,omitempty"`
 	Books    *Books `json:"books,omitempty"`
+
+	// Skipped says why it did not run; then nothing else is of meaning.
+	Skipped string `json:"skipped,omitempty"`
 
 	Kills        int `json:"kills,omitempty"`
 	Acknowledged int `json:"acknowledged"` // honest posts, all looked for in the end
@@ -127,6 +144,9 @@ func (r *Result) WriteJSON(w io.Writer) error {
 // Text is r for a reader, some lines.
 func (r *Result) Text() string {
 	var b strings.Builder
+	if r.Skipped != "" {
+		return fmt.Sprintf("skipped: %s (%s): %s", r.Drill, r.Variant, r.Skipped)
+	}
 	verdict := "pass"
 	if !r.Passed() {
 		verdict = "FAIL"

@@ -113,6 +113,14 @@ func (r *run) all(ctx context.Context) (err error) {
 		return err
 	}
 	r.relay.plain = plainLimit(r.cfg.memory())
+	if r.v.disk > 0 {
+		unmount, err := r.relay.mountDisk(r.v.disk)
+		if err != nil {
+			r.res.Skipped = err.Error()
+			return nil
+		}
+		defer func() { err = errors.Join(err, unmount()) }()
+	}
 	defer r.relay.kill() // nothing if it has ended in order
 	if err := r.prepare(ctx); err != nil {
 		return err
@@ -133,6 +141,7 @@ func (r *run) prepare(ctx context.Context) error {
 		return err
 	}
 	r.honest = newHonest(r.relay, r.v.light)
+	r.honest.refusable = r.v.disk > 0
 	cold := r.v.cold
 	if cold == 0 {
 		cold = r.cfg.size(coldSlots, 30)
@@ -291,8 +300,13 @@ func (r *run) figures() {
 	if a.Count+a.Errors > 0 {
 		res.After = &a
 	}
-	if b.P99 > 0 {
-		res.Ratio = float64(d.P99) / float64(b.P99)
+	judged := func(kind int) bool { return true }
+	if h.refusable {
+		// A post waits for its disk, and those who wait for the post with it.
+		judged = func(kind int) bool { return kind != opPost && kind != opStream && kind != opLongPoll }
+	}
+	if quiet := h.figures[before].p99(judged); quiet > 0 {
+		res.Ratio = float64(h.figures[during].p99(judged)) / float64(quiet)
 	}
 	res.Acknowledged = h.ledger.count()
 }

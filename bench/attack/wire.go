@@ -28,6 +28,14 @@ var freshClient = &http.Client{
 // a variant says so.
 var honestIP = net.IPv4(127, 0, 0, 1)
 
+// clientAt is a client at another address that keeps up to n connections. done
+// closes them.
+func clientAt(ip net.IP, n int) (c *http.Client, done func()) {
+	d := net.Dialer{Timeout: opTimeout, LocalAddr: &net.TCPAddr{IP: ip}, Control: bindNoPort}
+	tr := &http.Transport{DialContext: d.DialContext, MaxIdleConnsPerHost: n}
+	return &http.Client{Timeout: opTimeout, Transport: tr}, tr.CloseIdleConnections
+}
+
 func dialHonest(ctx context.Context, network, addr string) (net.Conn, error) {
 	d := net.Dialer{Timeout: opTimeout, LocalAddr: &net.TCPAddr{IP: honestIP}, Control: bindNoPort}
 	return d.DialContext(ctx, network, addr)
