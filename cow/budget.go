@@ -8,18 +8,18 @@ import (
 )
 
 // budget bounds what the slots take in memory: segments with their tables,
-// indexes, frames, loads in flight, and what was evicted while a window still
-// holds it.
+// indexes, frames, loads in flight, and what was evicted and is not collected
+// yet, or just being written by a reader.
 //
 // Writers only add to it; loads reserve, and wait for room. Room is made in
-// the order of worth: sealed chunks that nobody used for a while, then whole
-// slots. Use is remembered as the epoch it fell in, and each round of eviction
+// the order of worth: the data of sealed chunks that nobody used for a while,
+// then whole slots with all their tables. Use is remembered as the epoch it fell in, and each round of eviction
 // begins a new one, so what is used between two rounds stays (a second-chance
 // clock over slots and chunks).
 type budget struct {
 	limit   int64
 	used    atomic.Int64  // reachable from slots, or reserved by a load
-	retired atomic.Int64  // unlinked, and still held by readers or not collected yet
+	retired atomic.Int64  // unlinked, and not collected yet; readers hold it for the time of one write
 	epoch   atomic.Uint32 // begins at 1: 0 is "never used"
 
 	kinds [memoryKinds]atomic.Int64 // used, by what holds it
@@ -67,16 +67,25 @@ func (b *budget) add(kind int, n int64) {
 	}
 }
 
-// retire accounts for a segment that left its slot. Its bytes count until the
-// collector has found that no reader holds them.
-func (b *budget) retire(g *segment) {
-	n := g.bytes()
+// retire accounts for n bytes, of a segment's data and maybe its table, that
+// left their slot. They count until the collector has found that no reader holds
+// the data.
+func (b *budget) retire(data []byte, n int64) {
 	b.add(memChunk, -n)
-	if len(g.data) == 0 {
-		return
-	}
 	b.retired.Add(n)
-	runtime.AddCleanup(&g.data[0], func(n int64) { b.retired.Add(-n) }, n)
+	runtime.AddCleanup(&data[0], func(n int64) { b.retired.Add(-n) }, n)
+}
+
+// unload takes the data of a segment out of memory and leaves its table. It
+// returns how many bytes that were, 0 if the chunk has changed meanwhile.
+func (b *budget) unload(c *chunk, g *segment) int64 {
+	if !c.seg.CompareAndSwap(g, g.table()) {
+		return 0
+	}
+	n := int64(len(g.data))
+	b.retire(g.data, n)
+	b.evictedChunks.Add(1)
+	return n
 }
 
 // tryReserve takes n bytes if they are free.
@@ -159,8 +168,8 @@ func (b *budget) next() *Slot {
 	return b.ring[b.hand]
 }
 
-// evictChunks drops the slot's sealed segments that were not used in this
-// epoch.
+// evictChunks drops the data of the slot's sealed chunks that were not used in
+// this epoch.
 func (b *budget) evictChunks(slot *Slot, epoch uint32) (freed int64) {
 	h := slot.hot.Load()
 	if h == nil {
@@ -172,13 +181,9 @@ func (b *budget) evictChunks(slot *Slot, epoch uint32) (freed int64) {
 	chunks := h.snap.Load().chunks
 	for i := 0; i < len(chunks)-1; i++ {
 		c := chunks[i]
-		g := c.seg.Load()
-		if g == nil || g == goneSegment || c.used.Load() == epoch || !c.seg.CompareAndSwap(g, nil) {
-			continue
+		if g := c.resident(); g != nil && c.used.Load() != epoch {
+			freed += b.unload(c, g)
 		}
-		b.retire(g)
-		b.evictedChunks.Add(1)
-		freed += g.bytes()
 	}
 	return freed
 }
@@ -203,23 +208,19 @@ func (b *budget) coolSlots(goal int64, epoch uint32) {
 	}
 }
 
-// resident estimates what going cold would free: tail and sealed segments.
+// resident estimates what going cold would free: tail, sealed segments, tables.
 func (h *hot) resident() (n int64) {
 	for _, c := range h.snap.Load().chunks {
-		if g := c.seg.Load(); g != nil && g != goneSegment {
-			n += g.bytes()
-		}
+		n += c.seg.Load().bytes()
 	}
 	return n + hotBytes
 }
 
-// shed drops the oldest sealed segment of a slot that is being loaded.
+// shed drops the data of the oldest sealed chunk of a slot that is being loaded.
 func (b *budget) shed(h *hot) bool {
 	for i := 0; i < len(h.chunks)-1; i++ {
-		if g := h.chunks[i].seg.Swap(nil); g != nil {
-			b.retire(g)
-			b.evictedChunks.Add(1)
-			return true
+		if g := h.chunks[i].resident(); g != nil {
+			return b.unload(h.chunks[i], g) > 0
 		}
 	}
 	return false
@@ -231,8 +232,10 @@ func (b *budget) drop(h *hot) {
 	b.dropFrames(h)
 	h.close() // readers may still ask for the tail
 	for _, c := range h.chunks {
-		if g := c.seg.Swap(goneSegment); g != nil {
-			b.retire(g)
+		if g := c.seg.Swap(goneSegment); g.data != nil {
+			b.retire(g.data, g.bytes())
+		} else {
+			b.add(memChunk, -g.bytes())
 		}
 	}
 	b.add(memIndex, -h.index.bytes)

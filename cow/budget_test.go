@@ -53,7 +53,7 @@ func TestBudget_EvictsSealedChunksOnly(t *testing.T) {
 	before := s.budget.used.Load()
 	freed := s.budget.evictChunks(slot, s.budget.epoch.Load())
 	for i, c := range chunks {
-		if resident, want := c.seg.Load() != nil, i == 2 || i == len(chunks)-1; resident != want {
+		if resident, want := c.resident() != nil, i == 2 || i == len(chunks)-1; resident != want {
 			t.Errorf("chunk %d of %d in memory: %v, want %v", i, len(chunks), resident, want)
 		}
 	}

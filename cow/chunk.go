@@ -18,14 +18,21 @@ type eventRef struct {
 	id  uint32 // Event.IDOff
 }
 
-// segment is the bytes of one chunk: events separated by commas, and where
-// each ends. The owner of the slot fills it from the front; what a snapshot
-// shows of it is frozen (I1).
+// segment is the bytes of one chunk: events separated by commas, and a table of
+// where each ends. The owner of the slot fills it from the front; what a
+// snapshot shows of it is frozen (I1).
+//
+// The data may leave memory without the table, which takes 8 bytes an event:
+// so how long a page is can be told of every hot slot, and only the bytes that
+// are written next are needed.
 type segment struct {
-	data []byte     // allocated length; filled as far as the owner's tail says
+	data []byte     // allocated length; filled as far as the owner's tail says; nil: not in memory
 	refs []eventRef // allocated length likewise
 	segmentCheck
 }
+
+// table returns the segment without its data.
+func (g *segment) table() *segment { return &segment{refs: g.refs} }
 
 // bytes is what the segment takes in memory.
 func (g *segment) bytes() int64 {
@@ -56,11 +63,11 @@ func (g *segment) span(i, j int) []byte {
 // the segment leaves memory and comes back.
 type chunk struct {
 	first uint64 // position of its first event
-	// seg is nil while the segment is not in memory. The owner stores a new
-	// one when the table of a tail outgrows it, before the snapshot that needs
-	// it is published; readers load the snapshot first and seg second, so what
-	// they see holds at least what their snapshot shows. Eviction and reload
-	// exchange nil and a segment of the same bytes.
+	// seg is never nil. The owner stores a new one when the table of a tail
+	// outgrows it, before the snapshot that needs it is published; readers load
+	// the snapshot first and seg second, so what they see holds at least what
+	// their snapshot shows. Eviction and reload exchange a segment and its table
+	// alone. When the slot goes cold, goneSegment takes the place of either.
 	seg atomic.Pointer[segment]
 	// size is the length of the data, events their number, when nothing will be
 	// added any more: when the chunk is sealed, or its slot goes cold. They are
@@ -74,8 +81,17 @@ type chunk struct {
 const chunkBytes = int64(unsafe.Sizeof(chunk{})) + 8
 
 // goneSegment stands in the chunks of a slot that went cold, so that a reload
-// that was under way can't leave a segment where nobody would count it.
+// that was under way can't leave a segment where nobody would count it. It has
+// neither data nor a table.
 var goneSegment = new(segment)
+
+// resident returns the chunk's segment if its data is in memory, else nil.
+func (c *chunk) resident() *segment {
+	if g := c.seg.Load(); g.data != nil {
+		return g
+	}
+	return nil
+}
 
 // appender builds the chunks of one slot. It belongs to the slot's owner, or
 // to the load that has not published yet; nobody else may look at it.

@@ -291,8 +291,8 @@ func (c *committer) stored(p *Post, h *hot, id []byte) (known bool, absent int) 
 		snap := h.snap.Load()
 		i := snap.find(pos)
 		ch := snap.chunks[i]
-		g := ch.seg.Load()
-		if g == nil || g == goneSegment {
+		g := ch.resident()
+		if g == nil {
 			if p.pinnedC != ch {
 				return false, i
 			}
@@ -485,7 +485,8 @@ func (c *committer) finishAct(g *Group, p *Post) {
 	}
 }
 
-// bury makes a removed slot unreachable. Windows already taken go on.
+// bury makes a removed slot unreachable. Of pages under way, what was not
+// written yet is gone with it.
 func (c *committer) bury(slot *Slot) {
 	slot.dead.Store(true)
 	c.s.markBlocked(slot, false)

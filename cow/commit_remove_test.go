@@ -1,9 +1,10 @@
 package cow_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
-	"strings"
+	"io"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -11,8 +12,8 @@ import (
 	"cowrelay/cow"
 )
 
-// Removal: queued posts hear ErrNoSlot, windows already taken finish, streams
-// end, and after a restart nothing of the slot is there.
+// Removal: queued posts hear ErrNoSlot, of windows under way what was not given
+// yet is gone, streams end, and after a restart nothing of the slot is there.
 func TestRemove_EndsEverythingOfTheSlot(t *testing.T) {
 	f := open(t, cow.Options{})
 	slot, other := f.slot(), f.slot()
@@ -26,6 +27,7 @@ func TestRemove_EndsEverythingOfTheSlot(t *testing.T) {
 	if err := f.Window(slot, nil, 300, &w); err != nil {
 		t.Fatal(err)
 	}
+	given := w.Parts(nil)
 	f.must(other, ev("x"))
 	entered, release := f.m.Hold()
 	defer release()
@@ -52,10 +54,17 @@ func TestRemove_EndsEverythingOfTheSlot(t *testing.T) {
 	if _, err := live.read(5 * time.Second); !errors.Is(err, cow.ErrNoSlot) {
 		t.Errorf("a stream of the slot: error %v, want ErrNoSlot", err)
 	}
-	var b strings.Builder
-	w.WriteTo(&b)
-	if b.String() != array(payloads(slot.ID(), 0, 300)) {
-		t.Error("I1: a window taken before the removal has changed")
+	if string(bytes.Join(given, nil)) != array(payloads(slot.ID(), 0, 300)) {
+		t.Error("I1: what a window gave before the removal has changed")
+	}
+	if parts := w.Parts(nil); len(parts) > 0 {
+		t.Errorf("a removed slot gives %d more slices", len(parts))
+	}
+	if err := w.Load(); !errors.Is(err, cow.ErrNoSlot) {
+		t.Errorf("the window under way: error %v, want ErrNoSlot", err)
+	}
+	if n, err := w.WriteTo(io.Discard); n != 0 || !errors.Is(err, cow.ErrNoSlot) {
+		t.Errorf("the window under way: %d bytes, error %v", n, err)
 	}
 	if !slot.Gone() || f.Slot(slot.ID()) != nil || f.Len() != 1 {
 		t.Errorf("the slot is there: gone %v, %d slots", slot.Gone(), f.Len())

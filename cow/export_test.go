@@ -85,8 +85,15 @@ func (s *Store) HashID(id string) uint32 { return s.hashID([]byte(id)) }
 // Cursor returns where the subscriber stands.
 func (sub *Subscriber) Cursor() (pos uint64, off int) { return sub.pos, sub.off }
 
-// Parts returns the sub-slices that a window consists of.
-func (w *Window) Parts() [][]byte { return w.parts }
+// Shared returns the sub-slices of segments that come next of a window.
+func (w *Window) Shared() (list [][]byte) {
+	for _, p := range w.Parts(nil) {
+		if len(p) > 1 {
+			list = append(list, p)
+		}
+	}
+	return list
+}
 
 // RingLen returns how many slots the budget believes to be hot.
 func (s *Store) RingLen() int {
@@ -109,18 +116,17 @@ func (s *Store) Snapshot(slot *Slot) (read func() (string, error)) {
 	h := slot.hot.Load()
 	snap := h.snap.Load()
 	return func() (string, error) {
-		var w Window
-		w.Reset()
+		w := Window{store: s, slot: slot, size: len(arrayEmpty)}
 		for i, c := range snap.chunks {
-			g, err := s.resident(slot, snap, i)
+			g, err := s.table(slot, c)
 			if err != nil {
 				return "", err
 			}
-			w.add(g, 0, int(snap.end(i)-c.first), 1<<40)
+			w.add(c, g, 0, int(snap.end(i)-c.first), 1<<40)
 		}
 		var b bytes.Buffer
-		w.WriteTo(&b)
-		return b.String(), nil
+		_, err := w.WriteTo(&b)
+		return b.String(), err
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"runtime"
-	"slices"
 	"sync"
 	"testing"
 	"unsafe"
@@ -221,7 +220,7 @@ func (o *ourRelay) pull(limit int) [][]byte {
 	if err := o.Window(o.box, []byte(since), limit, &w); err != nil {
 		o.Fatal(err)
 	}
-	return slices.Clone(w.Parts())
+	return w.Shared()
 }
 
 type ourStream struct{ *stream }

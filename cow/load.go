@@ -88,19 +88,53 @@ func (l *loader) admit(h *hot, kind int, grown int64, wait func() error) error {
 	return nil
 }
 
-// reload reads the segment of one chunk again: all that was in it when it left,
-// though who asks for it may have a snapshot that shows less.
+// reload reads the data of one chunk again: all that was in it when it left,
+// though who asks for it may have a snapshot that shows less. The segment of a
+// chunk whose slot has gone cold serves those who wait, and belongs to nobody.
 func (l *loader) reload(slot *Slot, c *chunk) (*segment, error) {
-	if g := c.seg.Load(); g != nil && g != goneSegment {
-		return g, nil
+	was := c.seg.Load()
+	if was.data != nil {
+		return was, nil
 	}
-	s, n := l.s, int(c.events)
-	g := &segment{data: newData(int(c.size)), refs: make([]eventRef, n)}
-	if err := s.budget.reserve(g.bytes(), l.patience()); err != nil {
+	s := l.s
+	g, grown := &segment{refs: was.refs}, int64(c.size)
+	if was == goneSegment {
+		g.refs = make([]eventRef, c.events)
+		grown += g.bytes()
+	}
+	if err := s.budget.reserve(grown, l.patience()); err != nil {
 		return nil, err
 	}
-	full := errors.New("full")
-	i, used := 0, 0
+	g.data = newData(int(c.size))
+	if err := l.readChunk(slot, c, g, was != goneSegment); err != nil {
+		s.budget.retire(g.data, grown)
+		// The journal knows of a removal before the slot is marked.
+		if slot.dead.Load() || errors.Is(err, ErrNoSlot) {
+			return nil, ErrNoSlot
+		}
+		if !ours(err) {
+			s.stats.LoadErrors.Add(1)
+			s.opts.Logger.Error("cannot load chunk", "slot", slot.id, "error", err)
+		}
+		return nil, err
+	}
+	g.freeze(g.data)
+	s.stats.ChunkLoads.Add(1)
+	c.used.Store(s.budget.epoch.Load())
+	if was == goneSegment {
+		s.budget.retire(g.data, grown)
+	} else if !c.seg.CompareAndSwap(was, g) {
+		s.budget.retire(g.data, grown) // it went cold meanwhile, and the table with it
+	}
+	return g, nil
+}
+
+var errFull = errors.New("BUG: the chunk is full")
+
+// readChunk fills g from the journal. Where the table is known, what comes must
+// fit it.
+func (l *loader) readChunk(slot *Slot, c *chunk, g *segment, known bool) error {
+	i, n, used := 0, int(c.events), 0
 	err := l.read(slot, c.first, func(a *Append) error {
 		for k, ev := range a.Events {
 			pos := a.First + uint64(k)
@@ -119,38 +153,23 @@ func (l *loader) reload(slot *Slot, c *chunk) (*segment, error) {
 				return fmt.Errorf("cow: slot %s: position %d is longer than it was", slot.id, pos)
 			}
 			used += copy(g.data[used:], ev.JSON)
-			g.refs[i] = eventRef{end: uint32(used), id: ev.IDOff}
+			ref := eventRef{end: uint32(used), id: ev.IDOff}
+			if !known {
+				g.refs[i] = ref
+			} else if g.refs[i] != ref {
+				return fmt.Errorf("cow: slot %s: position %d is not what it was", slot.id, pos)
+			}
 			if i++; i == n {
-				return full
+				return errFull
 			}
 		}
 		return nil
 	})
-	if err == full {
+	if err == errFull {
 		err = nil
 	}
 	if err == nil && (i != n || used != len(g.data)) {
 		err = fmt.Errorf("cow: slot %s: chunk at %d came back with %d events of %d", slot.id, c.first, i, n)
 	}
-	if err != nil {
-		s.budget.retire(g)
-		// The journal knows of a removal before the slot is marked.
-		if slot.dead.Load() || errors.Is(err, ErrNoSlot) {
-			return nil, ErrNoSlot
-		}
-		if !ours(err) {
-			s.stats.LoadErrors.Add(1)
-			s.opts.Logger.Error("cannot load chunk", "slot", slot.id, "error", err)
-		}
-		return nil, err
-	}
-	g.freeze(g.data[:used])
-	s.stats.ChunkLoads.Add(1)
-	// A slot that went cold meanwhile has the mark of it here: then the
-	// segment serves those who waited, and belongs to nobody.
-	c.used.Store(s.budget.epoch.Load())
-	if !c.seg.CompareAndSwap(nil, g) {
-		s.budget.retire(g)
-	}
-	return g, nil
+	return err
 }

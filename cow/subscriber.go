@@ -151,6 +151,7 @@ func (sub *Subscriber) Next(buf []byte) ([]byte, error) {
 	h := slot.hot.Load()
 	if h == nil {
 		if sub.pos >= slot.count.Load() {
+			sub.pinned, sub.pinnedC = nil, nil
 			return nil, nil
 		}
 		return nil, ErrNotResident
@@ -218,7 +219,7 @@ func (sub *Subscriber) unpin() { sub.pinned, sub.pinnedC = nil, nil }
 
 func (sub *Subscriber) segment(snap *snapshot, i int) *segment {
 	c := snap.chunks[i]
-	if g := c.seg.Load(); g != nil && g != goneSegment {
+	if g := c.resident(); g != nil {
 		return g
 	}
 	if sub.pinnedC == c {
@@ -260,7 +261,7 @@ func (sub *Subscriber) Load() error {
 
 // Wrote moves the cursor by n bytes of the piece that Next returned last. After
 // a part of a piece the offset may reach over several frames: it counts from
-// the beginning of the frame at pos.
+// the beginning of the frame at pos. What Load brought is let go of then.
 func (sub *Subscriber) Wrote(n int) {
 	if n == sub.length {
 		sub.pos, sub.off = sub.next, sub.nextOff

@@ -7,8 +7,12 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"os"
 	"sync/atomic"
+	"syscall"
 	"time"
+
+	"cowrelay/cow"
 
 	"github.com/valyala/fasthttp"
 )
@@ -106,7 +110,6 @@ type conn struct {
 	// judged is what the limits say to the request under way, between its header
 	// and its handler; see limited.
 	judged *failure
-	page   *page
 	// What is arriving; the goroutine's that serves the connection.
 	inBody  bool // the header is there, and a body is wanted
 	lines   int  // of the header, as far as it matters
@@ -114,7 +117,9 @@ type conn struct {
 	arrival *arrival
 	// cut is set when the request under way has no room. The connection is of no
 	// use then. Pairs with the Loads in Read and in those who answer.
-	cut atomic.Bool
+	cut  atomic.Bool
+	page *page           // that is being gathered
+	raw  syscall.RawConn // made by the first page; see rawConn
 	// opening is a stream that will get the connection, from the handler to
 	// the hijack. If the connection is closed in between, it is told.
 	opening atomic.Pointer[stream]
@@ -212,9 +217,57 @@ func (c *conn) Write(b []byte) (n int, err error) {
 		}
 	}
 	if c.page != nil {
-		return c.page.write(c.TCPConn, b)
+		return c.page.write(b)
 	}
-	return c.TCPConn.Write(b)
+	if len(b) > cow.MaxPiece {
+		return c.writePieces(b)
+	}
+	if n, err = c.TCPConn.Write(b); err != nil {
+		c.late(err)
+	}
+	return n, err
+}
+
+// writePieces writes a long body, each piece of it within the time for a piece.
+// All clients share the body, so one that makes us wait holds no more of it than
+// the others.
+func (c *conn) writePieces(b []byte) (n int, err error) {
+	for n < len(b) && err == nil {
+		if err = c.writeWithin(c.relay.clock() + int64(c.relay.opts.StreamWriteTimeout)); err == nil {
+			var m int
+			m, err = c.TCPConn.Write(b[n:min(n+cow.MaxPiece, len(b))])
+			n += m
+		}
+	}
+	if err != nil {
+		c.late(err)
+	}
+	return n, err
+}
+
+// writeWithin has writes end at the given time on the relay's clock, or when the
+// whole reply must be written, if that is sooner: an error if it is over.
+func (c *conn) writeWithin(until int64) error {
+	if until = min(until, c.writeBy.want); until <= c.relay.clock() {
+		return os.ErrDeadlineExceeded
+	}
+	if err := c.TCPConn.SetWriteDeadline(c.relay.started.Add(time.Duration(until))); err != nil {
+		return err
+	}
+	c.writeBy.armed = until
+	return nil
+}
+
+// rawConn is for writes that don't wait.
+func (c *conn) rawConn() (syscall.RawConn, error) {
+	if c.raw == nil {
+		raw, err := c.TCPConn.SyscallConn()
+		if err != nil {
+			return nil, err
+		}
+		c.raw = raw
+	}
+	return c.raw, nil
 }
 
 // deadline is a time that is wanted and the one that is set, in nanoseconds

@@ -77,6 +77,8 @@ var families = []family{
 	gauge("cowrelay_request_bytes_largest", "Of that memory, what the client has that has the most.", func(r *Relay) int64 { return r.underway.booked.Most() }),
 	counter("cowrelay_requests_refused_total", "Requests that got 503 before they had arrived, as there was no memory for them.", func(r *Relay) uint64 { return r.underway.refused.Load() }),
 	counter("cowrelay_requests_cut_total", "Requests that were cut while they arrived, to make room for those of clients that take less.", func(r *Relay) uint64 { return r.underway.cut.Load() }),
+	{MetricInfo{"cowrelay_http_replies_cut_total", "counter", "Replies cut before their end, by reason: slow (the client took less than 64 KiB within --stream-write-timeout, or not all within --write-timeout), load (the store can't be read), gone (the slot was removed)."},
+		func(r *Relay, w io.Writer, name string) { r.writeCuts(w, name) }},
 	{MetricInfo{"cowrelay_rate_limited_total", "counter", "Requests refused because a client, or all in total, asked too often, by class."},
 		func(r *Relay, w io.Writer, name string) { r.writeLimited(w, name) }},
 	gauge("cowrelay_rate_keys", "Clients whose rate is kept in mind, once for each class.", func(r *Relay) int64 { return r.rateKeys() }),
@@ -160,7 +162,7 @@ var families = []family{
 	counter("cowrelay_frames_replayed_total", "Stream frames encoded for one reader behind the shared ones.", func(r *Relay) uint64 { return r.store.Stats().FramesReplayed.Load() }),
 
 	gauge("cowrelay_memory_budget_bytes", "Memory that slots may take.", func(r *Relay) int64 { return r.store.Memory().Limit }),
-	{MetricInfo{"cowrelay_memory_bytes", "gauge", "Memory that slots take, by what holds it: chunk (events and their tables), index, frame, other, and retired (evicted but still read)."},
+	{MetricInfo{"cowrelay_memory_bytes", "gauge", "Memory that slots take, by what holds it: chunk (events and their tables), index, frame, other, and retired (evicted, and not collected yet)."},
 		func(r *Relay, w io.Writer, name string) {
 			m := r.store.Memory()
 			for _, row := range []struct {

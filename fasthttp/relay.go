@@ -28,9 +28,15 @@ type Options struct {
 	RequestBytes int64 // memory of requests that are arriving (32 MiB)
 
 	Heartbeat          time.Duration // between two comment lines of an idle stream (12 s)
-	StreamWriteTimeout time.Duration // for one piece of a stream, at most 64 KiB (10 s)
+	StreamWriteTimeout time.Duration // for one piece of a stream or a long reply, at most 64 KiB (10 s)
 	StreamSendBuffer   int           // bytes of kernel send buffer a stream (64 KiB)
-	StreamWriters      int           // goroutines that write to streams (twice GOMAXPROCS)
+
+	// Bytes that the kernel is asked to buffer of what a connection is sent, and
+	// of what it sends (256 KiB each; negative: as the system does). The kernel
+	// takes twice that, its own costs included: so what 600 clients that read
+	// nothing can fill is 300 MiB, and what they send unread as much again.
+	SendBuffer, ReceiveBuffer int
+	StreamWriters             int // goroutines that write to streams (twice GOMAXPROCS)
 
 	SampleEvery time.Duration // between two rows of the statistics' history, in whole seconds (30 s; negative: no rows)
 
@@ -62,6 +68,8 @@ func (o *Options) setDefaults() {
 	def(&o.StreamWriteTimeout, 10*time.Second)
 	def(&o.StreamSendBuffer, 64<<10)
 	def(&o.StreamWriters, defaultWriters())
+	def(&o.SendBuffer, 256<<10)
+	def(&o.ReceiveBuffer, 256<<10)
 	def(&o.SampleEvery, defaultSampleSeconds*time.Second)
 	if o.Logger == nil {
 		o.Logger = slog.Default()
@@ -99,6 +107,8 @@ type Relay struct {
 	conns     atomic.Int64 // open, those that are turned away included
 	places    *places
 	underway  *underway
+	cuts      [cutReasons]atomic.Uint64
+	cutLogged atomic.Int64 // when a cut was logged last, on clock
 
 	journalSeen atomic.Pointer[JournalStats]
 }
@@ -153,6 +163,7 @@ func NewRelay(store *cow.Store, opts Options) *Relay {
 
 // Serve answers requests on ln until Drain. It takes ln over.
 func (r *Relay) Serve(ln net.Listener) error {
+	setBuffers(ln, r.opts.SendBuffer, r.opts.ReceiveBuffer)
 	own := &listener{newAcceptor(ln, r.places, r.opts.Logger), r}
 	r.lnMu.Lock()
 	r.listeners = append(r.listeners, own)

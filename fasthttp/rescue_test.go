@@ -145,13 +145,14 @@ func (f *faultyRig) wantPanicsLater(live *Live, in string) {
 // Faults of a connection's own methods close it, whoever calls them.
 func TestRescue_Connection(t *testing.T) {
 	for in, poison := range map[string]func(*conn){
-		"write": func(c *conn) { c.page = &page{parts: [][]byte{{}}} },
+		"write": func(c *conn) { c.page = new(page) }, // which has no connection
 		"close": func(c *conn) { c.opening.Store(new(stream)) },
 	} {
 		t.Run(in, func(t *testing.T) {
 			g := newFaultyRig(t, 1)
 			defer withHandler(routeStats, func(_ *Relay, req request) error {
 				poison(req.conn)
+				req.ctx.Response.SetBodyRaw(trigger)
 				refuse(req.ctx)
 				req.conn.linger.Store(false)
 				return nil

@@ -3,6 +3,7 @@
 package fasthttp
 
 import (
+	"net"
 	"os"
 	"syscall"
 
@@ -16,6 +17,28 @@ func writable(fd uintptr) bool {
 	p := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
 	n, err := unix.Poll(p, 0)
 	return n > 0 || (err != nil && err != unix.EINTR)
+}
+
+// setBuffers bounds what the kernel buffers of every connection that ln accepts:
+// they have from the start what is set here, without a system call each. 0 or
+// less leaves it to the system.
+func setBuffers(ln net.Listener, send, receive int) {
+	tcp, ok := ln.(syscall.Conn)
+	if !ok {
+		return
+	}
+	raw, err := tcp.SyscallConn()
+	if err != nil {
+		return
+	}
+	raw.Control(func(fd uintptr) { // an error leaves the system's bounds
+		if send > 0 {
+			unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_SNDBUF, send)
+		}
+		if receive > 0 {
+			unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, receive)
+		}
+	})
 }
 
 // writer is one goroutine's means to write to sockets without waiting for

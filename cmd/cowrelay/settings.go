@@ -104,7 +104,7 @@ func (c *config) table() []setting {
 		{"body-timeout", "30s", "longest time from there to the end of its body", duration(&c.body, time.Millisecond), fixed},
 		{"write-timeout", "1m", "longest time to send a reply", duration(&c.write, time.Millisecond), fixed},
 		{"idle-timeout", "75s", "longest time between two requests on a connection", duration(&c.idle, time.Millisecond), fixed},
-		{"stream-write-timeout", "10s", "longest time that a stream's client may take for 64 KiB before it is cut", duration(&c.streamTO, time.Millisecond), fixed},
+		{"stream-write-timeout", "10s", "longest time that the client of a stream or a long reply may take for 64 KiB before it is cut", duration(&c.streamTO, time.Millisecond), fixed},
 		{"drain-timeout", "8s", "longest time from SIGTERM to the closing of the store, which has 2 s more before the process ends in any case", duration(&c.drain, time.Millisecond), live},
 		{"drain-delay", "300ms", "time between /readyz turning 503 and the closing of the listeners", duration(&c.delay, 0), live},
 		{"log-level", "info", "debug, info, warn or error", func(v string) error { return c.logLevel.UnmarshalText([]byte(v)) }, live},

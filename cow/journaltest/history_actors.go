@@ -185,7 +185,9 @@ func (a *actor) pull(slot *cow.Slot) error {
 		return err
 	}
 	var b bytes.Buffer
-	w.WriteTo(&b)
+	if _, err := w.WriteTo(&b); err != nil {
+		return err
+	}
 	if b.Len() != w.Len() {
 		return fmt.Errorf("a window of %d bytes wrote %d", w.Len(), b.Len())
 	}

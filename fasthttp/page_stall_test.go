@@ -1,0 +1,289 @@
+package fasthttp
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"cowrelay/cow"
+)
+
+// filled is a mailbox with a page of known text.
+type filled struct {
+	mailbox
+	page string
+}
+
+// fillPages makes mailboxes with n events of about size bytes each.
+func (g *rig) fillPages(boxes, n, size int) []filled {
+	g.Helper()
+	list := make([]filled, boxes)
+	for k := range list {
+		m := g.allocate()
+		id, _ := parseSlot(m.id)
+		events := make([]string, n)
+		for i := range events {
+			events[i] = bigEvent(fmt.Sprintf("%d-%d", k, i), size-i%7)
+			p := g.store.NewPost()
+			if err := p.Accept([]byte(`{"event":` + events[i] + `}`)); err != nil {
+				g.Fatal(err)
+			}
+			if _, err := p.Commit(g.store.Slot(id)); err != nil {
+				g.Fatal(err)
+			}
+			p.Release()
+		}
+		list[k] = filled{m, "[" + strings.Join(events, ",") + "]"}
+	}
+	return list
+}
+
+func (f filled) request() string {
+	return "GET /v1/events/" + f.id + "?limit=1000 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + f.token + "\r\n\r\n"
+}
+
+// stall asks for the page and reads the first byte of the reply alone.
+func (f filled) stall() net.Conn {
+	f.Helper()
+	c, err := net.Dial("tcp", f.addr)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(func() { c.Close() })
+	c.SetDeadline(time.Now().Add(time.Minute))
+	io.WriteString(c, f.request())
+	if _, err := io.ReadFull(c, make([]byte, 1)); err != nil {
+		f.Fatalf("the reply does not begin: %v", err)
+	}
+	return c
+}
+
+// rest reads what is left of the reply to stall.
+func (f filled) rest(c net.Conn, most int) (body string, err error) {
+	f.Helper()
+	var b bytes.Buffer
+	b.WriteByte('H')
+	buf := make([]byte, most)
+	for {
+		n, err := c.Read(buf)
+		b.Write(buf[:n])
+		head, body, ok := strings.Cut(b.String(), "\r\n\r\n")
+		if ok && !strings.Contains(head, fmt.Sprintf("Content-Length: %d\r\n", len(f.page))) && !strings.HasSuffix(head, fmt.Sprintf("Content-Length: %d", len(f.page))) {
+			f.Fatalf("a page of %d bytes has the head %q", len(f.page), head)
+		}
+		if ok && len(body) >= len(f.page) || err != nil {
+			return body, err
+		}
+	}
+}
+
+// collected waits until nothing that left memory is held by anybody.
+func (g *rig) collected(when string) {
+	g.Helper()
+	for end := time.Now().Add(30 * time.Second); g.store.Memory().Retired > 0; time.Sleep(time.Millisecond) {
+		if runtime.GC(); time.Now().After(end) {
+			g.Fatalf("%s: %d bytes that left memory are held", when, g.store.Memory().Retired)
+		}
+	}
+}
+
+func forcedCollections() uint32 {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.NumForcedGC
+}
+
+// Clients that ask for pages and don't read them harm nobody: what they are not
+// given leaves memory, posts and pulls of the others are served, and nothing is
+// left when they go.
+func TestPage_ReadersThatStall(t *testing.T) {
+	g := newRig(t, func(o *rigOptions) {
+		o.store.MemoryBudget = 8 << 20
+		o.relay.StreamWriteTimeout = time.Minute
+	})
+	boxes := g.fillPages(8, 150, 27_000) // more than any socket takes
+	honest := g.fillPages(6, 20, 20_000)
+	g.restart()
+	for i := range boxes {
+		boxes[i].rig.addr = g.addr
+	}
+	before, forced := runtime.NumGoroutine(), forcedCollections()
+	readers := make([]net.Conn, 64)
+	for i := range readers {
+		readers[i] = boxes[i%len(boxes)].stall()
+	}
+	loads := g.store.Stats().SlotLoads.Load() + g.store.Stats().ChunkLoads.Load()
+	for i := range 60 {
+		m := honest[i%len(honest)]
+		if i%2 == 0 {
+			m.post(eventN(i)).want(t, 201)
+			continue
+		}
+		if got := m.call("GET", "/v1/events/"+m.id+"?limit=20", m.token, nil).want(t, 200); got.body != m.page {
+			t.Fatalf("the page of another slot has %d bytes of %d, or others", len(got.body), len(m.page))
+		}
+	}
+	g.collected("while the readers stand still")
+	// An eviction has the collector run once a sixteenth of the budget has left
+	// memory: as often as loads fill it, and not once for each look at what is held.
+	loads = g.store.Stats().SlotLoads.Load() + g.store.Stats().ChunkLoads.Load() - loads
+	t.Logf("%d collections forced, %d loads by the others; memory %+v", forcedCollections()-forced, loads, g.store.Memory())
+	if n := forcedCollections() - forced; n > 600 {
+		t.Errorf("%d collections were forced", n)
+	}
+	if n := g.relay.cuts[cutLoad].Load() + g.relay.cuts[cutSlow].Load(); n > 0 {
+		t.Errorf("%d pages were cut", n)
+	}
+	// Half of them read on, the others leave.
+	for i, c := range readers {
+		if i%2 == 0 {
+			c.Close()
+			continue
+		}
+		f := boxes[i%len(boxes)]
+		if body, err := f.rest(c, 1<<20); err != nil || body != f.page {
+			t.Fatalf("a page that stood still came with %d bytes of %d, or others: %v", len(body), len(f.page), err)
+		}
+		c.Close()
+	}
+	g.client.CloseIdleConnections()
+	g.eventually("the connections to end", func() bool { return g.relay.conns.Load() == 0 })
+	g.eventually("the goroutines to end", func() bool { return runtime.NumGoroutine() <= before+2 })
+	g.collected("when all have left")
+	g.eventually("the budget to be kept", func() bool { m := g.store.Memory(); return m.Used <= m.Limit })
+}
+
+// A client that reads slowly but steadily gets every byte, although what it has
+// not read yet leaves memory again and again.
+func TestPage_SlowButSteady(t *testing.T) {
+	g := newRig(t, func(o *rigOptions) {
+		o.store.MemoryBudget = 3 << 20
+		o.relay.SendBuffer = 64 << 10
+		o.relay.StreamWriteTimeout, o.relay.WriteTimeout = 5*time.Minute, 5*time.Minute
+	})
+	f := g.fillPages(1, 130, 29_000)[0]
+	others := g.fillPages(3, 40, 29_000)
+	c, err := net.Dial("tcp", g.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(5 * time.Minute))
+	io.WriteString(c, f.request())
+	var got bytes.Buffer
+	loads := g.store.Stats().ChunkLoads.Load()
+	for buf := make([]byte, 500_000); ; {
+		n, err := io.ReadFull(c, buf[:min(len(buf), len(f.page)-got.Len())])
+		got.Write(buf[:n])
+		if err != nil {
+			t.Fatalf("after %d bytes: %v", got.Len(), err)
+		}
+		if head, body, _ := strings.Cut(got.String(), "\r\n\r\n"); len(body)+300 >= len(f.page) || got.Len() >= len(f.page) {
+			rest := make([]byte, len(f.page)-len(body))
+			if _, err := io.ReadFull(c, rest); err != nil {
+				t.Fatal(err)
+			}
+			if body+string(rest) != f.page {
+				t.Fatalf("other bytes than the slot's (%q)", head)
+			}
+			break
+		}
+		for _, o := range others { // which drives the rest of it out
+			o.call("GET", "/v1/events/"+o.id+"?limit=1000", o.token, nil).want(t, 200)
+		}
+	}
+	if n := g.store.Stats().ChunkLoads.Load() - loads; n < 5 {
+		t.Errorf("%d chunks were loaded: the page never left memory", n)
+	}
+	if n := g.relay.cuts[cutSlow].Load(); n > 0 {
+		t.Errorf("%d replies cut as slow", n)
+	}
+}
+
+// A client that takes less than a piece in time is cut, with a reset, and
+// counted once; so is one that takes too long for the whole.
+func TestPage_SlowReaderIsCut(t *testing.T) {
+	for name, edit := range map[string]func(*Options){
+		"piece": func(o *Options) { o.StreamWriteTimeout = 300 * time.Millisecond },
+		"whole": func(o *Options) { o.WriteTimeout = 300 * time.Millisecond },
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := newRig(t, func(o *rigOptions) { edit(&o.relay) })
+			f := g.fillPages(1, 160, 26_000)[0]
+			c := f.stall()
+			g.eventually("the client is cut", func() bool { return g.relay.conns.Load() == 1 }) // ours
+			if body, err := f.rest(c, 1<<20); err == nil || len(body) >= len(f.page) {
+				t.Errorf("it got %d bytes of %d, %v", len(body), len(f.page), err)
+			}
+			if n := g.relay.cuts[cutSlow].Load(); n != 1 {
+				t.Errorf("%d replies cut as slow, want 1", n)
+			}
+			// Nobody else is: a page that is read comes whole.
+			if r := f.call("GET", "/v1/events/"+f.id+"?limit=1000", f.token, nil).want(t, 200); r.body != f.page {
+				t.Error("other bytes than the slot's")
+			}
+		})
+	}
+}
+
+// faultyLoads is a journal that can't read one slot while it is told so.
+type faultyLoads struct {
+	cow.Journal
+	bad atomic.Pointer[cow.ID]
+}
+
+func (j *faultyLoads) Load(id cow.ID, from uint64, yield func(*cow.Append) error) error {
+	if bad := j.bad.Load(); bad != nil && *bad == id {
+		return errors.New("bad sector")
+	}
+	return j.Journal.Load(id, from, yield)
+}
+
+// What a page still needs and can't be had any more ends the connection, which
+// was promised more, and is counted: the slot was removed, or can't be read.
+func TestPage_CutInTheMiddle(t *testing.T) {
+	j := new(faultyLoads)
+	g := newRig(t, func(o *rigOptions) {
+		o.store.MemoryBudget = 3 << 20
+		o.relay.SendBuffer = 64 << 10
+		o.journal = func(log cow.Journal) cow.Journal { j.Journal = log; return j }
+	})
+	boxes := g.fillPages(2, 150, 27_000)
+	others := g.fillPages(4, 40, 29_000)
+	check := func(c net.Conn, f filled, reason int) {
+		t.Helper()
+		body, err := f.rest(c, 64<<10)
+		if err == nil || !strings.HasPrefix(f.page, body) || len(body) == len(f.page) {
+			t.Errorf("%s: %d bytes of %d, and %v", cutNames[reason], len(body), len(f.page), err)
+		}
+		g.eventually("it is counted", func() bool { return g.relay.cuts[reason].Load() == 1 })
+		if n := g.relay.cuts[cutSlow].Load(); n != 0 {
+			t.Errorf("%d replies cut as slow", n)
+		}
+	}
+
+	c := boxes[0].stall()
+	id, _ := parseSlot(boxes[0].id)
+	j.bad.Store(&id)
+	for range 2 {
+		for _, o := range others {
+			o.call("GET", "/v1/events/"+o.id+"?limit=1000", o.token, nil).want(t, 200)
+		}
+	}
+	check(c, boxes[0], cutLoad)
+	// Before the head it is an error like any other.
+	boxes[0].call("GET", "/v1/events/"+boxes[0].id+"?limit=1000", boxes[0].token, nil).want(t, http.StatusServiceUnavailable)
+	j.bad.Store(nil)
+
+	c = boxes[1].stall()
+	boxes[1].call("DELETE", "/v1/slot/"+boxes[1].id, boxes[1].token, nil).want(t, 204)
+	check(c, boxes[1], cutGone)
+}
