@@ -38,6 +38,7 @@ func readAdminToken(path string) (string, error) {
 }
 
 func (c *config) setAdminToken(path string) (err error) {
+	c.adminFile = path
 	c.adminTok, err = readAdminToken(path)
 	return err
 }

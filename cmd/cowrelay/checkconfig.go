@@ -15,7 +15,8 @@ func newCheckConfigCommand(args []string) *cobra.Command {
 		Use:   "check-config",
 		Short: "Check file, environment and flags, print what would run",
 		Long: `check-config reads the configuration as serve would, and prints what would run.
-It lists everything that is wrong at once.`,
+It lists everything that is wrong at once, and what others on the machine can
+reach and need not.`,
 		Example: "  cowrelay check-config --config cowrelay.toml",
 		GroupID: groupServe,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -24,6 +25,9 @@ It lists everything that is wrong at once.`,
 				return err
 			}
 			c.print(cmd.OutOrStdout())
+			for _, e := range c.exposed() {
+				fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s\n", e)
+			}
 			return nil
 		},
 	}

@@ -134,7 +134,8 @@ func TestCLI_FlagOverEnvironmentOverDefault(t *testing.T) {
 		{"flag", env, flags, func(s setting) string { return otherValues[s.name][1] }},
 	} {
 		out, errs, code := command(t, c.env, append([]string{"check-config"}, c.flags...)...)
-		if code != 0 || errs != "" {
+		// A checked-out file can be read by others.
+		if told := strings.Count(errs, "\n"); code != 0 || told > 1 || told == 1 && !strings.HasPrefix(errs, "warning: testdata/admin-token: ") {
 			t.Fatalf("%s: exit %d\n%s", c.what, code, errs)
 		}
 		contains(t, out, "configuration ok\n")

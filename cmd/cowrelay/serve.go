@@ -75,6 +75,10 @@ func serve(c *tuner, stderr io.Writer) error {
 	}
 	log.Info("starting", "bind", ln.Addr().String(), "admin", addrText(adminLn), "data_dir", c.dataDir)
 
+	for _, e := range c.exposed() {
+		e.log(log)
+	}
+
 	manager := newSupervisor(log)
 	defer manager.close()
 	opened := manager.opening()

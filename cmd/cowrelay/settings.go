@@ -23,6 +23,7 @@ type config struct {
 	bind      string
 	admin     string
 	adminTok  string
+	adminFile string // that it is from, or ""
 	dataDir   string
 	sync      pebblelog.Sync
 	budget    int64 // bytes
