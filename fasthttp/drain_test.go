@@ -62,35 +62,36 @@ func TestDrain_WhateverHangs(t *testing.T) {
 	pad := strings.Repeat("x", 200_000)
 	const events = 40
 	for _, row := range []struct {
-		what   string
-		budget int64 // of memory, or 0
-		hang   func(t *testing.T, m mailbox, gate *loadGate)
+		what    string
+		budget  int64 // of memory, or 0
+		opening int64 // streams that have no connection yet
+		hang    func(t *testing.T, m mailbox, gate *loadGate)
 	}{
-		{"a stream in a load", 6 << 20, func(t *testing.T, m mailbox, gate *loadGate) {
+		{"a stream in a load", 6 << 20, 0, func(t *testing.T, m mailbox, gate *loadGate) {
 			m.pull("?since=s38") // the slot is hot then, and its oldest chunks are not in memory
 			gate.shut()
 			m.stream("?since=unknown", "")
 			m.eventually("the stream waits for the store", gate.waits)
 		}},
-		{"a stream's opening in a load", 0, func(t *testing.T, m mailbox, gate *loadGate) {
+		{"a stream's opening in a load", 0, 1, func(t *testing.T, m mailbox, gate *loadGate) {
 			gate.shut()
 			w := m.dial()
 			w.send("GET /v1/events/" + m.id + "/stream?since=s0 HTTP/1.1\nHost: x\nAuthorization: Bearer " + m.token + "\n\n")
 			m.eventually("the request waits for the store", gate.waits)
 		}},
-		{"a long poll in a load", 0, func(t *testing.T, m mailbox, gate *loadGate) {
+		{"a long poll in a load", 0, 0, func(t *testing.T, m mailbox, gate *loadGate) {
 			gate.shut()
 			m.longPoll("?since=s0&wait=25")
 			m.eventually("the poll waits for the store", gate.waits)
 		}},
-		{"a stream that nobody reads", 0, func(t *testing.T, m mailbox, gate *loadGate) {
+		{"a stream that nobody reads", 0, 0, func(t *testing.T, m mailbox, gate *loadGate) {
 			w := m.dial()
 			w.Conn.(*net.TCPConn).SetReadBuffer(4 << 10)
 			w.send("GET /v1/events/" + m.id + "/stream?since=s0 HTTP/1.1\nHost: x\nAuthorization: Bearer " + m.token + "\n\n")
 			m.eventually("the stream stalls", func() bool { return stalled(m.relay.streams) == 1 })
 			gate.shut()
 		}},
-		{"a page that nobody reads", 0, func(t *testing.T, m mailbox, gate *loadGate) {
+		{"a page that nobody reads", 0, 0, func(t *testing.T, m mailbox, gate *loadGate) {
 			w := m.dial()
 			w.Conn.(*net.TCPConn).SetReadBuffer(4 << 10)
 			for range 8 { // 32 MB, more than any sockets hold
@@ -99,7 +100,11 @@ func TestDrain_WhateverHangs(t *testing.T) {
 			m.eventually("the first page is under way", func() bool { return m.store.Stats().SlotLoads.Load() > 0 })
 			gate.shut()
 		}},
-		{"the statistics' history", 0, func(t *testing.T, m mailbox, gate *loadGate) {
+		{"whatever a stream waits for", 0, 0, func(t *testing.T, m mailbox, gate *loadGate) {
+			gate.shut()
+			m.relay.streams.waits.Go(func() { <-gate.opened })
+		}},
+		{"the statistics' history", 0, 0, func(t *testing.T, m mailbox, gate *loadGate) {
 			gate.shut()
 			m.relay.sampler.done = make(chan struct{}) // as if a write never ended
 		}},
@@ -136,6 +141,9 @@ func TestDrain_WhateverHangs(t *testing.T) {
 				t.Logf("took %v: %v", time.Since(start), err)
 			case <-time.After(20 * time.Second):
 				t.Fatal("the drain does not end")
+			}
+			if n := g.relay.streams.books.Used(); n > row.opening {
+				t.Errorf("%d streams are left", n)
 			}
 		})
 	}

@@ -44,7 +44,7 @@ type longPoll struct {
 	sub   *cow.Subscriber
 	place holder
 	wake  chan struct{} // filled when there may be something, or it has ended
-	ended atomic.Bool   // set before wake is filled: pairs with the Load behind the wait
+	ended atomic.Int32  // its reason, from 1; set before wake is filled: pairs with the Load behind the wait
 
 	conn  syscall.RawConn // nil where the client can't be watched
 	watch watch
@@ -63,7 +63,7 @@ func (p *longPoll) hungUp() { p.end(pollClient) }
 
 // end ends the poll for a counted reason, once.
 func (p *longPoll) end(reason int) {
-	if p.ended.Swap(true) {
+	if !p.ended.CompareAndSwap(0, int32(reason)+1) {
 		return
 	}
 	p.sub.Close()
@@ -72,11 +72,17 @@ func (p *longPoll) end(reason int) {
 	p.Wake(0)
 }
 
+// pollLeast is how long a poll waits that gives way. Where more clients of one
+// address poll than it has places, they would else push each other out as fast
+// as they can ask.
+const pollLeast = time.Second
+
 // await fills w as soon as there is something to pull. It leaves it empty after
 // the time that the client gives, when the client leaves, when the relay drains,
 // or when the poll has to give way to another.
 func (r *Relay) await(req request, q pullQuery, w *cow.Window) error {
-	req.slot.MarkPulled(time.Now())
+	start := time.Now()
+	req.slot.MarkPulled(start)
 	p, err := r.openPoll(req)
 	if err != nil {
 		return err
@@ -85,7 +91,7 @@ func (r *Relay) await(req request, q pullQuery, w *cow.Window) error {
 	defer func() { r.closePoll(p, reason) }()
 	timer := time.NewTimer(q.wait)
 	defer timer.Stop()
-	for {
+	for over := false; ; {
 		// Subscribed first, read second: nothing falls between.
 		if err := r.store.Window(req.slot, q.since, q.limit, w); err != nil {
 			return err
@@ -97,14 +103,20 @@ func (r *Relay) await(req request, q pullQuery, w *cow.Window) error {
 		if req.slot.Blocked() {
 			return errBlocked
 		}
-		if p.ended.Load() {
+		if over {
 			return nil
 		}
 		select {
 		case <-p.wake:
+			switch p.ended.Load() {
+			case 0:
+			case pollClient + 1:
+				return nil
+			default: // gave way
+				timer.Reset(pollLeast - time.Since(start))
+			}
 		case <-timer.C:
-			reason = pollTime
-			return nil
+			reason, over = pollTime, true
 		case <-r.drain:
 			reason = pollDrain
 			return nil

@@ -160,6 +160,9 @@ func TestLongPoll(t *testing.T) {
 			t.Errorf("at the drain: %s", r.body)
 		}
 	}
+	if n := g.relay.polls.ended[pollDrain].Load(); n != 2 {
+		t.Errorf("%d polls ended by the drain, want 2", n)
+	}
 }
 
 // The pull counts when it comes, not when its wait ends.

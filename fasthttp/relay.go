@@ -187,8 +187,9 @@ func (r *Relay) Ready() bool { return r.serving.Load() && !r.draining.Load() }
 // Drain ends the relay's service in order: not ready any more, and delay for
 // those who watch that; listeners closed; long polls answered; streams ended
 // between frames with a retry line that spreads their return; replies under
-// way finished. When ctx ends first, streams are cut and other requests left:
-// they fail against the closed store, or end with the process.
+// way finished. When ctx ends first, streams are cut and all else is left
+// behind: it fails against the closed store, or ends with the process. Whatever
+// hangs, Drain returns within drainGrace of the end of ctx.
 func (r *Relay) Drain(ctx context.Context, delay time.Duration) error {
 	if r.draining.Swap(true) {
 		return nil
@@ -210,7 +211,7 @@ func (r *Relay) Drain(ctx context.Context, delay time.Duration) error {
 	close(r.drain)
 	late, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
-	context.AfterFunc(ctx, func() { time.AfterFunc(drainGrace, cancel) })
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(drainGrace, cancel) })()
 	done := make(chan error, 1)
 	r.spawn("shutdown", func() { done <- r.server.ShutdownWithContext(ctx) })
 	r.streams.drain(ctx)
