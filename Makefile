@@ -117,9 +117,9 @@ real-deps:
 	fi
 
 # Clients and testers that are not ours, of these very versions. eventsource 3
-# is the last that Node.js 18 runs.
+# and undici 6 are the last that Node.js 18 runs.
 FOREIGN := .cache/foreign
-FOREIGN_NPM := eventsource@3.0.7 eventsource-parser@3.0.6
+FOREIGN_NPM := eventsource@3.0.7 eventsource-parser@3.0.6 undici@6.29.1
 FOREIGN_PIP := cmd/cowrelay/testdata/foreign/requirements.txt
 .PHONY: foreign-deps
 foreign-deps: real-deps

@@ -3,6 +3,7 @@ package cow_test
 import (
 	"math/rand/v2"
 	"runtime"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -74,6 +75,37 @@ func TestStreams_BooksBalance(t *testing.T) {
 	f.until("all that was evicted to be collected", func() bool { runtime.GC(); return f.Memory().Retired == 0 })
 	if m := f.Memory(); m.Used != 0 || m.Chunks != 0 || m.Index != 0 || m.Frames != 0 {
 		t.Errorf("without any slot the books say %+v", m)
+	}
+}
+
+// The last stream leaves while an event is written: whoever of the two comes
+// last drops the frames. Long events make that moment a long one.
+func TestStreams_LastLeaveRacesAppend(t *testing.T) {
+	f := open(t, cow.Options{MemoryBudget: 1 << 30})
+	slot := f.slot()
+	event := `{"pad":"` + strings.Repeat("p", 250_000) + `"}`
+	rounds, took := 250, time.Millisecond
+	for i := range rounds {
+		st, p := f.subscribe(slot, false, ""), f.NewPost()
+		if err := p.Accept([]byte(`{"event":` + event + `}`)); err != nil {
+			t.Fatal(err)
+		}
+		leave := time.Duration(rand.Int64N(int64(took)))
+		all(func() {
+			began := time.Now()
+			if _, err := p.Commit(slot); err != nil {
+				t.Error(err)
+			}
+			took = (took*7 + time.Since(began)) / 8
+		}, func() {
+			for began := time.Now(); time.Since(began) < leave; {
+			}
+			st.Close()
+		})
+		p.Release()
+		if n := f.Memory().Frames; n != 0 || slot.HasFrames() {
+			t.Fatalf("round %d: %d bytes of frames are counted with nobody there; frames: %v", i, n, slot.HasFrames())
+		}
 	}
 }
 

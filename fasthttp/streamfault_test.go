@@ -126,27 +126,30 @@ func fullPipe(t *testing.T) int {
 func TestPanic_OnAStreamsPath(t *testing.T) {
 	for name, poison := range map[string]struct {
 		panics uint64
-		// what to do to a stream that is idle, and then to have it panic
+		// what to do to a stream, which the caller has, to have it panic
 		do func(t *testing.T, m mailbox, s *sse, st *stream)
 	}{
 		"write": {1, func(t *testing.T, m mailbox, _ *sse, st *stream) {
 			st.raw = &faultyRaw{panicAt: 1}
+			st.state.Store(streamIdle)
 			m.post(eventN(0)).want(t, 201)
 		}},
 		"wait for the socket": {1, func(t *testing.T, m mailbox, _ *sse, st *stream) {
 			st.raw = &faultyRaw{panicAt: 2, full: fullPipe(t)}
+			st.state.Store(streamIdle)
 			m.post(eventN(0)).want(t, 201)
 		}},
 		// What reads the slot is broken, and so is its closing.
 		"load": {2, func(t *testing.T, m mailbox, _ *sse, st *stream) {
 			st.sub.Close()
 			st.sub = new(cow.Subscriber)
-			st.state.Store(streamWaiting)
 			st.streams.waits.Go(st.load)
 		}},
 		"hang-up": {1, func(t *testing.T, m mailbox, s *sse, st *stream) {
 			st.sub.Close()
+			st.streams.hangs.mu.Lock()
 			st.sub = new(cow.Subscriber)
+			st.streams.hangs.mu.Unlock()
 			s.close()
 		}},
 		"wheel": {1, func(t *testing.T, m mailbox, _ *sse, st *stream) {
@@ -164,7 +167,7 @@ func TestPanic_OnAStreamsPath(t *testing.T) {
 			s := bad.stream("", "")
 			st := onlyStream(g)
 			other := good.stream("", "")
-			g.eventually("it is idle", func() bool { return st.state.Load() == streamIdle })
+			g.eventually("it is ours", func() bool { return st.state.CompareAndSwap(streamIdle, streamWaiting) })
 			poison.do(t, bad, s, st)
 			g.eventually("it is closed", func() bool { return g.relay.streams.open.Load() == 1 })
 			if n := g.relay.streams.ended[endPanic].Load(); n != 1 || g.relay.panics.Load() != poison.panics {
