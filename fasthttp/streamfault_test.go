@@ -14,7 +14,7 @@ import (
 
 // unwatched takes a stream out of the watch for clients that leave, as if the
 // system never told.
-func unwatched(st *stream) { st.streams.hangs.forget(st) }
+func unwatched(st *stream) { st.streams.hangs.forget(&st.watch) }
 
 // wantPruned waits for a stream to be closed, its subscriber gone, and its
 // reason counted.
