@@ -24,6 +24,7 @@ type syncTrap struct {
 	fail    syscall.Errno // answer to syncs of the log from now on
 	hold    chan struct{} // they wait until this is closed
 	trapped int           // that failed or waited
+	synced  []string      // names of the files and folders, in order
 }
 
 const trapLauncher = "sync-trap"
@@ -69,13 +70,18 @@ func startTrapped(t *testing.T, dir string, args ...string) (*relay, *syncTrap) 
 // launchTrap does not wait until the relay serves.
 func launchTrap(t *testing.T, trap *syncTrap, dir string, args ...string) *relay {
 	t.Helper()
+	return launchTrapOn(t, trap, newRelay(t, dir, args...))
+}
+
+// launchTrapOn starts what the command is, of the binary, with trapped syncs.
+func launchTrapOn(t *testing.T, trap *syncTrap, r *relay) *relay {
+	t.Helper()
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer unix.Close(pair[0])
 	theirs := os.NewFile(uintptr(pair[1]), "trap")
-	r := newRelay(t, dir, args...)
 	env := r.cmd.Env
 	r.cmd = exec.Command(os.Args[0], append([]string{trapLauncher}, r.cmd.Args...)...)
 	r.cmd.Env = env
@@ -151,6 +157,7 @@ func (s *syncTrap) serve(t *testing.T, fd int) {
 		name, _ := os.Readlink(fmt.Sprintf("/proc/%d/fd/%d", n.pid, n.args[0]))
 		a := seccompAnswer{id: n.id, flags: unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE}
 		s.mu.Lock()
+		s.synced = append(s.synced, name)
 		hold := s.hold
 		if isLog := strings.HasSuffix(name, ".log"); !isLog {
 			hold = nil
