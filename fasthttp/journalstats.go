@@ -12,6 +12,7 @@ type JournalStats struct {
 	Errors     uint64 // failed flushes and compactions, and damage found
 	SlowWrites uint64 // operations of the disk that took seconds
 	Stalls     uint64 // times that commits waited for flushes or compactions
+	TornBytes  uint64 // at the end of the log, which the start could not read and dropped
 	DiskBytes  uint64 // of all files of the store
 }
 

@@ -123,6 +123,7 @@ var families = []family{
 	counter("cowrelay_journal_errors_total", "Flushes and compactions of the store that failed, and damage found in it.", func(r *Relay) uint64 { return r.journal().Errors }),
 	counter("cowrelay_journal_slow_writes_total", "Operations of the store's disk that took seconds.", func(r *Relay) uint64 { return r.journal().SlowWrites }),
 	counter("cowrelay_journal_stalls_total", "Times that commits waited for flushes or compactions.", func(r *Relay) uint64 { return r.journal().Stalls }),
+	gauge("cowrelay_journal_torn_bytes", "Bytes at the end of the log that the start could not read and dropped: the rest of a write that a crash cut off, or damage.", func(r *Relay) int64 { return int64(r.journal().TornBytes) }),
 	counter("cowrelay_journal_recoveries_total", "Appends that met another writer or an unknown outcome.", func(r *Relay) uint64 { return r.store.Stats().Recoveries.Load() }),
 
 	gauge("cowrelay_store_bytes", "Bytes of all files of the store.", func(r *Relay) int64 { return int64(r.journal().DiskBytes) }),

@@ -52,6 +52,21 @@ func TestServe_FolderLocked(t *testing.T) {
 	s := r.allocate()
 	refused(t, serveCommand(dir), dir, "in use by another process", "choose another folder")
 	r.post(s, testEvent("a", 1, 100)) // and the first is unharmed
+	// Somebody removes the lock file. The folder itself is locked as well, also
+	// under another name.
+	if err := os.Remove(filepath.Join(dir, "LOCK")); err != nil {
+		t.Fatal(err)
+	}
+	other := filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink(dir, other); err != nil {
+		t.Fatal(err)
+	}
+	refused(t, serveCommand(dir), dir, "in use by another process", "choose another folder")
+	refused(t, serveCommand(other), other, "in use by another process", "choose another folder")
+	if _, stderr, code := command(t, nil, "verify", "--data-dir="+dir); code != 1 || !strings.Contains(stderr, "is in use by another process: stop the relay first") {
+		t.Errorf("verify: exit %d, %s", code, stderr)
+	}
+	r.post(s, testEvent("a", 2, 100))
 	r.stop()
 	startRelay(t, dir).stop()
 }
@@ -85,23 +100,33 @@ func TestServe_FolderNotWritable(t *testing.T) {
 func stored(t *testing.T) (dir string, s slot) {
 	t.Helper()
 	dir = t.TempDir()
-	r := startRelay(t, dir)
+	r, s := startStored(t, dir)
+	r.stop()
+	return dir, s
+}
+
+func startStored(t *testing.T, dir string) (r *relay, s slot) {
+	t.Helper()
+	r = startRelay(t, dir)
 	s = r.allocate()
 	for i := range 400 { // more than one block of the log
 		r.post(s, testEvent("a", i, 300))
 	}
-	r.stop()
-	return dir, s
+	return r, s
 }
 
 // Whatever is missing or damaged, the relay never starts from empty.
 func TestServe_CorruptStore(t *testing.T) {
 	for name, damage := range map[string]func(*testing.T, string){
-		"marker missing":     func(t *testing.T, dir string) { removeAll(t, dir, "marker.manifest.*") },
-		"manifest missing":   func(t *testing.T, dir string) { removeAll(t, dir, "MANIFEST-*") },
-		"manifest cut":       func(t *testing.T, dir string) { overwriteAll(t, dir, "MANIFEST-*") },
-		"logs missing":       func(t *testing.T, dir string) { removeAll(t, dir, "*.log") },
-		"log damaged amid":   func(t *testing.T, dir string) { damageLog(t, dir) },
+		"marker missing":   func(t *testing.T, dir string) { removeAll(t, dir, "marker.manifest.*") },
+		"manifest missing": func(t *testing.T, dir string) { removeAll(t, dir, "MANIFEST-*") },
+		"manifest cut":     func(t *testing.T, dir string) { overwriteAll(t, dir, "MANIFEST-*") },
+		"logs missing":     func(t *testing.T, dir string) { removeAll(t, dir, "*.log") },
+		"log damaged amid": func(t *testing.T, dir string) {
+			r, _ := startStored(t, dir)
+			r.kill() // a clean stop leaves nothing in it
+			damageLog(t, dir)
+		},
 		"tables missing":     func(t *testing.T, dir string) { removeAll(t, dir, "*.sst") },
 		"tables overwritten": func(t *testing.T, dir string) { overwriteAll(t, dir, "*.sst") },
 	} {

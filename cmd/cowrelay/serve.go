@@ -124,7 +124,7 @@ func serve(c *tuner, stderr io.Writer) error {
 		Journal: func() relayhttp.JournalStats {
 			s := journal.Stats()
 			return relayhttp.JournalStats{
-				Errors: s.BackgroundErrors + s.Corruptions, SlowWrites: s.SlowWrites, Stalls: s.WriteStalls, DiskBytes: s.DiskBytes,
+				Errors: s.BackgroundErrors + s.Corruptions, SlowWrites: s.SlowWrites, Stalls: s.WriteStalls, TornBytes: s.TornBytes, DiskBytes: s.DiskBytes,
 			}
 		},
 	})

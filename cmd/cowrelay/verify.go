@@ -32,6 +32,10 @@ and writes nothing:
   - each event is one that the relay would accept, byte for byte
   - records decode, no events are without a slot, no key is unknown
 
+What can't be read at the end of the newest log is told beside that, not as a
+fault: after a crash it is the rest of a write that nobody was told is stored, and
+damage looks the same.
+
 It lists what is wrong, one fault a line, and goes on behind it. The exit status
 is 0 for a sound store, 1 for one with faults or that can't be opened, 2 for a
 wrong command line.`,
@@ -74,6 +78,7 @@ type verification struct {
 
 	out  io.Writer
 	told int
+	torn *pebblelog.TornTail
 	err  error // of writing
 }
 
@@ -124,6 +129,7 @@ func (v *verification) verify(cmd *cobra.Command, look func(*pebblelog.Reader, i
 	if err != nil {
 		return pebblelog.Report{}, err
 	}
+	v.torn = r.TornTail()
 	total := int64(0)
 	if err := r.Slots(func(s cow.SlotRecord) error { total += int64(s.Bytes); return nil }); err != nil {
 		total = -1 // Verify will say why
@@ -144,6 +150,14 @@ type faultLine struct {
 	Slot     string `json:"slot_id,omitempty"`
 	Position *int64 `json:"position,omitempty"`
 	What     string `json:"what"`
+}
+
+// torn is a log's torn tail as JSON.
+type torn struct {
+	File     string `json:"file"`
+	Offset   int64  `json:"offset"`
+	Bytes    int64  `json:"bytes"`
+	Readable int    `json:"readable_parts_behind"`
 }
 
 func (v *verification) tell(f pebblelog.Fault) {
@@ -174,8 +188,12 @@ func (v *verification) sum(r pebblelog.Report, took time.Duration) {
 			Records uint64  `json:"records"`
 			Faults  uint64  `json:"faults"`
 			Seconds float64 `json:"seconds"`
-		}{r.Faults == 0, r.Slots, r.Events, r.Bytes, r.Records, r.Faults, took.Seconds()})
+			Torn    *torn   `json:"torn_tail,omitempty"`
+		}{r.Faults == 0, r.Slots, r.Events, r.Bytes, r.Records, r.Faults, took.Seconds(), (*torn)(v.torn)})
 		return
+	}
+	if v.torn != nil {
+		v.line("note: " + v.torn.String())
 	}
 	state := "sound"
 	if r.Faults > 0 {

@@ -31,11 +31,18 @@
 //   - Something can't be read, or does not fit together: an error that wraps
 //     ErrCorrupt and says what, where, and what to do. Other slots go on.
 //
-// What can't be noticed: a log or a manifest whose last block was damaged
-// after its sync looks like one whose last write was cut short, which is
-// normal after a crash; the same holds for log files that were cut or removed
-// while others stayed. No slot has a gap then, but the last events may be
-// missing.
+// What can't be told apart: a log whose end was damaged after its sync looks like
+// one whose last write was cut short, which is normal after a crash. What can't
+// be read at the end of the newest log is dropped, and said: see TornTail. A log
+// that was cut between two records, or removed while others stayed, can't be
+// noticed at all, nor a manifest that lost its end. No slot has a gap then, but the
+// last events may be missing. A clean stop leaves nothing in the log, so this goes
+// for crashes alone.
+//
+// # Who may open it
+//
+// One Log, or several Readers: they lock the file LOCK and the folder itself, which
+// holds also when the file was removed.
 //
 // # What reads a stopped store
 //

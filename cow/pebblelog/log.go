@@ -1,6 +1,7 @@
 package pebblelog
 
 import (
+	"io"
 	"sync"
 	"sync/atomic"
 
@@ -17,6 +18,10 @@ type Log struct {
 	opts Options
 	db   *pebble.DB
 	lock *pebble.Lock
+
+	onDisk bool      // the folder is on the real disk
+	folder io.Closer // its own lock, or nil
+	torn   *TornTail // what the last log ended with when it was opened, or nil
 
 	// Owned by the running Commit.
 	batch  *pebble.Batch
@@ -56,6 +61,10 @@ var (
 	_ cow.Journal = (*Log)(nil)
 	_ cow.Records = (*Log)(nil)
 )
+
+// TornTail returns what could not be read at the end of the log when the store was
+// opened, or nil.
+func (l *Log) TornTail() *TornTail { return l.torn }
 
 // Feed returns at once: the store has one writer.
 func (l *Log) Feed(func(*cow.Append)) {}

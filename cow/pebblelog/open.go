@@ -29,6 +29,7 @@ func Open(dir string, opts Options) (*Log, error) {
 	l := &Log{
 		dir:     dir,
 		opts:    opts,
+		onDisk:  opts.FS == nil,
 		pending: make(map[cow.ID]pending),
 		stop:    make(chan struct{}),
 		flusher: flusher{wake: make(chan struct{}, 1)},
@@ -61,8 +62,7 @@ func (l *Log) openStore() (err error) {
 	if err := makeFolder(fsys, l.dir); err != nil {
 		return l.openError(err)
 	}
-	l.lock, err = pebble.LockDirectory(l.dir, fsys)
-	if err != nil {
+	if err := l.lockStore(fsys, false); err != nil {
 		return l.openError(err)
 	}
 	popts.Lock = l.lock
@@ -71,12 +71,13 @@ func (l *Log) openStore() (err error) {
 			err = l.openError(fmt.Errorf("pebble panicked: %v", p))
 		}
 		if err != nil {
-			l.lock.Close()
+			l.unlockStore()
 		}
 	}()
 	if err := l.checkFolder(fsys); err != nil {
 		return err
 	}
+	l.findTornTail(fsys)
 	l.db, err = pebble.Open(l.dir, popts)
 	if err != nil {
 		return l.openError(err)
@@ -168,12 +169,15 @@ func (l *Log) checkEmpty() error {
 	return nil
 }
 
-// Close implements cow.Journal. It makes everything durable, in all modes.
+// Close implements cow.Journal. It makes everything durable, in all modes, and
+// leaves nothing in the log that is not in tables, unless the disk has no room for
+// those or takes long.
 func (l *Log) Close() error {
 	close(l.stop)
 	l.wg.Wait()
 	l.dirty.Store(true)
 	l.sync()
+	l.emptyLog()
 	return errors.Join(l.batch.Close(), l.closeStore())
 }
 
@@ -183,7 +187,7 @@ func (l *Log) closeStore() (err error) {
 			err = fmt.Errorf("cannot close data folder %q: pebble panicked: %v", l.dir, p)
 		}
 	}()
-	if err := errors.Join(l.db.Close(), l.lock.Close()); err != nil {
+	if err := errors.Join(l.db.Close(), l.unlockStore()); err != nil {
 		return fmt.Errorf("cannot close data folder %q: %w", l.dir, err)
 	}
 	return nil

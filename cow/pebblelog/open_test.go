@@ -37,9 +37,7 @@ func damagedStore(t *testing.T) (dir string, s *script) {
 			}
 		}
 	}
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
+	closeKeepingLog(t, l)
 	return dir, s
 }
 
@@ -214,7 +212,34 @@ func TestOpen_Locked(t *testing.T) {
 	if err != nil || !strings.Contains(string(out), want) {
 		t.Errorf("other process: %s%v, want %s", out, err, want)
 	}
+	// Nobody needs the lock file for that: the folder itself is locked.
+	if err := os.Remove(filepath.Join(dir, "LOCK")); err != nil {
+		t.Fatal(err)
+	}
+	cmd = exec.Command(os.Args[0], "-test.run=^TestOpen_Locked$")
+	cmd.Env = append(os.Environ(), "PEBBLELOG_TEST_DIR="+dir)
+	if out, err = cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), want) {
+		t.Errorf("other process, without lock file: %s%v, want %s", out, err, want)
+	}
+	if _, err := OpenReader(dir, Options{Logger: quiet}); !errors.Is(err, ErrInUse) {
+		t.Errorf("a reader, without lock file: %v", err)
+	}
 	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	// Readers keep a Log out, and not each other.
+	r1, err := OpenReader(dir, Options{Logger: quiet})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r2, err := OpenReader(dir, Options{Logger: quiet})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(dir, Options{Logger: quiet}); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("a Log beside readers: %v", err)
+	}
+	if err := errors.Join(r1.Close(), r2.Close()); err != nil {
 		t.Fatal(err)
 	}
 	if err := mustOpen(t, dir, Options{Logger: quiet}).Close(); err != nil {

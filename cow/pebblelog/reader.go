@@ -25,12 +25,11 @@ type Reader struct {
 // OpenReader opens the store in the folder dir. Of the options it takes FS,
 // CacheBytes and Logger. A store that can't be opened because it is damaged is
 // an error that wraps ErrCorrupt; one that a relay has, ErrInUse.
-//
-// On the real disk it does not notice a Log of the same process.
 func OpenReader(dir string, opts Options) (*Reader, error) {
 	opts.ensureDefaults()
+	l := &Log{dir: dir, onDisk: opts.FS == nil}
 	opts.FS = newReadFS(opts.FS)
-	l := &Log{dir: dir, opts: opts}
+	l.opts = opts
 	l.opts.Fatal = exit(opts.Logger, opts.Exit)
 	r := &Reader{log: l}
 	if err := r.open(); err != nil {
@@ -53,8 +52,7 @@ func (r *Reader) open() (err error) {
 	if err := l.checkFolder(popts.FS); err != nil {
 		return r.openError(err)
 	}
-	l.lock, err = pebble.LockDirectory(l.dir, popts.FS)
-	if err != nil {
+	if err := l.lockStore(popts.FS, true); err != nil {
 		return r.openError(err)
 	}
 	popts.Lock = l.lock
@@ -63,9 +61,10 @@ func (r *Reader) open() (err error) {
 			err = r.openError(fmt.Errorf("pebble panicked: %v", p))
 		}
 		if err != nil {
-			l.lock.Close()
+			l.unlockStore()
 		}
 	}()
+	l.findTornTail(popts.FS)
 	l.db, err = pebble.Open(l.dir, popts)
 	if err != nil {
 		return r.openError(err)
@@ -111,6 +110,9 @@ func (r *Reader) Slots(yield func(cow.SlotRecord) error) error { return r.log.Sl
 func (r *Reader) Load(slot cow.ID, from uint64, yield func(*cow.Append) error) error {
 	return r.log.Load(slot, from, yield)
 }
+
+// TornTail returns what could not be read at the end of the log, or nil.
+func (r *Reader) TornTail() *TornTail { return r.log.torn }
 
 // Close gives the folder back.
 func (r *Reader) Close() error { return r.log.closeStore() }

@@ -19,6 +19,7 @@ type Stats struct {
 	WriteStalls      uint64 // times that commits had to wait for flushes or compactions
 	RangeDeletes     uint64 // of removals that gathered since the last flush
 	LastError        error  // of the background or the fatal one; nil for none
+	TornBytes        uint64 // at the end of the log, which Open could not read
 	DiskBytes        uint64 // of all files of the store
 	Pebble           *pebble.Metrics
 }
@@ -34,6 +35,7 @@ func (l *Log) Stats() Stats {
 		SlowWrites:       l.slow.Load(),
 		WriteStalls:      l.stalls.Load(),
 		RangeDeletes:     l.flusher.gathered.Load(),
+		TornBytes:        l.tornBytes.Load(),
 		DiskBytes:        m.DiskSpaceUsage(),
 		Pebble:           m,
 	}
@@ -51,6 +53,7 @@ type stats struct {
 	corruptions atomic.Uint64
 	slow        atomic.Uint64
 	stalls      atomic.Uint64
+	tornBytes   atomic.Uint64
 	lastError   atomic.Pointer[error]
 
 	backgroundLog, corruptLog, slowLog, stallLog throttle
