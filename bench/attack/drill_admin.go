@@ -39,7 +39,7 @@ var adminDrill = drill{
 // slowAdminBodies begin an operator's act and never send its body.
 func slowAdminBodies(n int, by crowd) attackFunc {
 	return func(ctx context.Context, r *run, armed func()) error {
-		f := &fleet{n: n, to: r.relay.admin, crowd: by, again: time.Second}
+		f := &fleet{n: n, to: r.relay.admin, crowd: by, again: againAfter}
 		req := r.relay.request("POST", "/admin/v1/drain", "wrong", "Content-Type: application/json\r\nContent-Length: 1000\r\n")
 		f.act = func(_ context.Context, c *net.TCPConn, _ int, there func()) error {
 			if _, err := c.Write(req); err != nil {

@@ -49,7 +49,7 @@ func stalledBodies(n int, chunked bool, by crowd) attackFunc {
 			part = append(fmt.Appendf(nil, "%x\r\n", bodyBytes), part...)
 		}
 		head := r.relay.request("POST", "/v1/events/"+s.ID, s.Token, "Content-Type: application/json\r\n"+how)
-		f := &fleet{n: n, to: r.relay.addr, crowd: by, again: time.Second}
+		f := &fleet{n: n, to: r.relay.addr, crowd: by, rate: r.cfg.size(25, 100), again: 4 * againAfter}
 		f.act = func(_ context.Context, c *net.TCPConn, _ int, there func()) error {
 			// A relay that doesn't take it has us wait, at our end.
 			defer time.AfterFunc(5*time.Second, there).Stop()

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"time"
 )
 
 // connectionsDrill: one address takes all connections and does nothing with
@@ -29,7 +28,7 @@ var connectionsDrill = drill{
 // and comes back when they are closed.
 func idleConnections(n int, by crowd, admin bool) attackFunc {
 	return func(ctx context.Context, r *run, armed func()) error {
-		f := &fleet{n: n, to: r.relay.addr, crowd: by, again: time.Second}
+		f := &fleet{n: n, to: r.relay.addr, crowd: by, again: againAfter}
 		if admin {
 			f.to = r.relay.admin
 		}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"time"
 )
 
 // headBytes is just less than what a head may be.
@@ -39,7 +38,7 @@ func endlessHeads(n int, by crowd) attackFunc {
 	return func(ctx context.Context, r *run, armed func()) error {
 		head := []byte("GET /healthz HTTP/1.1\r\nHost: " + r.relay.addr + "\r\nX-Long: ")
 		head = append(head, bytes.Repeat([]byte("a"), headBytes-len(head))...)
-		f := &fleet{n: n, to: r.relay.addr, crowd: by, again: 5 * time.Second}
+		f := &fleet{n: n, to: r.relay.addr, crowd: by, again: 4 * againAfter}
 		f.act = func(_ context.Context, c *net.TCPConn, _ int, there func()) error {
 			if _, err := c.Write(head); err != nil {
 				return err

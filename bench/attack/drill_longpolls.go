@@ -44,7 +44,7 @@ func longPolls(n int, by crowd) attackFunc {
 		if err := parallel(ctx, 4, all); err != nil {
 			return ignoreEnd(ctx, r, err)
 		}
-		f := &fleet{n: n, to: r.relay.addr, crowd: by, again: time.Second}
+		f := &fleet{n: n, to: r.relay.addr, crowd: by, again: 2 * againAfter}
 		f.act = func(_ context.Context, c *net.TCPConn, i int, there func()) error {
 			// These leave as clients do, without a reset.
 			if err := c.SetLinger(-1); err != nil {

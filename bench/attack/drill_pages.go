@@ -73,7 +73,7 @@ func unreadPages(n int, by crowd) attackFunc {
 
 func unread(n int, by crowd, request func(*run, slot) []byte) attackFunc {
 	return func(ctx context.Context, r *run, armed func()) error {
-		f := &fleet{n: n, to: r.relay.addr, crowd: by, again: 100 * time.Millisecond, receive: 4096}
+		f := &fleet{n: n, to: r.relay.addr, crowd: by, rate: r.cfg.size(50, 100), again: 100 * time.Millisecond, receive: 4096}
 		f.act = func(ctx context.Context, c *net.TCPConn, i int, there func()) error {
 			if _, err := c.Write(request(r, r.victims[i%len(r.victims)])); err != nil {
 				return err

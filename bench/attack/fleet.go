@@ -49,6 +49,10 @@ type fleet struct {
 	// receive is the size of the socket's receive buffer in bytes; 0 leaves it
 	// to the system.
 	receive int
+	// rate is how many come a second; 0: comeRate. An attack here takes what
+	// there is and holds it: it is no flood, which takes the whole CPU from any
+	// relay.
+	rate int
 	// again is how long after its end a connection is made anew; 0: never.
 	again time.Duration
 	// act does on connection i what the attack does, until ctx ends or the
@@ -57,6 +61,13 @@ type fleet struct {
 
 	ends atomic.Int64 // connections that ended, or could not be made
 }
+
+// comeRate is how many connections of an attack come a second, and againAfter how
+// long one that was cut stays away, where the drill doesn't say.
+const (
+	comeRate   = 1000
+	againAfter = 5 * time.Second
+)
 
 // dialsAtOnce bounds how many connections are being made.
 const dialsAtOnce = 64
@@ -67,10 +78,17 @@ func (f *fleet) run(ctx context.Context, armed func()) {
 	var wg, coming sync.WaitGroup
 	dials := make(chan struct{}, dialsAtOnce)
 	coming.Add(f.n)
+	rate, began := f.rate, time.Now()
+	if rate == 0 {
+		rate = comeRate
+	}
 	for i := range f.n {
 		wg.Go(func() {
 			there := sync.OnceFunc(coming.Done)
 			defer there()
+			if !pause(ctx, time.Until(began.Add(time.Duration(i)*time.Second/time.Duration(rate)))) {
+				return
+			}
 			for {
 				if f.one(ctx, i, dials, there) != nil {
 					f.ends.Add(1)
