@@ -32,23 +32,16 @@ const (
 // a line.
 func (a *Admin) counts(r *Relay, w http.ResponseWriter, req *http.Request) error {
 	a.acted(req, "count events", "all slots", nil)
-	type count struct {
-		id     cow.ID
-		events uint64
-	}
-	list := make([]count, 0, r.store.Len()) // so that no client is waited for in between
-	r.store.All(func(s *cow.Slot) bool {
-		list = append(list, count{s.ID(), s.Count()})
-		return true
-	})
 	out := newLinesWriter(w)
 	var b []byte
-	for i, c := range list {
-		b = appendCount(b, c.id, c.events)
-		if len(b) >= exportBytes-100 || i == len(list)-1 {
+	for s := range r.store.All { // which waits for no lock while a client is slow
+		if b = appendCount(b, s.ID(), s.Count()); len(b) >= exportBytes-100 {
 			out.write(b)
 			b = b[:0]
 		}
+	}
+	if len(b) > 0 {
+		out.write(b)
 	}
 	return nil
 }
@@ -114,28 +107,42 @@ func (a *Admin) exportSlots(r *Relay, w http.ResponseWriter, req *http.Request) 
 	if len(list) > mostSlots {
 		return errOf
 	}
-	var reply, events []byte
-	for _, one := range list {
+	type part struct {
+		id cow.ID
+		to uint64
+	}
+	asked := make([]part, len(list))
+	for i, one := range list {
 		text, number, _ := strings.Cut(one, "-")
 		id, ok := cow.ParseID(text)
 		to, err := strconv.ParseUint(number, 10, 63)
 		if !ok || err != nil {
 			return errOf
 		}
-		slot := r.store.Slot(id)
+		asked[i] = part{id, to}
+	}
+	var piece, events []byte
+	written := 0
+	out := newLinesWriter(w)
+	for _, p := range asked {
+		slot := r.store.Slot(p.id)
 		if slot == nil {
 			continue
 		}
 		var next uint64
-		if events, next, err = r.store.ReadLines(events[:0], slot, 0, to, exportBytes); err != nil || next != to {
+		var err error
+		if events, next, err = r.store.ReadLines(events[:0], slot, 0, p.to, exportBytes); err != nil || next != p.to {
 			continue
 		}
-		if len(reply)+len(events) > mostBytes {
+		if written+len(piece)+len(events) > mostBytes {
 			break
 		}
-		reply = append(appendCount(reply, id, to), events...)
+		if piece = append(appendCount(piece, p.id, p.to), events...); len(piece) >= exportBytes {
+			out.write(piece)
+			written, piece = written+len(piece), piece[:0]
+		}
 	}
-	newLinesWriter(w).write(reply)
+	out.write(piece)
 	return nil
 }
 
