@@ -113,6 +113,15 @@ type walk struct {
 	// The first fault of shape. It waits for the end of the body, where it is
 	// certain that there is none of syntax.
 	fault *AcceptError
+
+	size int // of the compacted event so far; dst has no more than an event may have
+}
+
+// keep appends a piece of the event to what is kept of it.
+func (w *walk) keep(piece []byte) {
+	if w.size += len(piece); w.size <= MaxEventBytes {
+		w.dst = append(w.dst, piece...)
+	}
 }
 
 var acceptors = sync.Pool{New: func() any { return &acceptor{dec: new(jsontext.Decoder)} }}
@@ -151,8 +160,8 @@ func (a *acceptor) accept() *AcceptError {
 		if w.inEvent {
 			// Between two tokens is at most one delimiter, and white space.
 			if gap := w.body[prev:w.start]; len(gap) > 1 || len(gap) == 1 && gap[0] <= ' ' {
-				w.dst = append(w.dst, w.body[w.mark:prev]...)
-				w.dst = append(w.dst, bytes.Trim(gap, " \t\r\n")...)
+				w.keep(w.body[w.mark:prev])
+				w.keep(bytes.Trim(gap, " \t\r\n"))
 				w.mark = w.start
 			}
 		}
@@ -175,7 +184,7 @@ func (a *acceptor) accept() *AcceptError {
 	if w.events == 0 {
 		w.shape(`the body has no "event"`)
 	}
-	if w.fault == nil && len(w.dst)-w.base > MaxEventBytes {
+	if w.fault == nil && w.size > MaxEventBytes {
 		return &AcceptError{ErrEventTooLarge, "the limit is " + strconv.Itoa(MaxEventBytes) + " bytes", w.end}
 	}
 	return w.fault
@@ -223,7 +232,7 @@ func (w *walk) value(kind jsontext.Kind, raw []byte, depth int) *AcceptError {
 		}
 	case depth == 2 && w.inEvent && kind == '}':
 		w.inEvent = false
-		w.dst = append(w.dst, w.body[w.mark:w.end]...)
+		w.keep(w.body[w.mark:w.end])
 	}
 	if kind == '0' && !finite(raw) {
 		return w.syntax("a number is out of range")

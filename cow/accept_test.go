@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -215,6 +216,26 @@ func TestAcceptPost_EventSize(t *testing.T) {
 	// 400 and 422 come first.
 	mustRefuse(t, []byte(`{"event":`+event(MaxEventBytes+1)+`,"x":01}`), ErrSyntax)
 	mustRefuse(t, []byte(`{"event":`+event(MaxEventBytes+1)+`,"event":{}}`), ErrShape)
+}
+
+// Of an event that is too large no more is kept than an event may have.
+func TestAcceptPost_TooLargeIsNotKept(t *testing.T) {
+	for _, body := range []string{
+		`{"event":{"pad":"` + strings.Repeat("x", 1_900_000) + `"}}`,
+		`{"event":{"pad":[` + strings.Repeat("1, ", 600_000) + `1]}}`,
+	} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, out, err := AcceptPost(nil, []byte(body))
+		runtime.ReadMemStats(&after)
+		if !errors.Is(err, ErrEventTooLarge) || len(out) != 0 {
+			t.Fatalf("%v, %d bytes", err, len(out))
+		}
+		const copies = 6 // of what grows
+		if took := after.TotalAlloc - before.TotalAlloc - uint64(len(body)); took > copies*MaxEventBytes {
+			t.Errorf("%d KiB for a body of %d", took>>10, len(body)>>10)
+		}
+	}
 }
 
 func TestAcceptPost_Texts(t *testing.T) {

@@ -140,8 +140,8 @@ func (p *Post) Release() {
 	if p.store == nil {
 		return
 	}
-	if cap(p.buf) > 64<<10 {
-		p.buf = nil // one large event must not stay for a thousand small ones
+	if cap(p.buf) > 16<<10 {
+		p.buf = nil // one large event must not stay for thousands of small ones
 	}
 	p.store, p.slot, p.event, p.err, p.pinned, p.pinnedC = nil, nil, Event{}, nil, nil, nil
 	p.hash, p.duplicate = 0, false

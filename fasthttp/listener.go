@@ -197,7 +197,7 @@ func (c *conn) Read(b []byte) (n int, err error) {
 	switch {
 	case c.arrival != nil:
 		c.arrival.got.Add(int64(n))
-	case n > readBuffer/8 && !c.inBody:
+	case n > readBuffer/32 && !c.inBody:
 		c.lines += bytes.Count(b[:n], newline)
 	}
 	if err != nil {
