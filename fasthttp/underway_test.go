@@ -209,6 +209,32 @@ func TestUnderway_GivenBack(t *testing.T) {
 	g.nothingUnderway()
 }
 
+// A handler that takes no notice of the body gives back for it as well, with
+// the connection still open.
+func TestUnderway_UnreadBody(t *testing.T) {
+	g := newRig(t)
+	g.undescribed = true
+	m := g.allocate()
+	was := routeHealth.post
+	routeHealth.post = func(_ *Relay, req request) error {
+		if req.conn.relay.underway.used() == 0 {
+			t.Error("the body is not on the books")
+		}
+		req.reply(200, []byte("{}"))
+		return nil
+	}
+	defer func() { routeHealth.post = was }()
+	w := g.dial()
+	for range 2 {
+		w.send("POST /v1/slot/" + m.id + "/responder-health HTTP/1.1\nHost: x\nContent-Type: application/json\nAuthorization: Bearer " + m.token +
+			"\nContent-Length: 20000\n\n" + strings.Repeat(" ", 20000))
+		if w.reply("POST").want(t, 200).close {
+			t.Error("the connection does not go on")
+		}
+		g.nothingUnderway()
+	}
+}
+
 // A request that comes at once needs no room, and its answer no more than before.
 func TestUnderway_WholeRequestsNeedNone(t *testing.T) {
 	g := newRig(t, func(o *rigOptions) { o.relay.RequestBytes = 1 })
