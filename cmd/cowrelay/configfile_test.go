@@ -121,8 +121,11 @@ func TestMan_PageForEachCommand(t *testing.T) {
 	}
 	contains(t, string(page), "Jan 1970", `--data-dir`, "COWRELAY_DATA_DIR")
 	for _, cmd := range newRoot(nil).Commands() {
-		if _, err := os.Stat(filepath.Join(dir, "cowrelay-"+cmd.Name()+".1")); err != nil {
+		info, err := os.Stat(filepath.Join(dir, "cowrelay-"+cmd.Name()+".1"))
+		if err != nil {
 			t.Error(err)
+		} else if info.Mode() != 0o644 {
+			t.Errorf("%s: %v", info.Name(), info.Mode())
 		}
 	}
 }

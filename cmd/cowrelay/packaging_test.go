@@ -42,7 +42,7 @@ func TestPackaging_DrainFits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	drain := c.drain + 2*time.Second // and the closing of the store
+	drain := c.drain + closeTime
 	var fly struct {
 		KillTimeout string `toml:"kill_timeout"`
 		HTTPService struct {
