@@ -141,7 +141,7 @@ func (w *logWriter) writeQueued() {
 			w.put(rest[:n])
 			rest = rest[n:]
 		}
-		if w.spare = text; cap(text) > logBytes/16 {
+		if w.spare = text; cap(text) > logBytes/4 {
 			w.spare = nil // a burst's
 		}
 		if lost > 0 {
