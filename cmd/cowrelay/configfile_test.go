@@ -143,3 +143,18 @@ func TestCompletion(t *testing.T) {
 	out, _, _ = command(t, nil, "__complete", "def")
 	contains(t, out, "default-config\t")
 }
+
+// A file that never ends, or is none of ours, is not read whole.
+func TestConfigFile_TooLarge(t *testing.T) {
+	long := writeTemp(t, "# "+strings.Repeat("x", configBytes))
+	for _, c := range []struct{ args, says string }{
+		{"--config=" + long, "has more than 1048576 bytes"},
+		{"--admin-token-file=" + long, "has more than 65536 bytes"},
+	} {
+		_, errs, code := command(t, nil, "check-config", c.args)
+		if code != 2 {
+			t.Errorf("%s: exit %d", c.args, code)
+		}
+		contains(t, errs, c.says)
+	}
+}
