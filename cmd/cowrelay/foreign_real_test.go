@@ -15,6 +15,9 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/chromedp"
 )
 
 // Streams are read by clients that are not ours, while the relay is restarted
@@ -35,28 +38,89 @@ func foreignPath(t *testing.T, path string) string {
 	return abs
 }
 
+// readEvent is one event as a client showed it to its user.
+type readEvent struct{ ID, Data string }
+
 // reader is what one foreign client has read.
 type reader struct {
 	t    *testing.T
 	name string
 	mu   sync.Mutex
-	bad  bool
-	seen atomic.Int64
+	list []readEvent
+	seen atomic.Int64 // one more than the highest number
 	errs lockedBuffer
 }
 
-// got notes an event, which must be the next one.
-func (c *reader) got(id, data string) {
+// got notes an event.
+func (c *reader) got(e readEvent) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	n := int(c.seen.Load())
-	if want := string(testEvent("e", n, 200)); data != want || id != fmt.Sprintf("e-%d", n) {
-		if !c.bad { // all that follows is wrong too
-			c.t.Errorf("%s: event %d is %q %.80q", c.name, n, id, data)
-		}
-		c.bad = true
+	c.list = append(c.list, e)
+	var event struct{ N *int64 }
+	if json.Unmarshal([]byte(e.Data), &event) != nil || event.N == nil {
+		c.t.Errorf("%s shows what is no event: %q", c.name, e)
+		return
 	}
-	c.seen.Add(1)
+	c.seen.Store(max(c.seen.Load(), *event.N+1))
+}
+
+// check holds what was read against what the slot has. A client that comes back
+// begins behind the last id that it was told, so what has none behind that is
+// shown again, once for each time the relay ended.
+func (c *reader) check(slot []json.RawMessage, ends int) {
+	c.t.Helper()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	next, behind, last := 0, 0, "" // behind is where the client would resume
+	for i, e := range c.list {
+		if next >= len(slot) || e.Data != string(slot[next]) {
+			if ends--; ends < 0 || e.Data != string(slot[behind]) {
+				c.t.Errorf("%s: event %d is %q, want position %d of %d", c.name, i, e, next, len(slot))
+				return
+			}
+			next = behind
+		}
+		next++
+		if id := lineID(slot[next-1]); id != "" {
+			behind, last = next, id
+			if e.ID != id {
+				c.t.Errorf("%s: event %d has id %q, want %q", c.name, i, e.ID, id)
+			}
+		} else if e.ID != "" && e.ID != last { // some tell the last one that came
+			c.t.Errorf("%s: event %d has id %q, and was told none since %q", c.name, i, e.ID, last)
+		}
+	}
+	if next != len(slot) {
+		c.t.Errorf("%s has %d of %d events", c.name, next, len(slot))
+	}
+}
+
+// lineID is the id that the frame of an event has a line for.
+func lineID(event []byte) string {
+	var e struct {
+		ID string `json:"event_id"`
+	}
+	if json.Unmarshal(event, &e) != nil || strings.TrimSpace(e.ID) != e.ID || strings.ContainsAny(e.ID, "\x01\x7f") {
+		return ""
+	}
+	return e.ID
+}
+
+// oddEvent is the n-th event: one of two has an id that clients can't say in a
+// header, or none.
+func oddEvent(n int) []byte {
+	ids := []string{
+		`"event_id":"e-%d",`, "", `"event_id":"e-%d",`, `"event_id":"a-%d ",`, `"event_id":"e-%d",`, `"event_id":"\u0001x-%d",`,
+		`"event_id":" a-%d",`, `"event_id":"e-%d",`, `"event_id":"x-%d\u007f",`,
+	}
+	switch id := ids[n%len(ids)]; {
+	case n%90 == 7: // an id occurs once a slot, so these do
+		return fmt.Appendf(nil, `{"event_id":"%s","n":%d}`, strings.Repeat(" ", n/90), n)
+	case id == "":
+		return fmt.Appendf(nil, `{"n":%d}`, n)
+	default:
+		return fmt.Appendf(nil, `{`+id+`"n":%d}`, n, n)
+	}
 }
 
 // run starts a client that lives until the test ends, and reconnects itself.
@@ -74,11 +138,11 @@ func (c *reader) run(cmd *exec.Cmd) {
 	go func() {
 		defer close(read)
 		for lines := bufio.NewScanner(out); lines.Scan(); {
-			var e struct{ ID, Data string }
+			var e readEvent
 			if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
 				c.t.Errorf("%s says %q", c.name, lines.Bytes())
 			}
-			c.got(e.ID, e.Data)
+			c.got(e)
 		}
 	}()
 	c.t.Cleanup(func() {
@@ -121,8 +185,10 @@ func (c *reader) curl(url, token string, stop <-chan struct{}) {
 					}
 				}
 				if e.data != "" {
-					last = e.id
-					c.got(e.id, e.data)
+					if e.id != "" {
+						last = e.id
+					}
+					c.got(readEvent{e.id, e.data})
 				}
 			}
 		}()
@@ -143,9 +209,99 @@ func (c *reader) curl(url, token string, stop <-chan struct{}) {
 	}
 }
 
+// startClients starts all foreign clients that are programs.
+func startClients(t *testing.T, url string, s slot, more ...string) (readers []*reader) {
+	t.Helper()
+	python, modules := foreignPath(t, "venv/bin/python"), foreignPath(t, "node_modules")
+	for _, args := range [][]string{
+		{python, "stream.py"}, {python, "stream_requests.py"}, {"node", "stream.mjs"}, {"node", "stream_undici.mjs"},
+		append([]string{python, "stream_requests.py"}, more...),
+	} {
+		if len(more) == 0 && len(readers) == 4 {
+			break
+		}
+		cmd := exec.Command(args[0], append([]string{"testdata/foreign/" + args[1], url}, args[2:]...)...)
+		cmd.Env = append(os.Environ(), "TOKEN="+s.Token, "MODULES="+filepath.Dir(modules))
+		c := &reader{t: t, name: strings.Join(args[1:], " ")}
+		readers = append(readers, c)
+		c.run(cmd)
+	}
+	curl, stop, stopped := &reader{t: t, name: "curl"}, make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		curl.curl(url, s.Token, stop)
+	}()
+	t.Cleanup(func() {
+		close(stop)
+		<-stopped
+	})
+	return append(readers, curl)
+}
+
+// await waits for all to have seen the first n events.
+func await(t *testing.T, n int64, readers []*reader) {
+	t.Helper()
+	for end := time.Now().Add(90 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		behind := ""
+		for _, c := range readers {
+			if seen := c.seen.Load(); seen < n {
+				behind += fmt.Sprintf("\n%s has %d events, want %d: %s", c.name, seen, n, c.errs.String())
+			}
+		}
+		if behind == "" {
+			return
+		}
+		if time.Now().After(end) || t.Failed() {
+			t.Fatal(behind)
+		}
+	}
+}
+
+// browse reads a stream with a browser's EventSource, of a page of the relay's
+// own. It can't send a token, so every request of the tab is given it.
+func browse(t *testing.T, page, url string, s slot) *reader {
+	t.Helper()
+	c, b := &reader{t: t, name: "the browser"}, startBrowser(t)
+	b.open(page)
+	_, err := chromedp.Call(b.ctx, network.SetExtraHTTPHeaders,
+		network.SetExtraHTTPHeadersParams{Headers: network.Headers{"Authorization": "Bearer " + s.Token}})
+	b.must(err)
+	eval[bool](b, fmt.Sprintf(`(() => {
+		window.got = [];
+		window.source = new EventSource(%q);
+		source.onmessage = (event) => got.push({id: event.lastEventId, data: event.data});
+		return true;
+	})()`, url))
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for {
+			select {
+			case <-stop:
+				return
+			case <-time.After(50 * time.Millisecond):
+			}
+			text, err := chromedp.Run(b.ctx, chromedp.Evaluate[string](
+				`source.readyState === EventSource.CLOSED ? "closed" : JSON.stringify(got.splice(0))`))
+			var list []readEvent
+			if err != nil || json.Unmarshal([]byte(text), &list) != nil {
+				t.Errorf("the browser: %q, %v", text, err)
+				return
+			}
+			for _, e := range list {
+				c.got(e)
+			}
+		}
+	}()
+	t.Cleanup(func() {
+		close(stop)
+		<-stopped
+	})
+	return c
+}
+
 func TestReal_ForeignClientsOverRestarts(t *testing.T) {
 	t.Parallel()
-	python, modules := foreignPath(t, "venv/bin/python"), foreignPath(t, "node_modules")
 	dir := t.TempDir()
 	r := startRelay(t, dir)
 	s := r.allocate()
@@ -158,8 +314,8 @@ func TestReal_ForeignClientsOverRestarts(t *testing.T) {
 	poster := make(chan struct{})
 	go func() {
 		defer close(poster)
-		for n := 0; !enough.Load(); time.Sleep(5 * time.Millisecond) {
-			res, _, err := s.send(httpClient, "POST", "http://"+address+"/v1/events/"+s.ID, postBody(testEvent("e", n, 200)))
+		for n := 0; !enough.Load(); time.Sleep(40 * time.Millisecond) {
+			res, _, err := s.send(httpClient, "POST", "http://"+address+"/v1/events/"+s.ID, postBody(oddEvent(n)))
 			if err == nil && (res.StatusCode == 201 || res.StatusCode == 200) {
 				n++
 				posted.Store(int64(n))
@@ -170,60 +326,44 @@ func TestReal_ForeignClientsOverRestarts(t *testing.T) {
 		enough.Store(true)
 		<-poster
 	}()
-
-	var readers []*reader
-	client := func(name string) *reader {
-		c := &reader{t: t, name: name}
-		readers = append(readers, c)
-		return c
-	}
-	curl, stop, stopped := client("curl"), make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(stopped)
-		curl.curl(url, s.Token, stop)
-	}()
-	defer func() {
-		close(stop)
-		<-stopped
-	}()
-	for _, cmd := range []*exec.Cmd{
-		exec.Command(python, "testdata/foreign/stream.py", url),
-		exec.Command("node", "testdata/foreign/stream.mjs", url),
-	} {
-		cmd.Env = append(os.Environ(), "TOKEN="+s.Token, "MODULES="+filepath.Dir(modules))
-		client(filepath.Base(cmd.Path)).run(cmd)
-	}
-	await := func(n int64) {
-		t.Helper()
-		for end := time.Now().Add(90 * time.Second); ; time.Sleep(5 * time.Millisecond) {
-			behind := ""
-			for _, c := range readers {
-				if seen := c.seen.Load(); seen < n {
-					behind += fmt.Sprintf("\n%s has %d events, want %d: %s", c.name, seen, n, c.errs.String())
-				}
-			}
-			if behind == "" {
-				return
-			}
-			if time.Now().After(end) || t.Failed() {
-				t.Fatal(behind)
-			}
-		}
-	}
-	await(50)
-	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
+	readers := append(startClients(t, url, s), browse(t, r.url+"/healthz", url, s))
+	await(t, 50, readers)
+	ends := []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL}
+	for _, sig := range ends {
 		r.signal(sig)
 		r.wait(20 * time.Second)
 		r = startRelay(t, dir, "--bind="+address)
-		await(posted.Load() + 20)
+		await(t, posted.Load()+20, readers)
 		t.Logf("%v: %d events", sig, posted.Load())
 	}
 	enough.Store(true)
 	<-poster
-	await(posted.Load())
+	await(t, posted.Load(), readers)
+	var slot []json.RawMessage
+	if err := json.Unmarshal(s.mustSend(t, 200, "GET", r.eventsURL(s)+"?limit=1000", nil), &slot); err != nil || len(slot) == 1000 {
+		t.Fatalf("a page of %d events, %v: not the whole slot", len(slot), err)
+	}
 	for _, c := range readers {
-		if n, total := c.seen.Load(), len(r.pull(s, "")); n != int64(total) {
-			t.Errorf("%s has %d events, the slot %d", c.name, n, total)
+		c.check(slot, len(ends))
+	}
+}
+
+// Each client shows an event when it comes, though nothing follows that would
+// fill a buffer of its own.
+func TestReal_ForeignClientsShowAnEventAtOnce(t *testing.T) {
+	t.Parallel()
+	r := startRelay(t, t.TempDir(), "--heartbeat=10m")
+	s := r.allocate()
+	url := r.eventsURL(s) + "/stream"
+	readers := startClients(t, url, s, "iter_lines")
+	for end := time.Now().Add(60 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		if metrics := string(ourMetrics(t, r)); strings.Contains(metrics, fmt.Sprintf("\ncowrelay_streams %d\n", len(readers))) {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatalf("not all clients have opened their streams:\n%s", r.log.String())
 		}
 	}
+	r.post(s, oddEvent(0))
+	await(t, 1, readers)
 }

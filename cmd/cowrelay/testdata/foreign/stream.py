@@ -24,8 +24,7 @@ with httpx.Client(timeout=30) as client:
                     last_id = event.id
                     if event.retry is not None:
                         delay = event.retry / 1000
-                    if event.data:
-                        print(json.dumps({"id": event.id, "data": event.data}), flush=True)
+                    print(json.dumps({"id": event.id, "data": event.data}), flush=True)
         except httpx.HTTPError as error:
             print(repr(error), file=sys.stderr)
         time.sleep(delay)
