@@ -168,6 +168,30 @@ func TestRescue_Connection(t *testing.T) {
 	}
 }
 
+// A fault in a read is told to the client, where it can still be told.
+func TestRescue_Read(t *testing.T) {
+	g := newFaultyRig(t, 0)
+	g.undescribed = true
+	faulty := make(chan *Relay, 1)
+	defer withHandler(routeStats, func(r *Relay, req request) error {
+		bad := &Relay{opts: r.opts, started: r.started, places: r.places} // it lacks the books that a read needs
+		req.conn.relay = bad
+		faulty <- bad
+		return nil
+	})()
+	w := g.dial()
+	w.send("GET /stats.json HTTP/1.1\nHost: x\n\n")
+	w.reply("GET").want(t, 200)
+	w.send("GET /heal")
+	if !w.reply("GET").want(t, 500).close {
+		t.Error("the connection goes on")
+	}
+	if n := (<-faulty).panics.Load(); n != 1 || !strings.Contains(g.log.String(), "in=read ") {
+		t.Errorf("%d panics: %.300s", n, g.log.String())
+	}
+	g.allocate().fill(1)
+}
+
 // A goroutine's panic is its own affair.
 func TestRescue_Goroutine(t *testing.T) {
 	g := newFaultyRig(t, 1)
