@@ -20,8 +20,6 @@ const (
 	// blockSize of tables. Small events compress together, and a load reads
 	// whole blocks anyway.
 	blockSize = 32 << 10
-	// maxOpenFiles leaves the descriptors of the process to its connections.
-	maxOpenFiles = 256
 	// fixedBytes covers what the sizes below don't: buffers of the log and of
 	// one running compaction, open tables, the commit batch.
 	fixedBytes = 24 << 20
@@ -37,6 +35,7 @@ func (o Options) MemoryBytes() int64 {
 }
 
 func (l *Log) pebbleOptions() *pebble.Options {
+	files := l.opts.files()
 	o := &pebble.Options{
 		FS: l.opts.FS,
 		// Pebble takes memtables out of the cache's size.
@@ -47,22 +46,22 @@ func (l *Log) pebbleOptions() *pebble.Options {
 		// second one when tables pile up. Writes wait only when it comes to 24
 		// layers, late, because a commit that waits is a relay that answers
 		// 503; reads stay correct, only slower.
-		CompactionConcurrencyRange: func() (int, int) { return 1, 2 },
-		L0CompactionThreshold:      4,
-		L0StopWritesThreshold:      24,
+		CompactionConcurrencyRange: func() (int, int) { return 1, files.compactions },
+		L0CompactionThreshold:      files.compactAt,
+		L0StopWritesThreshold:      files.stopAt,
 		// Flushes and compactions write back steadily, so that a commit's sync
 		// does not wait behind 64 MB of somebody else's pages. The log is
 		// synced by its commits; in the other modes this bounds what is
 		// written back at once.
 		BytesPerSync:    512 << 10,
 		WALBytesPerSync: 512 << 10,
-		MaxOpenFiles:    maxOpenFiles,
 		// The highest format that needs no value separation. Its log tells a
 		// torn tail from damage in the middle.
 		FormatMajorVersion: pebble.FormatTableFormatV6,
 		Logger:             pebbleLogger{l},
 		EventListener:      l.listener(),
 	}
+	files.limit(l, o)
 	for i := range o.Levels {
 		o.Levels[i].BlockSize = blockSize
 		o.Levels[i].Compression = func() *sstable.CompressionProfile { return sstable.SnappyCompression }
@@ -73,7 +72,7 @@ func (l *Log) pebbleOptions() *pebble.Options {
 		o.FS = privateFS{vfs.Default}
 		o.WithFSDefaults() // reports slow disks
 	}
-	o.FS = walFS{o.FS, l}
+	o.FS = walFS{patientFS{o.FS, l}, l}
 	return o
 }
 

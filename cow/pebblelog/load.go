@@ -39,6 +39,7 @@ var loadBuffers = sync.Pool{New: func() any {
 // The record and the events come from one iterator, so they are of one moment
 // whatever is committed meanwhile.
 func (l *Log) Load(slot cow.ID, from uint64, yield func(*cow.Append) error) error {
+	defer l.enterLoad()()
 	first, end := slotKey(slot, partCounts), eventsEnd(slot)
 	start := eventKey(slot, from)
 	l.mu.RLock()

@@ -35,6 +35,10 @@ type Log struct {
 	mu      sync.RWMutex
 	pending map[cow.ID]pending
 
+	// Where there are few descriptors; else nil.
+	loading chan struct{} // holds one while a load runs
+	readers *readers
+
 	totalsMu sync.Mutex
 	totals   cow.Totals
 

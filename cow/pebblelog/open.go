@@ -78,6 +78,8 @@ func (l *Log) openStore() (err error) {
 		return err
 	}
 	l.findTornTail(fsys)
+	popts.FileCache = l.opts.files().cache()
+	defer popts.FileCache.Unref() // the open store has its own
 	l.db, err = pebble.Open(l.dir, popts)
 	if err != nil {
 		return l.openError(err)

@@ -52,6 +52,10 @@ const (
 	// half a memtable. A larger one would still be stored, but each by a flush
 	// of its own.
 	MinMemTableBytes = 1 << 20
+	DefaultOpenFiles = 384
+	// MinOpenFiles lets the store write, flush, compact and load.
+	MinOpenFiles = 32
+	fewFiles     = 256
 )
 
 // Options of Open. The zero value means the defaults.
@@ -66,6 +70,14 @@ type Options struct {
 	// MemTableBytes is the size of one memtable. Default 16 MiB, at least
 	// 1 MiB. See MemoryBytes.
 	MemTableBytes int64
+	// OpenFiles is how many descriptors the store may have open. Default 384, at
+	// least MinOpenFiles. With less than 256 compactions come earlier, one at a
+	// time, and so do loads.
+	OpenFiles int
+	// NoFiles is called while the store waits for a descriptor because the
+	// process has none left. It should free one. It must not call the Log.
+	// Default: nothing.
+	NoFiles func()
 	// FS holds the folder. Default: the real disk, with files 0600.
 	FS vfs.FS
 	// Logger of what an operator should know; Pebble's own talk goes there at
@@ -97,6 +109,13 @@ func (o *Options) ensureDefaults() {
 		o.MemTableBytes = DefaultMemTableBytes
 	}
 	o.MemTableBytes = max(o.MemTableBytes, MinMemTableBytes)
+	if o.OpenFiles <= 0 {
+		o.OpenFiles = DefaultOpenFiles
+	}
+	o.OpenFiles = max(o.OpenFiles, MinOpenFiles)
+	if o.NoFiles == nil {
+		o.NoFiles = func() {}
+	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}

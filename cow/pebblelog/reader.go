@@ -65,6 +65,8 @@ func (r *Reader) open() (err error) {
 		}
 	}()
 	l.findTornTail(popts.FS)
+	popts.FileCache = l.opts.files().cache()
+	defer popts.FileCache.Unref() // the open store has its own
 	l.db, err = pebble.Open(l.dir, popts)
 	if err != nil {
 		return r.openError(err)

@@ -56,7 +56,7 @@ type stats struct {
 	tornBytes   atomic.Uint64
 	lastError   atomic.Pointer[error]
 
-	backgroundLog, corruptLog, slowLog, stallLog throttle
+	backgroundLog, corruptLog, slowLog, stallLog, filesLog throttle
 }
 
 // throttle lets one line of a kind through every ten seconds and says how
