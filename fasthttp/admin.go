@@ -18,8 +18,12 @@ type AdminOptions struct {
 	Level *slog.LevelVar
 	// Stop begins the end of the process, as SIGTERM does (nil: they may not).
 	// It may be called again.
-	Stop   func()
-	Logger *slog.Logger // slog.Default()
+	Stop func()
+	// MaxConns is how many connections operators may have (DefaultAdminConns).
+	MaxConns int
+	Logger   *slog.Logger // slog.Default()
+
+	times adminTimes // for tests
 }
 
 // Admin is the operators' listener. It answers from the first moment of a
@@ -36,13 +40,23 @@ type Admin struct {
 	relay  atomic.Pointer[Relay]
 	rates  rates
 	denied atomic.Int64 // when a refusal was logged last, Unix seconds
+
+	places  *places
+	guesses *guesses
+	served  chan struct{} // closed when nothing is accepted any more; nil: nothing was
 }
 
 // ServeAdmin answers operators on ln until Close.
 func ServeAdmin(ln net.Listener, opts AdminOptions) *Admin {
 	tcp, ok := ln.Addr().(*net.TCPAddr)
 	a := newAdmin(ok && tcp.IP.IsLoopback(), opts)
-	go labeled("admin", func() { a.server.Serve(ln) })
+	a.served = make(chan struct{})
+	go labeled("admin", func() {
+		defer close(a.served)
+		if err := a.server.Serve(adminListener{newAcceptor(ln, a.places, a.opts.Logger)}); err != http.ErrServerClosed {
+			a.opts.Logger.Error("the operators' listener has ended", "error", err)
+		}
+	})
 	return a
 }
 
@@ -50,10 +64,16 @@ func newAdmin(local bool, opts AdminOptions) *Admin {
 	if opts.Logger == nil {
 		opts.Logger = slog.Default()
 	}
-	a := &Admin{opts: opts, local: local, mux: http.NewServeMux()}
+	def(&opts.MaxConns, DefaultAdminConns)
+	opts.times.setDefaults()
+	a := &Admin{opts: opts, local: local, mux: http.NewServeMux(), places: newPlaces("admin", opts.MaxConns), guesses: newGuesses()}
 	a.server.Handler = a
 	a.server.ErrorLog = httpLog(opts.Logger)
-	a.server.ReadHeaderTimeout = 5 * time.Second
+	a.server.ConnContext = withAdminConn
+	a.server.ReadHeaderTimeout = opts.times.header // and none for the whole, which would end a profile; see ServeHTTP
+	a.server.WriteTimeout = opts.times.write
+	a.server.IdleTimeout = opts.times.idle
+	a.server.MaxHeaderBytes = adminHeaderBytes
 	a.mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
 		a.relay.Load().WriteMetrics(w)
@@ -81,11 +101,21 @@ func newAdmin(local bool, opts AdminOptions) *Admin {
 }
 
 // Attach hands the relay to operators.
-func (a *Admin) Attach(r *Relay) { a.relay.Store(r) }
+func (a *Admin) Attach(r *Relay) {
+	r.admin.Store(a)
+	a.relay.Store(r)
+}
 
 // ServeHTTP implements http.Handler.
 func (a *Admin) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	defer a.rescue()
+	p := placeOf(req)
+	defer p.wait()
+	if req.ContentLength != 0 {
+		http.NewResponseController(w).SetReadDeadline(time.Now().Add(a.opts.times.body)) // an error: a test's recorder has none
+	} else if p.begin() {
+		w.Header().Set("Connection", "close")
+	}
 	switch {
 	case a.relay.Load() != nil:
 		a.mux.ServeHTTP(w, req)
@@ -112,5 +142,9 @@ func (a *Admin) rescue() {
 // Close ends it at once.
 func (a *Admin) Close() error {
 	a.rates.forget()
-	return a.server.Close()
+	err := a.server.Close()
+	if a.served != nil {
+		<-a.served
+	}
+	return err
 }

@@ -44,6 +44,8 @@ func adminBody(req *http.Request, v any) error {
 	const most = 16 << 10
 	data, err := io.ReadAll(io.LimitReader(req.Body, most+1))
 	switch {
+	case err != nil && isTimeout(err):
+		return errTimeout
 	case err != nil:
 		return errCutBody
 	case len(data) > most:

@@ -30,8 +30,12 @@ var (
 func (a *Admin) guard(req *http.Request) *failure {
 	switch {
 	case a.opts.Token != "":
-		if !sameText(adminBearer(req), a.opts.Token) {
+		switch token := adminBearer(req); {
+		case token == "":
 			return errAdminToken
+		case !sameText(token, a.opts.Token):
+			placeOf(req).wait() // others need not wait for it
+			return a.guesses.refuse(req.Context(), keyOfRemote(req.RemoteAddr))
 		}
 	case !a.local:
 		return errAdminClosed
@@ -93,8 +97,14 @@ func (a *Admin) handle(pattern string, serve func(*Relay, http.ResponseWriter, *
 			if now := time.Now().Unix(); a.denied.Swap(now) != now {
 				a.opts.Logger.Warn("admin request refused", "remote", req.RemoteAddr, "method", req.Method, "path", loggedPath([]byte(req.URL.Path)), "why", refused.text)
 			}
+			if req.ContentLength != 0 {
+				w.Header().Set("Connection", "close") // its body is not waited for
+			}
 			refused.reply(w)
 			return
+		}
+		if placeOf(req).begin() {
+			w.Header().Set("Connection", "close")
 		}
 		if err := serve(r, w, req); err != nil {
 			r.asFailure(err).reply(w)

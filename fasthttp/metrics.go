@@ -37,6 +37,16 @@ func gauge(name, help string, value func(*Relay) int64) family {
 	}}
 }
 
+// adminGauge is 0 where there is no operators' listener.
+func adminGauge(name, help string, value func(*Admin) int64) family {
+	return gauge(name, help, func(r *Relay) int64 {
+		if a := r.admin.Load(); a != nil {
+			return value(a)
+		}
+		return 0
+	})
+}
+
 func counter(name, help string, value func(*Relay) uint64) family {
 	return family{MetricInfo{name, "counter", help}, func(r *Relay, w io.Writer, name string) {
 		metrics.WriteCounterUint64(w, name, value(r))
@@ -71,7 +81,20 @@ var families = []family{
 	counter("cowrelay_http_connections_rejected_total", "Connections turned away with 503: over the limit, and none of the others could go.", func(r *Relay) uint64 { return r.places.refused.Load() }),
 	counter("cowrelay_http_connections_evicted_total", "Connections without a request under way that were closed to make room for others.", func(r *Relay) uint64 { return r.places.evicted.Load() }),
 	{MetricInfo{"cowrelay_http_accept_errors_total", "counter", "Errors of accept that were waited out, by listener (public, admin) and error; emfile: the process has no descriptor left."},
-		func(r *Relay, w io.Writer, name string) { r.places.writeAcceptErrors(w, name) }},
+		func(r *Relay, w io.Writer, name string) {
+			r.places.writeAcceptErrors(w, name)
+			if a := r.admin.Load(); a != nil {
+				a.places.writeAcceptErrors(w, name)
+			}
+		}},
+	adminGauge("cowrelay_admin_connections", "Connections of operators open now.", func(a *Admin) int64 { return a.places.ledger.Used() }),
+	adminGauge("cowrelay_admin_connections_max", "Connections that operators may have open at once.", func(a *Admin) int64 { return int64(a.opts.MaxConns) }),
+	counter("cowrelay_admin_wrong_tokens_total", "Requests to the operators' listener with a wrong token.", func(r *Relay) uint64 {
+		if a := r.admin.Load(); a != nil {
+			return a.guesses.wrong.Load()
+		}
+		return 0
+	}),
 	gauge("cowrelay_request_bytes", "Memory of requests that are arriving: bodies by their length, and what unfinished headers and small bodies pin.", func(r *Relay) int64 { return r.underway.used() }),
 	gauge("cowrelay_request_bytes_max", "Memory that they may take; beyond that requests get 503.", func(r *Relay) int64 { return r.underway.limit }),
 	gauge("cowrelay_request_bytes_largest", "Of that memory, what the client has that has the most.", func(r *Relay) int64 { return r.underway.booked.Most() }),

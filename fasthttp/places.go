@@ -117,6 +117,10 @@ func (s *places) makeRoom() bool {
 	return s.evict(func() *holder { return s.ledger.Victim(mayGo) })
 }
 
+// MakeRoom closes a connection that waits for a request, if there is one: for
+// who needs its descriptor.
+func (r *Relay) MakeRoom() { r.places.makeRoom() }
+
 // makeRoomOf evicts one of the client's.
 func (s *places) makeRoomOf(client clientKey) bool {
 	return s.evict(func() *holder { return s.ledger.VictimOf(client, mayGo) })

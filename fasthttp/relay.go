@@ -108,7 +108,8 @@ type Relay struct {
 	places    *places
 	underway  *underway
 	cuts      [cutReasons]atomic.Uint64
-	cutLogged atomic.Int64 // when a cut was logged last, on clock
+	cutLogged atomic.Int64          // when a cut was logged last, on clock
+	admin     atomic.Pointer[Admin] // nil: there is none
 
 	journalSeen atomic.Pointer[JournalStats]
 }

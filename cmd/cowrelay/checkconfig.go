@@ -24,7 +24,11 @@ reach and need not.`,
 			if err != nil {
 				return err
 			}
-			c.print(cmd.OutOrStdout())
+			files, err := planFiles(c.maxConns)
+			if err != nil {
+				return err
+			}
+			c.print(cmd.OutOrStdout(), files)
 			for _, e := range c.exposed() {
 				fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s\n", e)
 			}
@@ -36,7 +40,7 @@ reach and need not.`,
 }
 
 // print shows what would run.
-func (c *config) print(w io.Writer) {
+func (c *config) print(w io.Writer, files openFiles) {
 	for _, s := range c.settings {
 		v := s.value
 		switch s.name {
@@ -47,6 +51,7 @@ func (c *config) print(w io.Writer) {
 		}
 		fmt.Fprintf(w, "%s=%s\n", s.name, v)
 	}
+	files.print(w)
 	fmt.Fprintln(w, "configuration ok")
 }
 

@@ -56,6 +56,10 @@ func serve(c *tuner, stderr io.Writer) error {
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(c.limit / 10 * 9)
 	}
+	files, err := planFiles(c.maxConns)
+	if err != nil {
+		return err
+	}
 	ln, err := listen(c.bind, "--bind")
 	if err != nil {
 		return err
@@ -68,12 +72,13 @@ func serve(c *tuner, stderr io.Writer) error {
 			return err
 		}
 		admin = relayhttp.ServeAdmin(adminLn, relayhttp.AdminOptions{
-			Token: c.adminTok, Level: c.level, Logger: log,
+			Token: c.adminTok, Level: c.level, MaxConns: files.admin, Logger: log,
 			Stop: sync.OnceFunc(func() { p.stop <- syscall.SIGTERM }),
 		})
 		defer admin.Close()
 	}
 	log.Info("starting", "bind", ln.Addr().String(), "admin", addrText(adminLn), "data_dir", c.dataDir)
+	files.tell(log)
 
 	for _, e := range c.exposed() {
 		e.log(log)
@@ -90,6 +95,12 @@ func serve(c *tuner, stderr io.Writer) error {
 	dataDir := c.dataDir // not of the configuration that a reload puts there
 	journal, err := pebblelog.Open(dataDir, pebblelog.Options{
 		Sync: c.sync, CacheBytes: shares.cache, MemTableBytes: shares.memTable, Logger: log, Exit: p.exit,
+		OpenFiles: files.store,
+		NoFiles: func() {
+			if r := observer.Load(); r != nil {
+				r.MakeRoom()
+			}
+		},
 		Observe: func(took time.Duration, _ int) {
 			if r := observer.Load(); r != nil {
 				r.ObserveSync(took)
@@ -118,7 +129,7 @@ func serve(c *tuner, stderr io.Writer) error {
 	relay := relayhttp.NewRelay(c.store, relayhttp.Options{
 		Version:       versionText(),
 		HeaderTimeout: c.header, BodyTimeout: c.body, WriteTimeout: c.write, IdleTimeout: c.idle,
-		MaxConns: c.maxConns, RequestBytes: shares.requests,
+		MaxConns: files.conns, RequestBytes: shares.requests,
 		Heartbeat: c.heartbeat, StreamWriteTimeout: c.streamTO,
 		Live: c.options(), Logger: log, LogDropped: p.lines.dropped,
 		Journal: func() relayhttp.JournalStats {

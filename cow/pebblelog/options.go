@@ -54,7 +54,7 @@ const (
 	MinMemTableBytes = 1 << 20
 	DefaultOpenFiles = 384
 	// MinOpenFiles lets the store write, flush, compact and load.
-	MinOpenFiles = 32
+	MinOpenFiles = 28
 	fewFiles     = 256
 )
 
