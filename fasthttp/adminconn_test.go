@@ -85,7 +85,7 @@ func TestAdmin_SlowClients(t *testing.T) {
 	t.Parallel()
 	g := newRig(t)
 	const short = 300 * time.Millisecond
-	a, addr := g.serveAdmin(AdminOptions{times: adminTimes{header: short, body: short, write: 4 * short, idle: short}})
+	a, addr := g.serveAdmin(AdminOptions{Level: new(slog.LevelVar), times: adminTimes{header: short, body: short, write: 4 * short, idle: short}})
 	for what, sent := range map[string]string{
 		"nothing": "", "half a head": "GET /metrics HTTP/1.1\nHo", "one request": "GET /healthz HTTP/1.1\nHost: x\n\n",
 		"half a body":         "PUT /admin/v1/log-level HTTP/1.1\nHost: 127.0.0.1\nContent-Type: application/json\nContent-Length: 1000\n\n{",
