@@ -1,8 +1,6 @@
 package cow
 
-import (
-	"errors"
-)
+import "errors"
 
 // foreign is a copy of an append that this loop did not decide.
 type foreign struct {
@@ -135,9 +133,6 @@ func (c *committer) fed(f *foreign) {
 	case OpRemove:
 		if slot := c.s.Slot(f.Slot); slot != nil {
 			c.bury(slot)
-			if r := c.waiting[slot]; r != nil && r.retrying {
-				c.catchUp(slot) // at once: it has nothing to find any more
-			}
 		}
 	case OpAppend:
 		slot := c.s.Slot(f.Slot)

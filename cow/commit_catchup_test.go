@@ -229,3 +229,35 @@ func TestCatchUp_InPieces(t *testing.T) {
 	}
 	f.holds(slot, append(want, ev("last"))...)
 }
+
+// A gap larger than such a piece is filled by one entry that shows it.
+func TestCatchUp_LargeGap(t *testing.T) {
+	f := open(t, cow.Options{})
+	slot := f.slot()
+	f.must(slot, ev("ours"))
+	const n = 60 // some 3.6 MB
+	f.m.DropFeed(n)
+	for i := range n + 1 {
+		large := fmt.Sprintf(`{"event_id":"%d","p":"%s"}`, i, make1(60_000))
+		f.m.Foreign(slot.ID(), cow.Event{JSON: []byte(large), IDOff: 12})
+	}
+	f.until("the gap to be filled", func() bool { return slot.Count() == n+2 })
+}
+
+// What is fed while a catch-up is under way, which has read the journal before,
+// takes another one.
+func TestCatchUp_FedBehindOne(t *testing.T) {
+	f, j := openLate(t, func(from uint64) bool { return from == 1 })
+	slot := f.slot()
+	f.must(slot, ev("ours"))
+	f.m.DropFeed(1)
+	f.m.Foreign(slot.ID(), foreign("a")) // is not told
+	f.m.Foreign(slot.ID(), foreign("b")) // shows the gap
+	<-j.read
+	f.m.Foreign(slot.ID(), foreign("c"))
+	f.m.WaitFeed()
+	f.Barrier()
+	j.leave <- struct{}{}
+	f.until("all events", func() bool { return slot.Count() == 4 })
+	f.holds(slot, ev("ours"), ev("a"), ev("b"), ev("c"))
+}
