@@ -5,8 +5,10 @@
 // A slot is a list of chunks, each one contiguous segment of event bytes that
 // is already separated for a JSON array. What readers see of it is a snapshot,
 // published through one atomic pointer; what is behind a snapshot never
-// changes. Segments of sealed chunks may leave memory and come back; a slot
-// that nobody uses leaves as a whole and keeps only its counts.
+// changes. The bytes of sealed chunks may leave memory and come back, while the
+// tables of where their events end stay; a slot that nobody uses leaves as a
+// whole and keeps only its counts. A reader is a cursor: between two writes it
+// holds no bytes, so readers that wait for their clients keep nothing in memory.
 //
 // All changes go through one owner, the commit loop in commit.go: durable,
 // then indexed, then visible, then woken, then acknowledged, in that order and

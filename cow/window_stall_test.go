@@ -228,6 +228,11 @@ func TestWindow_LoadThatFails(t *testing.T) {
 	if err := k.take(1 << 30); !errors.Is(err, broken) {
 		t.Fatalf("error %v, want the load's", err)
 	}
+	// Of a page that begins there it is told before the head is sent.
+	var w cow.Window
+	if err := f.Window(slot, nil, 10, &w); !errors.Is(err, broken) || w.Events() != 0 {
+		t.Fatalf("a page that begins with it: error %v, %d events", err, w.Events())
+	}
 	f.m.OnLoad(nil)
 	if err := k.take(1 << 30); err != nil || k.got.String() != array(payloads(slot.ID(), 0, 1500)) {
 		t.Fatalf("after it: error %v, %d bytes", err, k.got.Len())

@@ -211,6 +211,32 @@ func TestPage_SlowButSteady(t *testing.T) {
 	}
 }
 
+// The time is for one piece, and not for the page: who takes each in time is not
+// cut, however long it takes all of them.
+func TestPage_TimeIsForAPiece(t *testing.T) {
+	t.Parallel()
+	const patience = 2 * time.Second
+	g := newRig(t, func(o *rigOptions) {
+		o.relay.SendBuffer = 64 << 10
+		o.relay.StreamWriteTimeout, o.relay.WriteTimeout = patience, 5*time.Minute
+	})
+	f := g.fillPages(1, 130, 29_000)[0]
+	c := f.stall()
+	began, got := time.Now(), 1
+	for buf := make([]byte, 128<<10); got < len(f.page); time.Sleep(100 * time.Millisecond) {
+		n, err := io.ReadFull(c, buf[:min(len(buf), len(f.page)-got)])
+		if got += n; err != nil {
+			t.Fatalf("cut after %v and %d bytes: %v", time.Since(began), got, err)
+		}
+	}
+	if took := time.Since(began); took < patience {
+		t.Errorf("took %v: too fast to tell", took)
+	}
+	if n := g.relay.cuts[cutSlow].Load(); n != 0 {
+		t.Errorf("%d replies cut as slow", n)
+	}
+}
+
 // A client that takes less than a piece in time is cut, with a reset, and
 // counted once; so is one that takes too long for the whole.
 func TestPage_SlowReaderIsCut(t *testing.T) {
