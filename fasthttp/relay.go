@@ -32,9 +32,9 @@ type Options struct {
 	StreamSendBuffer   int           // bytes of kernel send buffer a stream (64 KiB)
 
 	// Bytes that the kernel is asked to buffer of what a connection is sent, and
-	// of what it sends (256 KiB each; negative: as the system does). The kernel
+	// of what it sends (128 KiB each; negative: as the system does). The kernel
 	// takes twice that, its own costs included: so what 600 clients that read
-	// nothing can fill is 300 MiB, and what they send unread as much again.
+	// nothing can fill is 150 MiB, and what they send unread as much again.
 	SendBuffer, ReceiveBuffer int
 	StreamWriters             int // goroutines that write to streams (twice GOMAXPROCS)
 
@@ -68,8 +68,8 @@ func (o *Options) setDefaults() {
 	def(&o.StreamWriteTimeout, 10*time.Second)
 	def(&o.StreamSendBuffer, 64<<10)
 	def(&o.StreamWriters, defaultWriters())
-	def(&o.SendBuffer, 256<<10)
-	def(&o.ReceiveBuffer, 256<<10)
+	def(&o.SendBuffer, 128<<10)
+	def(&o.ReceiveBuffer, 128<<10)
 	def(&o.SampleEvery, defaultSampleSeconds*time.Second)
 	if o.Logger == nil {
 		o.Logger = slog.Default()
