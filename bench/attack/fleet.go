@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -58,8 +57,6 @@ type fleet struct {
 	// act does on connection i what the attack does, until ctx ends or the
 	// connection does. It calls there when it has taken what it came for.
 	act func(ctx context.Context, c *net.TCPConn, i int, there func()) error
-
-	ends atomic.Int64 // connections that ended, or could not be made
 }
 
 // comeRate is how many connections of an attack come a second, and againAfter how
@@ -90,9 +87,7 @@ func (f *fleet) run(ctx context.Context, armed func()) {
 				return
 			}
 			for {
-				if f.one(ctx, i, dials, there) != nil {
-					f.ends.Add(1)
-				}
+				_ = f.one(ctx, i, dials, there) // cut, refused or at its end: all the same
 				there()
 				if f.again == 0 || !pause(ctx, f.again) {
 					return
