@@ -59,7 +59,7 @@ func TestAttack(t *testing.T) {
 		attacked(t, Config{}, "connections")
 		return
 	}
-	attacked(t, Config{}, "connections", "pages", "streams", "drain")
+	attacked(t, Config{})
 }
 
 // Nothing that was acknowledged is lost if the relay is killed under attack.

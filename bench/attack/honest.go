@@ -44,7 +44,7 @@ type rates struct {
 
 var (
 	plainRates = rates{post: 20, poll: 20, window: 10, cold: 2, scrape: 1, streams: 4}
-	lightRates = rates{post: 5, poll: 5, window: 3, cold: 1, scrape: 1, streams: 1}
+	lightRates = rates{post: 5, poll: 3, window: 3, cold: 1, scrape: 1} // no streams, no long poll
 )
 
 // Sizes.
@@ -100,6 +100,7 @@ func newHonest(r *relay, light bool) *honest {
 	}
 	if light {
 		h.rates = lightRates
+		h.kept.Transport.(*http.Transport).MaxConnsPerHost = 1
 	}
 	for i := range h.figures {
 		for k := range opKinds {
@@ -183,7 +184,9 @@ func (h *honest) run(ctx context.Context) {
 	for i := range h.rates.streams {
 		h.wg.Go(func() { h.stream(ctx, i) })
 	}
-	h.wg.Go(func() { h.longPoll(ctx, h.rates.streams) })
+	if h.rates.streams > 0 {
+		h.wg.Go(func() { h.longPoll(ctx, h.rates.streams) })
+	}
 	h.wg.Go(func() {
 		for pause(ctx, time.Second) {
 			h.countLate(opTimeout)
@@ -271,10 +274,11 @@ func (h *honest) post(ctx context.Context, due time.Time, phase int32) error {
 
 // listenersOf are the listeners of a slot, a bit for each.
 func (h *honest) listenersOf(slot int) uint64 {
-	switch slot {
-	case 0:
+	switch {
+	case h.rates.streams == 0:
+	case slot == 0:
 		return 1<<h.rates.streams - 1
-	case 1:
+	case slot == 1:
 		return 1 << h.rates.streams
 	}
 	return 0

@@ -334,6 +334,9 @@ func (r *run) bars() {
 	if n > 0 {
 		err = fmt.Errorf("%d, such as\n%s", n, strings.Join(first[:min(len(first), 4)], "\n"))
 	}
+	if n > 0 && !r.relay.ended() {
+		r.noteEnds()
+	}
 	res.bar("no error for honest clients", err, fmt.Sprintf("none in %d requests and deliveries", res.Before.Count+res.During.Count))
 	if !r.cfg.Short {
 		err = nil
@@ -343,6 +346,23 @@ func (r *run) bars() {
 		}
 		res.bar(fmt.Sprintf("p99 at most %d times the quiet one", mostRatio), err, seen)
 	}
+}
+
+// noteEnds notes what the relay says why streams and connections ended: that
+// explains an error.
+func (r *run) noteEnds() {
+	m, err := readMetrics(context.Background(), r.relay.admin, r.relay.token)
+	if err != nil {
+		return
+	}
+	var ends []string
+	for name, n := range m {
+		if n > 0 && (strings.Contains(name, "closed_total") || strings.Contains(name, "rejected") || strings.Contains(name, "refused") || strings.Contains(name, "evicted")) {
+			ends = append(ends, fmt.Sprintf("%s %.0f", name, n))
+		}
+	}
+	slices.Sort(ends)
+	r.res.Notes = append(r.res.Notes, "the relay counts "+strings.Join(ends, ", "))
 }
 
 // memoryBar: the process and the kernel's memory for its sockets stay within
