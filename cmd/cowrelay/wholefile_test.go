@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // liar is a server that refuses everything with an error of its own.
@@ -114,8 +115,14 @@ func TestExport_OutKinds(t *testing.T) {
 	export(at("fifo"))
 	if lstat(t, at("fifo")).Mode().Type() != fs.ModeNamedPipe {
 		t.Error("the FIFO is one no more")
-	} else if got := <-read; got != want {
-		t.Errorf("%d bytes in the FIFO", len(got))
+	}
+	select {
+	case got := <-read:
+		if got != want {
+			t.Errorf("%d bytes in the FIFO", len(got))
+		}
+	case <-time.After(30 * time.Second):
+		t.Error("nothing came through the FIFO")
 	}
 	must(os.Symlink("/dev/null", at("null")))
 	export(at("null"))
