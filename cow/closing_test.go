@@ -58,6 +58,26 @@ func TestClose_EndsLoadsThatWait(t *testing.T) {
 	}
 }
 
+// What waits for its turn behind a load that hangs does not hang with it.
+func TestClose_EndsLoadsWithoutATurn(t *testing.T) {
+	f := open(t, cow.Options{Loads: 1, LoadTimeout: time.Hour, QueueTimeout: time.Hour})
+	cold := f.coldSlots(2)
+	held := make(chan struct{})
+	defer close(held)
+	f.m.OnLoad(func(cow.ID, uint64) error { <-held; return nil })
+	go func() { // for ever
+		var w cow.Window
+		f.Window(cold[0], nil, 10, &w)
+	}()
+	f.until("the load", func() bool { return f.m.Loads() == 1 })
+	post := f.queued(cold[1], ev("a"))
+	f.until("the post to be parked", func() bool { return f.Parked(cold[1]) == 1 })
+	f.StopLoads()
+	if a := f.wait(post); !errors.Is(a.err, cow.ErrClosed) {
+		t.Errorf("a post that waits for its turn: %v, want ErrClosed", a.err)
+	}
+}
+
 // endless is a journal whose slots have no end.
 type endless struct{ *journaltest.Memory }
 
