@@ -79,10 +79,11 @@ type historySlot struct {
 }
 
 type historyStream struct {
-	slot *historySlot
-	sub  *cow.Subscriber
-	left []byte // what stands in front of event pos, as far as it was not read
-	pos  int
+	slot  *historySlot
+	sub   *cow.Subscriber
+	plain bool   // its frames come without transfer chunks
+	left  []byte // what stands in front of event pos, as far as it was not read
+	pos   int
 }
 
 func (h *history) start() {
@@ -317,7 +318,10 @@ func (h *history) subscribe(i int, resume bool, since string) {
 	if err != nil {
 		h.fatal("subscribe to slot %d since %q: %v", m.name, since, err)
 	}
-	st := &historyStream{slot: m, sub: sub, pos: len(m.events)}
+	st := &historyStream{slot: m, sub: sub, pos: len(m.events), plain: h.r.IntN(4) == 0}
+	if st.plain {
+		sub.Plain()
+	}
 	if resume {
 		st.pos = m.after(since)
 	}
@@ -352,7 +356,7 @@ func (h *history) read(st *historyStream, n int) {
 		st.sub.Wrote(len(data))
 	}
 	for len(st.left) < n && st.pos < len(st.slot.events) {
-		st.left = append(st.left, historyFrame(st.slot.ids[st.pos], st.slot.events[st.pos])...)
+		st.left = appendHistoryFrame(st.left, historyFrame(st.slot.ids[st.pos], st.slot.events[st.pos]), st.plain)
 		st.pos++
 	}
 	want := st.left[:min(n, len(st.left))]
@@ -368,6 +372,21 @@ func historyFrame(id, event string) string {
 		return "data: " + event + "\n\n"
 	}
 	return "id: " + id + "\ndata: " + event + "\n\n"
+}
+
+// appendHistoryFrame appends what goes out for a frame: itself, or in transfer
+// chunks (RFC 9112, 7.1) that are no longer than a piece.
+func appendHistoryFrame(dst []byte, frame string, plain bool) []byte {
+	if plain {
+		return append(dst, frame...)
+	}
+	const most = cow.MaxPiece - len("ffff\r\n\r\n")
+	for len(frame) > 0 {
+		n := min(len(frame), most)
+		dst = fmt.Appendf(dst, "%x\r\n%s\r\n", n, frame[:n])
+		frame = frame[n:]
+	}
+	return dst
 }
 
 func (h *history) leave(k int) {

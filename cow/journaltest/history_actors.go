@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
+	"net/http/httputil"
 	"strings"
 	"sync"
 	"testing"
@@ -105,8 +107,9 @@ type view struct {
 
 type actorStream struct {
 	view
-	sub  *cow.Subscriber
-	text bytes.Buffer
+	sub   *cow.Subscriber
+	plain bool // its frames come without transfer chunks
+	text  bytes.Buffer
 }
 
 // actorEvent is the event of an id: whoever sees it can tell that it is whole.
@@ -213,7 +216,10 @@ func (a *actor) listen(slot *cow.Slot) error {
 		if err != nil {
 			return err
 		}
-		st.sub = sub
+		if st.sub = sub; a.r.IntN(4) == 0 {
+			st.plain = true
+			sub.Plain()
+		}
 		a.stream = st
 	}
 	st := a.stream
@@ -248,11 +254,16 @@ func (a *actor) endStream() {
 	}
 	st.sub.Close()
 	a.stream = nil
-	end := bytes.LastIndex(st.text.Bytes(), []byte("\n\n"))
+	text := st.text.Bytes()
+	if !st.plain {
+		// It was left anywhere: the error is that the last chunk did not come.
+		text, _ = io.ReadAll(httputil.NewChunkedReader(bytes.NewReader(text)))
+	}
+	end := bytes.LastIndex(text, []byte("\n\n"))
 	if end < 0 {
 		return
 	}
-	whole := st.text.Bytes()[:end+2]
+	whole := text[:end+2]
 	st.events = bytes.Count(whole, []byte("\n\n"))
 	st.sum = digest(whole)
 	id, _, _ := bytes.Cut(whole[len("id: "):], []byte("\n"))
