@@ -56,7 +56,7 @@ func (l *listener) admit(c net.Conn) (admitted net.Conn) {
 	peer := own.peer()
 	own.local = peer.IsLoopback()
 	live := r.live.Load()
-	if r.places.take(&own.place, keyOf(peer), live.mostConns(peer, r.opts.MaxConns), l.done) {
+	if r.places.take(&own.place, keyOf(peer), live.mostConns(peer), l.done) {
 		return own
 	}
 	// The reply fits into any send buffer, so this does not wait.
@@ -74,14 +74,11 @@ func (l *listener) admit(c net.Conn) (admitted net.Conn) {
 
 // mostConns is how many connections the peer may have; 0 is as many as there
 // are. All clients of a trusted proxy come from its address.
-func (l *Live) mostConns(peer netip.Addr, all int) int64 {
-	switch {
-	case l.trusted(peer):
+func (l *Live) mostConns(peer netip.Addr) int64 {
+	if l.trusted(peer) {
 		return 0
-	case l.MaxConnsPerAddress > 0:
-		return int64(l.MaxConnsPerAddress)
 	}
-	return int64(max(all/2, 1))
+	return int64(l.MaxConnsPerAddress)
 }
 
 const (

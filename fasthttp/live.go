@@ -8,7 +8,7 @@ type Live struct {
 	MaxWaiters int  // long polls that wait at once (4,096)
 	AccessLog  bool // log every request
 
-	MaxConnsPerAddress int // connections of one client address that is no trusted proxy (half of Options.MaxConns)
+	MaxConnsPerAddress int // connections of one client address that is no trusted proxy (as many as there are)
 
 	TrustedProxies []netip.Prefix // who may say for which client a request is (nobody)
 	ClientHeaders  []string       // by which header, the first that is there (DefaultClientHeaders)

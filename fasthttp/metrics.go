@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net/netip"
 	"runtime/pprof"
 	"sync/atomic"
 	"time"
@@ -77,7 +76,12 @@ var families = []family{
 	gauge("cowrelay_http_connections", "Connections open now, streams included.", func(r *Relay) int64 { return r.conns.Load() }),
 	gauge("cowrelay_http_connections_max", "Connections that may be open at once.", func(r *Relay) int64 { return int64(r.opts.MaxConns) }),
 	gauge("cowrelay_http_connections_largest", "Connections of the client address that has the most.", func(r *Relay) int64 { return r.places.ledger.Most() }),
-	gauge("cowrelay_http_connections_per_address_max", "Connections that one client address may have.", func(r *Relay) int64 { return r.live.Load().mostConns(netip.Addr{}, r.opts.MaxConns) }),
+	gauge("cowrelay_http_connections_per_address_max", "Connections that one client address may have.", func(r *Relay) int64 {
+		if most := r.live.Load().MaxConnsPerAddress; most > 0 {
+			return int64(most)
+		}
+		return int64(r.opts.MaxConns)
+	}),
 	counter("cowrelay_http_connections_rejected_total", "Connections turned away with 503: over the limit, and none of the others could go.", func(r *Relay) uint64 { return r.places.refused.Load() }),
 	counter("cowrelay_http_connections_evicted_total", "Connections without a request under way that were closed to make room for others.", func(r *Relay) uint64 { return r.places.evicted.Load() }),
 	{MetricInfo{"cowrelay_http_accept_errors_total", "counter", "Errors of accept that were waited out, by listener (public, admin) and error; emfile: the process has no descriptor left."},

@@ -9,9 +9,10 @@ import (
 )
 
 // places are those of the connections that may be open at the public listeners,
-// or at the operators'. When all
-// are taken, the client that holds the most gives up the connection that it has
-// had for longest among those that wait for a request.
+// or at the operators'. A client may have all of them as long as nobody else wants
+// one. When all are taken, the client that holds the most gives up the connection
+// that it has had for longest among those that wait for a request; and where none
+// does, for a client that has clearly less, one that is in use.
 type places struct {
 	name   string // of the listener, a label of metrics
 	ledger *share.Ledger[clientKey]
@@ -39,6 +40,9 @@ type place struct {
 	busy atomic.Bool
 	// evicted is set before the connection is shut; pairs with begin and read.
 	evicted atomic.Bool
+	// stream is what the connection serves from its hijack on, or nil. Set by
+	// the stream's start; pairs with the Loads in leave and cutOff.
+	stream atomic.Pointer[stream]
 }
 
 func mayGo(h *holder) bool { return !h.Owner.(*place).busy.Load() }
@@ -71,6 +75,26 @@ func (p *place) readError(err error) error {
 	return err
 }
 
+// leave ends what the connection is in use for, in order: a stream between two
+// frames, a long poll with what there is, another request with its reply unless
+// its body is still to come.
+func (p *place) leave() {
+	if st := p.stream.Load(); st != nil {
+		st.askLeave(askCap)
+		return
+	}
+	p.evict()
+}
+
+// cutOff ends it at once.
+func (p *place) cutOff() {
+	if st := p.stream.Load(); st != nil {
+		st.close(endCap)
+		return
+	}
+	p.tcp.Close()
+}
+
 const (
 	// patience is how long a new connection waits for one that is to make room.
 	patience = time.Second
@@ -80,12 +104,12 @@ const (
 )
 
 // take gives the connection p a place, if need be one that another gives up.
-// The client may have at most so many (0: no bound of its own); beyond that one
-// of its own has to go. It reports false where none can, or when stop is closed.
+// The client may have at most so many (0: no bound of its own); beyond that an
+// idle one of its own has to go. It reports false where none can, or when stop
+// is closed.
 func (s *places) take(p *place, client clientKey, most int64, stop <-chan struct{}) bool {
 	p.holder.Owner = p
-	var timeout <-chan time.Time
-	for {
+	for end := time.Now().Add(patience); ; {
 		own := most > 0 && s.ledger.Held(client) >= most
 		if !own && s.ledger.Take(&p.holder, client, 1) {
 			return true
@@ -94,22 +118,53 @@ func (s *places) take(p *place, client clientKey, most int64, stop <-chan struct
 		case <-s.freed: // of earlier times
 		default:
 		}
-		if own && !s.makeRoomOf(client) || !own && !s.makeRoom() {
+		var inUse *place
+		found := false
+		switch {
+		case own:
+			found = s.makeRoomOf(client)
+		case s.makeRoom():
+			found = true
+		default:
+			inUse = s.displace(client)
+			found = inUse != nil
+		}
+		if !found || time.Now().After(end) {
 			s.refused.Add(1)
 			return false
 		}
-		if timeout == nil {
-			timeout = time.After(patience)
+		wait := time.Until(end)
+		if inUse != nil {
+			wait = displaceTime
 		}
 		select {
 		case <-s.freed:
-		case <-timeout:
-			s.refused.Add(1)
-			return false
+		case <-time.After(wait):
+			if inUse != nil {
+				inUse.cutOff()
+			}
 		case <-stop:
 			return false
 		}
 	}
+}
+
+// displace has a connection end that is in use, of the client that has the most,
+// for one of a client that has clearly less, even with this one: less than half.
+// So one's connections never push out its own, nor two clients each other by
+// turns. Nil: there is none.
+func (s *places) displace(client clientKey) *place {
+	if 2*(s.ledger.Held(client)+1) > s.ledger.Most() {
+		return nil
+	}
+	h := s.ledger.Victim(func(*holder) bool { return true })
+	if h == nil {
+		return nil
+	}
+	p := h.Owner.(*place)
+	s.evicted.Add(1)
+	p.leave()
+	return p
 }
 
 // makeRoom evicts a connection, and reports whether it found one.

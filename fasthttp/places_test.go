@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -66,11 +67,75 @@ func TestPlaces_TheGreediestGivesWay(t *testing.T) {
 	}
 }
 
-// A client has no more than its share, and what it does not have is there for
-// the others; a trusted proxy may have all.
+// A client that has all connections in use gives them up to others, one by one
+// and in order; its own do not push out each other.
+func TestPlaces_InUseGivesWay(t *testing.T) {
+	const most = 40
+	uses := map[string]string{
+		"stream": "GET /v1/events/%s/stream HTTP/1.1\nHost: x\nAuthorization: Bearer %s\n\n",
+		"poll":   "GET /v1/events/%s?wait=25 HTTP/1.1\nHost: x\nAuthorization: Bearer %s\n\n",
+		"page":   "GET /v1/events/%s HTTP/1.1\nHost: x\nAuthorization: Bearer %s\n\n", // nobody reads it
+		"body":   "POST /v1/events/%s HTTP/1.1\nHost: x\nAuthorization: Bearer %s\nContent-Type: application/json\nContent-Length: 1000\n\n{",
+	}
+	for name, request := range uses {
+		t.Run(name, func(t *testing.T) {
+			g := newRig(t, func(o *rigOptions) { o.relay.MaxConns, o.relay.MaxStreams, o.relay.MaxWaiters = most, 2*most, 2*most })
+			m, other := g.allocate(), g.allocate()
+			if name == "page" {
+				for i := range 20 {
+					m.post(fmt.Sprintf(`{"event_id":"%d","pad":"%s"}`, i, strings.Repeat("x", 200_000))).want(t, 201)
+				}
+			}
+			g.client.CloseIdleConnections()
+			g.eventually("no connection", func() bool { return g.relay.conns.Load() == 0 })
+			var all []*wire
+			for range most {
+				w := g.dial()
+				if name == "page" {
+					w.Conn.(*net.TCPConn).SetReadBuffer(16 << 10)
+				}
+				w.send(fmt.Sprintf(request, m.id, m.token))
+				all = append(all, w)
+			}
+			g.eventually("all are in use", func() bool { return busyPlaces(g) == most })
+			if name == "stream" {
+				g.eventually("all streams have begun", func() bool { return g.relay.streams.open.Load() == most })
+			}
+			w := g.dial()
+			w.reply("GET").want(t, 503)
+			w.Close()
+			other.honest("127.0.0.2", 30)
+			if n := g.relay.places.refused.Load(); n != 1 {
+				t.Errorf("%d connections got 503, want one", n)
+			}
+			// Up to the point where the other client has half as many; from then on
+			// its own idle ones do.
+			inUse := busyPlaces(g)
+			if inUse < most/2 || inUse == most {
+				t.Errorf("%d of %d are in use still", inUse, most)
+			}
+			for _, w := range all {
+				w.SetReadDeadline(time.Now().Add(20 * time.Millisecond))
+				text, err := io.ReadAll(w.br)
+				if errors.Is(err, os.ErrDeadlineExceeded) {
+					continue
+				}
+				if name == "stream" && !strings.HasSuffix(string(text), "0\r\n\r\n") {
+					t.Errorf("a stream ends with %q", text)
+				}
+				if name == "poll" && !strings.HasSuffix(string(text), "[]") {
+					t.Errorf("a long poll ends with %q", text)
+				}
+			}
+		})
+	}
+}
+
+// A client has no more than it may, and what it does not have is there for the
+// others; a trusted proxy may have all.
 func TestPlaces_Share(t *testing.T) {
 	const most = 40
-	g := newRig(t, func(o *rigOptions) { o.relay.MaxConns = most })
+	g := newRig(t, func(o *rigOptions) { o.relay.MaxConns, o.relay.MaxConnsPerAddress = most, most/2 })
 	m := g.allocate()
 	g.client.CloseIdleConnections()
 	g.eventually("no connection", func() bool { return g.relay.conns.Load() == 0 })

@@ -142,7 +142,8 @@ func (st *stream) start(c net.Conn) {
 	if own, ok := c.(interface{ UnsafeConn() net.Conn }); ok {
 		c = own.UnsafeConn()
 	}
-	if own, ok := c.(*conn); ok {
+	own, _ := c.(*conn)
+	if own != nil {
 		own.opening.Store(nil)
 		own.prompt = true
 	}
@@ -170,6 +171,9 @@ func (st *stream) start(c net.Conn) {
 	}
 	s.watch(st)
 	st.requeue()
+	if own != nil {
+		own.stream.Store(st) // it can be asked to leave from here on
+	}
 	if s.relay.draining.Load() {
 		st.askLeave(askDrain) // it came while the others were told
 	}

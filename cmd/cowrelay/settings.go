@@ -87,7 +87,7 @@ func (c *config) table() []setting {
 		{"disk-reserve", "128MiB", "free space below which posts get 507 and nothing is written", size(&c.reserve, 0), live},
 		{"max-slots", "200000", "slots that may exist", whole(&c.maxSlots, 1), live},
 		{"max-connections", "60000", "connections open at once, streams included", whole(&c.maxConns, 1), fixed},
-		{"max-connections-per-address", "0", "connections of one client address (IPv4, or IPv6 /64) at once, those of trusted proxies excepted; 0: half of --max-connections", whole(&c.perAddr, 0), live},
+		{"max-connections-per-address", "0", "connections of one client address (IPv4, or IPv6 /64) at once, those of trusted proxies excepted; 0: as many as nobody else wants", whole(&c.perAddr, 0), live},
 		{"max-streams", "50000", "streams open at once, over all slots", whole(&c.maxStream, 1), live},
 		{"max-long-polls", "4096", "long polls that wait at once", whole(&c.maxWait, 1), live},
 		{"rate-limits", "allocate=10/50,post=1000/5000,read=1000/5000,stream=500/5000,other=200/1000,total=50000/100000", "requests a second / at once, beyond which a client address (IPv4, or IPv6 /64) gets 429, for each class of requests, and in total over all clients; 0: no limit; loopback is exempt", parsed(&c.rates, relayhttp.ParseRateLimits), live},
