@@ -2,6 +2,8 @@ package cow
 
 import (
 	"errors"
+	"fmt"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -178,9 +180,20 @@ func (l *loader) stop() {
 // loop must have ended.
 func (l *loader) finish() { l.wg.Wait() }
 
+var errFault = errors.New("cow: a fault in a load")
+
 // read has the journal load a slot, and ends it between two groups when the store
-// closes.
-func (l *loader) read(slot *Slot, from uint64, yield func(*Append) error) error {
+// closes. A panic, which what one slot holds may bring about, is a load that
+// failed, and does not end what the others have. Its value is not told: it may
+// quote an event.
+func (l *loader) read(slot *Slot, from uint64, yield func(*Append) error) (err error) {
+	defer func() {
+		if fault := recover(); fault != nil {
+			l.s.stats.Panics.Add(1)
+			l.s.opts.Logger.Error("panic", "in", "load", "slot", slot.id, "type", fmt.Sprintf("%T", fault), "stack", string(debug.Stack()))
+			err = errFault
+		}
+	}()
 	return l.s.journal.Load(slot.id, from, func(a *Append) error {
 		select {
 		case <-l.closing:

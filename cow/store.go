@@ -82,6 +82,7 @@ type Stats struct {
 	SlotLoads      atomic.Uint64
 	ChunkLoads     atomic.Uint64
 	LoadErrors     atomic.Uint64
+	Panics         atomic.Uint64 // that a load was saved from
 	LoadsRefused   atomic.Uint64 // too many waited, or one for too long
 	Recoveries     atomic.Uint64 // appends that met another writer or an unknown outcome
 }

@@ -154,8 +154,8 @@ func (c *conn) Close() (err error) {
 // end gives the connection's place back. It is the last of Close.
 func (c *conn) end() error {
 	err := c.TCPConn.Close()
-	c.relay.conns.Add(-1)
 	c.relay.places.give(&c.place)
+	c.relay.conns.Add(-1)
 	return err
 }
 

@@ -109,7 +109,7 @@ var families = []family{
 	{MetricInfo{"cowrelay_rate_limited_total", "counter", "Requests refused because a client, or all in total, asked too often, by class."},
 		func(r *Relay, w io.Writer, name string) { r.writeLimited(w, name) }},
 	gauge("cowrelay_rate_keys", "Clients whose rate is kept in mind, once for each class.", func(r *Relay) int64 { return r.rateKeys() }),
-	counter("cowrelay_panics_total", "Faults that a handler or stream was saved from.", func(r *Relay) uint64 { return r.panics.Load() }),
+	counter("cowrelay_panics_total", "Faults that a request, stream or load was saved from.", func(r *Relay) uint64 { return r.panics.Load() + r.store.Stats().Panics.Load() }),
 	{MetricInfo{"cowrelay_log_lines_dropped_total", "counter", "Lines of the log that were dropped, by reason: full (they were not read in time), error (they could not be written)."},
 		func(r *Relay, w io.Writer, name string) {
 			var full, failed uint64
