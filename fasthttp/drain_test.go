@@ -102,7 +102,8 @@ func TestDrain_WhateverHangs(t *testing.T) {
 		}},
 		{"whatever a stream waits for", 0, 0, func(t *testing.T, m mailbox, gate *loadGate) {
 			gate.shut()
-			m.relay.streams.waits.Go(func() { <-gate.opened })
+			opened := gate.opened
+			m.relay.streams.waits.Go(func() { <-opened })
 		}},
 		{"the statistics' history", 0, 0, func(t *testing.T, m mailbox, gate *loadGate) {
 			gate.shut()

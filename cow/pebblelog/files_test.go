@@ -175,11 +175,11 @@ func TestLog_OpenFiles(t *testing.T) {
 func TestLog_NoFiles(t *testing.T) {
 	for _, sync := range []Sync{Always, Off} {
 		fs := &countingFS{FS: vfs.NewMem()}
-		asked := 0
+		var asked atomic.Int64
 		dir := filepath.Join("a", "data")
 		l := mustOpen(t, dir, small(Options{FS: fs, Sync: sync, Logger: quiet, OpenFiles: 1,
 			NoFiles: func() {
-				if asked++; asked%3 == 0 {
+				if asked.Add(1)%3 == 0 {
 					fs.crowded.Store(false)
 				}
 			},

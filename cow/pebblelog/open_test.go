@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -330,7 +331,7 @@ func TestOpen_InTheWay(t *testing.T) {
 					}
 					return nil
 				}))
-				_, err := Open("data", Options{FS: disk, Logger: quiet})
+				_, err := Open("data", Options{FS: disk, Logger: quiet, FilesPatience: 20 * time.Millisecond})
 				if err == nil || errors.Is(err, ErrCorrupt) || !errors.Is(err, test.errno) ||
 					!strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), `"data"`) {
 					t.Errorf("operation %d: %v, want %q", kind, err, test.want)

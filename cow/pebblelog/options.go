@@ -78,6 +78,9 @@ type Options struct {
 	// process has none left. It should free one. It must not call the Log.
 	// Default: nothing.
 	NoFiles func()
+	// FilesPatience is how long the store waits for that descriptor before the
+	// operation fails that needs it. Default 30 s.
+	FilesPatience time.Duration
 	// FS holds the folder. Default: the real disk, with files 0600.
 	FS vfs.FS
 	// Logger of what an operator should know; Pebble's own talk goes there at
@@ -113,6 +116,9 @@ func (o *Options) ensureDefaults() {
 		o.OpenFiles = DefaultOpenFiles
 	}
 	o.OpenFiles = max(o.OpenFiles, MinOpenFiles)
+	if o.FilesPatience <= 0 {
+		o.FilesPatience = 30 * time.Second
+	}
 	if o.NoFiles == nil {
 		o.NoFiles = func() {}
 	}

@@ -26,18 +26,17 @@ type patientFS struct {
 const (
 	filesLeastWait = 5 * time.Millisecond
 	filesMostWait  = 250 * time.Millisecond
-	// filesPatience is how long the store waits for a descriptor.
-	filesPatience = 30 * time.Second
 )
 
 func noFiles(err error) bool { return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) }
 
-// patient calls open until it finds a descriptor, at most for filesPatience.
+// patient calls open until it finds a descriptor, at most for
+// Options.FilesPatience.
 func patient[T any](l *Log, open func() (T, error)) (T, error) {
 	wait := filesLeastWait
 	for began := time.Now(); ; wait = min(2*wait, filesMostWait) {
 		f, err := open()
-		if err == nil || !noFiles(err) || time.Since(began) > filesPatience {
+		if err == nil || !noFiles(err) || time.Since(began) > l.opts.FilesPatience {
 			return f, err
 		}
 		l.filesLog.log(l.opts.Logger, slog.LevelWarn, "the store waits for a descriptor", "error", err,
