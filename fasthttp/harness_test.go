@@ -105,7 +105,9 @@ func (g *rig) start() {
 		g.Fatal(err)
 	}
 	g.relay = NewRelay(g.store, o.relay)
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	var conf net.ListenConfig
+	conf.SetMultipathTCP(false) // as the relay's own
+	ln, err := conf.Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		g.Fatal(err)
 	}

@@ -343,8 +343,10 @@ func TestReply_SlowReaderIsCut(t *testing.T) {
 
 // What the kernel buffers of a connection has a bound from the accept on.
 func TestListener_BuffersAreBounded(t *testing.T) {
-	g := newRig(t, func(o *rigOptions) { o.relay.SendBuffer, o.relay.ReceiveBuffer = 48<<10, 40<<10 })
-	sizes := make(chan [2]int, 1)
+	g := newRig(t, func(o *rigOptions) {
+		o.relay.SendBuffer, o.relay.UnsentBuffer, o.relay.ReceiveBuffer = 48<<10, 20<<10, 40<<10
+	})
+	sizes := make(chan [3]int, 1)
 	defer withHandler(routeStats, func(_ *Relay, req request) error {
 		raw, err := req.conn.SyscallConn()
 		if err != nil {
@@ -353,14 +355,18 @@ func TestListener_BuffersAreBounded(t *testing.T) {
 		raw.Control(func(fd uintptr) {
 			send, _ := unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_SNDBUF)
 			receive, _ := unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF)
-			sizes <- [2]int{send, receive}
+			unsent := 20 << 10
+			if runtime.GOOS == "linux" {
+				unsent, _ = unix.GetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT)
+			}
+			sizes <- [3]int{send, unsent, receive}
 		})
 		return nil
 	})()
 	w := g.dial()
 	w.out = nil
 	w.send("GET /stats.json HTTP/1.1\nHost: x\n\n")
-	if got := <-sizes; got != [2]int{48 << 11, 40 << 11} && got != [2]int{48 << 10, 40 << 10} { // Linux says twice what was set
+	if got := <-sizes; got != [3]int{48 << 11, 20 << 10, 40 << 11} && got != [3]int{48 << 10, 20 << 10, 40 << 10} { // Linux says twice what was set
 		t.Errorf("buffers of %v bytes", got)
 	}
 }

@@ -31,12 +31,13 @@ type Options struct {
 	StreamWriteTimeout time.Duration // for one piece of a stream or a long reply, at most 64 KiB (10 s)
 	StreamSendBuffer   int           // bytes of kernel send buffer a stream (64 KiB)
 
-	// Bytes that the kernel is asked to buffer of what a connection is sent, and
-	// of what it sends (128 KiB each; negative: as the system does). The kernel
-	// takes twice that, its own costs included: so what 600 clients that read
-	// nothing can fill is 150 MiB, and what they send unread as much again.
-	SendBuffer, ReceiveBuffer int
-	StreamWriters             int // goroutines that write to streams (twice GOMAXPROCS)
+	// Bytes that the kernel buffers of what a connection is sent (512 KiB), of
+	// them those that it may not send yet (192 KiB, on Linux), and of what it
+	// sends (128 KiB); negative: as the system does. It takes twice the first and
+	// the last, its own costs included. So what 600 clients that read nothing
+	// can fill is 120 MiB, and what they send unread 150 MiB.
+	SendBuffer, UnsentBuffer, ReceiveBuffer int
+	StreamWriters                           int // goroutines that write to streams (twice GOMAXPROCS)
 
 	SampleEvery time.Duration // between two rows of the statistics' history, in whole seconds (30 s; negative: no rows)
 
@@ -68,7 +69,8 @@ func (o *Options) setDefaults() {
 	def(&o.StreamWriteTimeout, 10*time.Second)
 	def(&o.StreamSendBuffer, 64<<10)
 	def(&o.StreamWriters, defaultWriters())
-	def(&o.SendBuffer, 128<<10)
+	def(&o.SendBuffer, 512<<10)
+	def(&o.UnsentBuffer, 192<<10)
 	def(&o.ReceiveBuffer, 128<<10)
 	def(&o.SampleEvery, defaultSampleSeconds*time.Second)
 	if o.Logger == nil {
@@ -164,7 +166,7 @@ func NewRelay(store *cow.Store, opts Options) *Relay {
 
 // Serve answers requests on ln until Drain. It takes ln over.
 func (r *Relay) Serve(ln net.Listener) error {
-	setBuffers(ln, r.opts.SendBuffer, r.opts.ReceiveBuffer)
+	setBuffers(ln, r.opts.SendBuffer, r.opts.UnsentBuffer, r.opts.ReceiveBuffer)
 	own := &listener{newAcceptor(ln, r.places, r.opts.Logger), r}
 	r.lnMu.Lock()
 	r.listeners = append(r.listeners, own)

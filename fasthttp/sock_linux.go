@@ -16,6 +16,12 @@ func setUserTimeout(raw syscall.RawConn, d time.Duration) {
 	})
 }
 
+// setUnsent bounds how much the kernel takes ahead of what it may send: of what
+// goes to a client that reads nothing that is nearly all that it holds.
+func setUnsent(fd uintptr, n int) {
+	unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, n)
+}
+
 // vector is the kernel's list of what one system call writes. It is kept for the
 // next one, empty.
 type vector struct{ list []unix.Iovec }

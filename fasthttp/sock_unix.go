@@ -21,8 +21,9 @@ func writable(fd uintptr) bool {
 
 // setBuffers bounds what the kernel buffers of every connection that ln accepts:
 // they have from the start what is set here, without a system call each. 0 or
-// less leaves it to the system.
-func setBuffers(ln net.Listener, send, receive int) {
+// less leaves it to the system. Connections of a Multipath TCP listener have
+// the first and the last of it only.
+func setBuffers(ln net.Listener, send, unsent, receive int) {
 	tcp, ok := ln.(syscall.Conn)
 	if !ok {
 		return
@@ -34,6 +35,9 @@ func setBuffers(ln net.Listener, send, receive int) {
 	raw.Control(func(fd uintptr) { // an error leaves the system's bounds
 		if send > 0 {
 			unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_SNDBUF, send)
+		}
+		if unsent > 0 {
+			setUnsent(fd, unsent)
 		}
 		if receive > 0 {
 			unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, receive)

@@ -196,7 +196,11 @@ func addrText(ln net.Listener) string {
 }
 
 func listen(address, flag string) (net.Listener, error) {
-	ln, err := net.Listen("tcp", address)
+	// The sockets of Multipath TCP, Go's default, don't pass on to connections
+	// all of what is set on a listener.
+	var conf net.ListenConfig
+	conf.SetMultipathTCP(false)
+	ln, err := conf.Listen(context.Background(), "tcp", address)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return nil, fmt.Errorf("%s: the address %s is in use by another process", flag, address)
 	}
