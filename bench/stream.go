@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net/http/httputil"
 	"sync/atomic"
 	"time"
 )
@@ -92,13 +91,14 @@ func (c *rawConn) openStream(req []byte) (io.Reader, error) {
 		return nil, c.statusError(h, 200)
 	}
 	_ = c.c.SetReadDeadline(time.Time{})
-	switch {
-	case h.chunked:
-		return httputil.NewChunkedReader(c.br), nil
-	case c.br.Buffered() == 0:
-		return c.c, nil // past the buffer: one copy less
+	var body io.Reader = c.c
+	if n := c.br.Buffered(); n > 0 { // what comes then passes the buffer: one copy less
+		body = io.MultiReader(io.LimitReader(c.br, int64(n)), c.c)
 	}
-	return c.br, nil
+	if h.chunked {
+		body = &chunkReader{r: body}
+	}
+	return body, nil
 }
 
 // An sseFeed is a stream of server-sent events.
