@@ -37,8 +37,10 @@ const (
 //
 // One client has at most half. Where there is no room, a request of the client
 // that has the most gives way: the oldest that is slow, or any if the one that
-// needs room has less, that included. So a client that takes little is served
-// whatever others do.
+// needs room has less, that included; and an unfinished header, of which nobody
+// knows whether it may ask for anything, gives way to a body that may come. So a
+// client that takes little is served whatever others do, also those behind its
+// address.
 type underway struct {
 	relay  *Relay
 	limit  int64 // bytes in all
@@ -78,6 +80,9 @@ type arrival struct {
 	bytes  int64        // the connection's goroutine's
 	since  int64        // nanoseconds since the relay was made
 	got    atomic.Int64 // bytes read since
+	// head is true while the header is not there as a whole. Set by the
+	// connection's goroutine; pairs with the Load in victim.
+	head atomic.Bool
 }
 
 // wait books a request that has begun to arrive and of which more has to be
@@ -93,7 +98,7 @@ func (u *underway) wait(c *conn) error {
 		}
 		u.loose.Add(-1)
 	}
-	if !u.book(c, keyOf(c.peer()), unfinishedBytes+int64(c.lines)*fieldBytes) {
+	if !u.book(c, keyOf(c.peer()), unfinishedBytes+int64(c.lines)*fieldBytes, !c.inBody) {
 		c.cut.Store(true) // for those who see no error of ours
 		return errManyBytes
 	}
@@ -105,13 +110,14 @@ func (u *underway) wait(c *conn) error {
 func (u *underway) body(c *conn, client clientKey, n int64) bool {
 	n += unfinishedBytes
 	if a := c.arrival; a != nil {
+		a.head.Store(false)
 		if a.client == client {
 			return u.grow(a, n-a.bytes)
 		}
 		u.booked.Give(&a.holder) // it was the proxy's
 		c.arrival = nil
 	}
-	if !u.book(c, client, n) {
+	if !u.book(c, client, n, false) {
 		return false
 	}
 	if c.loose {
@@ -121,8 +127,9 @@ func (u *underway) body(c *conn, client clientKey, n int64) bool {
 	return true
 }
 
-func (u *underway) book(c *conn, client clientKey, n int64) bool {
+func (u *underway) book(c *conn, client clientKey, n int64, head bool) bool {
 	a := &arrival{conn: c, client: client, since: u.now()}
+	a.head.Store(head)
 	a.holder.Owner = a
 	if !u.find(a, n, func() bool { return u.booked.Take(&a.holder, client, n) }) {
 		return false
@@ -175,19 +182,20 @@ func (u *underway) find(a *arrival, n int64, take func() bool) bool {
 // victim names a request that is to give way for n bytes of a, or nil.
 func (u *underway) victim(a *arrival, n int64) *arrival {
 	now := u.now()
-	isSlow := func(h *holder) bool {
+	yields := func(h *holder) bool {
 		v := h.Owner.(*arrival)
 		age := time.Duration(now - v.since)
-		return v != a && age > u.relay.opts.grace && v.got.Load() < int64(age.Seconds()*slow)
+		return v != a && (v.head.Load() && !a.head.Load() ||
+			age > u.relay.opts.grace && v.got.Load() < int64(age.Seconds()*slow))
 	}
 	held := u.booked.Held(a.client) + n
 	var h *holder
 	if held > u.share {
-		h = u.booked.VictimOf(a.client, isSlow)
+		h = u.booked.VictimOf(a.client, yields)
 	} else {
 		most := u.booked.Most()
 		h = u.booked.Victim(func(h *holder) bool {
-			return most > held && h.Owner.(*arrival).client != a.client || isSlow(h)
+			return most > held && h.Owner.(*arrival).client != a.client || yields(h)
 		})
 	}
 	if h == nil {

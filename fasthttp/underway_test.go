@@ -103,6 +103,21 @@ func TestUnderway_StalledBodies(t *testing.T) {
 	}
 }
 
+// Headers that nobody ends, from an address that has all of its share in them, do
+// not keep out a body from there, however new they are.
+func TestUnderway_BodyBeforeUnfinishedHeads(t *testing.T) {
+	g := newRig(t, func(o *rigOptions) { o.relay.RequestBytes, o.relay.grace = 8<<20, time.Hour })
+	m := g.allocate()
+	for range 150 {
+		w := g.dial()
+		w.send("GET /healthz HTTP/1.1\nHost: x\n")
+	}
+	g.eventually("the share is used up", func() bool { return g.relay.underway.refused.Load() > 0 })
+	for range 10 {
+		m.call("POST", "/v1/events/"+m.id, m.token, bodyOf(200_000)).want(t, 201)
+	}
+}
+
 // Who takes more gives way to who takes less, also if it sends well.
 func TestUnderway_TheGreedyGivesWay(t *testing.T) {
 	g := newRig(t, func(o *rigOptions) { o.relay.RequestBytes, o.relay.grace = 8<<20, time.Hour })
