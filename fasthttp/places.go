@@ -129,7 +129,11 @@ func (s *places) take(p *place, client clientKey, most int64, stop <-chan struct
 			inUse = s.displace(client)
 			found = inUse != nil
 		}
-		if !found || time.Now().After(end) {
+		if !found && s.ledger.Leaving() == 0 || time.Now().After(end) {
+			// The last that was leaving may have gone meanwhile.
+			if !own && s.ledger.Take(&p.holder, client, 1) {
+				return true
+			}
 			s.refused.Add(1)
 			return false
 		}

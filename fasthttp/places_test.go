@@ -165,6 +165,7 @@ func TestPlaces_Share(t *testing.T) {
 	w := g.dial()
 	w.reply("GET").want(t, 503)
 	g.relay.SetLive(Live{TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}})
+	g.eventually("the other's last reply is behind it", func() bool { return busyPlaces(g) == 2+most/2 })
 	for range most - most/2 - 2 {
 		open(200)
 	}

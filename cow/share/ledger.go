@@ -12,6 +12,7 @@ type Ledger[K comparable] struct {
 	limit int64 // units in all
 	share int64 // units of one client
 	used  int64
+	named int // holders that Victim has named and that hold still
 
 	clients map[K]*account[K]
 	order   accounts[K] // a heap: who has the most is first
@@ -108,6 +109,9 @@ func (l *Ledger[K]) Give(h *Holder[K]) {
 	l.add(h, -h.n)
 	a.remove(h)
 	h.account = nil
+	if h.leaving {
+		l.named--
+	}
 	if a.holders--; a.holders == 0 {
 		heap.Remove(&l.order, a.at)
 		delete(l.clients, a.client)
@@ -133,7 +137,7 @@ func (l *Ledger[K]) Victim(may func(*Holder[K]) bool) *Holder[K] {
 	defer l.mu.Unlock()
 	// The first of the heap, and those behind it as far as three levels go.
 	for _, a := range l.order[:min(len(l.order), 7)] {
-		if h := a.victim(may); h != nil {
+		if h := l.victim(a, may); h != nil {
 			return h
 		}
 	}
@@ -145,9 +149,17 @@ func (l *Ledger[K]) VictimOf(client K, may func(*Holder[K]) bool) *Holder[K] {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if a := l.clients[client]; a != nil {
-		return a.victim(may)
+		return l.victim(a, may)
 	}
 	return nil
+}
+
+// Leaving returns how many holders have been named to give way and have not yet
+// given back.
+func (l *Ledger[K]) Leaving() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.named
 }
 
 // Used returns how many units are held.
@@ -195,12 +207,13 @@ func (l *Ledger[K]) add(h *Holder[K], n int64) {
 // not go are then the newest, so the next look begins behind them.
 const victimLook = 64
 
-func (a *account[K]) victim(may func(*Holder[K]) bool) *Holder[K] {
+func (l *Ledger[K]) victim(a *account[K], may func(*Holder[K]) bool) *Holder[K] {
 	for range min(a.holders, victimLook) {
 		h := a.oldest
 		a.touch(h)
 		if !h.leaving && may(h) {
 			h.leaving = true
+			l.named++
 			return h
 		}
 	}

@@ -87,6 +87,15 @@ func TestLedger_S3_TheGreediestGivesWayOldestFirst(t *testing.T) {
 	if v := l.VictimOf(3, may); v != nil {
 		t.Fatalf("%v gave way", v.Owner)
 	}
+	if n := l.Leaving(); n != 2 {
+		t.Fatalf("%d are leaving, want 2", n)
+	}
+	l.Give(&many[2])
+	l.Give(&many[2])
+	l.Give(&many[3])
+	if n := l.Leaving(); n != 1 {
+		t.Fatalf("%d are leaving, want 1", n)
+	}
 }
 
 // S4: among many holders that may not go, the look is bounded, and the looks
@@ -216,7 +225,7 @@ func TestLedger_Concurrent(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if l.Used() != 0 || l.Clients() != 0 || len(l.order) != 0 {
+	if l.Used() != 0 || l.Clients() != 0 || l.Leaving() != 0 || len(l.order) != 0 {
 		t.Fatalf("%d used by %d clients when all have given back", l.Used(), l.Clients())
 	}
 }
