@@ -1,8 +1,7 @@
 package fasthttp
 
-// leaver is told that its client has left: once or more, by a goroutine that
-// tells others behind it, so hungUp does not
-// block.
+// leaver is told that its client has left, once or more. One goroutine tells
+// all of them, so hungUp must not block.
 type leaver interface{ hungUp() }
 
 // watch is the place with hangups of a connection that it watches, from 1, or 0.

@@ -7,10 +7,10 @@
 //     client more than its share.
 //   - S2 What was taken is given back once, however often and by whomever Give
 //     is called.
-//   - S3 Who is asked to give way is a holder of the client that has the most;
-//     of its holders the one that took, grew or was touched longest ago among
-//     those that may go. So a client that takes much can't push out one that
-//     takes little.
+//   - S3 The client that has the most gives way; only where none of its holders
+//     is found that may go, one that has nearly as much. Of a client's holders
+//     it is the one that took, grew or was touched longest ago among those that
+//     may go.
 //   - S4 To take and to give back costs the logarithm of the number of clients;
 //     to find who gives way looks at a bounded number of holders.
 package share
