@@ -3,6 +3,8 @@ package cow
 import (
 	"fmt"
 	"testing"
+
+	"cowrelay/cow/event"
 )
 
 // A slot that goes cold between its load and its entry into the ring of hot
@@ -41,7 +43,7 @@ func TestBudget_RingHoldsHotSlotsOnly(t *testing.T) {
 func TestBudget_EvictsSealedChunksOnly(t *testing.T) {
 	s, slot, h := bareSlot()
 	for i := range 3000 {
-		s.budget.add(memChunk, h.add(Event{JSON: fmt.Appendf(nil, `{"n":%d,"p":"%0300d"}`, i, i)}))
+		s.budget.add(memChunk, h.add(event.Event{JSON: fmt.Appendf(nil, `{"n":%d,"p":"%0300d"}`, i, i)}))
 	}
 	h.publish()
 	chunks := h.snap.Load().chunks
@@ -72,9 +74,9 @@ func TestFrames_I4_NothingBehindTheHead(t *testing.T) {
 	sub := &Subscriber{store: s, slot: slot}
 	var stats Stats
 	for i := range uint64(20) {
-		ev := Event{JSON: fmt.Appendf(nil, `{"n":%d}`, i)}
+		ev := event.Event{JSON: fmt.Appendf(nil, `{"n":%d}`, i)}
 		h.add(ev)
-		h.appendFrames(i, []Event{ev}, &stats)
+		h.appendFrames(i, []event.Event{ev}, &stats)
 		if data, err := sub.Next(nil); data != nil || err != nil {
 			t.Fatalf("I4: %q (%v) is given before it is visible", data, err)
 		}

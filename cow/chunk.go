@@ -5,6 +5,8 @@ import (
 	"slices"
 	"sync/atomic"
 	"unsafe"
+
+	"cowrelay/cow/event"
 )
 
 // maxChunkBytes is the size that chunks of a long slot have. A larger event
@@ -15,7 +17,7 @@ const maxChunkBytes = 256 << 10
 // eventRef locates one event in a segment.
 type eventRef struct {
 	end uint32 // where its JSON ends in data; the next event starts behind the comma there
-	id  uint32 // Event.IDOff
+	id  uint32 // event.Event.IDOff
 }
 
 // segment is the bytes of one chunk: events separated by commas, and a table of
@@ -48,9 +50,9 @@ func (g *segment) start(i int) uint32 {
 }
 
 // event returns the i-th event, which a snapshot must show.
-func (g *segment) event(i int) Event {
+func (g *segment) event(i int) event.Event {
 	end := g.refs[i].end
-	return Event{JSON: g.data[g.start(i):end:end], IDOff: g.refs[i].id}
+	return event.Event{JSON: g.data[g.start(i):end:end], IDOff: g.refs[i].id}
 }
 
 // span returns the events [i, j) as they stand, commas between them.
@@ -108,7 +110,7 @@ type appender struct {
 // A full chunk is never copied: a new one is begun, as large as the slot is
 // long, up to maxChunkBytes, so that a slot of one event stays small and the
 // work a post is constant over the life of the slot.
-func (a *appender) add(ev Event) (grown int64) {
+func (a *appender) add(ev event.Event) (grown int64) {
 	need := uint32(len(ev.JSON))
 	if a.n > 0 {
 		need++

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"unsafe"
+
+	"cowrelay/cow/event"
 )
 
 // bareSlot is a hot slot and a store that only its readers need.
@@ -20,15 +22,15 @@ func bareSlot() (*Store, *Slot, *hot) {
 	return s, slot, h
 }
 
-func rawEvent(size int) Event {
-	return Event{JSON: fmt.Appendf(nil, `{"p":"%s"}`, strings.Repeat("x", max(0, size-8)))}
+func rawEvent(size int) event.Event {
+	return event.Event{JSON: fmt.Appendf(nil, `{"p":"%s"}`, strings.Repeat("x", max(0, size-8)))}
 }
 
 // randomSize is mostly small, sometimes large, seldom huge.
 func randomSize(r *rand.Rand) int {
 	switch r.IntN(120) {
 	case 0:
-		return MaxEventBytes - r.IntN(1000)
+		return event.MaxBytes - r.IntN(1000)
 	case 1, 2:
 		return r.IntN(maxChunkBytes / 2)
 	case 3, 4, 5, 6:
@@ -46,7 +48,7 @@ func TestAppender_I2_WindowsEqualModel(t *testing.T) {
 		var w Window
 		for len(model) < 500 {
 			for range 1 + r.IntN(20) {
-				ev := Event{JSON: fmt.Appendf(nil, `{"n":%d,"p":"%s"}`, len(model), strings.Repeat("y", randomSize(r)))}
+				ev := event.Event{JSON: fmt.Appendf(nil, `{"n":%d,"p":"%s"}`, len(model), strings.Repeat("y", randomSize(r)))}
 				h.add(ev)
 				model = append(model, ev.JSON)
 			}
@@ -194,9 +196,9 @@ func TestAppender_SizesThatMisleadTheGuess(t *testing.T) {
 	for range 3000 {
 		add(10)
 	}
-	add(MaxEventBytes)
-	if g := a.tail; len(g.data) > MaxEventBytes+8 {
-		t.Errorf("an event of %d bytes got a chunk of %d", MaxEventBytes, len(g.data))
+	add(event.MaxBytes)
+	if g := a.tail; len(g.data) > event.MaxBytes+8 {
+		t.Errorf("an event of %d bytes got a chunk of %d", event.MaxBytes, len(g.data))
 	}
 	for range 10 {
 		add(10)

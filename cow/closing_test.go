@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"cowrelay/cow"
+	"cowrelay/cow/event"
 	"cowrelay/cow/journaltest"
 )
 
@@ -83,7 +84,7 @@ type endless struct{ *journaltest.Memory }
 
 func (j endless) Load(slot cow.ID, from uint64, yield func(*cow.Append) error) error {
 	for pos := from; ; pos++ {
-		a := cow.Append{Op: cow.OpAppend, Slot: slot, Version: pos, First: pos, Events: []cow.Event{{JSON: []byte(`{}`)}}}
+		a := cow.Append{Op: cow.OpAppend, Slot: slot, Version: pos, First: pos, Events: []event.Event{{JSON: []byte(`{}`)}}}
 		if err := yield(&a); err != nil {
 			return err
 		}

@@ -3,6 +3,8 @@ package cow
 import (
 	"sync/atomic"
 	"time"
+
+	"cowrelay/cow/event"
 )
 
 const (
@@ -247,7 +249,7 @@ func (c *committer) decideEvent(p *Post, slot *Slot) {
 	key := uint64(0)
 	if p.event.IDOff != 0 {
 		key = idPresent | uint64(p.hash)
-		var room [MaxIDBytes]byte
+		var room [event.MaxIDBytes]byte
 		id, _ := p.event.ID(room[:0])
 		if a != nil && a.holds(key, id) {
 			if c.take(p) {
@@ -298,7 +300,7 @@ func (c *committer) stored(p *Post, h *hot, id []byte) (known bool, absent int) 
 			}
 			g = p.pinned
 		}
-		if g.event(int(pos - ch.first)).hasID(id) {
+		if g.event(int(pos - ch.first)).HasID(id) {
 			return true, -1
 		}
 	}
@@ -408,7 +410,7 @@ func (c *committer) finishAppend(g *Group, a *pendingAppend) {
 }
 
 // apply brings stored events to the readers: indexed, visible, woken.
-func (c *committer) apply(slot *Slot, h *hot, events []Event, ids []uint64, version uint64) {
+func (c *committer) apply(slot *Slot, h *hot, events []event.Event, ids []uint64, version uint64) {
 	var index, chunks int64
 	first, b := h.count, c.s.budget
 	for i, ev := range events {

@@ -4,6 +4,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"time"
+
+	"cowrelay/cow/event"
 )
 
 // batch is what goes to the journal at once.
@@ -24,7 +26,7 @@ type pendingAppend struct {
 	batch  *batch
 	slot   *Slot
 	hot    *hot
-	events []Event
+	events []event.Event
 	ids    []uint64 // parallel: idPresent|hash, or 0
 	posts  []*Post  // parallel
 	dups   []*Post  // their ids are among ids: answered with them
@@ -41,7 +43,7 @@ func (a *pendingAppend) holds(key uint64, id []byte) bool {
 		if j < 0 {
 			return false
 		}
-		if i += j; a.events[i].hasID(id) {
+		if i += j; a.events[i].HasID(id) {
 			return true
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"cowrelay/cow"
+	"cowrelay/cow/event"
 	"cowrelay/cow/journaltest"
 )
 
@@ -214,7 +215,7 @@ func TestCatchUp_InPieces(t *testing.T) {
 	loads := f.m.Loads()
 	answers := f.gather(other, slot, func() {
 		for i := range n {
-			f.m.Foreign(slot.ID(), cow.Event{JSON: []byte(large(i)), IDOff: 12})
+			f.m.Foreign(slot.ID(), event.Event{JSON: []byte(large(i)), IDOff: 12})
 			want = append(want, large(i))
 		}
 	}, large(n-1), ev("last"))
@@ -239,7 +240,7 @@ func TestCatchUp_LargeGap(t *testing.T) {
 	f.m.DropFeed(n)
 	for i := range n + 1 {
 		large := fmt.Sprintf(`{"event_id":"%d","p":"%s"}`, i, make1(60_000))
-		f.m.Foreign(slot.ID(), cow.Event{JSON: []byte(large), IDOff: 12})
+		f.m.Foreign(slot.ID(), event.Event{JSON: []byte(large), IDOff: 12})
 	}
 	f.until("the gap to be filled", func() bool { return slot.Count() == n+2 })
 }

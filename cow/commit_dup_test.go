@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"cowrelay/cow"
+	"cowrelay/cow/event"
 )
 
 func (f *fixture) duplicate(slot *cow.Slot, event string) {
@@ -171,8 +172,8 @@ func TestCommit_QuotaIsExact(t *testing.T) {
 	slot := f.slot()
 	f.must(slot, ev("known"))
 	body := func(n int) string { return `{"p":"` + strings.Repeat("q", n-8) + `"}` }
-	for slot.Bytes()+cow.MaxEventBytes <= cow.MaxSlotBytes {
-		f.must(slot, body(cow.MaxEventBytes))
+	for slot.Bytes()+event.MaxBytes <= cow.MaxSlotBytes {
+		f.must(slot, body(event.MaxBytes))
 	}
 	rest := int(cow.MaxSlotBytes - slot.Bytes())
 	full := func(n int) {

@@ -1,6 +1,10 @@
 package cow
 
-import "errors"
+import (
+	"errors"
+
+	"cowrelay/cow/event"
+)
 
 // foreign is a copy of an append that this loop did not decide.
 type foreign struct {
@@ -18,11 +22,11 @@ func copyAppend(a *Append) foreign {
 		n += len(ev.JSON)
 	}
 	f.data = make([]byte, 0, n)
-	f.Events = make([]Event, len(a.Events))
+	f.Events = make([]event.Event, len(a.Events))
 	for i, ev := range a.Events {
 		at := len(f.data)
 		f.data = append(f.data, ev.JSON...)
-		f.Events[i] = Event{JSON: f.data[at:len(f.data):len(f.data)], IDOff: ev.IDOff}
+		f.Events[i] = event.Event{JSON: f.data[at:len(f.data):len(f.data)], IDOff: ev.IDOff}
 	}
 	return f
 }
@@ -185,7 +189,7 @@ func (c *committer) applyForeign(slot *Slot, a *Append) error {
 	}
 	events := a.Events[h.count-a.First:]
 	ids := make([]uint64, len(events))
-	var room [MaxIDBytes]byte
+	var room [event.MaxIDBytes]byte
 	for i, ev := range events {
 		if id, ok := ev.ID(room[:0]); ok {
 			ids[i] = idPresent | uint64(c.s.hashID(id))

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"cowrelay/cow"
+	"cowrelay/cow/event"
 	"cowrelay/cow/journaltest"
 )
 
@@ -99,7 +100,7 @@ func TestCommit_I5_ConflictWithAnotherWriter(t *testing.T) {
 	}
 }
 
-func foreign(id string) cow.Event { return cow.Event{JSON: []byte(ev(id)), IDOff: 12} }
+func foreign(id string) event.Event { return event.Event{JSON: []byte(ev(id)), IDOff: 12} }
 
 // The journal can't say: whether it was stored is looked up before anything
 // else is decided, and the posters hear the truth.

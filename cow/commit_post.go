@@ -5,6 +5,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"cowrelay/cow/event"
 )
 
 // Errors of the write path. A post that got one of them is not stored, with
@@ -51,7 +53,7 @@ type Post struct {
 	store *Store
 	kind  postKind
 	slot  *Slot
-	event Event
+	event event.Event
 	hash  uint32 // of the event's id
 	buf   []byte // owns event
 	bytes int64  // what it takes of the queue
@@ -83,15 +85,15 @@ func (s *Store) NewPost() *Post {
 }
 
 // Accept validates the body of a post and copies its event, compacted. The
-// body may be reused at once. Errors are those of AcceptPost.
+// body may be reused at once. Errors are those of event.Accept.
 func (p *Post) Accept(body []byte) error {
-	ev, buf, err := AcceptPost(p.buf[:0], body)
+	ev, buf, err := event.Accept(p.buf[:0], body)
 	p.buf = buf
 	if err != nil {
 		return err
 	}
 	p.event = ev
-	var room [MaxIDBytes]byte
+	var room [event.MaxIDBytes]byte
 	if id, ok := ev.ID(room[:0]); ok {
 		p.hash = p.store.hashID(id)
 	}
@@ -100,7 +102,7 @@ func (p *Post) Accept(body []byte) error {
 
 // RawID returns the event's id as the JSON string that it came as, or nil.
 // Valid until Release.
-func (p *Post) RawID() []byte { return p.event.rawID() }
+func (p *Post) RawID() []byte { return p.event.RawID() }
 
 // Commit puts the accepted event behind the others of the slot and returns
 // when it is durable, or certainly not stored. duplicate says that the slot
@@ -143,7 +145,7 @@ func (p *Post) Release() {
 	if cap(p.buf) > 16<<10 {
 		p.buf = nil // one large event must not stay for thousands of small ones
 	}
-	p.store, p.slot, p.event, p.err, p.pinned, p.pinnedC = nil, nil, Event{}, nil, nil, nil
+	p.store, p.slot, p.event, p.err, p.pinned, p.pinnedC = nil, nil, event.Event{}, nil, nil, nil
 	p.hash, p.duplicate = 0, false
 	p.state.Store(postQueued)
 	postPool.Put(p)

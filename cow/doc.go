@@ -36,5 +36,5 @@
 //   - I7: a reader never waits for a writer, a subscriber, another reader, or
 //     the disk for what is in memory.
 //   - I8: every event that is accepted can be parsed by every client; see
-//     AcceptPost.
+//     event.Accept.
 package cow

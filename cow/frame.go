@@ -3,6 +3,8 @@ package cow
 import (
 	"math/bits"
 	"strconv"
+
+	"cowrelay/cow/event"
 )
 
 // frame is one event of a stream (WHATWG HTML, "Server-sent events"): the id,
@@ -34,8 +36,8 @@ const (
 // frame stands in.
 func toChunkEnd(off int) int { return MaxPiece - off%MaxPiece }
 
-// frame returns the event's frame. An id that holds escapes is decoded into buf.
-func (e Event) frame(buf []byte) frame {
+// frameOf returns the frame of an event. An id that holds escapes is decoded into buf.
+func frameOf(e event.Event, buf []byte) frame {
 	id, ok := e.ID(buf)
 	if !ok || !resumable(id) {
 		id = nil

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"slices"
 	"unsafe"
+
+	"cowrelay/cow/event"
 )
 
 const (
@@ -42,7 +44,7 @@ func (g *frameSegment) bytes() int64 {
 // the frames, and returns by how much memory grew. Readers never look behind
 // the head of the snapshot that they hold, so the frames may be there before
 // the snapshot is. Only the owner may call it.
-func (h *hot) appendFrames(first uint64, events []Event, stats *Stats) (grown int64) {
+func (h *hot) appendFrames(first uint64, events []event.Event, stats *Stats) (grown int64) {
 	old := h.frames.Load()
 	next := frameLog{first: first, end: first}
 	if old != nil && old.end == first {
@@ -52,9 +54,9 @@ func (h *hot) appendFrames(first uint64, events []Event, stats *Stats) (grown in
 	if len(next.segs) > 0 {
 		g = next.segs[len(next.segs)-1]
 	}
-	var room [MaxIDBytes]byte
+	var room [event.MaxIDBytes]byte
 	for _, ev := range events {
-		fr := ev.frame(room[:0])
+		fr := frameOf(ev, room[:0])
 		n := fr.size(chunked)
 		if g == nil || int(next.used)+n > len(g.data) || next.n == len(g.ends) {
 			size := max(n, int(min(max(next.bytes, 4<<10), MaxPiece)))

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"cowrelay/cow"
+	"cowrelay/cow/event"
 )
 
 // One encoding an event serves 256 live readers; none encodes for itself.
@@ -195,7 +196,7 @@ func TestFrames_I6_LargeFrames(t *testing.T) {
 	slot := f.slot()
 	keep := f.subscribe(slot, false, "")
 	defer keep.Close()
-	sizes := []int{cow.MaxEventBytes, 30, 65_536, 65_500, 65_520, 10, cow.MaxEventBytes, cow.MaxEventBytes - 1, 200_000, 12}
+	sizes := []int{event.MaxBytes, 30, 65_536, 65_500, 65_520, 10, event.MaxBytes, event.MaxBytes - 1, 200_000, 12}
 	var want strings.Builder
 	for i, n := range sizes {
 		head := fmt.Sprintf(`{"event_id":"%d","p":"`, i)

@@ -1,6 +1,10 @@
 package cow
 
-import "errors"
+import (
+	"errors"
+
+	"cowrelay/cow/event"
+)
 
 // Op says what a Group does.
 type Op uint8
@@ -33,14 +37,14 @@ type Group struct {
 	Op   Op
 	Slot ID
 
-	Token    TokenHash // OpCreate
-	Version  uint64    // the slot's version that this act was decided on
-	First    uint64    // OpAppend: position of Events[0]
-	Events   []Event   // OpAppend: in order, at least one
-	Count    uint64    // OpAppend: events in the slot with this group
-	Bytes    uint64    // OpAppend: bytes of events in the slot with this group
-	PulledAt int64     // OpTouch: Unix seconds
-	Mark     uint64    // OpAppend: chosen by the writer at random; tells its own groups from others'
+	Token    TokenHash     // OpCreate
+	Version  uint64        // the slot's version that this act was decided on
+	First    uint64        // OpAppend: position of Events[0]
+	Events   []event.Event // OpAppend: in order, at least one
+	Count    uint64        // OpAppend: events in the slot with this group
+	Bytes    uint64        // OpAppend: bytes of events in the slot with this group
+	PulledAt int64         // OpTouch: Unix seconds
+	Mark     uint64        // OpAppend: chosen by the writer at random; tells its own groups from others'
 
 	Outcome    Outcome // set by Commit
 	NewVersion uint64  // set by Commit when Stored
@@ -51,11 +55,11 @@ type Group struct {
 type Append struct {
 	Op      Op // OpAppend; from a feed also OpCreate and OpRemove
 	Slot    ID
-	Token   TokenHash // OpCreate
-	Version uint64    // the slot's version with this append
-	First   uint64    // position of Events[0]
-	Events  []Event   // valid only during the call that delivers them
-	Mark    uint64    // as the writer gave it; 0 where the journal keeps no marks
+	Token   TokenHash     // OpCreate
+	Version uint64        // the slot's version with this append
+	First   uint64        // position of Events[0]
+	Events  []event.Event // valid only during the call that delivers them
+	Mark    uint64        // as the writer gave it; 0 where the journal keeps no marks
 }
 
 // SlotRecord is what a journal keeps of a slot beside its events. It is

@@ -1,5 +1,8 @@
 package cow
 
+// MaxSlotBytes is the quota of a slot: the JSON of all its events together.
+const MaxSlotBytes = 67_108_864
+
 // Limits are what a store holds its callers to.
 type Limits struct {
 	Slots      int    // that may exist

@@ -3,6 +3,8 @@ package cow
 import (
 	"errors"
 	"fmt"
+
+	"cowrelay/cow/event"
 )
 
 // heat reads a whole slot and makes it hot. Where the budget has no room for
@@ -19,7 +21,7 @@ func (l *loader) heat(slot *Slot) (*hot, error) {
 		s.budget.drop(h)
 		return nil, err
 	}
-	var room [MaxIDBytes]byte
+	var room [event.MaxIDBytes]byte
 	err := l.read(slot, 0, func(a *Append) error {
 		if a.First != h.count {
 			return fmt.Errorf("cow: slot %s: the journal gave position %d where %d comes next", slot.id, a.First, h.count)

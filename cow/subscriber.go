@@ -4,6 +4,8 @@ import (
 	"errors"
 	"slices"
 	"sync/atomic"
+
+	"cowrelay/cow/event"
 )
 
 // ErrNotResident is what Next returns when the events at the cursor are not in
@@ -187,9 +189,9 @@ func (sub *Subscriber) encode(snap *snapshot, buf []byte) ([]byte, error) {
 			}
 			break
 		}
-		var room [MaxIDBytes]byte
+		var room [event.MaxIDBytes]byte
 		for end := snap.end(i); pos < end; pos++ {
-			fr := g.event(int(pos - c.first)).frame(room[:0])
+			fr := frameOf(g.event(int(pos-c.first)), room[:0])
 			n := fr.size(sub.form) - off
 			if n <= 0 { // written before, as a part of a piece
 				off = -n

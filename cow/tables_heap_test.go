@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"runtime"
 	"testing"
+
+	"cowrelay/cow/event"
 )
 
 func heapAlloc() int64 {
@@ -29,7 +31,7 @@ func TestTables_AtMost24BytesAnEventOnTheHeap(t *testing.T) {
 			for i := range events {
 				buf = fmt.Appendf(buf[:0], `{"event_id":"%x","n":%d}`, i, i)
 				h.index.insert(scramble(uint64(i)), uint64(i))
-				h.add(Event{JSON: buf, IDOff: 12})
+				h.add(event.Event{JSON: buf, IDOff: 12})
 			}
 			for _, c := range h.chunks {
 				data += int64(cap(c.seg.Load().data))

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"unsafe"
+
+	"cowrelay/cow/event"
 )
 
 // tableBytes is what a slot takes beside its event bytes: index, offsets,
@@ -65,7 +67,7 @@ func TestTables_AtMost24BytesAnEvent(t *testing.T) {
 				// The same sums that the budget is told, made exact at marks.
 				data := tailBytes(h)
 				tables += h.index.insert(scramble(uint64(i)), uint64(i))
-				tables += h.add(Event{JSON: buf, IDOff: 12})
+				tables += h.add(event.Event{JSON: buf, IDOff: 12})
 				tables -= tailBytes(h) - data
 				if marks[i+1] {
 					if exact := tableBytes(h); exact != tables {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"cowrelay/cow"
+	"cowrelay/cow/event"
 )
 
 // coldSlots makes slots of one event that are not in memory.
@@ -52,7 +53,7 @@ func TestInbox_StaysSmallWhileACommitHangs(t *testing.T) {
 	f.until("the pulls to wait", func() bool { return f.LoadWaiters() == 2*len(cold) })
 	for i := range 2000 {
 		large := fmt.Sprintf(`{"event_id":"%d","p":"%s"}`, i, make1(10_000))
-		f.m.Foreign(fed.ID(), cow.Event{JSON: []byte(large), IDOff: 12})
+		f.m.Foreign(fed.ID(), event.Event{JSON: []byte(large), IDOff: 12})
 		for _, slot := range warm {
 			slot.MarkPulled(time.Unix(int64(1_700_000_000+i), 0))
 		}

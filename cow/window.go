@@ -279,18 +279,11 @@ func (s *Store) after(slot *Slot, h *hot, id []byte) (uint64, error) {
 		if err != nil {
 			return 0, err
 		}
-		if g.event(int(pos - c.first)).hasID(id) {
+		if g.event(int(pos - c.first)).HasID(id) {
 			return pos + 1, nil
 		}
 	}
 	return 0, nil
-}
-
-// hasID compares ids without keeping a decoded one.
-func (e Event) hasID(id []byte) bool {
-	var room [MaxIDBytes]byte
-	got, ok := e.ID(room[:0])
-	return ok && string(got) == string(id)
 }
 
 // table returns a segment of the chunk that has the table at least. It is in

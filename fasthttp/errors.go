@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"cowrelay/cow"
+	"cowrelay/cow/event"
 
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/valyala/fasthttp"
@@ -57,7 +58,7 @@ var (
 // errors of the core to statuses.
 func (r *Relay) asFailure(err error) *failure {
 	var f *failure
-	var bad *cow.AcceptError
+	var bad *event.Error
 	switch {
 	case errors.As(err, &f):
 		return f
@@ -80,14 +81,14 @@ func (r *Relay) asFailure(err error) *failure {
 	return &failure{status: fasthttp.StatusServiceUnavailable, text: "the relay can't serve this slot now; try again", retryAfter: 1}
 }
 
-func acceptFailure(bad *cow.AcceptError) *failure {
+func acceptFailure(bad *event.Error) *failure {
 	switch bad.Class {
-	case cow.ErrEventTooLarge:
+	case event.ErrTooLarge:
 		return &failure{
 			status: fasthttp.StatusRequestEntityTooLarge, text: bad.Error(),
-			extra: `,"max_bytes":` + strconv.Itoa(cow.MaxEventBytes),
+			extra: `,"max_bytes":` + strconv.Itoa(event.MaxBytes),
 		}
-	case cow.ErrShape:
+	case event.ErrShape:
 		return &failure{status: fasthttp.StatusUnprocessableEntity, text: bad.Error()}
 	}
 	return &failure{status: fasthttp.StatusBadRequest, text: bad.Error()}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"cowrelay/cow"
+	"cowrelay/cow/event"
 	"cowrelay/cow/share"
 
 	"github.com/valyala/fasthttp"
@@ -137,7 +138,7 @@ func NewRelay(store *cow.Store, opts Options) *Relay {
 		// relies on it for chunked bodies.
 		StreamRequestBody:            true,
 		DisablePreParseMultipartForm: true,
-		MaxRequestBodySize:           cow.MaxBodyBytes,
+		MaxRequestBodySize:           event.MaxBodyBytes,
 		ReadBufferSize:               readBuffer,
 
 		ReadTimeout:  opts.HeaderTimeout, // headerReceived extends it for the body

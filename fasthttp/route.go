@@ -4,6 +4,7 @@ import (
 	"bytes"
 
 	"cowrelay/cow"
+	"cowrelay/cow/event"
 	"cowrelay/fasthttp/web"
 
 	"github.com/valyala/fasthttp"
@@ -47,7 +48,7 @@ var (
 	routeSeries  = &route{name: "stats_series", get: (*Relay).serveStatsSeries}
 	routeOpenAPI = &route{name: "openapi", get: (*Relay).serveDescription}
 	routeAlloc   = &route{name: "allocate", post: (*Relay).serveAllocate, maxBody: 16 << 10}
-	routeEvents  = &route{name: "events", get: (*Relay).servePull, post: (*Relay).servePost, bearer: true, maxBody: cow.MaxBodyBytes}
+	routeEvents  = &route{name: "events", get: (*Relay).servePull, post: (*Relay).servePost, bearer: true, maxBody: event.MaxBodyBytes}
 	routeStream  = &route{name: "stream", get: (*Relay).serveStream, bearer: true}
 	routeSlot    = &route{name: "slot", delete: (*Relay).serveDelete, bearer: true, evenBlocked: true}
 	routeState   = &route{name: "state", get: (*Relay).serveState, bearer: true, evenBlocked: true}

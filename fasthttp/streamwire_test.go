@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"cowrelay/cow"
+	"cowrelay/cow/event"
 )
 
 // The very bytes of a stream, for clients of either protocol: lines that are no
@@ -128,7 +128,7 @@ func TestStream_GoneWithinAFrame(t *testing.T) {
 func TestStream_HTTP10(t *testing.T) {
 	g := newRig(t)
 	m := g.allocate()
-	sizes := []int{30, 70_000, cow.MaxEventBytes, 200, 65_500}
+	sizes := []int{30, 70_000, event.MaxBytes, 200, 65_500}
 	for i, n := range sizes {
 		m.post(bigEvent(fmt.Sprint(i), n)).want(t, 201)
 	}

@@ -122,7 +122,7 @@ func testEvent(writer string, n, size int) []byte {
 }
 
 // event is one frame of a stream.
-type event struct{ id, data string }
+type streamedEvent struct{ id, data string }
 
 // stream is an open stream over a connection of its own.
 type stream struct {
@@ -193,7 +193,7 @@ func (st *stream) block() (lines []string, err error) {
 }
 
 // next returns the next event, past comments.
-func (st *stream) next() (ev event, err error) {
+func (st *stream) next() (ev streamedEvent, err error) {
 	st.conn.SetDeadline(time.Now().Add(60 * time.Second))
 	for {
 		lines, err := st.block()

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"cowrelay/cow"
+	"cowrelay/cow/event"
 
 	"github.com/spf13/pflag"
 )
@@ -58,7 +59,7 @@ func (r *relaySource) lines(ctx context.Context, path string, yield func([]byte)
 		return err
 	}
 	defer res.Body.Close()
-	b := bufio.NewReaderSize(res.Body, cow.MaxEventBytes+1)
+	b := bufio.NewReaderSize(res.Body, event.MaxBytes+1)
 	for {
 		line, err := b.ReadSlice('\n')
 		if err == io.EOF && len(line) == 0 {

@@ -155,7 +155,7 @@ func TestFault_SyncHangs(t *testing.T) {
 			t.Errorf("a pull shows %d events while the second is not durable", n)
 		}
 	}
-	shown := make(chan event, 1)
+	shown := make(chan streamedEvent, 1)
 	go func() {
 		ev, err := st.next()
 		if err != nil {

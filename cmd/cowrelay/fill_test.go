@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"cowrelay/cow"
+	"cowrelay/cow/event"
 	"cowrelay/cow/pebblelog"
 )
 
@@ -42,7 +43,7 @@ func (f *filled) id(slot, pos int) string { return fmt.Sprintf("%08x.%08x", slot
 func fill(t *testing.T, slots, events, size int) *filled {
 	t.Helper()
 	f := &filled{dir: t.TempDir(), events: events, size: size}
-	if ev, _, err := cow.AcceptPost(nil, postBody(f.event(1, 2))); err != nil || int(ev.IDOff) != filledID || string(ev.JSON) != string(f.event(1, 2)) {
+	if ev, _, err := event.Accept(nil, postBody(f.event(1, 2))); err != nil || int(ev.IDOff) != filledID || string(ev.JSON) != string(f.event(1, 2)) {
 		t.Fatalf("BUG: the event is not as the relay would store it: %v %+v", err, ev)
 	}
 	l, err := pebblelog.Open(f.dir, pebblelog.Options{Sync: pebblelog.Off, CacheBytes: 8 << 20, Logger: slog.New(slog.NewTextHandler(io.Discard, nil))})
@@ -69,7 +70,7 @@ func fill(t *testing.T, slots, events, size int) *filled {
 			n := min(events-first, most/size)
 			g := cow.Group{Op: cow.OpAppend, Slot: id, Version: uint64(first), First: uint64(first), Count: uint64(first + n), Bytes: uint64((first + n) * size)}
 			for pos := first; pos < first+n; pos++ {
-				g.Events = append(g.Events, cow.Event{JSON: f.event(i, pos), IDOff: uint32(filledID)})
+				g.Events = append(g.Events, event.Event{JSON: f.event(i, pos), IDOff: uint32(filledID)})
 			}
 			groups = append(groups, g)
 			if pending += n * size; pending >= most {

@@ -16,22 +16,24 @@ import (
 // The rule of the tree: cow knows no HTTP, fasthttp knows no disk, only cmd
 // joins them. A package's tests may join what it may not.
 var mayImport = map[string][]string{
-	"cowrelay/cow":             {},
-	"cowrelay/cow/pebblelog":   {"cowrelay/cow"},
-	"cowrelay/cow/journaltest": {"cowrelay/cow"},
+	"cowrelay/cow":             {"cowrelay/cow/event"},
+	"cowrelay/cow/event":       {},
+	"cowrelay/cow/pebblelog":   {"cowrelay/cow", "cowrelay/cow/event"},
+	"cowrelay/cow/journaltest": {"cowrelay/cow", "cowrelay/cow/event"},
 	"cowrelay/cow/rate":        {},
 	"cowrelay/cow/share":       {},
-	"cowrelay/fasthttp":        {"cowrelay/cow", "cowrelay/cow/rate", "cowrelay/cow/share", "cowrelay/fasthttp/web"},
+	"cowrelay/fasthttp":        {"cowrelay/cow", "cowrelay/cow/event", "cowrelay/cow/rate", "cowrelay/cow/share", "cowrelay/fasthttp/web"},
 	"cowrelay/fasthttp/web":    {},
 	"cowrelay/fasthttp/client": {},
 	"cowrelay/bench":           {"cowrelay/cow", "cowrelay/fasthttp"},
 	"cowrelay/bench/attack":    {"cowrelay/bench"},
 	"cowrelay/cmd/relaybench":  {"cowrelay/bench", "cowrelay/bench/attack"},
-	"cowrelay/cmd/cowrelay":    {"cowrelay/cow", "cowrelay/cow/pebblelog", "cowrelay/fasthttp", "cowrelay/fasthttp/client"},
+	"cowrelay/cmd/cowrelay":    {"cowrelay/cow", "cowrelay/cow/event", "cowrelay/cow/pebblelog", "cowrelay/fasthttp", "cowrelay/fasthttp/client"},
 }
 
 // Foreign packages that only one side may know.
 var never = map[string][]string{
+	"cowrelay/cow/event":     {"net/http", "github.com/valyala", "github.com/cockroachdb", "github.com/VictoriaMetrics"},
 	"cowrelay/cow":           {"net/http", "github.com/valyala", "github.com/cockroachdb", "github.com/VictoriaMetrics"},
 	"cowrelay/cow/pebblelog": {"net/http", "github.com/valyala/fasthttp"},
 	"cowrelay/fasthttp":      {"github.com/cockroachdb", "github.com/getkin"}, // its tests validate by it

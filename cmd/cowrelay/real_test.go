@@ -68,7 +68,7 @@ func ourMetrics(t *testing.T, r *relay) []byte {
 // Whatever the relay accepts of the hostile corpus comes back in pages that
 // other parsers read whole, to the same values (I8).
 func TestReal_OtherParsersReadTheHostileCorpus(t *testing.T) {
-	files, err := filepath.Glob("../../cow/testdata/hostile/accept/*.json")
+	files, err := filepath.Glob("../../cow/event/testdata/hostile/accept/*.json")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no corpus: %v", err)
 	}

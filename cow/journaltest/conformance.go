@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"cowrelay/cow"
+	"cowrelay/cow/event"
 )
 
 // Open gives a suite an empty journal and its records. reopen closes both and
@@ -67,7 +68,7 @@ type suite struct {
 
 type modelSlot struct {
 	cow.SlotRecord
-	events []cow.Event
+	events []event.Event
 }
 
 func (s *suite) reopen() { s.j, s.r = s.reopenFunc() }
@@ -122,14 +123,14 @@ func (s *suite) outcome(want cow.Outcome, g cow.Group) {
 	}
 }
 
-// event makes the n-th event, of about size bytes, with or without an id.
-func event(n, size int) cow.Event {
+// sampleEvent makes the n-th event, of about size bytes, with or without an id.
+func sampleEvent(n, size int) event.Event {
 	pad := strings.Repeat("x", max(0, size-40))
 	if n%5 == 4 {
-		return cow.Event{JSON: fmt.Appendf(nil, `{"n":%d,"pad":%q}`, n, pad)}
+		return event.Event{JSON: fmt.Appendf(nil, `{"n":%d,"pad":%q}`, n, pad)}
 	}
 	json := fmt.Appendf(nil, `{"n":%d,"pad":%q,"event_id":"id-%d"}`, n, pad, n)
-	return cow.Event{JSON: json, IDOff: uint32(bytes.LastIndexByte(json, ':') + 1)}
+	return event.Event{JSON: json, IDOff: uint32(bytes.LastIndexByte(json, ':') + 1)}
 }
 
 func (s *suite) create() cow.ID {
@@ -139,7 +140,7 @@ func (s *suite) create() cow.ID {
 }
 
 // appendGroup makes the group that appends events to a slot as it is.
-func (s *suite) appendGroup(slot cow.ID, events ...cow.Event) cow.Group {
+func (s *suite) appendGroup(slot cow.ID, events ...event.Event) cow.Group {
 	m := s.model[slot]
 	g := cow.Group{
 		Op: cow.OpAppend, Slot: slot, Version: m.Version, First: m.Count, Events: events,
@@ -153,9 +154,9 @@ func (s *suite) appendGroup(slot cow.ID, events ...cow.Event) cow.Group {
 
 func (s *suite) append(slot cow.ID, n, size int) {
 	s.Helper()
-	events := make([]cow.Event, n)
+	events := make([]event.Event, n)
 	for i := range events {
-		events[i] = event(int(s.model[slot].Count)+i, size)
+		events[i] = sampleEvent(int(s.model[slot].Count)+i, size)
 	}
 	s.commit(s.appendGroup(slot, events...))
 }
@@ -209,8 +210,8 @@ func (s *suite) checkLoad(slot cow.ID, from uint64) {
 
 // load collects the events from a position on and checks that each append
 // follows the one before it.
-func load(j cow.Journal, slot cow.ID, from uint64) ([]cow.Event, error) {
-	var events []cow.Event
+func load(j cow.Journal, slot cow.ID, from uint64) ([]event.Event, error) {
+	var events []event.Event
 	next := from
 	first := true
 	err := j.Load(slot, from, func(a *cow.Append) error {
@@ -231,7 +232,7 @@ func load(j cow.Journal, slot cow.ID, from uint64) ([]cow.Event, error) {
 		first = false
 		next = a.First + uint64(len(a.Events))
 		for _, e := range list {
-			events = append(events, cow.Event{JSON: bytes.Clone(e.JSON), IDOff: e.IDOff})
+			events = append(events, event.Event{JSON: bytes.Clone(e.JSON), IDOff: e.IDOff})
 		}
 		return nil
 	})
@@ -261,9 +262,9 @@ func testSlot(t *testing.T, s *suite) {
 // is a conflict and leaves nothing behind (I2, I5).
 func testVersions(t *testing.T, s *suite) {
 	id := s.create()
-	early := s.appendGroup(id, event(100, 100))
+	early := s.appendGroup(id, sampleEvent(100, 100))
 	s.append(id, 2, 100)
-	stale := s.appendGroup(id, event(101, 100), event(102, 100))
+	stale := s.appendGroup(id, sampleEvent(101, 100), sampleEvent(102, 100))
 	s.append(id, 1, 100)
 	s.outcome(cow.Conflict, early)
 	s.outcome(cow.Conflict, stale)
@@ -294,9 +295,9 @@ func testBatch(t *testing.T, s *suite) {
 	for round := range 5 {
 		var groups []cow.Group
 		for i, id := range ids {
-			var events []cow.Event
+			var events []event.Event
 			for n := range 1 + (i+round)%4 {
-				events = append(events, event(1000*round+n, 80))
+				events = append(events, sampleEvent(1000*round+n, 80))
 			}
 			g := s.appendGroup(id, events...)
 			if i%7 == 3 {
@@ -371,14 +372,14 @@ func testLoadStops(t *testing.T, s *suite) {
 // testOwnBytes: the journal keeps no reference to what it was given.
 func testOwnBytes(t *testing.T, s *suite) {
 	id := s.create()
-	e := event(0, 100)
-	mine := cow.Event{JSON: bytes.Clone(e.JSON), IDOff: e.IDOff}
+	e := sampleEvent(0, 100)
+	mine := event.Event{JSON: bytes.Clone(e.JSON), IDOff: e.IDOff}
 	groups := []cow.Group{s.appendGroup(id, mine)}
 	s.j.Commit(groups)
 	if groups[0].Outcome != cow.Stored {
 		t.Fatalf("outcome %d, want stored", groups[0].Outcome)
 	}
-	groups[0].Events = []cow.Event{e}
+	groups[0].Events = []event.Event{e}
 	s.stored(&groups[0])
 	clear(mine.JSON)
 	s.check()
@@ -386,13 +387,13 @@ func testOwnBytes(t *testing.T, s *suite) {
 
 func testLargeEvents(t *testing.T, s *suite) {
 	id := s.create()
-	var events []cow.Event
+	var events []event.Event
 	for i := range 16 {
-		events = append(events, event(i, cow.MaxEventBytes-100))
+		events = append(events, sampleEvent(i, event.MaxBytes-100))
 	}
 	s.commit(s.appendGroup(id, events...))
 	s.append(id, 1, 10)
-	s.append(id, 1, cow.MaxEventBytes-100)
+	s.append(id, 1, event.MaxBytes-100)
 	s.check()
 	s.reopen()
 	s.check()
@@ -495,7 +496,7 @@ func testLoadWhileCommitting(t *testing.T, s *suite) {
 					return
 				}
 				for i, e := range events {
-					if want := event(i, 120); !bytes.Equal(e.JSON, want.JSON) {
+					if want := sampleEvent(i, 120); !bytes.Equal(e.JSON, want.JSON) {
 						t.Errorf("position %d: %s", i, e.JSON)
 						return
 					}
@@ -543,9 +544,9 @@ func testRandom(t *testing.T, s *suite) {
 			case 1:
 				groups = append(groups, cow.Group{Op: cow.OpTouch, Slot: id, Version: s.model[id].Version, PulledAt: rng.Int64N(1 << 33)})
 			default:
-				var events []cow.Event
+				var events []event.Event
 				for range 1 + rng.IntN(40) {
-					events = append(events, event(rng.IntN(1e6), 40+rng.IntN(400)))
+					events = append(events, sampleEvent(rng.IntN(1e6), 40+rng.IntN(400)))
 				}
 				groups = append(groups, s.appendGroup(id, events...))
 			}

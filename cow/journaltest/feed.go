@@ -4,6 +4,7 @@ import (
 	"sync"
 
 	"cowrelay/cow"
+	"cowrelay/cow/event"
 )
 
 // memFeed delivers in the order of the log, from one goroutine, which Feed
@@ -120,7 +121,7 @@ func (f *memFeed) WaitFeed() {
 
 // Foreign appends events to a slot as another writer does and returns the
 // slot's new version. It panics where there is no slot.
-func (m *Memory) Foreign(slot cow.ID, events ...cow.Event) (version uint64) {
+func (m *Memory) Foreign(slot cow.ID, events ...event.Event) (version uint64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	s := m.slots[slot]

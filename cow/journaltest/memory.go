@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"cowrelay/cow"
+	"cowrelay/cow/event"
 )
 
 // ErrInjected is the cause of what FailNext makes fail.
@@ -153,7 +154,7 @@ func (m *Memory) removeLocked(slot cow.ID) cow.Append {
 	return cow.Append{Op: cow.OpRemove, Slot: slot, Version: m.sequence}
 }
 
-func (m *Memory) appendLocked(s *memSlot, slot cow.ID, events []cow.Event, mark uint64) cow.Append {
+func (m *Memory) appendLocked(s *memSlot, slot cow.ID, events []event.Event, mark uint64) cow.Append {
 	m.sequence += 3
 	a := copyAppend(cow.Append{
 		Op: cow.OpAppend, Slot: slot, Version: m.sequence, First: s.count, Events: events, Mark: mark,
@@ -169,9 +170,9 @@ func (m *Memory) appendLocked(s *memSlot, slot cow.ID, events []cow.Event, mark 
 }
 
 func copyAppend(a cow.Append) cow.Append {
-	events := make([]cow.Event, len(a.Events))
+	events := make([]event.Event, len(a.Events))
 	for i, e := range a.Events {
-		events[i] = cow.Event{JSON: bytes.Clone(e.JSON), IDOff: e.IDOff}
+		events[i] = event.Event{JSON: bytes.Clone(e.JSON), IDOff: e.IDOff}
 	}
 	a.Events = events
 	return a

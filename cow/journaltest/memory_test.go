@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"cowrelay/cow"
+	"cowrelay/cow/event"
 )
 
 func TestMemory_Conformance(t *testing.T) {
@@ -23,17 +24,17 @@ func TestMemory_Conformance(t *testing.T) {
 // newSlot makes a slot of one event and the group that appends the next.
 func newSlot(t *testing.T, m *Memory) (cow.ID, cow.Group) {
 	t.Helper()
-	id, e, f := cow.NewID(), event(0, 100), event(1, 100)
+	id, e, f := cow.NewID(), sampleEvent(0, 100), sampleEvent(1, 100)
 	groups := []cow.Group{{Op: cow.OpCreate, Slot: id}}
 	m.Commit(groups)
-	groups[0] = cow.Group{Op: cow.OpAppend, Slot: id, Version: groups[0].NewVersion, Events: []cow.Event{e}, Count: 1, Bytes: uint64(len(e.JSON))}
+	groups[0] = cow.Group{Op: cow.OpAppend, Slot: id, Version: groups[0].NewVersion, Events: []event.Event{e}, Count: 1, Bytes: uint64(len(e.JSON))}
 	m.Commit(groups)
 	g := groups[0]
 	if g.Outcome != cow.Stored {
 		t.Fatalf("outcome %d, %v", g.Outcome, g.Err)
 	}
 	return id, cow.Group{
-		Op: cow.OpAppend, Slot: id, Version: g.NewVersion, First: 1, Events: []cow.Event{f},
+		Op: cow.OpAppend, Slot: id, Version: g.NewVersion, First: 1, Events: []event.Event{f},
 		Count: 2, Bytes: g.Bytes + uint64(len(f.JSON)), Mark: 77,
 	}
 }
@@ -122,10 +123,10 @@ func TestMemory_Feed(t *testing.T) {
 	m.FeedOwn()
 	groups := []cow.Group{g}
 	m.Commit(groups)
-	m.Foreign(id, event(2, 50))
+	m.Foreign(id, sampleEvent(2, 50))
 	m.DropFeed(1)
-	m.Foreign(id, event(3, 50), event(4, 50))
-	version := m.Foreign(id, event(5, 50))
+	m.Foreign(id, sampleEvent(3, 50), sampleEvent(4, 50))
+	version := m.Foreign(id, sampleEvent(5, 50))
 	m.WaitFeed()
 	release := m.HoldFeed()
 	other := cow.NewID()

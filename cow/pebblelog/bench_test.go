@@ -10,17 +10,18 @@ import (
 	"golang.org/x/sys/unix"
 
 	"cowrelay/cow"
+	"cowrelay/cow/event"
 )
 
 // randomEvent makes an event that compresses as real ones do: half of it is
 // text, half hex digits.
-func randomEvent(rng *rand.Rand, n, size int) cow.Event {
+func randomEvent(rng *rand.Rand, n, size int) event.Event {
 	b := fmt.Appendf(nil, `{"event_id":"%016x%016x","n":%d,"kind":"message","from":"alice@example.org","body":"`, rng.Uint64(), rng.Uint64(), n)
 	for len(b) < size-18 {
 		b = fmt.Appendf(b, "%016x the quick brown fox ", rng.Uint64())
 	}
 	b = append(b[:size-2], `"}`...)
-	return cow.Event{JSON: b, IDOff: uint32(bytes.Index(b, []byte(`:"`)) + 1)}
+	return event.Event{JSON: b, IDOff: uint32(bytes.Index(b, []byte(`:"`)) + 1)}
 }
 
 // fill stores n events of a size in a new slot, 256 a commit.
@@ -119,7 +120,7 @@ func BenchmarkCommit(b *testing.B) {
 			batch := make([]cow.Group, groups)
 			for i := range batch {
 				id := fill(b, l, 1, size)
-				batch[i] = cow.Group{Op: cow.OpAppend, Slot: id, Events: []cow.Event{randomEvent(rng, i, size)}, Count: 1, Bytes: size}
+				batch[i] = cow.Group{Op: cow.OpAppend, Slot: id, Events: []event.Event{randomEvent(rng, i, size)}, Count: 1, Bytes: size}
 			}
 			b.SetBytes(groups * size)
 			b.ReportAllocs()
@@ -170,7 +171,7 @@ func fillSlots(tb testing.TB, l *Log, n int) []cow.ID {
 			ids[i] = id
 			i++
 			groups = append(groups, cow.Group{Op: cow.OpCreate, Slot: id, Token: cow.HashToken(id[:])},
-				cow.Group{Op: cow.OpAppend, Slot: id, Events: []cow.Event{e}, Count: 1, Bytes: 200})
+				cow.Group{Op: cow.OpAppend, Slot: id, Events: []event.Event{e}, Count: 1, Bytes: 200})
 		}
 		l.Commit(groups)
 		for i := range groups {

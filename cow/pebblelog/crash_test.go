@@ -16,6 +16,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 
 	"cowrelay/cow"
+	"cowrelay/cow/event"
 )
 
 // quiet keeps expected complaints out of the test's output.
@@ -37,9 +38,9 @@ func (s state) equal(o state) bool {
 	return maps.Equal(s.slots, o.slots) && maps.Equal(s.records, o.records) && s.totals == o.totals
 }
 
-func scriptEvent(slot cow.ID, pos uint64) cow.Event {
+func scriptEvent(slot cow.ID, pos uint64) event.Event {
 	json := fmt.Appendf(nil, `{"slot":"%s","pos":%d,"event_id":"%d","x":"%s"}`, slot, pos, pos, strings.Repeat("x", int(pos%97)*9))
-	return cow.Event{JSON: json, IDOff: uint32(bytes.Index(json, []byte(`_id":`)) + 5)}
+	return event.Event{JSON: json, IDOff: uint32(bytes.Index(json, []byte(`_id":`)) + 5)}
 }
 
 // script is a run of steps, each of which changes the store by one batch, and

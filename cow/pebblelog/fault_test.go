@@ -12,6 +12,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 
 	"cowrelay/cow"
+	"cowrelay/cow/event"
 )
 
 // faulty is a disk whose operations of one kind fail once it is broken, and a
@@ -125,7 +126,7 @@ func TestLog_I3_FailedSyncAcknowledgesNothing(t *testing.T) {
 			f.l.Commit([]cow.Group{{Op: cow.OpCreate, Slot: id}})
 			f.broken.Store(true)
 			e := scriptEvent(id, 0)
-			groups := []cow.Group{{Op: cow.OpAppend, Slot: id, Events: []cow.Event{e}, Count: 1, Bytes: uint64(len(e.JSON))}}
+			groups := []cow.Group{{Op: cow.OpAppend, Slot: id, Events: []event.Event{e}, Count: 1, Bytes: uint64(len(e.JSON))}}
 			var commitReturned, putReturned atomic.Bool
 			go func() {
 				f.l.Commit(groups)

@@ -15,6 +15,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"cowrelay/cow"
+	"cowrelay/cow/event"
 )
 
 // countingFS counts the files that are open, and has none to give while it is
@@ -130,7 +131,7 @@ func fillTables(t *testing.T, l *Log, each func(round int)) (slots []cow.ID, rou
 		data := make([]byte, 60_000)
 		rand.Read(data) // tables don't shrink it
 		json := []byte(`{"data":"` + hex.EncodeToString(data) + `"}`)
-		g.Events = []cow.Event{{JSON: json}}
+		g.Events = []event.Event{{JSON: json}}
 		g.Bytes += uint64(len(json))
 		commitOne(t, l, g)
 		counts[i], bytes[i] = g.Count, g.Bytes

@@ -10,7 +10,7 @@ import (
 
 // FuzzDecode gives every decoder any bytes. None panics; what one accepts is
 // as it would be written again, and an event it accepts can be asked for what
-// cow.Event.ID relies on.
+// event.Event.ID relies on.
 func FuzzDecode(f *testing.F) {
 	for _, seed := range []string{"", "\x00", "\x00{}", "\x01{}", "\x08{\"a\":1}", "\x05{\"\":\"x\"}", "\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01{}",
 		"\x03\x84\x07", "\x80", "\x00\x00\x00\x00\x00\x00\x00\x01value", "\x80\x80\x80\x80\x80\x80\x80\x80\x80\x02"} {

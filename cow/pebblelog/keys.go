@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"cowrelay/cow"
+	"cowrelay/cow/event"
 )
 
 // Families of keys. The first byte of a key names its family.
@@ -84,25 +85,25 @@ func prefixEnd(prefix []byte) []byte {
 var errDecode = errors.New("value does not decode")
 
 // decodeEvent reads the value of an event key. The result is a part of v.
-func decodeEvent(v []byte) (cow.Event, error) {
+func decodeEvent(v []byte) (event.Event, error) {
 	off, n := binary.Uvarint(v)
 	if n <= 0 {
-		return cow.Event{}, errDecode
+		return event.Event{}, errDecode
 	}
 	json := v[n:]
 	// The checksums of the store cover the bytes; this finds a value that was
-	// written by something else. cow.Event.ID relies on the quotes.
-	if len(json) < 2 || len(json) > cow.MaxEventBytes || json[0] != '{' || json[len(json)-1] != '}' {
-		return cow.Event{}, errDecode
+	// written by something else. event.Event.ID relies on the quotes.
+	if len(json) < 2 || len(json) > event.MaxBytes || json[0] != '{' || json[len(json)-1] != '}' {
+		return event.Event{}, errDecode
 	}
 	if off != 0 && (off >= uint64(len(json)-2) || json[off] != '"') {
-		return cow.Event{}, errDecode
+		return event.Event{}, errDecode
 	}
-	return cow.Event{JSON: json, IDOff: uint32(off)}, nil
+	return event.Event{JSON: json, IDOff: uint32(off)}, nil
 }
 
 // appendEvent is the inverse of decodeEvent.
-func appendEvent(v []byte, e cow.Event) []byte {
+func appendEvent(v []byte, e event.Event) []byte {
 	v = binary.AppendUvarint(v, uint64(e.IDOff))
 	return append(v, e.JSON...)
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 
 	"cowrelay/cow"
+	"cowrelay/cow/event"
 )
 
 // A load hands its events out in groups of at most this many events and about
@@ -21,13 +22,13 @@ const (
 type loadBuffer struct {
 	bytes  []byte
 	ends   [loadEvents]int
-	events [loadEvents]cow.Event
+	events [loadEvents]event.Event
 	append cow.Append
 }
 
 // Each running load holds one of these, about 0.5 MB.
 var loadBuffers = sync.Pool{New: func() any {
-	return &loadBuffer{bytes: make([]byte, 0, loadBytes+cow.MaxEventBytes)}
+	return &loadBuffer{bytes: make([]byte, 0, loadBytes+event.MaxBytes)}
 }}
 
 // Load implements cow.Journal. What it gives is durable under the sync mode:

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"cowrelay/cow"
+	"cowrelay/cow/event"
 )
 
 func TestParseSync(t *testing.T) {
@@ -166,7 +167,7 @@ func TestLog_CommitReadsNothing(t *testing.T) {
 	const events = 200
 	for i := uint64(0); i < events; i++ {
 		e := randomEvent(rng, int(i), 100_000)
-		commitOne(t, l, cow.Group{Op: cow.OpAppend, Slot: long, Version: i, First: i, Events: []cow.Event{e}, Count: i + 1, Bytes: (i + 1) * 100_000})
+		commitOne(t, l, cow.Group{Op: cow.OpAppend, Slot: long, Version: i, First: i, Events: []event.Event{e}, Count: i + 1, Bytes: (i + 1) * 100_000})
 	}
 	if err := l.db.Flush(); err != nil { // into a table: a look would be a read
 		t.Fatal(err)

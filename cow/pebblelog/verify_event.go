@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"cowrelay/cow"
+	"cowrelay/cow/event"
 )
 
 // door lets stored events in again.
@@ -15,9 +16,9 @@ type door struct{ body, out []byte }
 const doorHead = `{"event":`
 
 // accept is what a post of the event would have made of it.
-func (d *door) accept(json []byte) (ev cow.Event, err error) {
+func (d *door) accept(json []byte) (ev event.Event, err error) {
 	d.body = append(append(append(d.body[:0], doorHead...), json...), '}')
-	ev, d.out, err = cow.AcceptPost(d.out[:0], d.body)
+	ev, d.out, err = event.Accept(d.out[:0], d.body)
 	return ev, err
 }
 
@@ -35,7 +36,7 @@ func (v *verifier) event(slot cow.ID, pos uint64, value []byte) (size uint64, ok
 		return 0, false
 	}
 	ev, err := v.door.accept(e.JSON)
-	refused := new(cow.AcceptError)
+	refused := new(event.Error)
 	switch {
 	case errors.As(err, &refused):
 		v.fault(FaultEvent, slot, at, "the door refuses it: %s, at byte %d", refused.Reason, max(refused.Offset-len(doorHead), 0))

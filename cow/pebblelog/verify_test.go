@@ -13,6 +13,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"cowrelay/cow"
+	"cowrelay/cow/event"
 )
 
 // inspect verifies at a store that is closed.
@@ -53,9 +54,9 @@ func TestVerify_Clean(t *testing.T) {
 }
 
 // idEvent is an event as the door makes it.
-func idEvent(t *testing.T, json string) cow.Event {
+func idEvent(t *testing.T, json string) event.Event {
 	t.Helper()
-	ev, _, err := cow.AcceptPost(nil, []byte(`{"event":`+json+`}`))
+	ev, _, err := event.Accept(nil, []byte(`{"event":`+json+`}`))
 	if err != nil {
 		t.Fatal(err)
 	}

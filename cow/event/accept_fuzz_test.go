@@ -1,4 +1,4 @@
-package cow
+package event
 
 import (
 	"bytes"
@@ -14,9 +14,9 @@ import (
 	"unicode/utf8"
 )
 
-// FuzzAcceptPost holds AcceptPost to the model below, and what it accepts to
+// FuzzAccept holds Accept to the model below, and what it accepts to
 // everything that mustAccept knows.
-func FuzzAcceptPost(f *testing.F) {
+func FuzzAccept(f *testing.F) {
 	names, err := filepath.Glob(filepath.Join("testdata", "hostile", "*", "*.json"))
 	if err != nil || len(names) == 0 {
 		f.Fatal("no seeds", err)
@@ -57,7 +57,7 @@ func FuzzFinite(f *testing.F) {
 	})
 }
 
-// agree fails when AcceptPost and the model differ on a body.
+// agree fails when Accept and the model differ on a body.
 func agree(t testing.TB, body []byte) {
 	t.Helper()
 	class := modelAccept(body)
@@ -73,7 +73,7 @@ func agree(t testing.TB, body []byte) {
 
 var errUnsure = errors.New("the model can't say")
 
-// modelAccept is AcceptPost again, slow and plain, from encoding/json and what
+// modelAccept is Accept again, slow and plain, from encoding/json and what
 // the standard library knows of UTF-8, UTF-16 and numbers. It returns the class
 // of the error.
 func modelAccept(body []byte) error {
@@ -101,7 +101,7 @@ func modelAccept(body []byte) error {
 	}
 	var compact bytes.Buffer
 	if json.Compact(&compact, members["event"]); compact.Len() > 262_144 {
-		return ErrEventTooLarge
+		return ErrTooLarge
 	}
 	return nil
 }

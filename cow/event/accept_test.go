@@ -1,4 +1,4 @@
-package cow
+package event
 
 import (
 	"bytes"
@@ -22,7 +22,7 @@ func mustAccept(t testing.TB, body []byte) Event {
 	t.Helper()
 	const before = "what dst held"
 	sent := bytes.Clone(body)
-	ev, out, err := AcceptPost([]byte(before), body)
+	ev, out, err := Accept([]byte(before), body)
 	if err != nil {
 		t.Fatalf("refused %.200q: %v", sent, err)
 	}
@@ -47,7 +47,7 @@ func mustAccept(t testing.TB, body []byte) Event {
 	if !bytes.Equal(ev.JSON, compact.Bytes()) {
 		t.Fatalf("compacted to\n%.200q, want\n%.200q", ev.JSON, compact.Bytes())
 	}
-	if len(ev.JSON) > MaxEventBytes {
+	if len(ev.JSON) > MaxBytes {
 		t.Fatalf("accepted an event of %d bytes", len(ev.JSON))
 	}
 
@@ -81,7 +81,7 @@ func mustAccept(t testing.TB, body []byte) Event {
 	}
 
 	// What was accepted is accepted again and stays as it is.
-	again, _, err := AcceptPost(nil, []byte(`{"event":`+string(ev.JSON)+`}`))
+	again, _, err := Accept(nil, []byte(`{"event":`+string(ev.JSON)+`}`))
 	if err != nil || !bytes.Equal(again.JSON, ev.JSON) || again.IDOff != ev.IDOff {
 		t.Fatalf("the second time: %.200q, %d, %v", again.JSON, again.IDOff, err)
 	}
@@ -92,14 +92,14 @@ func mustAccept(t testing.TB, body []byte) Event {
 var clientsTrip = regexp.MustCompile(`(^|[\s:])(404|410)([\s:]|$)|connection refused|operation timed out|certificate`)
 
 // mustRefuse checks everything that holds for each refused body.
-func mustRefuse(t testing.TB, body []byte, class error) *AcceptError {
+func mustRefuse(t testing.TB, body []byte, class error) *Error {
 	t.Helper()
 	dst := []byte("what dst held")
-	ev, out, err := AcceptPost(dst, body)
+	ev, out, err := Accept(dst, body)
 	if err == nil {
 		t.Fatalf("accepted %.200q, want %v", body, class)
 	}
-	var fault *AcceptError
+	var fault *Error
 	if !errors.Is(err, class) || !errors.As(err, &fault) {
 		t.Fatalf("%.200q: %v (%T), want %v", body, err, err, class)
 	}
@@ -121,10 +121,10 @@ func mustRefuse(t testing.TB, body []byte, class error) *AcceptError {
 	return fault
 }
 
-var classes = map[string]error{"400": ErrSyntax, "422": ErrShape, "413": ErrEventTooLarge}
+var classes = map[string]error{"400": ErrSyntax, "422": ErrShape, "413": ErrTooLarge}
 
 // The files are request bodies. Those to refuse say in their name with what.
-func TestAcceptPost_I8_Hostile(t *testing.T) {
+func TestAccept_I8_Hostile(t *testing.T) {
 	files := func(dir string) []string {
 		names, err := filepath.Glob(filepath.Join("testdata", "hostile", dir, "*.json"))
 		if err != nil || len(names) == 0 {
@@ -163,7 +163,7 @@ func TestAcceptPost_I8_Hostile(t *testing.T) {
 	}
 }
 
-func TestAcceptPost_CompactsAndKeepsTheRest(t *testing.T) {
+func TestAccept_CompactsAndKeepsTheRest(t *testing.T) {
 	for _, c := range [][2]string{
 		{`{"event":{}}`, `{}`},
 		{` { "event" : { } } `, `{}`},
@@ -179,7 +179,7 @@ func TestAcceptPost_CompactsAndKeepsTheRest(t *testing.T) {
 	}
 }
 
-func TestAcceptPost_ID(t *testing.T) {
+func TestAccept_ID(t *testing.T) {
 	for _, c := range []struct{ event, id string }{
 		{`{"event_id":"x"}`, "x"},
 		{`{"a":1,"event_id" : "x" ,"b":2}`, "x"},
@@ -206,39 +206,39 @@ func TestAcceptPost_ID(t *testing.T) {
 	}
 }
 
-func TestAcceptPost_EventSize(t *testing.T) {
+func TestAccept_EventSize(t *testing.T) {
 	event := func(n int) string {
 		return `{"a":"` + strings.Repeat("x", n-len(`{"a":""}`)) + `"}`
 	}
-	mustAccept(t, []byte(`{"event":`+event(MaxEventBytes)+`}`))
-	mustAccept(t, []byte(`{"event":`+strings.Replace(event(MaxEventBytes), ":", strings.Repeat(" ", MaxEventBytes)+":", 1)+`,"x":`+event(MaxEventBytes)+`}`))
-	mustRefuse(t, []byte(`{"event":`+event(MaxEventBytes+1)+`}`), ErrEventTooLarge)
+	mustAccept(t, []byte(`{"event":`+event(MaxBytes)+`}`))
+	mustAccept(t, []byte(`{"event":`+strings.Replace(event(MaxBytes), ":", strings.Repeat(" ", MaxBytes)+":", 1)+`,"x":`+event(MaxBytes)+`}`))
+	mustRefuse(t, []byte(`{"event":`+event(MaxBytes+1)+`}`), ErrTooLarge)
 	// 400 and 422 come first.
-	mustRefuse(t, []byte(`{"event":`+event(MaxEventBytes+1)+`,"x":01}`), ErrSyntax)
-	mustRefuse(t, []byte(`{"event":`+event(MaxEventBytes+1)+`,"event":{}}`), ErrShape)
+	mustRefuse(t, []byte(`{"event":`+event(MaxBytes+1)+`,"x":01}`), ErrSyntax)
+	mustRefuse(t, []byte(`{"event":`+event(MaxBytes+1)+`,"event":{}}`), ErrShape)
 }
 
 // Of an event that is too large no more is kept than an event may have.
-func TestAcceptPost_TooLargeIsNotKept(t *testing.T) {
+func TestAccept_TooLargeIsNotKept(t *testing.T) {
 	for _, body := range []string{
 		`{"event":{"pad":"` + strings.Repeat("x", 1_900_000) + `"}}`,
 		`{"event":{"pad":[` + strings.Repeat("1, ", 600_000) + `1]}}`,
 	} {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
-		_, out, err := AcceptPost(nil, []byte(body))
+		_, out, err := Accept(nil, []byte(body))
 		runtime.ReadMemStats(&after)
-		if !errors.Is(err, ErrEventTooLarge) || len(out) != 0 {
+		if !errors.Is(err, ErrTooLarge) || len(out) != 0 {
 			t.Fatalf("%v, %d bytes", err, len(out))
 		}
 		const copies = 6 // of what grows
-		if took := after.TotalAlloc - before.TotalAlloc - uint64(len(body)); took > copies*MaxEventBytes {
+		if took := after.TotalAlloc - before.TotalAlloc - uint64(len(body)); took > copies*MaxBytes {
 			t.Errorf("%d KiB for a body of %d", took>>10, len(body)>>10)
 		}
 	}
 }
 
-func TestAcceptPost_Texts(t *testing.T) {
+func TestAccept_Texts(t *testing.T) {
 	for _, c := range []struct {
 		body, text string
 	}{
@@ -259,7 +259,7 @@ func TestAcceptPost_Texts(t *testing.T) {
 		{`{"event":3}`, `wrong shape: "event" is not an object (offset=9)`},
 		{`{"event":{},"event":{}}`, `wrong shape: the key "event" is repeated (offset=12)`},
 	} {
-		_, _, err := AcceptPost(nil, []byte(c.body))
+		_, _, err := Accept(nil, []byte(c.body))
 		if err == nil || err.Error() != c.text {
 			t.Errorf("%s:\n got %v\nwant %s", c.body, err, c.text)
 		}
@@ -279,7 +279,7 @@ func TestAcceptPost_Texts(t *testing.T) {
 	}
 }
 
-func TestAcceptPost_EveryPrefixAndByte(t *testing.T) {
+func TestAccept_EveryPrefixAndByte(t *testing.T) {
 	body := []byte(`{"x":[1,{"y":null}],"event":{"event_id":"a\u00e9","n":-1.5e3,"t":true,"o":{"a":[]},"s":"é😀"}}`)
 	mustAccept(t, bytes.Clone(body))
 	for n := range body {
@@ -296,14 +296,14 @@ func TestAcceptPost_EveryPrefixAndByte(t *testing.T) {
 
 // A sender must not make the search for repeated keys quadratic: 100,000 keys
 // take as long as other JSON of that size, give or take the hashing.
-func TestAcceptPost_ManyKeys(t *testing.T) {
+func TestAccept_ManyKeys(t *testing.T) {
 	const n = 100_000
 	var b strings.Builder
 	for i := range n {
 		fmt.Fprintf(&b, `"key%06d":0,`, i)
 	}
 	began := time.Now()
-	mustRefuse(t, []byte(`{"event":{`+b.String()+`"z":0}}`), ErrEventTooLarge)
+	mustRefuse(t, []byte(`{"event":{`+b.String()+`"z":0}}`), ErrTooLarge)
 	mustRefuse(t, []byte(`{"event":{`+b.String()+`"key099999":0}}`), ErrSyntax)
 	mustRefuse(t, []byte(`{"event":{`+b.String()+`"key\u00300000\u0030":0}}`), ErrSyntax)
 	// Measured: 25 ms each. Comparing all with all would take minutes.
@@ -323,7 +323,7 @@ func TestAcceptPost_ManyKeys(t *testing.T) {
 	}
 }
 
-func TestAcceptPost_KeepsNothing(t *testing.T) {
+func TestAccept_KeepsNothing(t *testing.T) {
 	a := acceptors.New().(*acceptor)
 	for _, body := range []string{
 		`{"event":{"event_id":"x","a":1}}`,
@@ -346,20 +346,20 @@ func TestAcceptPost_KeepsNothing(t *testing.T) {
 	}
 }
 
-func TestAcceptPost_Allocs(t *testing.T) {
+func TestAccept_Allocs(t *testing.T) {
 	for _, size := range []int{512, 4 << 10, 128 << 10} {
 		body := benchBody(size)
 		var indented bytes.Buffer
 		if err := json.Indent(&indented, body, "", "\t"); err != nil {
 			t.Fatal(err)
 		}
-		dst := make([]byte, 0, MaxEventBytes)
+		dst := make([]byte, 0, MaxBytes)
 		for _, body := range [][]byte{body, indented.Bytes()} {
 			var err error
 			var id []byte
 			allocs := testing.AllocsPerRun(100, func() {
 				var ev Event
-				ev, _, err = AcceptPost(dst, body)
+				ev, _, err = Accept(dst, body)
 				id, _ = ev.ID(nil)
 			})
 			if err != nil || len(id) != 64 {
@@ -387,7 +387,7 @@ func raceDetector() bool {
 	return false
 }
 
-func TestAcceptPost_Concurrent(t *testing.T) {
+func TestAccept_Concurrent(t *testing.T) {
 	done := make(chan string)
 	for g := range 4 {
 		go func() {
@@ -398,7 +398,7 @@ func TestAcceptPost_Concurrent(t *testing.T) {
 				if i%7 == 0 {
 					body += "x"
 				}
-				ev, out, err := AcceptPost(dst[:0], []byte(body))
+				ev, out, err := Accept(dst[:0], []byte(body))
 				dst = out
 				got, ok := ev.ID(nil)
 				if (err == nil) != (i%7 != 0) || err == nil && (!ok || string(got) != id) {

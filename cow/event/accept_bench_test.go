@@ -1,4 +1,4 @@
-package cow
+package event
 
 import (
 	"bytes"
@@ -27,7 +27,7 @@ func benchBody(n int) []byte {
 	return []byte(b.String())
 }
 
-func BenchmarkAcceptPost(b *testing.B) {
+func BenchmarkAccept(b *testing.B) {
 	run := func(name string, body []byte, f func(b *testing.B, body []byte)) {
 		b.Run(name, func(b *testing.B) {
 			b.SetBytes(int64(len(body)))
@@ -45,7 +45,7 @@ func BenchmarkAcceptPost(b *testing.B) {
 		accept := func(b *testing.B, body []byte) {
 			for b.Loop() {
 				var err error
-				if _, dst, err = AcceptPost(dst[:0], body); err != nil {
+				if _, dst, err = Accept(dst[:0], body); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -1,4 +1,4 @@
-package cow
+package event
 
 import (
 	"bytes"
@@ -6,13 +6,12 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Limits of the contract, in bytes and counts.
+// Limits of the contract.
 const (
-	MaxEventBytes = 262_144    // one event after compaction
-	MaxBodyBytes  = 2 << 20    // the body of a post
-	MaxSlotBytes  = 67_108_864 // all events of a slot
-	MaxIDBytes    = 128        // a decoded event_id
-	MaxDepth      = 127        // arrays and objects, counted over the request body
+	MaxBytes     = 262_144 // of one event after compaction
+	MaxBodyBytes = 2 << 20 // of the body of a post
+	MaxIDBytes   = 128     // of a decoded event_id
+	MaxDepth     = 127     // arrays and objects inside one another, the request body being the first
 )
 
 // Event is one accepted event: compact JSON and where in it the id stands.
@@ -28,12 +27,12 @@ type Event struct {
 
 // ID returns the decoded event id and whether there is one. The result is a
 // part of e.JSON when the id holds no escapes; otherwise it is decoded into
-// buf, which may be nil. Only events that AcceptPost produced may be asked.
+// buf, which may be nil. Only events that Accept produced may be asked.
 func (e Event) ID(buf []byte) ([]byte, bool) {
 	if e.IDOff == 0 {
 		return nil, false
 	}
-	raw := e.rawID()
+	raw := e.RawID()
 	if bytes.IndexByte(raw, '\\') < 0 {
 		return raw[1 : len(raw)-1], true
 	}
@@ -44,8 +43,15 @@ func (e Event) ID(buf []byte) ([]byte, bool) {
 	return id, true
 }
 
-// rawID returns the id's JSON string with its quotes, or nil.
-func (e Event) rawID() []byte {
+// HasID says whether the event's id is id. It keeps no decoded one.
+func (e Event) HasID(id []byte) bool {
+	var room [MaxIDBytes]byte
+	got, ok := e.ID(room[:0])
+	return ok && string(got) == string(id)
+}
+
+// RawID returns the id's JSON string with its quotes, or nil.
+func (e Event) RawID() []byte {
 	if e.IDOff == 0 {
 		return nil
 	}
@@ -58,4 +64,16 @@ func (e Event) rawID() []byte {
 			i++
 		}
 	}
+}
+
+// unquote decodes a valid string. Without escapes the result is a part of raw.
+func unquote(raw []byte) []byte {
+	if s := raw[1 : len(raw)-1]; bytes.IndexByte(s, '\\') < 0 {
+		return s
+	}
+	s, err := jsontext.AppendUnquote(nil, raw)
+	if err != nil {
+		panic("BUG: string was valid and does not decode: " + err.Error())
+	}
+	return s
 }
