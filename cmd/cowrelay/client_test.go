@@ -121,7 +121,7 @@ func testEvent(writer string, n, size int) []byte {
 	return append(b, `"}`...)
 }
 
-// event is one frame of a stream.
+// streamedEvent is one frame of a stream.
 type streamedEvent struct{ id, data string }
 
 // stream is an open stream over a connection of its own.

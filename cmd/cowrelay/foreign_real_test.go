@@ -175,7 +175,7 @@ func (c *reader) curl(url, token string, stop <-chan struct{}) {
 				if err != nil { // a frame that was cut is none
 					return
 				}
-				var e event
+				var e streamedEvent
 				for _, l := range lines {
 					if id, ok := strings.CutPrefix(l, "id: "); ok {
 						e.id = id
