@@ -15,7 +15,7 @@ import (
 type MetricInfo struct{ Name, Type, Help string }
 
 // MetricTable lists every cowrelay_ family, in the order in which /metrics
-// prints them. The README's list is made from it.
+// prints them. The manual's list is made from it.
 func MetricTable() []MetricInfo {
 	list := make([]MetricInfo, len(families))
 	for i, f := range families {

@@ -20,7 +20,7 @@ var descriptorsDrill = drill{
 		}
 		out := []variant{one(64, atOne)}
 		if !c.Short {
-			// As README advises for 1,024 files.
+			// As the log advises for 1,024 files.
 			out = append(out, one(1024, atOne, "--max-connections=1000"))
 		}
 		return append(out, one(1024, atHonest, "--max-connections=1000"))

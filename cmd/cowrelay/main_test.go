@@ -23,7 +23,7 @@ import (
 var (
 	binary string // what is tested
 
-	update = flag.Bool("update", false, "write README.md's generated parts")
+	update = flag.Bool("update", false, "write the manual's generated tables")
 )
 
 // launchers prepare this process by what only it can do to itself, and then

@@ -19,7 +19,7 @@ func TestReal_ReadmeTour(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tour, _, _ := strings.Cut(string(data), "\n## Routes")
+	_, tour, _ := strings.Cut(string(data), "\n## Five minutes with curl")
 	blocks := regexp.MustCompile("(?ms)^```sh\n(.*?)^```$").FindAllStringSubmatch(tour, -1)
 	if len(blocks) < 5 {
 		t.Fatalf("the tour has %d shell blocks", len(blocks))

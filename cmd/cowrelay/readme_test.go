@@ -11,32 +11,32 @@ import (
 
 const readme = "../../README.md"
 
-// README's tables are what the code says. Write them anew with
-// go test ./cmd/cowrelay -run TestReadme -update
-func TestReadme(t *testing.T) {
-	data, err := os.ReadFile(readme)
-	if err != nil {
-		t.Fatal(err)
-	}
-	text := string(data)
-	for _, part := range []struct{ name, want string }{{"flags", flagTable()}, {"metrics", metricTable()}} {
+// The manual's tables are what the code says. Write them anew with
+// go test ./cmd/cowrelay -run TestManual -update
+func TestManual_Tables(t *testing.T) {
+	for _, part := range []struct{ name, file, want string }{
+		{"flags", "docs/configuration.md", flagTable()},
+		{"metrics", "docs/metrics.md", metricTable()},
+	} {
+		data, err := os.ReadFile(part.file)
+		if err != nil {
+			t.Fatal(err)
+		}
 		begin, end := "<!-- "+part.name+" -->\n", "<!-- /"+part.name+" -->"
-		head, rest, ok1 := strings.Cut(text, begin)
+		head, rest, ok1 := strings.Cut(string(data), begin)
 		got, tail, ok2 := strings.Cut(rest, end)
 		if !ok1 || !ok2 {
-			t.Errorf("README.md lacks the lines %q and %q", strings.TrimSpace(begin), end)
+			t.Errorf("%s lacks the lines %q and %q", part.file, strings.TrimSpace(begin), end)
 			continue
 		}
 		if got == part.want {
 			continue
 		}
 		if !*update {
-			t.Errorf("README.md's %s are not what the code says: go test ./cmd/cowrelay -run TestReadme -update", part.name)
+			t.Errorf("%s: the %s are not what the code says: go test ./cmd/cowrelay -run TestManual -update", part.file, part.name)
+			continue
 		}
-		text = head + begin + part.want + end + tail
-	}
-	if *update && text != string(data) {
-		if err := os.WriteFile(readme, []byte(text), 0o644); err != nil {
+		if err := os.WriteFile(part.file, []byte(head+begin+part.want+end+tail), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -58,7 +58,7 @@ type config struct {
 }
 
 // setting is one flag with its environment variable and its key of the
-// configuration file. README's table, the help, the man page and default-config
+// configuration file. The manual's table, the help, the man page and default-config
 // are made from these.
 type setting struct {
 	name, value, help string

@@ -79,7 +79,7 @@ func TestFiles_AskForNothingElsewhere(t *testing.T) {
 	}
 }
 
-// The pages are as small as the README says.
+// The pages are as small as the manual says (operating.md).
 func TestFiles_Weight(t *testing.T) {
 	raw, small := 0, 0
 	for _, f := range All() {

@@ -44,10 +44,11 @@ build() {
 	for target in $TARGETS; do
 		os=${target%/*} arch=${target#*/}
 		name=cowrelay_${VERSION}_${os}_$arch
-		mkdir -p "$stage/$name/completion"
+		mkdir -p "$stage/$name/completion" "$stage/$name/cmd/cowrelay/docs"
 		GOOS=$os GOARCH=$arch go build -trimpath -buildvcs=false -ldflags "-s -w -buildid= -X main.version=$VERSION" \
 			-o "$stage/$name/cowrelay" ./cmd/cowrelay
 		cp README.md LICENSE CHANGELOG.md "$stage/$name"
+		cp cmd/cowrelay/docs/*.md "$stage/$name/cmd/cowrelay/docs" # where README's links point
 		cp -r "$stage/man" "$stage/$name/man"
 		for shell in bash zsh fish; do
 			"$stage/cowrelay" completion $shell >"$stage/$name/completion/cowrelay.$shell"
