@@ -19,7 +19,7 @@ type Slot struct {
 	// hot is nil while the slot is cold. Loads set it by compare-and-swap;
 	// only the commit loop clears it or appends to what it points at.
 	hot atomic.Pointer[hot]
-	// subs is nil while there is no subscriber; see subscriber.go.
+	// subs is nil while there is no subscriber; see read_subscriber.go.
 	subs atomic.Pointer[subscriberSet]
 	// tally is written by the owner after the snapshot that it describes, so
 	// that a cold slot has counts. Readers of a hot slot ask its snapshot.
@@ -33,7 +33,7 @@ type Slot struct {
 	// The small fields stand together, which keeps the slot within 128 bytes.
 	touched atomic.Bool   // pulledAt is newer than what the journal has
 	dead    atomic.Bool   // removed: set once, never cleared
-	blocked atomic.Bool   // by the operator; see block.go
+	blocked atomic.Bool   // by the operator; see records.go
 	used    atomic.Uint32 // budget epoch of the last use
 	ring    int32         // place in the budget's ring plus one, 0 for none; the budget's
 	leaving bool          // its removal is in the batch; the owner's
