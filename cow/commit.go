@@ -289,7 +289,7 @@ func (c *committer) decideEvent(p *Post, slot *Slot) {
 // must be loaded before that can be said.
 func (c *committer) stored(p *Post, h *hot, id []byte) (known bool, absent int) {
 	var room [4]uint64
-	for _, pos := range h.index.find(p.hash, room[:0]) {
+	for _, pos := range h.index.Find(p.hash, room[:0]) {
 		snap := h.snap.Load()
 		i := snap.find(pos)
 		ch := snap.chunks[i]
@@ -415,7 +415,7 @@ func (c *committer) apply(slot *Slot, h *hot, events []event.Event, ids []uint64
 	first, b := h.count, c.s.budget
 	for i, ev := range events {
 		if ids[i] != 0 {
-			index += h.index.insert(uint32(ids[i]), h.count)
+			index += h.index.Insert(uint32(ids[i]), h.count)
 		}
 		chunks += h.add(ev)
 	}

@@ -238,7 +238,7 @@ func (b *budget) drop(h *hot) {
 			b.add(memChunk, -g.bytes())
 		}
 	}
-	b.add(memIndex, -h.index.bytes)
+	b.add(memIndex, -h.index.Bytes())
 	b.add(memChunk, -int64(len(h.chunks))*chunkBytes)
 	b.add(memSlot, -hotBytes)
 }

@@ -28,7 +28,7 @@ func (l *loader) heat(slot *Slot) (*hot, error) {
 		}
 		for _, ev := range a.Events {
 			if id, ok := ev.ID(room[:0]); ok {
-				if err := l.admit(h, memIndex, h.index.insert(s.hashID(id), h.count), patience); err != nil {
+				if err := l.admit(h, memIndex, h.index.Insert(s.hashID(id), h.count), patience); err != nil {
 					return err
 				}
 			}
@@ -120,7 +120,7 @@ func (l *loader) reload(slot *Slot, c *chunk) (*segment, error) {
 		}
 		return nil, err
 	}
-	g.freeze(g.data)
+	g.sum.Freeze(g.data)
 	s.stats.ChunkLoads.Add(1)
 	c.used.Store(s.budget.epoch.Load())
 	if was == goneSegment {

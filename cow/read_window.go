@@ -3,6 +3,8 @@ package cow
 import (
 	"io"
 	"sort"
+
+	"cowrelay/cow/invariants"
 )
 
 // Window is a page of a slot: a JSON array whose events are sub-slices of the
@@ -91,8 +93,8 @@ func (w *Window) data(i, off int) []byte {
 		}
 		g = w.pinned
 	}
-	if Invariants {
-		g.check()
+	if invariants.Enabled {
+		g.sum.Check()
 	}
 	return g.data[sp.from+uint32(off) : sp.to : sp.to]
 }
@@ -265,7 +267,7 @@ func (s *Store) fill(slot *Slot, since []byte, limit int, w *Window) error {
 // slot has none.
 func (s *Store) after(slot *Slot, h *hot, id []byte) (uint64, error) {
 	var room [4]uint64
-	found := h.index.find(s.hashID(id), room[:0])
+	found := h.index.Find(s.hashID(id), room[:0])
 	if len(found) == 0 {
 		return 0, nil
 	}
@@ -298,8 +300,8 @@ func (s *Store) table(slot *Slot, c *chunk) (*segment, error) {
 // loaded returns the segment of a chunk, from memory or from the store.
 func (s *Store) loaded(slot *Slot, c *chunk) (*segment, error) {
 	if g := c.resident(); g != nil {
-		if Invariants {
-			g.check()
+		if invariants.Enabled {
+			g.sum.Check()
 		}
 		return g, nil
 	}

@@ -4,6 +4,8 @@ import (
 	"sync/atomic"
 	"time"
 	"unsafe"
+
+	"cowrelay/cow/index"
 )
 
 // Slot is one append-only list of events behind a token. It is made by
@@ -45,7 +47,7 @@ type hot struct {
 	// entries are written before the Store; after it they are shared and frozen.
 	snap   atomic.Pointer[snapshot]
 	frames atomic.Pointer[frameLog] // nil while nobody streams
-	index  index
+	index  index.Index
 	appender
 	version uint64 // of the journal; the owner's
 }

@@ -7,6 +7,7 @@ import (
 	"unsafe"
 
 	"cowrelay/cow/event"
+	"cowrelay/cow/invariants"
 )
 
 // maxChunkBytes is the size that chunks of a long slot have. A larger event
@@ -28,9 +29,9 @@ type eventRef struct {
 // so how long a page is can be told of every hot slot, and only the bytes that
 // are written next are needed.
 type segment struct {
-	data []byte     // allocated length; filled as far as the owner's tail says; nil: not in memory
-	refs []eventRef // allocated length likewise
-	segmentCheck
+	sum  invariants.Sum // first, as it takes no room there when it is empty
+	data []byte         // allocated length; filled as far as the owner's tail says; nil: not in memory
+	refs []eventRef     // allocated length likewise
 }
 
 // table returns the segment without its data.
@@ -188,7 +189,7 @@ func (a *appender) seal() (grown int64) {
 	if a.n < len(g.refs) {
 		g.refs = slices.Clone(g.refs[:a.n])
 	}
-	g.freeze(g.data[:a.used])
+	g.sum.Freeze(g.data[:a.used])
 	// The tail is always resident: only sealed chunks of a snapshot are evicted.
 	a.chunks[len(a.chunks)-1].seg.Store(g)
 	return g.bytes() - was

@@ -30,7 +30,7 @@ func TestTables_AtMost24BytesAnEventOnTheHeap(t *testing.T) {
 			buf := make([]byte, 0, 64)
 			for i := range events {
 				buf = fmt.Appendf(buf[:0], `{"event_id":"%x","n":%d}`, i, i)
-				h.index.insert(scramble(uint64(i)), uint64(i))
+				h.index.Insert(scramble(uint64(i)), uint64(i))
 				h.add(event.Event{JSON: buf, IDOff: 12})
 			}
 			for _, c := range h.chunks {

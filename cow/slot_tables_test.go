@@ -7,6 +7,7 @@ import (
 	"unsafe"
 
 	"cowrelay/cow/event"
+	"cowrelay/cow/invariants"
 )
 
 // tableBytes is what a slot takes beside its event bytes: index, offsets,
@@ -16,7 +17,7 @@ func tableBytes(h *hot) (n int64) {
 		g := c.seg.Load()
 		n += g.bytes() - int64(len(g.data)) + chunkBytes
 	}
-	return n + h.index.bytes
+	return n + h.index.Bytes()
 }
 
 // At any length above 1,000 index and offsets take at most 24 bytes an event,
@@ -49,7 +50,7 @@ func TestTables_AtMost24BytesAnEvent(t *testing.T) {
 	for _, shape := range shapes {
 		t.Run(shape.name, func(t *testing.T) {
 			events := shape.events
-			if Invariants {
+			if invariants.Enabled {
 				events = min(events, 30_000)
 			}
 			h := new(hot)
@@ -66,7 +67,7 @@ func TestTables_AtMost24BytesAnEvent(t *testing.T) {
 				}
 				// The same sums that the budget is told, made exact at marks.
 				data := tailBytes(h)
-				tables += h.index.insert(scramble(uint64(i)), uint64(i))
+				tables += h.index.Insert(scramble(uint64(i)), uint64(i))
 				tables += h.add(event.Event{JSON: buf, IDOff: 12})
 				tables -= tailBytes(h) - data
 				if marks[i+1] {
@@ -75,7 +76,7 @@ func TestTables_AtMost24BytesAnEvent(t *testing.T) {
 					}
 					counted = float64(tables) / float64(i+1)
 					t.Logf("%7d events: %.1f bytes an event (index %.1f, offsets %.1f)", i+1, counted,
-						float64(h.index.bytes)/float64(i+1), float64(tables-h.index.bytes)/float64(i+1))
+						float64(h.index.Bytes())/float64(i+1), float64(tables-h.index.Bytes())/float64(i+1))
 				}
 				if each := float64(tables) / float64(i+1); i >= 1000 && each > worst {
 					worst, worstAt = each, i+1
@@ -126,11 +127,18 @@ func TestSizes(t *testing.T) {
 		{"hot", unsafe.Sizeof(hot{}), 144},
 		{"snapshot", unsafe.Sizeof(snapshot{}), 48},
 		{"chunk", unsafe.Sizeof(chunk{}), 32},
-		{"indexTable", unsafe.Sizeof(indexTable{}), 32},
 		{"Subscriber", unsafe.Sizeof(Subscriber{}), 128},
 	} {
 		if part.got > part.want {
 			t.Errorf("%s takes %d bytes, at most %d allowed", part.name, part.got, part.want)
 		}
 	}
+}
+
+// scramble makes hashes that are spread like a seeded hash's.
+func scramble(n uint64) uint32 {
+	n *= 0x9e3779b97f4a7c15
+	n ^= n >> 29
+	n *= 0xbf58476d1ce4e5b9
+	return uint32(n >> 32)
 }

@@ -14,7 +14,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
-	"cowrelay/cow"
+	"cowrelay/cow/invariants"
 )
 
 // roundTrips returns what one request costs in allocations, over the whole of
@@ -228,7 +228,7 @@ func TestAllocs_PostIsBounded(t *testing.T) {
 		p.Release()
 	})
 	t.Logf("allocations a post: %v", n)
-	if n > 20 || cow.Invariants {
+	if n > 20 || invariants.Enabled {
 		t.Errorf("a post makes %v allocations", n)
 	}
 }

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"sync"
 
-	"cowrelay/cow"
+	"cowrelay/cow/invariants"
 
 	"github.com/valyala/fasthttp"
 )
@@ -23,7 +23,7 @@ func (req *request) withBody(f func(body []byte) error) error {
 	if err == nil {
 		err = f(body)
 	}
-	if cow.Invariants { // whoever kept a part of it learns so now
+	if invariants.Enabled { // whoever kept a part of it learns so now
 		for i := range body {
 			body[i] = 0xDB
 		}

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"cowrelay/cow"
+	"cowrelay/cow/invariants"
 	"cowrelay/cow/rate"
 
 	"github.com/valyala/fasthttp"
@@ -286,7 +286,7 @@ func TestLimits_MemoryIsBounded(t *testing.T) {
 	h := headerOf(t, "")
 	h.SetRequestURI("/v1/events/" + noSlot)
 	clients := 1_000_000
-	if cow.Invariants {
+	if invariants.Enabled {
 		clients = 100_000
 	}
 	var addr []byte

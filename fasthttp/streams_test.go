@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"cowrelay/cow"
+	"cowrelay/cow/invariants"
 )
 
 // From replay to live there is no gap and no repeat while eight posters post,
@@ -284,7 +284,7 @@ func TestStreams_ManyOpensLeaveNothing(t *testing.T) {
 	for !gone() && time.Now().Before(end) {
 		time.Sleep(5 * time.Millisecond)
 	}
-	if !gone() && !cow.Invariants { // the race detector is slow: eventually is enough there
+	if !gone() && !invariants.Enabled { // the race detector is slow: eventually is enough there
 		t.Errorf("1 s later: %d streams, %d subscribers, %d connections", g.relay.streams.open.Load(), g.store.Stats().Subscribers.Load(), g.relay.conns.Load())
 	}
 	g.eventually("all is gone", gone)

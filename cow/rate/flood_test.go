@@ -7,12 +7,12 @@ import (
 	"testing"
 	"time"
 
-	"cowrelay/cow"
+	"cowrelay/cow/invariants"
 )
 
 // scaled makes a number of acts smaller where each takes long.
 func scaled(n int) int {
-	if cow.Invariants {
+	if invariants.Enabled {
 		return n / 20
 	}
 	return n

@@ -1,4 +1,4 @@
-package cow
+package index
 
 import (
 	"sync/atomic"
@@ -6,35 +6,35 @@ import (
 )
 
 const (
-	indexTableMax = 512 // entries of a table before it splits in two
-	indexDepthMax = 26  // a table deeper than this grows instead
+	tableMax = 512 // entries of a table before it splits in two
+	depthMax = 26  // a table deeper than this grows instead
 )
 
-// index maps hashes of event ids to positions. Any number of readers look up
+// Index maps hashes of event ids to positions. Any number of readers look up
 // without a lock while the slot's owner inserts.
 //
 // It is extendible hashing (Fagin et al., 1979): a directory of small
 // open-addressed tables, chosen by the top bits of the hash. A table grows by
-// a quarter at a time and splits in two at indexTableMax, so that the most
+// a quarter at a time and splits in two at tableMax, so that the most
 // that one insert moves is one table; only the directory, a pointer for some
 // 300 entries, ever doubles. Tables are 68–85 % full: 9.4–11.8 bytes an id.
 // What a split or a growth replaces is garbage at once.
 //
-// Equal hashes are legal: find returns every position that may be meant, and
+// Equal hashes are legal: Find returns every position that may be meant, and
 // the caller compares ids. The hash is seeded, so ids can't be chosen to meet.
-type index struct {
-	// dir pairs with the Load in find. The owner fills a directory or table
+type Index struct {
+	// dir pairs with the Load in Find. The owner fills a directory or table
 	// before it stores a pointer to it.
-	dir   atomic.Pointer[indexDir]
+	dir   atomic.Pointer[directory]
 	bytes int64 // of the live tables and directory; the owner's
 }
 
-type indexDir struct {
+type directory struct {
 	depth  uint8 // top bits of the hash that choose a table
-	tables []atomic.Pointer[indexTable]
+	tables []atomic.Pointer[table]
 }
 
-type indexTable struct {
+type table struct {
 	depth   uint8  // top bits that all its hashes share
 	n       uint32 // entries in use; the owner's
 	entries []atomic.Uint64
@@ -43,23 +43,27 @@ type indexTable struct {
 // An entry is hash<<32 | position+1; 0 is empty.
 func packEntry(hash uint32, pos uint64) uint64 { return uint64(hash)<<32 | (pos + 1) }
 
-func newIndexTable(depth uint8, size int) *indexTable {
-	return &indexTable{depth: depth, entries: make([]atomic.Uint64, size)}
+// Bytes returns what the index takes in memory beside itself. Only the owner may
+// call it.
+func (x *Index) Bytes() int64 { return x.bytes }
+
+func newTable(depth uint8, size int) *table {
+	return &table{depth: depth, entries: make([]atomic.Uint64, size)}
 }
 
-func (t *indexTable) bytes() int64 {
+func (t *table) bytes() int64 {
 	return int64(unsafe.Sizeof(*t)) + 8*int64(len(t.entries))
 }
 
 // home is where the search for hash begins: the bits below those that chose
 // the table, scaled to any length (Lemire, "Fast random integer generation in
 // an interval", 2019).
-func (t *indexTable) home(hash uint32) int {
+func (t *table) home(hash uint32) int {
 	return int(uint64(hash<<t.depth) * uint64(len(t.entries)) >> 32)
 }
 
 // put enters into a table that has room.
-func (t *indexTable) put(entry uint64) {
+func (t *table) put(entry uint64) {
 	i := t.home(uint32(entry >> 32))
 	for t.entries[i].Load() != 0 {
 		if i++; i == len(t.entries) {
@@ -70,8 +74,8 @@ func (t *indexTable) put(entry uint64) {
 	t.n++
 }
 
-// find appends to buf the positions entered under hash.
-func (x *index) find(hash uint32, buf []uint64) []uint64 {
+// Find appends to buf the positions entered under hash.
+func (x *Index) Find(hash uint32, buf []uint64) []uint64 {
 	d := x.dir.Load()
 	if d == nil {
 		return buf
@@ -91,14 +95,14 @@ func (x *index) find(hash uint32, buf []uint64) []uint64 {
 	}
 }
 
-// insert enters a position under a hash and returns by how much memory grew.
+// Insert enters a position under a hash and returns by how much memory grew.
 // Only the owner may call it.
-func (x *index) insert(hash uint32, pos uint64) (grown int64) {
+func (x *Index) Insert(hash uint32, pos uint64) (grown int64) {
 	was := x.bytes
 	d := x.dir.Load()
 	if d == nil {
-		d = &indexDir{tables: make([]atomic.Pointer[indexTable], 1)}
-		t := newIndexTable(0, 4)
+		d = &directory{tables: make([]atomic.Pointer[table], 1)}
+		t := newTable(0, 4)
 		d.tables[0].Store(t)
 		x.dir.Store(d)
 		x.bytes = t.bytes() + int64(unsafe.Sizeof(*d)) + 8
@@ -111,7 +115,7 @@ func (x *index) insert(hash uint32, pos uint64) (grown int64) {
 			t.put(packEntry(hash, pos))
 			return x.bytes - was
 		}
-		if len(t.entries) < indexTableMax || t.depth >= indexDepthMax {
+		if len(t.entries) < tableMax || t.depth >= depthMax {
 			x.grow(d, t, at)
 			continue
 		}
@@ -124,13 +128,13 @@ func (x *index) insert(hash uint32, pos uint64) (grown int64) {
 }
 
 // span returns the first place in the directory that points at t, and how many.
-func (d *indexDir) span(t *indexTable, at uint32) (first, n uint32) {
+func (d *directory) span(t *table, at uint32) (first, n uint32) {
 	n = 1 << (d.depth - t.depth)
 	return at &^ (n - 1), n
 }
 
-func (x *index) grow(d *indexDir, t *indexTable, at uint32) {
-	bigger := newIndexTable(t.depth, len(t.entries)+max(len(t.entries)/4, 2))
+func (x *Index) grow(d *directory, t *table, at uint32) {
+	bigger := newTable(t.depth, len(t.entries)+max(len(t.entries)/4, 2))
 	for i := range t.entries {
 		if e := t.entries[i].Load(); e != 0 {
 			bigger.put(e)
@@ -144,8 +148,8 @@ func (x *index) grow(d *indexDir, t *indexTable, at uint32) {
 }
 
 // double publishes a directory of twice the length with the same tables.
-func (x *index) double(d *indexDir) *indexDir {
-	twice := &indexDir{depth: d.depth + 1, tables: make([]atomic.Pointer[indexTable], 2*len(d.tables))}
+func (x *Index) double(d *directory) *directory {
+	twice := &directory{depth: d.depth + 1, tables: make([]atomic.Pointer[table], 2*len(d.tables))}
 	for i := range twice.tables {
 		twice.tables[i].Store(d.tables[i/2].Load())
 	}
@@ -155,7 +159,7 @@ func (x *index) double(d *indexDir) *indexDir {
 }
 
 // split replaces t by two tables that are told apart by one more bit.
-func (x *index) split(d *indexDir, t *indexTable, at uint32) {
+func (x *Index) split(d *directory, t *table, at uint32) {
 	var count [2]int
 	bit := func(e uint64) int { return int(e >> (63 - t.depth) & 1) }
 	for i := range t.entries {
@@ -163,9 +167,9 @@ func (x *index) split(d *indexDir, t *indexTable, at uint32) {
 			count[bit(e)]++
 		}
 	}
-	var half [2]*indexTable
+	var half [2]*table
 	for b := range half {
-		half[b] = newIndexTable(t.depth+1, max(4, count[b]*4/3))
+		half[b] = newTable(t.depth+1, max(4, count[b]*4/3))
 		x.bytes += half[b].bytes()
 	}
 	x.bytes -= t.bytes()

@@ -1,4 +1,4 @@
-package cow
+package index
 
 import (
 	"math/rand/v2"
@@ -6,6 +6,9 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"unsafe"
+
+	"cowrelay/cow/invariants"
 )
 
 // scramble makes hashes that are spread like a seeded hash's.
@@ -27,17 +30,17 @@ func TestIndex_FindsAllThatWasInserted(t *testing.T) {
 	for name, hash := range hashes {
 		t.Run(name, func(t *testing.T) {
 			n := uint64(20_000)
-			if Invariants {
+			if invariants.Enabled {
 				n = 6000
 			}
 			if name == "few" || name == "ascending" || name == "neighbour" {
 				n = 3000
 			}
-			var x index
+			var x Index
 			model := make(map[uint32][]uint64)
 			for pos := range n {
 				h := hash(pos)
-				x.insert(h, pos)
+				x.Insert(h, pos)
 				model[h] = append(model[h], pos)
 				if pos%197 == 0 {
 					checkIndex(t, &x, hash(pos*7919%(pos+1)), model)
@@ -57,9 +60,9 @@ func TestIndex_FindsAllThatWasInserted(t *testing.T) {
 	}
 }
 
-func checkIndex(t *testing.T, x *index, hash uint32, model map[uint32][]uint64) {
+func checkIndex(t *testing.T, x *Index, hash uint32, model map[uint32][]uint64) {
 	t.Helper()
-	got := x.find(hash, nil)
+	got := x.Find(hash, nil)
 	slices.Sort(got)
 	if !slices.Equal(got, model[hash]) {
 		t.Fatalf("hash %08x gives %d positions, want %d", hash, len(got), len(model[hash]))
@@ -67,13 +70,13 @@ func checkIndex(t *testing.T, x *index, hash uint32, model map[uint32][]uint64) 
 }
 
 // measure counts the index from its structures.
-func (x *index) measure() (n int64) {
+func (x *Index) measure() (n int64) {
 	d := x.dir.Load()
 	if d == nil {
 		return 0
 	}
 	n = 32 + 8*int64(len(d.tables))
-	seen := make(map[*indexTable]bool)
+	seen := make(map[*table]bool)
 	for i := range d.tables {
 		if t := d.tables[i].Load(); !seen[t] {
 			seen[t] = true
@@ -92,7 +95,7 @@ func TestIndex_I7_ReadersMissNothing(t *testing.T) {
 	}
 	// Every third hash repeats an earlier one, so equal hashes are read too.
 	hash := func(n uint64) uint32 { return scramble(n - n%3) }
-	var x index
+	var x Index
 	var inserted atomic.Uint64
 	var wg sync.WaitGroup
 	for seed := range uint64(3) {
@@ -111,7 +114,7 @@ func TestIndex_I7_ReadersMissNothing(t *testing.T) {
 				if r.IntN(2) == 0 {
 					pos = n - 1 // the newest is what a growth could lose
 				}
-				found := x.find(hash(pos), room[:0])
+				found := x.Find(hash(pos), room[:0])
 				if !slices.Contains(found, pos) {
 					t.Errorf("position %d of %d was inserted and not found", pos, n)
 					return
@@ -126,7 +129,7 @@ func TestIndex_I7_ReadersMissNothing(t *testing.T) {
 		})
 	}
 	for pos := range total {
-		x.insert(hash(pos), pos)
+		x.Insert(hash(pos), pos)
 		inserted.Store(pos + 1)
 	}
 	wg.Wait()
@@ -136,16 +139,16 @@ func TestIndex_I7_ReadersMissNothing(t *testing.T) {
 // table, and the directory is a pointer for hundreds of entries.
 func TestIndex_InsertMovesAtMostOneTable(t *testing.T) {
 	total := 400_000
-	if Invariants {
+	if invariants.Enabled {
 		total = 60_000
 	}
-	var x index
-	seen := make(map[*indexTable]bool)
+	var x Index
+	seen := make(map[*table]bool)
 	worst, worstDir := 0, 0
 	for pos := range uint64(total) {
 		hash := scramble(pos)
 		old := x.dir.Load()
-		x.insert(hash, pos)
+		x.Insert(hash, pos)
 		d := x.dir.Load()
 		if old != nil && d != old {
 			worstDir = max(worstDir, len(d.tables))
@@ -167,8 +170,15 @@ func TestIndex_InsertMovesAtMostOneTable(t *testing.T) {
 			worst = max(worst, moved)
 		}
 	}
-	if worst > indexTableMax*5/4 {
+	if worst > tableMax*5/4 {
 		t.Fatalf("one insert moved %d entries, more than one table", worst)
 	}
 	t.Logf("one insert moved at most %d entries, or %d pointers of a directory", worst, worstDir)
+}
+
+// A table stands for some 300 ids.
+func TestSizes(t *testing.T) {
+	if got := unsafe.Sizeof(table{}); got > 32 {
+		t.Errorf("a table takes %d bytes beside its entries, at most 32 allowed", got)
+	}
 }
