@@ -39,7 +39,7 @@ help: ## list the targets
 .PHONY: build
 build: ## build bin/cowrelay and bin/relaybench
 	@mkdir -p bin
-	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/cowrelay ./cmd/relaybench
 
 .PHONY: run
 run: build ## build and start the relay on 127.0.0.1:8770 with its data in ./cowrelay-data
@@ -85,7 +85,7 @@ benchstat: ## the last make bench in a table, the twins side by side; wants COUN
 
 .PHONY: test-real
 test-real: real-deps peer-deps foreign-deps ## checks that need Chromium, promtool, systemd, Node.js, Python, nginx and NATS; installs them from Debian's packages
-	go test -tags real -count=1 -run Real ./cmd/cowrelay ./bench
+	go test -tags real -count=1 -run Real ./cmd/cowrelay/... ./bench
 	go vet -C bench/peers ./...
 	go test -C bench/peers -count=1 ./...
 
@@ -95,7 +95,7 @@ WIRE_ROOT    := $(CURDIR)/.cache/wire-$(WIRE_VERSION)
 .PHONY: test-client
 test-client: ## the released client of wire agents against the relay; needs cargo, builds WIRE_VERSION (0.16.0)
 	[ -x $(WIRE_ROOT)/bin/wire ] || cargo install slancha-wire --version "=$(WIRE_VERSION)" --locked --root $(WIRE_ROOT)
-	WIRE=$(WIRE_ROOT)/bin/wire go test -tags realclient -count=1 -v -run Wire ./cmd/cowrelay
+	WIRE=$(WIRE_ROOT)/bin/wire go test -tags realclient -count=1 -v -run Wire ./cmd/cowrelay/internal/e2e/outside
 
 # RUNLEVEL=1 keeps Debian from starting the services that it installs.
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
@@ -120,7 +120,7 @@ real-deps:
 # and undici 6 are the last that Node.js 18 runs.
 FOREIGN := .cache/foreign
 FOREIGN_NPM := eventsource@3.0.7 eventsource-parser@3.0.6 undici@6.29.1
-FOREIGN_PIP := cmd/cowrelay/testdata/foreign/requirements.txt
+FOREIGN_PIP := cmd/cowrelay/internal/e2e/outside/testdata/foreign/requirements.txt
 .PHONY: foreign-deps
 foreign-deps: real-deps
 	@mkdir -p $(FOREIGN)
@@ -179,11 +179,11 @@ fuzz: ## run every fuzz target for FUZZTIME each (60s)
 
 .PHONY: crash
 crash: ## kill -9 of the real binary under load, all sync modes, for CRASHTIME (3m)
-	COWRELAY_CRASH_TIME=$(CRASHTIME) go test -count=1 -timeout 0 -v -run Crash ./cmd/cowrelay
+	COWRELAY_CRASH_TIME=$(CRASHTIME) go test -count=1 -timeout 0 -v -run Crash ./cmd/cowrelay/internal/e2e/crash
 
 .PHONY: soak
 soak: ## the memory and start-up tests at their real size: 1.2 GB stored, 512 MB of memory
-	COWRELAY_SOAK=1 go test -count=1 -timeout 30m -v -run "Startup|Memory" ./cmd/cowrelay
+	COWRELAY_SOAK=1 go test -count=1 -timeout 30m -v -run "Startup|Memory" ./cmd/cowrelay/internal/e2e/crash
 
 .PHONY: load
 load: build ## load the built relay beside its bounds: ratios, raw output and curves in bench/results; LOAD="poll post"

@@ -13,6 +13,8 @@ import (
 	"testing"
 )
 
+const server = "cowrelay/cmd/cowrelay/internal/"
+
 // The rule of the tree: cow knows no HTTP, fasthttp knows no disk, only cmd
 // joins them. A package's tests may join what it may not.
 var mayImport = map[string][]string{
@@ -30,7 +32,30 @@ var mayImport = map[string][]string{
 	"cowrelay/bench":           {"cowrelay/cow", "cowrelay/fasthttp"},
 	"cowrelay/bench/attack":    {"cowrelay/bench"},
 	"cowrelay/cmd/relaybench":  {"cowrelay/bench", "cowrelay/bench/attack"},
-	"cowrelay/cmd/cowrelay":    {"cowrelay/cow", "cowrelay/cow/event", "cowrelay/cow/pebblelog", "cowrelay/fasthttp", "cowrelay/fasthttp/client"},
+	// The relay's program. Only its root knows all rooms; use speaks to a relay as
+	// any client does.
+	"cowrelay/cmd/cowrelay":            {server + "root"},
+	"cowrelay/cmd/cowrelay/deploy/man": {server + "root", server + "wholefile"},
+	server + "root":                    {server + "command", server + "config", server + "offline", server + "operate", server + "serve", server + "term", server + "use"},
+	server + "serve":                   {server + "command", server + "config", server + "plan", server + "probe", "cowrelay/cow", "cowrelay/cow/pebblelog", "cowrelay/fasthttp"},
+	server + "use":                     {server + "command", server + "human", server + "term", server + "wholefile", "cowrelay/fasthttp/client"},
+	server + "operate":                 {server + "adminclient", server + "command", server + "config", server + "human", server + "probe", server + "term", "cowrelay/cow"},
+	server + "offline":                 {server + "adminclient", server + "command", server + "term", server + "wholefile", "cowrelay/cow", "cowrelay/cow/event", "cowrelay/cow/pebblelog"},
+	server + "adminclient":             {server + "command", server + "config"},
+	server + "config":                  {server + "command", server + "plan", server + "wholefile", "cowrelay/cow/pebblelog", "cowrelay/fasthttp"},
+	server + "plan":                    {"cowrelay/cow/pebblelog", "cowrelay/fasthttp"},
+	server + "command":                 {},
+	server + "human":                   {},
+	server + "probe":                   {},
+	server + "term":                    {},
+	server + "wholefile":               {},
+	// Tests of the built relay, which are clients of it. The harness also fills
+	// stores without one.
+	server + "relaytest":    {"cowrelay/cow", "cowrelay/cow/event", "cowrelay/cow/pebblelog"},
+	server + "e2e/commands": {},
+	server + "e2e/crash":    {},
+	server + "e2e/life":     {},
+	server + "e2e/outside":  {},
 }
 
 // Foreign packages that only one side may know.

@@ -9,6 +9,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"cowrelay/cmd/cowrelay/internal/relaytest"
 )
 
 // README's tour is followed word by word, in order, in an empty folder, against
@@ -33,21 +35,21 @@ func TestReal_ReadmeTour(t *testing.T) {
 		t.Fatalf("README's blocks don't name %s", address)
 	}
 
-	r := startRelay(t, t.TempDir())
-	defer r.stop()
+	r := relaytest.Start(t, t.TempDir())
+	defer r.Stop()
 	dir := t.TempDir()
-	cmd := exec.Command("sh", "-euc", strings.ReplaceAll(script.String(), address, r.url))
+	cmd := exec.Command("sh", "-euc", strings.ReplaceAll(script.String(), address, r.URL))
 	cmd.Dir = dir
 	// README calls the binary by its name alone.
-	cmd.Env = append(cleanEnv(), "HOME="+dir, "XDG_CONFIG_HOME="+filepath.Join(dir, "config"),
-		"PATH="+filepath.Dir(binary)+string(os.PathListSeparator)+os.Getenv("PATH"), "COWRELAY_RELAY="+r.url)
-	out, errs, code := finish(t, cmd)
+	cmd.Env = append(relaytest.CleanEnv(), "HOME="+dir, "XDG_CONFIG_HOME="+filepath.Join(dir, "config"),
+		"PATH="+filepath.Dir(relaytest.Binary)+string(os.PathListSeparator)+os.Getenv("PATH"), "COWRELAY_RELAY="+r.URL)
+	out, errs, code := relaytest.Finish(t, cmd)
 	if code != 0 {
 		t.Fatalf("exit %d\n%s\n%s", code, out, errs)
 	}
 	parts := strings.Split(out, "-- next\n")
-	contains(t, parts[0], `"slot_token":"`)
-	contains(t, out, `"status":"stored"`, `"status":"duplicate"`, "data: ", `"text":"hello"`, `"event_count":`)
+	relaytest.Contains(t, parts[0], `"slot_token":"`)
+	relaytest.Contains(t, out, `"status":"stored"`, `"status":"duplicate"`, "data: ", `"text":"hello"`, `"event_count":`)
 	if strings.Contains(out, `"error"`) {
 		t.Errorf("a step failed:\n%s", out)
 	}

@@ -1,15 +1,19 @@
 package main
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"strings"
 	"testing"
 
+	"cowrelay/cmd/cowrelay/internal/config"
 	relayhttp "cowrelay/fasthttp"
 )
 
 const readme = "../../README.md"
+
+var update = flag.Bool("update", false, "write the manual's generated tables")
 
 // The manual's tables are what the code says. Write them anew with
 // go test ./cmd/cowrelay -run TestManual -update
@@ -48,16 +52,16 @@ func cell(s string) string { return strings.ReplaceAll(s, "|", `\|`) }
 func flagTable() string {
 	var b strings.Builder
 	b.WriteString("| flag | variable | default | SIGHUP | what it is |\n| --- | --- | --- | --- | --- |\n")
-	for _, s := range new(config).table() {
+	for _, s := range config.Settings() {
 		def := ""
-		if s.value != "" {
-			def = "`" + s.value + "`"
+		if s.Value != "" {
+			def = "`" + s.Value + "`"
 		}
 		reload := ""
-		if s.live {
+		if s.Live {
 			reload = "yes"
 		}
-		fmt.Fprintf(&b, "| `--%s` | `%s` | %s | %s | %s |\n", s.name, s.env(), def, reload, cell(s.help))
+		fmt.Fprintf(&b, "| `--%s` | `%s` | %s | %s | %s |\n", s.Name, s.Env(), def, reload, cell(s.Help))
 	}
 	return b.String()
 }

@@ -40,7 +40,7 @@ build() {
 	stage=$(mktemp -d)
 	trap "rm -rf '$stage'" EXIT
 	go build -trimpath -buildvcs=false -ldflags "-X main.version=$VERSION" -o "$stage/cowrelay" ./cmd/cowrelay
-	"$stage/cowrelay" man "$stage/man"
+	go run -trimpath -buildvcs=false -ldflags "-X main.version=$VERSION" ./cmd/cowrelay/deploy/man "$stage/man"
 	for target in $TARGETS; do
 		os=${target%/*} arch=${target#*/}
 		name=cowrelay_${VERSION}_${os}_$arch

@@ -1,0 +1,240 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"time"
+
+	"cowrelay/cmd/cowrelay/internal/plan"
+	"cowrelay/cow/pebblelog"
+	relayhttp "cowrelay/fasthttp"
+
+	"github.com/KimMachineGun/automemlimit/memlimit"
+)
+
+// config is what serve runs with.
+type Config struct {
+	Bind               string
+	Admin              string
+	AdminToken         string
+	AdminTokenFile     string // that it is from, or ""
+	DataDir            string
+	Sync               pebblelog.Sync
+	MemoryBudget       int64 // bytes
+	RequestBudget      int64 // bytes of the budget; 0: as splitBudget has it
+	MemoryLimit        int64 // bytes of memory that the process may take
+	DiskReserve        int64 // bytes of disk
+	MaxSlots           int
+	MaxConns           int
+	MaxConnsPerAddress int // connections; 0: half of maxConns
+	MaxStreams         int
+	MaxLongPolls       int
+	RateLimits         relayhttp.RateLimits
+	TrustedProxies     []netip.Prefix
+	ClientHeaders      []string // headers
+	CORSOrigins        []string
+	PageBytes          int
+	Heartbeat          time.Duration
+	HeaderTimeout      time.Duration
+	BodyTimeout        time.Duration
+	WriteTimeout       time.Duration
+	IdleTimeout        time.Duration
+	StreamWriteTimeout time.Duration
+	DrainTimeout       time.Duration
+	DrainDelay         time.Duration
+	LogLevel           slog.Level
+	LogFormat          string
+	AccessLog          bool
+	MutexRate          int // as runtime.SetMutexProfileFraction takes it
+	BlockRate          int // as runtime.SetBlockProfileRate takes it
+
+	settings []Setting
+}
+
+// setting is one flag with its environment variable and its key of the
+// configuration file. The manual's table, the help, the man page and default-config
+// are made from these.
+type Setting struct {
+	Name, Value, Help string
+	Set               func(string) error
+	Live              bool // SIGHUP may change it
+}
+
+const live, fixed = true, false
+
+func (s Setting) Env() string {
+	return "COWRELAY_" + strings.ToUpper(strings.ReplaceAll(s.Name, "-", "_"))
+}
+
+func (c *Config) table() []Setting {
+	return []Setting{
+		{"bind", "127.0.0.1:8770", "address that clients connect to", address(&c.Bind, false), fixed},
+		{"admin", "127.0.0.1:9770", "address for operators: /metrics, /healthz and /readyz for everybody who reaches it, /admin/v1 and /debug/pprof on loopback or with a token; empty for none", address(&c.Admin, true), fixed},
+		{"admin-token-file", "", "file with a token, which /admin/v1 and /debug/pprof then ask for; COWRELAY_ADMIN_TOKEN holds the token itself; without either, and off loopback, they answer nobody", c.setAdminToken, fixed},
+		{"data-dir", "cowrelay-data", "folder of the store; made if missing, used by one process at a time", text(&c.DataDir), fixed},
+		{"sync", "always", "when a post is made durable: always (before it is acknowledged), interval (every 100 ms: a crash may lose what was acknowledged since), off (a crash may lose more)", func(v string) (err error) {
+			c.Sync, err = pebblelog.ParseSync(v)
+			return err
+		}, fixed},
+		{"memory-budget", "", "memory for slots, store and requests that are arriving, such as 256MiB; default: 60 % of GOMEMLIMIT, else of the control group's limit, else of the machine's memory; at least 32MiB", c.setBudget, fixed},
+		{"request-budget", "", "of --memory-budget, what requests may take while they arrive, such as 32MiB; beyond that they get 503, and one client has at most half; default: an eighth, and if that is less 16MiB or a quarter; at least 6MiB", c.setRequestBudget, fixed},
+		{"disk-reserve", "128MiB", "free space below which posts get 507 and nothing is written", size(&c.DiskReserve, 0), live},
+		{"max-slots", "200000", "slots that may exist", whole(&c.MaxSlots, 1), live},
+		{"max-connections", "60000", "connections open at once, streams included", whole(&c.MaxConns, 1), fixed},
+		{"max-connections-per-address", "0", "connections of one client address (IPv4, or IPv6 /64) at once, those of trusted proxies excepted; 0: as many as nobody else wants", whole(&c.MaxConnsPerAddress, 0), live},
+		{"max-streams", "50000", "streams open at once, over all slots", whole(&c.MaxStreams, 1), live},
+		{"max-long-polls", "4096", "long polls that wait at once", whole(&c.MaxLongPolls, 1), live},
+		{"rate-limits", "allocate=10/50,post=1000/5000,read=1000/5000,stream=500/5000,other=200/1000,total=50000/100000", "requests a second / at once, beyond which a client address (IPv4, or IPv6 /64) gets 429, for each class of requests, and in total over all clients; 0: no limit; loopback is exempt", parsed(&c.RateLimits, relayhttp.ParseRateLimits), live},
+		{"trusted-proxies", "", "addresses and networks of the proxies that may say which client a request is from, such as 127.0.0.1,10.0.0.0/8", parsed(&c.TrustedProxies, relayhttp.ParseTrustedProxies), live},
+		{"client-address-header", "X-Forwarded-For,CF-Connecting-IP,Fly-Client-IP", "headers in which they say it, of which the first that is there counts; better only the one that your proxy sets", parsed(&c.ClientHeaders, relayhttp.ParseClientHeaders), live},
+		{"cors-origins", "", "origins whose pages may use the relay from a browser, such as https://app.example, or *", parsed(&c.CORSOrigins, relayhttp.ParseOrigins), live},
+		{"page-bytes", "4MiB", "most bytes of a page of events, if it holds more than one", func(v string) error {
+			var n int64
+			err := size(&n, 1<<10)(v)
+			c.PageBytes = int(n)
+			return err
+		}, fixed},
+		{"heartbeat", "12s", "longest silence on a stream before a comment line (clients give up after 30s)", duration(&c.Heartbeat, 500*time.Millisecond), fixed},
+		{"header-timeout", "10s", "longest time from the first byte of a request to the end of its header", duration(&c.HeaderTimeout, time.Millisecond), fixed},
+		{"body-timeout", "30s", "longest time from there to the end of its body", duration(&c.BodyTimeout, time.Millisecond), fixed},
+		{"write-timeout", "1m", "longest time to send a reply", duration(&c.WriteTimeout, time.Millisecond), fixed},
+		{"idle-timeout", "75s", "longest time between two requests on a connection", duration(&c.IdleTimeout, time.Millisecond), fixed},
+		{"stream-write-timeout", "10s", "longest time that the client of a stream or a long reply may take for 64 KiB before it is cut", duration(&c.StreamWriteTimeout, time.Millisecond), fixed},
+		{"drain-timeout", "8s", "longest time from SIGTERM to the closing of the store, which has 2 s more before the process ends in any case", duration(&c.DrainTimeout, time.Millisecond), live},
+		{"drain-delay", "300ms", "time between /readyz turning 503 and the closing of the listeners", duration(&c.DrainDelay, 0), live},
+		{"log-level", "info", "debug, info, warn or error", func(v string) error { return c.LogLevel.UnmarshalText([]byte(v)) }, live},
+		{"log-format", "text", "text or json", func(v string) error {
+			if v != "text" && v != "json" {
+				return errors.New("it is text or json")
+			}
+			c.LogFormat = v
+			return nil
+		}, fixed},
+		{"access-log", "false", "log every request (never its token)", func(v string) (err error) {
+			c.AccessLog, err = strconv.ParseBool(v)
+			if err != nil {
+				err = errors.New("it is true or false")
+			}
+			return err
+		}, live},
+		{"mutex-profile-fraction", "0", "sample one in so many contended lock waits for /debug/pprof/mutex; 0: none, 1: all", whole(&c.MutexRate, 0), live},
+		{"block-profile-rate", "0", "sample waits for /debug/pprof/block, one for each so many nanoseconds waited; 0: none, 1: all, 10000 costs little", whole(&c.BlockRate, 0), live},
+	}
+}
+
+// setBudget also finds how much memory the process may take.
+func (c *Config) setBudget(v string) error {
+	// Without GOMEMLIMIT this is MaxInt64.
+	if c.MemoryLimit = debug.SetMemoryLimit(-1); os.Getenv("GOMEMLIMIT") == "" || c.MemoryLimit == 1<<63-1 {
+		limit, err := memlimit.ApplyFallback(memlimit.FromCgroup, memlimit.FromSystem)()
+		if err != nil && v == "" {
+			return fmt.Errorf("cannot find the memory limit, so give it: %w", err)
+		}
+		if system, err := memlimit.FromSystem(); err == nil && (limit == 0 || system < limit) {
+			limit = system
+		}
+		c.MemoryLimit = int64(min(limit, 1<<62))
+	}
+	if v == "" {
+		c.MemoryBudget = max(c.MemoryLimit/10*6, plan.MinBudget)
+		return nil
+	}
+	return size(&c.MemoryBudget, plan.MinBudget)(v)
+}
+
+func (c *Config) setRequestBudget(v string) error {
+	if v == "" {
+		return nil
+	}
+	return size(&c.RequestBudget, plan.MinRequests)(v)
+}
+
+// parsed is for what the package that uses the value reads itself.
+func parsed[T any](to *T, parse func(string) (T, error)) func(string) error {
+	return func(v string) (err error) {
+		*to, err = parse(v)
+		return err
+	}
+}
+
+func text(to *string) func(string) error {
+	return func(v string) error {
+		if v == "" {
+			return errors.New("it must not be empty")
+		}
+		*to = v
+		return nil
+	}
+}
+
+func address(to *string, optional bool) func(string) error {
+	return func(v string) error {
+		*to = v
+		if v == "" && optional {
+			return nil
+		}
+		if _, port, err := net.SplitHostPort(v); err != nil {
+			return errors.New("it is host:port, such as 127.0.0.1:8770")
+		} else if n, err := strconv.ParseUint(port, 10, 16); err != nil {
+			return fmt.Errorf("the port is a number from 0 to 65535, not %q", port)
+		} else if n == 0 {
+			return nil // the system chooses; the log tells
+		}
+		return nil
+	}
+}
+
+func whole(to *int, least int) func(string) error {
+	return func(v string) error {
+		n, err := strconv.Atoi(v)
+		if err != nil || n < least {
+			return fmt.Errorf("it is a whole number from %d up", least)
+		}
+		*to = n
+		return nil
+	}
+}
+
+func duration(to *time.Duration, least time.Duration) func(string) error {
+	return func(v string) error {
+		d, err := time.ParseDuration(v)
+		if err != nil || d < least {
+			return fmt.Errorf("it is a time such as 10s or 500ms, at least %v", least)
+		}
+		*to = d
+		return nil
+	}
+}
+
+// size reads bytes: a whole number with B, KiB, MiB, GiB or nothing behind it.
+func size(to *int64, least int64) func(string) error {
+	return func(v string) error {
+		num, unit := v, int64(1)
+		for _, u := range []struct {
+			suffix string
+			bytes  int64
+		}{{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"TiB", 1 << 40}, {"B", 1}} {
+			if n, ok := strings.CutSuffix(v, u.suffix); ok {
+				num, unit = n, u.bytes
+				break
+			}
+		}
+		n, err := strconv.ParseInt(num, 10, 64)
+		if err != nil || n < 0 || n > (1<<62)/unit || n*unit < least {
+			return fmt.Errorf("it is a size such as 256MiB, at least %d bytes", least)
+		}
+		*to = n * unit
+		return nil
+	}
+}
+
+// settings returns all settings with their defaults, in the order in which they
+// are listed everywhere.
+func Settings() []Setting { return new(Config).table() }

@@ -1,0 +1,194 @@
+package commands
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"cowrelay/cmd/cowrelay/internal/command"
+	"cowrelay/cmd/cowrelay/internal/config"
+	"cowrelay/cmd/cowrelay/internal/relaytest"
+)
+
+func TestCLI_CommandsThatPrint(t *testing.T) {
+	for _, args := range [][]string{{"help"}, {"--help"}, {"-h"}} {
+		out, errs, code := relaytest.Command(t, nil, args...)
+		if code != 0 || errs != "" {
+			t.Errorf("%v: exit %d, %q", args, code, errs)
+		}
+		relaytest.Contains(t, out, "Usage:", "serve", "check-config", "version", "COWRELAY_DATA_DIR")
+	}
+	for _, args := range [][]string{{"version"}, {"--version"}} {
+		out, errs, code := relaytest.Command(t, nil, args...)
+		if code != 0 || errs != "" || !strings.HasPrefix(out, "cowrelay ") || strings.Count(out, "\n") != 1 {
+			t.Errorf("%v: exit %d, %q, %q", args, code, out, errs)
+		}
+	}
+	for _, args := range [][]string{{"serve", "--help"}, {"check-config", "-h"}} {
+		out, errs, code := relaytest.Command(t, nil, args...)
+		if code != 0 || errs != "" {
+			t.Errorf("%v: exit %d, %q", args, code, errs)
+		}
+		out = strings.Join(strings.Fields(out), " ") // lines are wrapped
+		for _, s := range config.Settings() {
+			relaytest.Contains(t, out, "--"+s.Name+" ", s.Help+" ["+s.Env()+"]")
+		}
+	}
+}
+
+func TestCLI_AskedWrongly(t *testing.T) {
+	for _, c := range []struct {
+		args []string
+		says []string
+	}{
+		{nil, []string{"Usage:"}},
+		{[]string{"sevre"}, []string{`unknown command "sevre"`, "Did you mean this?", "serve"}},
+		{[]string{"serve", "--bnid=:1"}, []string{`"--bnid=:1"; did you mean --bind?`, "serve --help"}},
+		{[]string{"version", "now"}, []string{`"now"`, "version --help"}},
+		{[]string{"check-config", "--sync"}, []string{"sync"}},
+		{[]string{"check-config", "always"}, []string{`unexpected argument "always"`}},
+	} {
+		out, errs, code := relaytest.Command(t, nil, c.args...)
+		if code != 2 || out != "" {
+			t.Errorf("%v: exit %d, %q", c.args, code, out)
+		}
+		relaytest.Contains(t, errs, c.says...)
+	}
+}
+
+// One run tells everything that is wrong, whether it came by flag or by
+// environment, and serve refuses it before it touches anything.
+func TestCLI_AllWrongValuesAtOnce(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	for _, name := range []string{"serve", "check-config"} {
+		_, errs, code := relaytest.Command(t, []string{"COWRELAY_DRAIN_TIMEOUT=soon", "COWRELAY_LOG_LEVEL=loud"},
+			name, "--data-dir="+dir, "--bind=nowhere", "--admin=127.0.0.1:70000", "--sync=often", "--memory-budget=1KiB", "--disk-reserve=-1",
+			"--unknown=1", "--max-slots=0", "--page-bytes=12", "--heartbeat=0s", "--log-format=xml", "--access-log=perhaps", "rest")
+		if code != 2 {
+			t.Errorf("%s: exit %d", name, code)
+		}
+		relaytest.Contains(t, errs, "COWRELAY_DRAIN_TIMEOUT", `"soon"`, "COWRELAY_LOG_LEVEL", "--bind", `"nowhere"`, "--admin", "--sync", `"often"`,
+			"--memory-budget", "--disk-reserve", "unknown", "--max-slots", "--page-bytes", "--heartbeat", "--log-format", "--access-log", `"rest"`)
+		if found, _ := filepath.Glob(dir); found != nil {
+			t.Errorf("%s made the data folder", name)
+		}
+	}
+	_, errs, code := relaytest.Command(t, nil, "check-config", "--bind=127.0.0.1:1", "--admin=127.0.0.1:1")
+	if code != 2 {
+		t.Errorf("one address twice: exit %d", code)
+	}
+	relaytest.Contains(t, errs, "--bind and --admin")
+}
+
+// otherValues holds two values beside the default for each flag.
+var otherValues = map[string][2]string{
+	"bind":                        {"127.0.0.1:1001", "127.0.0.1:1002"},
+	"admin":                       {"127.0.0.1:1003", ""},
+	"admin-token-file":            {"testdata/admin-token", ""},
+	"data-dir":                    {"/nowhere/a", "/nowhere/b"},
+	"sync":                        {"interval", "off"},
+	"memory-budget":               {"64MiB", "1GiB"},
+	"request-budget":              {"16MiB", "128MiB"},
+	"disk-reserve":                {"1GiB", "0"},
+	"max-slots":                   {"10", "20"},
+	"max-connections":             {"10", "20"},
+	"max-connections-per-address": {"5", "6"},
+	"max-streams":                 {"10", "20"},
+	"max-long-polls":              {"10", "20"},
+	"rate-limits":                 {"read=0", "allocate=1/1,total=5/5"},
+	"trusted-proxies":             {"127.0.0.1", "10.0.0.0/8,::1"},
+	"cors-origins":                {"*", "https://a.example"},
+	"page-bytes":                  {"1MiB", "2MiB"},
+	"heartbeat":                   {"1s", "2s"},
+	"header-timeout":              {"1s", "2s"},
+	"body-timeout":                {"1s", "2s"},
+	"write-timeout":               {"1s", "2s"},
+	"idle-timeout":                {"1s", "2s"},
+	"stream-write-timeout":        {"1s", "2s"},
+	"drain-timeout":               {"1s", "2s"},
+	"drain-delay":                 {"1s", "0s"},
+	"log-level":                   {"debug", "error"},
+	"log-format":                  {"json", "text"},
+	"access-log":                  {"true", "false"},
+
+	"client-address-header":  {"Fly-Client-IP", "X-Real-IP,X-Forwarded-For"},
+	"mutex-profile-fraction": {"1", "5"},
+	"block-profile-rate":     {"1", "10000"},
+}
+
+// Environment wins over defaults, flags win over environment, for every flag.
+func TestCLI_FlagOverEnvironmentOverDefault(t *testing.T) {
+	var env, flags []string
+	for _, s := range config.Settings() {
+		v, ok := otherValues[s.Name]
+		if !ok {
+			t.Fatalf("otherValues lacks --%s", s.Name)
+		}
+		env = append(env, s.Env()+"="+v[0])
+		flags = append(flags, "--"+s.Name+"="+v[1])
+	}
+	for _, c := range []struct {
+		what  string
+		env   []string
+		flags []string
+		value func(config.Setting) string
+	}{
+		{"default", nil, nil, func(s config.Setting) string { return s.Value }},
+		{"environment", env, nil, func(s config.Setting) string { return otherValues[s.Name][0] }},
+		{"flag", env, flags, func(s config.Setting) string { return otherValues[s.Name][1] }},
+	} {
+		out, errs, code := relaytest.Command(t, c.env, append([]string{"check-config"}, c.flags...)...)
+		// A checked-out file can be read by others.
+		if told := strings.Count(errs, "\n"); code != 0 || told > 1 || told == 1 && !strings.HasPrefix(errs, "warning: testdata/admin-token: ") {
+			t.Fatalf("%s: exit %d\n%s", c.what, code, errs)
+		}
+		relaytest.Contains(t, out, "configuration ok\n")
+		for _, s := range config.Settings() {
+			want := c.value(s)
+			switch {
+			case s.Name != "memory-budget" && s.Name != "request-budget":
+			case c.what == "default":
+				continue // it is the machine's
+			default:
+				want = map[string]string{"16MiB": "16777216B", "64MiB": "67108864B", "128MiB": "134217728B", "1GiB": "1073741824B"}[want]
+			}
+			relaytest.Contains(t, "\n"+out, "\n"+s.Name+"="+want+"\n")
+		}
+	}
+}
+
+// A switch needs no value.
+func TestCLI_SwitchWithoutValue(t *testing.T) {
+	out, errs, code := relaytest.Command(t, nil, "check-config", "--access-log", "--sync", "off")
+	if code != 0 {
+		t.Fatalf("exit %d: %s", code, errs)
+	}
+	relaytest.Contains(t, out, "access-log=true\n", "sync=off\n")
+}
+
+// The budget follows the limit that the Go runtime is given.
+func TestCLI_MemoryBudgetFromLimit(t *testing.T) {
+	for limit, want := range map[string]string{"1000MiB": "629145600B", "400MiB": "251658240B", "10MiB": "33554432B"} {
+		out, errs, code := relaytest.Command(t, []string{"GOMEMLIMIT=" + limit}, "check-config")
+		if code != 0 {
+			t.Fatalf("exit %d: %s", code, errs)
+		}
+		relaytest.Contains(t, out, "memory-budget="+want+"\n")
+	}
+}
+
+// Requests that are arriving have a part of the budget.
+func TestCLI_RequestBudget(t *testing.T) {
+	for budget, want := range map[string]string{"32MiB": "8388608B", "64MiB": "16777216B", "128MiB": "16777216B", "800MiB": "104857600B"} {
+		out, errs, code := relaytest.Command(t, nil, "check-config", "--memory-budget="+budget)
+		if code != 0 {
+			t.Fatalf("exit %d: %s", code, errs)
+		}
+		relaytest.Contains(t, out, "request-budget="+want+"\n")
+	}
+	_, errs, code := relaytest.Command(t, nil, "check-config", "--memory-budget=32MiB", "--request-budget=17MiB")
+	if code != command.Misused {
+		t.Errorf("exit %d", code)
+	}
+	relaytest.Contains(t, errs, "--request-budget", "half")
+}

@@ -1,0 +1,9 @@
+package crash
+
+import (
+	"testing"
+
+	"cowrelay/cmd/cowrelay/internal/relaytest"
+)
+
+func TestMain(m *testing.M) { relaytest.Main(m) }

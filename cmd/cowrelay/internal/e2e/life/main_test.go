@@ -1,0 +1,9 @@
+package life
+
+import (
+	"testing"
+
+	"cowrelay/cmd/cowrelay/internal/relaytest"
+)
+
+func TestMain(m *testing.M) { relaytest.Main(m) }

@@ -1,0 +1,85 @@
+//go:build real
+
+package outside
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"cowrelay/cmd/cowrelay/internal/relaytest"
+
+	"go.yaml.in/yaml/v3"
+)
+
+func promtool(t *testing.T, args ...string) (string, error) {
+	t.Helper()
+	out, err := exec.Command("promtool", args...).CombinedOutput()
+	return string(out), err
+}
+
+// promtool accepts the rules, and every alert fires when it should and not when
+// it shouldn't.
+func TestReal_PromtoolAcceptsOurRules(t *testing.T) {
+	if out, err := promtool(t, "check", "rules", rulesFile); err != nil {
+		t.Errorf("promtool: %v\n%s", err, out)
+	}
+	if out, err := promtool(t, "test", "rules", ruleTestsFile); err != nil {
+		t.Errorf("promtool: %v\n%s", err, out)
+	}
+	if out, err := promtool(t, "check", "config", "../../../deploy/prometheus/prometheus.yml"); err != nil {
+		t.Errorf("promtool: %v\n%s", err, out)
+	}
+}
+
+// promtool reads every query of the dashboard as the expression of a rule.
+func TestReal_PromtoolAcceptsOurDashboard(t *testing.T) {
+	type rule struct{ Record, Expr string }
+	check := func(all map[string]string) (string, error) {
+		var rules []rule
+		for _, expr := range all {
+			rules = append(rules, rule{fmt.Sprintf("query:%d", len(rules)), expr})
+		}
+		data, err := yaml.Marshal(map[string]any{"groups": []any{map[string]any{"name": "dashboard", "rules": rules}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		name := filepath.Join(t.TempDir(), "dashboard.yml")
+		if err := os.WriteFile(name, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return promtool(t, "check", "rules", name)
+	}
+	all := readDashboard(t).expressions()
+	if out, err := check(all); err != nil || len(all) < 50 {
+		t.Errorf("promtool, of %d queries: %v\n%s", len(all), err, out)
+	}
+	// It must be able to say no.
+	if out, err := check(map[string]string{"": "rate(cowrelay_streams)"}); err == nil {
+		t.Errorf("promtool accepts nonsense: %s", out)
+	}
+}
+
+// systemd reads the unit, and finds it well shut in.
+func TestReal_SystemdAcceptsOurUnit(t *testing.T) {
+	unit, err := os.ReadFile("../../../deploy/cowrelay.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Join(t.TempDir(), "cowrelay.service")
+	unit = bytes.ReplaceAll(unit, []byte("/usr/local/bin/cowrelay "), []byte(relaytest.Binary+" ")) // it has to exist
+	if err := os.WriteFile(name, unit, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command("systemd-analyze", "verify", "--man=no", name).CombinedOutput()
+	if err != nil || bytes.Contains(out, []byte("cowrelay.service")) {
+		t.Errorf("systemd-analyze verify: %v\n%s", err, out)
+	}
+	out, err = exec.Command("systemd-analyze", "security", "--offline=yes", "--threshold=20", "--no-pager", name).CombinedOutput()
+	if err != nil {
+		t.Errorf("systemd-analyze security: %v\n%s", err, out)
+	}
+}

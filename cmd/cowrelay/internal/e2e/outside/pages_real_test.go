@@ -1,0 +1,284 @@
+//go:build real
+
+package outside
+
+import (
+	"encoding/json"
+	"math"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"cowrelay/cmd/cowrelay/internal/relaytest"
+
+	"github.com/chromedp/cdproto/input"
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+)
+
+// madeUp is a day of rows as /stats.series tells it: gauges that climb, a gap,
+// and nothing yet in the point under way.
+func madeUp(hours int) map[string]any {
+	const points = 240
+	step := int64(hours) * 3600 / points
+	now := time.Now().Unix()
+	m := map[string]any{"hours": hours, "now_unix": now, "step_seconds": step}
+	columns := map[string]func(i int) any{
+		"t":                  func(i int) any { return now - now%step - int64(points-1-i)*step },
+		"slots":              func(i int) any { return 1000 + i },
+		"streams":            func(i int) any { return 40 + i%20 },
+		"posts_per_second":   func(i int) any { return 30 + 20*math.Sin(float64(i)/30) },
+		"pulls_per_second":   func(i int) any { return 300 + 200*math.Sin(float64(i)/30) },
+		"commit_p50_seconds": func(i int) any { return 0.001 + 0.0005*math.Sin(float64(i)/30) },
+		"commit_p99_seconds": func(i int) any { return 0.004 + 0.001*math.Sin(float64(i)/3) },
+		"memory_bytes":       func(i int) any { return (64 + i/4) << 20 },
+	}
+	for name, value := range columns {
+		list := make([]any, points)
+		for i := range list {
+			if name == "t" || i != points-1 && (i < 100 || i > 110) {
+				list[i] = value(i)
+			}
+		}
+		m[name] = list
+	}
+	return m
+}
+
+// front is the relay with a history made up for it: an origin of its own.
+func front(t *testing.T, r *relaytest.Relay) string {
+	to, err := url.Parse(r.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy := httputil.NewSingleHostReverseProxy(to)
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		if q.URL.Path != "/stats.series" {
+			proxy.ServeHTTP(w, q)
+			return
+		}
+		hours, _ := strconv.Atoi(q.URL.Query().Get("hours"))
+		w.Header().Set("Content-Type", "application/json")
+		json.NewEncoder(w).Encode(madeUp(hours))
+	}))
+	t.Cleanup(s.Close)
+	return s.URL
+}
+
+var plotNames = []string{"posts", "pulls", "streams", "slots", "commit", "memory"}
+
+// strokes counts the pixels of each plot that have the accent's colour.
+const strokes = `(() => {
+	const [r, g, b] = getComputedStyle(document.documentElement).getPropertyValue("--accent").match(/[0-9a-f]{2}/gi).map((x) => parseInt(x, 16));
+	return Object.fromEntries([...document.querySelectorAll("[data-plot]")].map((f) => {
+		const c = f.querySelector("canvas");
+		const d = c.getContext("2d").getImageData(0, 0, c.width, c.height).data;
+		let n = 0;
+		for (let i = 0; i < d.length; i += 4) if (d[i+3] > 200 && Math.abs(d[i]-r) + Math.abs(d[i+1]-g) + Math.abs(d[i+2]-b) < 24) n++;
+		return [f.dataset.plot, n];
+	}));
+})()`
+
+// shifted adds up how far what was drawn moved afterwards.
+const shifted = `new Promise((done) => {
+	let sum = 0;
+	new PerformanceObserver((list) => { for (const e of list.getEntries()) sum += e.value; }).observe({ type: "layout-shift", buffered: true });
+	setTimeout(() => done(sum), 300);
+})`
+
+func TestReal_DashboardDrawsTheHistory(t *testing.T) {
+	r := relaytest.Start(t, t.TempDir())
+	origin := front(t, r)
+	b := startBrowser(t)
+	for _, theme := range []string{"light", "dark"} {
+		b.screen(1280, 900, false, theme)
+		b.open(origin + "/stats.html")
+		b.says("[data-plot=memory] figcaption", "latest")
+		for name, n := range eval[map[string]int](b, strokes) {
+			if n < 200 {
+				t.Errorf("%s: %d pixels of the plot of %s have the line's colour", theme, n, name)
+			}
+		}
+		for name, want := range map[string]string{
+			"slots": "latest 1,238, min 1,000, max 1,238", "streams": "latest 58, min 40, max 59", "memory": "latest 123 MiB, min 64 MiB, max 123 MiB",
+		} {
+			if got := b.text("[data-plot=" + name + "] figcaption"); got != want {
+				t.Errorf("%s: in words %q, want %q", name, got, want)
+			}
+		}
+		if moved := eval[float64](b, shifted); moved > 0.02 {
+			t.Errorf("%s: what was drawn moved by %v", theme, moved)
+		}
+	}
+	// While the page is open the theme may change.
+	b.screen(1280, 900, false, "light")
+	b.until(strings.Replace("(S).posts > 200", "S", strokes, 1))
+	// One cursor reads all plots.
+	at := eval[[]float64](b, `(() => { const r = document.querySelector("[data-plot=slots] .u-over").getBoundingClientRect(); return [r.left + r.width/4, r.top + 20]; })()`)
+	b.must(chromedp.Do(b.ctx, chromedp.MouseEvent(input.DispatchMouseEventTypeMouseMoved, at[0], at[1])))
+	b.until(`[...document.querySelectorAll(".reading")].every((r) => /^\d\d:\d\d: /.test(r.textContent))`)
+	got := eval[int](b, `Number(document.querySelector("[data-plot=slots] .reading").textContent.slice(7).replace(",", ""))`)
+	if got < 1050 || got > 1070 {
+		t.Errorf("a quarter from the left the plot of slots reads %d, want about 1,060", got)
+	}
+	// Another range is asked for at once.
+	b.must(chromedp.Do(b.ctx, chromedp.Click(chromedp.CSS("[data-hours='168']"))))
+	b.says("#past", "The last 7 days")
+	b.until(`performance.getEntriesByType("resource").some((e) => e.name.endsWith("/stats.series?hours=168"))`)
+	b.quiet(origin)
+}
+
+// What a page says can be read: 4.5 to 1 at least, in both themes.
+const contrast = `(() => {
+	const parse = (c) => { const v = c.match(/[\d.]+/g).map(Number); return v.length < 4 ? [...v, 1] : v; };
+	const over = (a, b) => [0, 1, 2].map((i) => a[i]*a[3] + b[i]*(1-a[3])).concat(1);
+	const light = (c) => { const [r, g, b] = c.slice(0, 3).map((v) => (v /= 255) <= 0.04045 ? v/12.92 : ((v+0.055)/1.055) ** 2.4); return 0.2126*r + 0.7152*g + 0.0722*b; };
+	const ratio = (a, b) => { const [x, y] = [light(a), light(b)].sort((p, q) => q - p); return (x+0.05)/(y+0.05); };
+	const ground = (el) => { const stack = []; for (; el; el = el.parentElement) stack.push(parse(getComputedStyle(el).backgroundColor));
+		return stack.reverse().reduce((below, c) => over(c, below), [255, 255, 255, 1]); };
+	let n = 0; const bad = [];
+	const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+	for (let t; (t = walk.nextNode()); ) {
+		const el = t.parentElement;
+		if (!t.textContent.trim() || el.closest("noscript, script")) continue;
+		n++;
+		const r = ratio(parse(getComputedStyle(el).color), ground(el));
+		if (r < 4.5) bad.push(r.toFixed(2) + " " + el.tagName + " " + t.textContent.trim().slice(0, 40));
+	}
+	const root = getComputedStyle(document.documentElement);
+	const hex = (name) => root.getPropertyValue("--"+name).match(/[0-9a-f]{2}/gi).map((x) => parseInt(x, 16));
+	for (const [name, least] of [["accent", 4.5], ["second", 4.5], ["muted", 4.5]]) { // on plots
+		const r = ratio(hex(name), hex("surface"));
+		if (r < least) bad.push(r.toFixed(2) + " --" + name);
+	}
+	return { Texts: n, Bad: bad, Ground: ground(document.body).join() };
+})()`
+
+func TestReal_PagesAreReadable(t *testing.T) {
+	r := relaytest.Start(t, t.TempDir())
+	origin := front(t, r)
+	b := startBrowser(t)
+	grounds := make(map[string]bool)
+	for _, theme := range []string{"light", "dark"} {
+		for _, path := range []string{"/", "/stats.html"} {
+			// On a phone nothing is wider than the screen.
+			b.screen(360, 740, true, theme)
+			b.open(origin + path)
+			b.says("#status-text", "Up and serving")
+			if path != "/" {
+				b.says("[data-plot=memory] figcaption", "latest")
+			}
+			if w := eval[int](b, "document.documentElement.scrollWidth"); w > 360 {
+				t.Errorf("%s is %d pixels wide on a phone of 360", path, w)
+			}
+			got := eval[struct {
+				Texts  int
+				Bad    []string
+				Ground string
+			}](b, contrast)
+			if got.Texts < 25 || len(got.Bad) > 0 {
+				t.Errorf("%s, %s: of %d texts these are hard to read: %q", path, theme, got.Texts, got.Bad)
+			}
+			grounds[got.Ground] = true
+		}
+	}
+	if len(grounds) != 2 {
+		t.Errorf("two themes have the grounds %v", grounds)
+	}
+	b.quiet(origin)
+	// The check can say no, and so can the policy.
+	eval[any](b, `document.querySelector("h1").style.color = "#555", 0`)
+	if bad := eval[struct{ Bad []string }](b, contrast).Bad; len(bad) == 0 {
+		t.Error("grey on black passes for readable")
+	}
+	eval[any](b, `document.body.append(Object.assign(new Image(), { src: "http://127.0.0.1:1/x.png" })), 0`)
+	b.until(`document.querySelector("body > img") !== null`)
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		if _, complaints := b.took(); strings.Contains(strings.Join(complaints, "\n"), "Content Security Policy") {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal("the policy lets an image of another origin in, or its complaint is not noted")
+		}
+	}
+}
+
+// All can be done by keyboard, and one sees where one is.
+func TestReal_PagesByKeyboard(t *testing.T) {
+	r := relaytest.Start(t, t.TempDir())
+	origin := front(t, r)
+	b := startBrowser(t)
+	b.open(origin + "/stats.html")
+	b.says("[data-plot=memory] figcaption", "latest")
+	const focused = `(() => { const e = document.activeElement; const s = getComputedStyle(e);
+		if (s.outlineStyle === "none" && !e.classList.contains("skip")) return "unseen: " + e.outerHTML;
+		return e.closest("figure") ? "plot " + e.closest("figure").dataset.plot : e.textContent.trim(); })()`
+	var order []string
+	for range 14 {
+		b.press(kb.Tab)
+		order = append(order, eval[string](b, focused))
+	}
+	want := "Skip to the content|cowrelay|Statistics|OpenAPI|1 h|24 h|7 d|plot " + strings.Join(plotNames, "|plot ")
+	if got := strings.Join(order, "|"); !strings.HasPrefix(got, want) {
+		t.Errorf("Tab goes to %s\nwant %s", got, want)
+	}
+	eval[any](b, `document.querySelector("[data-hours='168']").focus(), 0`)
+	b.press(kb.Enter)
+	b.says("#past", "The last 7 days")
+	b.until(`document.querySelector("[data-hours='168']").getAttribute("aria-pressed") === "true"`)
+	b.press(kb.Tab)
+	b.until(strings.Replace(`(F) === "plot posts"`, "F", focused, 1))
+	said := regexp.MustCompile(`^[A-Z][a-z]{2} \d\d:\d\d, Posts per second: \d`) // with the weekday: seven days are there
+	for end := time.Now().Add(30 * time.Second); !said.MatchString(b.text("#spoken")); time.Sleep(50 * time.Millisecond) {
+		if b.press(kb.ArrowLeft); time.Now().After(end) {
+			t.Fatalf("the arrow key reads %q", b.text("#spoken"))
+		}
+	}
+	b.quiet(origin)
+}
+
+// The landing page's shell blocks do what they say on this very relay.
+func TestReal_LandingPage(t *testing.T) {
+	r := relaytest.Start(t, t.TempDir())
+	b := startBrowser(t)
+	b.open(r.URL + "/")
+	b.says("#status-text", "Up and serving")
+	b.until(`document.querySelector("[data-fact=version]").textContent.trim() !== ""`)
+	if moved := eval[float64](b, shifted); moved > 0.02 {
+		t.Errorf("what was drawn moved by %v", moved)
+	}
+	script := eval[string](b, `[...document.querySelectorAll("[data-shell]")].map((c) => c.textContent).join("\n")`)
+	if strings.Contains(script, "relay.example") || !strings.Contains(script, r.URL) {
+		t.Fatalf("the page does not give its own address:\n%s", script)
+	}
+	// What goes on until Ctrl-C gets it after a while.
+	script = strings.Replace(script, "cowrelay tail -f", "timeout -s INT 2 cowrelay tail -f || true", 1)
+	script = strings.Replace(script, "curl -sN", "curl -sN --max-time 2", 1) + " || true"
+	cmd := exec.Command("bash", "-euc", script)
+	cmd.Dir = t.TempDir()
+	cmd.Env = append(relaytest.CleanEnv(), "PATH="+filepath.Dir(relaytest.Binary)+":"+os.Getenv("PATH"), "HOME="+cmd.Dir, "XDG_CONFIG_HOME="+cmd.Dir)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s\n%s", err, script, out)
+	}
+	for _, want := range []string{`"slot_token"`, `"status":"stored"`, `[{"event_id":"a","text":"hello"}]`, `[]`} {
+		if !strings.Contains(string(out), want) {
+			t.Errorf("%s is not in what the blocks print:\n%s", want, out)
+		}
+	}
+	if n := strings.Count(string(out), `{"event_id":"a","text":"hello"}`); n < 3 { // cowrelay pull and tail, curl
+		t.Errorf("the event is printed %d times:\n%s", n, out)
+	}
+	b.must(chromedp.Do(b.ctx, chromedp.Click(chromedp.CSS(".shell button"))))
+	b.says(".shell button", "Copied")
+	b.quiet(r.URL)
+}

@@ -1,0 +1,237 @@
+package offline
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"time"
+
+	"cowrelay/cmd/cowrelay/internal/adminclient"
+	"cowrelay/cmd/cowrelay/internal/command"
+	"cowrelay/cmd/cowrelay/internal/term"
+	"cowrelay/cow"
+
+	"github.com/spf13/cobra"
+)
+
+func NewExportCommand() *cobra.Command {
+	var e export
+	cmd := &cobra.Command{
+		Use:   "export {--all | --slot ID...}",
+		Short: "Write the events of one slot or all as JSON lines",
+		Long: `export writes events as JSON lines, slot by slot, each in the order of its slot:
+
+  {"slot_id":"<32 hex digits>","position":0,"event":{...}}
+
+The event's bytes are those that were posted. With --bare a line is the event
+alone, for one slot. Tokens, which nobody keeps, and their hashes are no part of
+it, nor are slots without events.
+
+It reads the store of a stopped relay, and writes nothing there, or asks a
+running one over its admin listener (--admin). Of each slot it takes the events
+that were there when it began, whatever is posted meanwhile.
+
+With --out the lines go to a file beside FILE, which becomes FILE when everything
+is in it and on disk; until then it is called FILE.*.partial. A FILE that is a
+symbolic link stays one. What is no regular file, such as a FIFO or a device, is
+written to.`,
+		Example: `  cowrelay export --all --data-dir /var/lib/cowrelay --out events.jsonl
+  cowrelay export --slot 0123456789abcdef0123456789abcdef --bare --admin http://127.0.0.1:9770`,
+		GroupID: command.GroupOperate,
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := e.check(cmd); err != nil {
+				return command.Usage(err)
+			}
+			return e.run(cmd)
+		},
+	}
+	f := cmd.Flags()
+	f.StringArrayVar(&e.names, "slot", nil, "id of a slot; may be repeated")
+	f.BoolVar(&e.all, "all", false, "export all slots")
+	f.BoolVar(&e.bare, "bare", false, "write the events alone; for one slot")
+	f.StringVar(&e.out, "out", "", "file to write, readable by its owner alone; default: standard output")
+	adminclient.AddFlags(f)
+	f.Lookup("admin").Usage = "URL of a running relay's admin listener, to ask it and read no store"
+	addDataDir(f)
+	return cmd
+}
+
+// export is one run of the command.
+type export struct {
+	names     []string
+	all, bare bool
+	out       string
+
+	wanted  []cow.ID // empty: all
+	stderr  io.Writer
+	w       *bufio.Writer
+	events  int64
+	bytes   uint64 // of events
+	removed int
+	broken  int   // slots that could not be read to their end
+	failed  error // of writing
+}
+
+// source is where events come from.
+type source interface {
+	// slots gives the slots with their counts of events, by id: the wanted
+	// ones, of which each must be there, or all.
+	slots(ctx context.Context, wanted []cow.ID) ([]exportSlot, error)
+	// events gives the events of the slot below its count in order. The bytes are
+	// good until yield returns. errRemoved where the slot is no more, errSlot
+	// (wrapped) where it alone can't be read.
+	events(ctx context.Context, s exportSlot, yield func([]byte) error) error
+	Close() error
+}
+
+// exportSlot is a slot and how many events it had when the export began: 24 bytes,
+// of which all are kept.
+type exportSlot struct {
+	id    cow.ID
+	count uint64
+}
+
+var (
+	errRemoved = errors.New("the slot was removed meanwhile")
+	errSlot    = errors.New("the slot can't be read")
+)
+
+func (e *export) check(cmd *cobra.Command) error {
+	for _, name := range e.names {
+		id, ok := cow.ParseID(name)
+		if !ok {
+			return fmt.Errorf("--slot %q is no slot id: 32 lowercase hex digits", name)
+		}
+		e.wanted = append(e.wanted, id)
+	}
+	switch {
+	case e.all && e.names != nil:
+		return errors.New("--all and --slot exclude each other")
+	case !e.all && e.names == nil:
+		return errors.New("which slots? --all, or --slot ID")
+	case e.bare && len(e.names) != 1:
+		return errors.New("--bare is for one --slot: its lines don't say whose they are")
+	case cmd.Flags().Changed("admin") && cmd.Flags().Changed("data-dir"):
+		return errors.New("--admin and --data-dir exclude each other")
+	}
+	return nil
+}
+
+func (e *export) run(cmd *cobra.Command) (err error) {
+	ctx, cancel := command.UntilInterrupted(cmd)
+	defer cancel()
+	// A second signal ends the process, should the first meet a write that waits.
+	defer context.AfterFunc(ctx, cancel)()
+	e.stderr = cmd.ErrOrStderr()
+	began := time.Now()
+
+	var src source
+	if f := cmd.Flags(); f.Changed("admin") {
+		src, err = newRelaySource(f)
+	} else {
+		src, err = openStoreSource(dataDir(cmd))
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, src.Close()) }()
+	slots, err := src.slots(ctx, e.wanted)
+	if err != nil {
+		return command.Interrupted(ctx, err)
+	}
+	out, err := newExportOut(e.out, cmd.OutOrStdout())
+	if err != nil {
+		return err
+	}
+	e.w = bufio.NewWriterSize(out, 256<<10)
+	err = e.copy(ctx, src, slots)
+	if flushed := e.w.Flush(); err == nil {
+		err = flushed
+	}
+	if err == nil && e.broken > 0 {
+		err = fmt.Errorf("%d slots could not be read to their end: restore the store from a backup, or take what is here", e.broken)
+	}
+	if err = out.finish(command.Interrupted(ctx, err)); err != nil {
+		return err
+	}
+	fmt.Fprintf(e.stderr, "exported %d events of %d slots, %s\n", e.events, len(slots)-e.removed, amount(e.bytes, time.Since(began)))
+	return nil
+}
+
+// copy writes all events. What concerns one slot alone is told, and counted.
+func (e *export) copy(ctx context.Context, src source, slots []exportSlot) error {
+	var total int64
+	for _, s := range slots {
+		total += int64(s.count)
+	}
+	bar := term.NewBar(e.stderr, total, "exporting", "events")
+	defer term.EndBar(bar)
+	tell := func(times int, s exportSlot, format string, args ...any) {
+		const most = 20 // or a removal of many slots would hide all else
+		if times <= most {
+			bar.Clear()
+			fmt.Fprintln(e.stderr, "slot "+s.id.String()+": "+term.Shown(fmt.Sprintf(format, args...)))
+		}
+		if times == most {
+			fmt.Fprintln(e.stderr, "more of the same is not told")
+		}
+	}
+	var done int64 // events, removed ones included
+	for _, s := range slots {
+		if s.count == 0 {
+			continue
+		}
+		pos := uint64(0)
+		prefix := []byte(`{"slot_id":"` + s.id.String() + `","position":`)
+		err := src.events(ctx, s, func(event []byte) error {
+			if e.failed = e.line(prefix, pos, event); e.failed != nil {
+				return e.failed
+			}
+			e.events++
+			e.bytes += uint64(len(event))
+			if pos++; pos%256 == 0 {
+				bar.Set64(done + int64(pos))
+				return ctx.Err()
+			}
+			return nil
+		})
+		switch {
+		case err == nil && pos != s.count:
+			return fmt.Errorf("BUG: slot %s gave %d of %d events", s.id, pos, s.count)
+		case err == nil:
+		case e.failed != nil:
+			return e.failed
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case errors.Is(err, errRemoved):
+			e.removed++
+			tell(e.removed, s, "removed meanwhile, with %d of its %d events exported", pos, s.count)
+		case errors.Is(err, errSlot):
+			e.broken++
+			tell(e.broken, s, "%d of its %d events exported: %v", pos, s.count, err)
+		default:
+			return fmt.Errorf("slot %s, behind %d events: %w", s.id, pos, err)
+		}
+		done += int64(s.count)
+		bar.Set64(done)
+	}
+	return ctx.Err()
+}
+
+// line writes a line. A write that failed stays failed, so the last one tells.
+func (e *export) line(prefix []byte, pos uint64, event []byte) error {
+	if !e.bare {
+		e.w.Write(prefix)
+		e.w.Write(strconv.AppendUint(e.w.AvailableBuffer(), pos, 10))
+		e.w.WriteString(`,"event":`)
+	}
+	e.w.Write(event)
+	if !e.bare {
+		e.w.WriteByte('}')
+	}
+	return e.w.WriteByte('\n')
+}

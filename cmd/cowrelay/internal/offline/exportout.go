@@ -1,0 +1,80 @@
+package offline
+
+import (
+	"fmt"
+	"io"
+	"os"
+
+	"cowrelay/cmd/cowrelay/internal/term"
+	"cowrelay/cmd/cowrelay/internal/wholefile"
+)
+
+// exportOut is standard output, what is no regular file and is written to, or a
+// file that has its name only when it is whole.
+type exportOut struct {
+	io.Writer
+	device *os.File        // neither standard output nor a regular file
+	whole  *wholefile.File // a regular file
+}
+
+func newExportOut(path string, stdout io.Writer) (*exportOut, error) {
+	if path == "" || sameFile(path, term.FileOf(stdout)) {
+		return &exportOut{Writer: stdout}, nil
+	}
+	name, err := wholefile.Replaceable(path)
+	if err != nil {
+		return nil, fmt.Errorf("--out: %w", err)
+	}
+	if name == "" {
+		f, err := os.OpenFile(path, os.O_WRONLY, 0)
+		if err != nil {
+			return nil, fmt.Errorf("--out: %w", err)
+		}
+		return &exportOut{Writer: f, device: f}, nil
+	}
+	w, err := wholefile.Create(name, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("--out: %w", err)
+	}
+	return &exportOut{Writer: w, whole: w}, nil
+}
+
+// sameFile says whether path is a name of an open file that is not its own, such
+// as /dev/stdout.
+func sameFile(path string, f *os.File) bool {
+	link, err := os.Lstat(path)
+	if f == nil || err != nil || link.Mode().IsRegular() {
+		return false
+	}
+	named, err := os.Stat(path)
+	if err != nil {
+		return false
+	}
+	open, err := f.Stat()
+	return err == nil && os.SameFile(named, open)
+}
+
+// finish gives the file its name, or returns the error that the export ended with
+// and says where the rest is.
+func (o *exportOut) finish(err error) error {
+	switch {
+	case o.device != nil:
+		if e := o.device.Close(); err == nil {
+			err = e
+		}
+		return err
+	case o.whole == nil:
+		return err
+	}
+	if err == nil {
+		err = o.whole.Commit()
+	} else {
+		o.whole.Close()
+	}
+	if err != nil {
+		if _, e := os.Stat(o.whole.Name()); e == nil {
+			err = fmt.Errorf("%w (what was exported until then is in %s)", err, o.whole.Name())
+		}
+	}
+	return err
+}

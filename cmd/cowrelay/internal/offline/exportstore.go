@@ -1,0 +1,66 @@
+package offline
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"cowrelay/cow"
+	"cowrelay/cow/pebblelog"
+)
+
+// storeSource is the store of a stopped relay.
+type storeSource struct{ *pebblelog.Reader }
+
+func openStoreSource(dir string) (source, error) {
+	r, err := pebblelog.OpenReader(dir, readerOptions())
+	if errors.Is(err, pebblelog.ErrInUse) {
+		return nil, fmt.Errorf("%w: ask the running relay by --admin http://127.0.0.1:9770, or stop it first", err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return storeSource{r}, nil
+}
+
+func (s storeSource) slots(ctx context.Context, wanted []cow.ID) (list []exportSlot, err error) {
+	err = s.Slots(func(r cow.SlotRecord) error {
+		if len(wanted) == 0 || slices.Contains(wanted, r.Slot) {
+			list = append(list, exportSlot{r.Slot, r.Count})
+		}
+		return ctx.Err()
+	})
+	if err != nil {
+		return nil, err
+	}
+	return list, missing(list, wanted)
+}
+
+// missing says which of the wanted slots are not in the list, which is by id.
+func missing(list []exportSlot, wanted []cow.ID) error {
+	var errs []error
+	for _, id := range wanted {
+		if _, ok := slices.BinarySearchFunc(list, id, func(s exportSlot, id cow.ID) int { return bytes.Compare(s.id[:], id[:]) }); !ok {
+			errs = append(errs, fmt.Errorf("there is no slot %s", id))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (s storeSource) events(_ context.Context, slot exportSlot, yield func([]byte) error) error {
+	var stopped error
+	err := s.Load(slot.id, 0, func(a *cow.Append) error {
+		for i := range a.Events {
+			if stopped = yield(a.Events[i].JSON); stopped != nil {
+				return stopped
+			}
+		}
+		return nil
+	})
+	if err != nil && stopped == nil {
+		return fmt.Errorf("%w: %w", errSlot, err)
+	}
+	return err
+}

@@ -1,0 +1,172 @@
+package operate
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"text/tabwriter"
+	"time"
+
+	"cowrelay/cmd/cowrelay/internal/adminclient"
+	"cowrelay/cmd/cowrelay/internal/human"
+	"cowrelay/cmd/cowrelay/internal/term"
+)
+
+// slotRow is one slot as the admin API tells it.
+type slotRow struct {
+	ID       string   `json:"slot_id"`
+	Events   uint64   `json:"events"`
+	Bytes    uint64   `json:"bytes"`
+	Streams  int      `json:"streams"`
+	Hot      bool     `json:"hot"`
+	Blocked  bool     `json:"blocked"`
+	PulledAt *int64   `json:"last_pull_at_unix"`
+	Posts    *float64 `json:"posts_per_second"`
+	Block    *struct {
+		At     int64  `json:"at_unix"`
+		Reason string `json:"reason"`
+	} `json:"block"`
+	Health json.RawMessage `json:"responder_health"`
+}
+
+// slotList is the reply to a list of slots.
+type slotList struct {
+	Matching int               `json:"matching"`
+	Seconds  float64           `json:"seconds"`
+	Slots    []json.RawMessage `json:"slots"`
+}
+
+// rows reads the slots of the list.
+func (l *slotList) rows() ([]slotRow, error) {
+	rows := make([]slotRow, len(l.Slots))
+	for i, s := range l.Slots {
+		if err := json.Unmarshal(s, &rows[i]); err != nil {
+			return nil, err
+		}
+	}
+	return rows, nil
+}
+
+// listSlots lists the first slots in an order, only blocked ones or all, perhaps
+// with their rates of posts.
+func listSlots(ctx context.Context, c *adminclient.Client, by string, limit int, blocked, rates bool) (*slotList, error) {
+	q := url.Values{"by": {by}, "limit": {strconv.Itoa(limit)}, "blocked": {strconv.FormatBool(blocked)}, "rates": {strconv.FormatBool(rates)}}
+	list := new(slotList)
+	return list, c.Call(ctx, http.MethodGet, "/admin/v1/slots?"+q.Encode(), nil, list)
+}
+
+func (r *slotRow) state() string {
+	switch {
+	case r.Blocked:
+		return "blocked"
+	case r.Hot:
+		return "hot"
+	}
+	return "cold"
+}
+
+func (r *slotRow) pulled(now time.Time) string {
+	if r.PulledAt == nil {
+		return "never"
+	}
+	return human.Age(now.Sub(time.Unix(*r.PulledAt, 0))) + " ago"
+}
+
+func printSlots(s *adminSession, list *slotList) error {
+	out := s.cmd.OutOrStdout()
+	if s.json {
+		for _, slot := range list.Slots {
+			if _, err := fmt.Fprintf(out, "%s\n", slot); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	rows, err := list.rows()
+	if err != nil {
+		return err
+	}
+	t := newTable(out)
+	rates := len(rows) > 0 && rows[0].Posts != nil
+	head := "SLOT\tEVENTS\tBYTES\tSTREAMS\t"
+	if rates {
+		head += "POSTS/S\t"
+	}
+	fmt.Fprintln(t, head+"PULLED\tSTATE")
+	for _, r := range rows {
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t", r.ID, human.Count(float64(r.Events)), human.Bytes(float64(r.Bytes)), human.Count(float64(r.Streams)))
+		if rates {
+			fmt.Fprintf(t, "%s\t", human.Rate(*r.Posts))
+		}
+		fmt.Fprintf(t, "%s\t%s\n", r.pulled(time.Now()), r.state())
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	if more := list.Matching - len(rows); more > 0 {
+		fmt.Fprintf(out, "and %s more\n", human.Count(float64(more)))
+	}
+	return nil
+}
+
+func printSlot(s *adminSession, v json.RawMessage) error {
+	var r slotRow
+	if err := json.Unmarshal(v, &r); err != nil {
+		return err
+	}
+	t := newTable(s.cmd.OutOrStdout())
+	fmt.Fprintf(t, "slot\t%s\nstate\t%s\nevents\t%s\nbytes\t%s\nstreams\t%s\nlast pull\t%s\n",
+		r.ID, r.state(), human.Count(float64(r.Events)), human.Bytes(float64(r.Bytes)), human.Count(float64(r.Streams)), r.pulled(time.Now()))
+	if r.Block != nil {
+		fmt.Fprintf(t, "blocked\t%s\nreason\t%s\n", time.Unix(r.Block.At, 0).Format(time.DateTime), term.Printable(r.Block.Reason))
+	}
+	if len(r.Health) > 0 && string(r.Health) != "null" {
+		fmt.Fprintf(t, "responder health\t%s\n", term.Printable(string(r.Health)))
+	}
+	return t.Flush()
+}
+
+func printStatus(s *adminSession, v json.RawMessage) error {
+	var r struct {
+		Version      string  `json:"version"`
+		Uptime       int64   `json:"uptime_seconds"`
+		Ready        bool    `json:"ready"`
+		Draining     bool    `json:"draining"`
+		LogLevel     string  `json:"log_level"`
+		Slots        float64 `json:"slots"`
+		Hot          float64 `json:"slots_hot"`
+		Blocked      float64 `json:"slots_blocked"`
+		Events       float64 `json:"events"`
+		EventBytes   float64 `json:"event_bytes"`
+		Connections  float64 `json:"connections"`
+		Streams      float64 `json:"streams"`
+		LongPolls    float64 `json:"long_polls"`
+		QueuePosts   float64 `json:"queue_posts"`
+		QueueBytes   float64 `json:"queue_bytes"`
+		Memory       float64 `json:"memory_bytes"`
+		MemoryBudget float64 `json:"memory_budget_bytes"`
+	}
+	if err := json.Unmarshal(v, &r); err != nil {
+		return err
+	}
+	state := "starting"
+	if r.Draining {
+		state = "draining"
+	} else if r.Ready {
+		state = "ready"
+	}
+	t := newTable(s.cmd.OutOrStdout())
+	fmt.Fprintf(t, "relay\t%s, %s, up %s\n", term.Printable(r.Version), state, human.Age(time.Duration(r.Uptime)*time.Second))
+	fmt.Fprintf(t, "slots\t%s, of them %s hot and %s blocked\n", human.Count(r.Slots), human.Count(r.Hot), human.Count(r.Blocked))
+	fmt.Fprintf(t, "events\t%s, %s\n", human.Count(r.Events), human.Bytes(r.EventBytes))
+	fmt.Fprintf(t, "connections\t%s\nstreams\t%s\nlong polls\t%s\n", human.Count(r.Connections), human.Count(r.Streams), human.Count(r.LongPolls))
+	fmt.Fprintf(t, "queue\t%s posts, %s\n", human.Count(r.QueuePosts), human.Bytes(r.QueueBytes))
+	fmt.Fprintf(t, "memory\t%s of %s\nlog level\t%s\n", human.Bytes(r.Memory), human.Bytes(r.MemoryBudget), term.Printable(r.LogLevel))
+	return t.Flush()
+}
+
+func newTable(w io.Writer) *tabwriter.Writer { return tabwriter.NewWriter(w, 0, 0, 2, ' ', 0) }

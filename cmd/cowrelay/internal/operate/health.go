@@ -1,0 +1,77 @@
+package operate
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"cowrelay/cmd/cowrelay/internal/command"
+	"cowrelay/cmd/cowrelay/internal/config"
+	"cowrelay/cmd/cowrelay/internal/probe"
+
+	"github.com/spf13/cobra"
+)
+
+// newHealthCommand makes the command for supervisors that can run a program and
+// nothing else, such as HEALTHCHECK in an image without a shell.
+func NewHealthCommand() *cobra.Command {
+	l := config.NewLayers()
+	var alive bool
+	var limit time.Duration
+	var url string
+	cmd := &cobra.Command{
+		Use:   "health",
+		Short: "Ask a relay whether it is ready: exit status 0 or 1",
+		Long: `Ask a relay whether it is ready. The exit status is 0 if it is and 1 if it is
+not or gives no answer. The relay's address is taken from the same variables and
+file that serve reads: that of --admin, or of --bind where that is empty.`,
+		Example: `  cowrelay health
+  cowrelay health --url https://relay.example.com --timeout 5s`,
+		Args:    cobra.NoArgs,
+		GroupID: command.GroupServe,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if url == "" {
+				c, err := l.Load()
+				if err != nil {
+					return err
+				}
+				url = localURL(c)
+			}
+			path := "/readyz"
+			if alive {
+				path = "/healthz"
+			}
+			ctx, stop := command.UntilInterrupted(cmd)
+			defer stop()
+			ctx, cancel := context.WithTimeout(ctx, limit)
+			defer cancel()
+			status, text, err := probe.Get(ctx, strings.TrimRight(url, "/")+path)
+			if err != nil {
+				return err
+			}
+			if status != http.StatusOK {
+				return fmt.Errorf("%s%s: %s", url, path, text)
+			}
+			fmt.Fprintln(cmd.OutOrStdout(), text)
+			return nil
+		},
+	}
+	fs := cmd.Flags()
+	fs.SortFlags = false
+	l.BindFile(fs, "configuration file that serve reads")
+	fs.StringVar(&url, "url", "", "ask this relay, such as https://relay.example.com, by either listener")
+	fs.BoolVar(&alive, "alive", false, "ask whether it is alive, ready or not")
+	fs.DurationVar(&limit, "timeout", 3*time.Second, "longest time to wait for the answer")
+	return cmd
+}
+
+// localURL is where a relay of this configuration answers on this machine.
+func localURL(c *config.Config) string {
+	address := c.Admin
+	if address == "" {
+		address = c.Bind
+	}
+	return "http://" + probe.Reachable(address)
+}

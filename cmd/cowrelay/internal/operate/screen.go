@@ -1,0 +1,136 @@
+package operate
+
+import (
+	"io"
+	"os"
+	"strings"
+
+	"cowrelay/cmd/cowrelay/internal/term"
+
+	xterm "golang.org/x/term"
+)
+
+// screen is a terminal that a program has to itself until close.
+type screen struct {
+	out     *os.File
+	in      *os.File     // nil: nobody can press a key
+	old     *xterm.State // of in
+	keys    chan byte
+	colours bool
+}
+
+// openScreen takes the terminal over. out must be one; in gives keys if it is
+// one too.
+func openScreen(in io.Reader, out *os.File) (*screen, error) {
+	s := &screen{out: out, keys: make(chan byte), colours: os.Getenv("NO_COLOR") == ""}
+	if f, ok := in.(*os.File); ok && term.IsTerminal(f) {
+		old, err := xterm.MakeRaw(int(f.Fd()))
+		if err != nil {
+			return nil, err
+		}
+		s.in, s.old = f, old
+		// It ends with the process: a read of a terminal can't be called off.
+		go s.read()
+	}
+	// The alternate screen, without a cursor and without wrapping.
+	_, err := out.WriteString("\x1b[?1049h\x1b[?25l\x1b[?7l")
+	return s, err
+}
+
+func (s *screen) read() {
+	var b [1]byte
+	for {
+		if n, err := s.in.Read(b[:]); n == 0 || err != nil {
+			close(s.keys)
+			return
+		}
+		s.keys <- b[0]
+	}
+}
+
+// size returns columns and rows.
+func (s *screen) size() (width, height int) {
+	width, height, err := xterm.GetSize(int(s.out.Fd()))
+	if err != nil || width < 1 || height < 1 {
+		return 80, 24
+	}
+	return width, height
+}
+
+// show replaces what stands on the screen, in one write so that nothing
+// flickers.
+func (s *screen) show(lines []line) error {
+	width, height := s.size()
+	var b strings.Builder
+	b.WriteString("\x1b[?2026h\x1b[H")
+	for i, l := range lines[:min(len(lines), height)] {
+		if i > 0 {
+			b.WriteString("\r\n")
+		}
+		l.render(&b, width, s.colours)
+		b.WriteString("\x1b[K")
+	}
+	b.WriteString("\x1b[J\x1b[?2026l")
+	_, err := s.out.WriteString(b.String())
+	return err
+}
+
+// close gives the terminal back as it was.
+func (s *screen) close() {
+	s.out.WriteString("\x1b[?7h\x1b[?25h\x1b[?1049l")
+	if s.in != nil {
+		xterm.Restore(int(s.in.Fd()), s.old)
+	}
+}
+
+// style is how text looks: the parameters of a terminal's SGR sequence.
+type style string
+
+const (
+	plain   style = ""
+	faint   style = "2"
+	bold    style = "1"
+	bar     style = "7"
+	warning style = "1;33"
+	alarm   style = "1;31"
+)
+
+// span is text in one style; all of its characters are one column wide.
+type span struct {
+	style style
+	text  string
+}
+
+// line is one line of the screen.
+type line []span
+
+// text is a line without styles.
+func (l line) text() string {
+	var b strings.Builder
+	for _, s := range l {
+		b.WriteString(s.text)
+	}
+	return strings.TrimRight(b.String(), " ")
+}
+
+// width is how many columns a line takes.
+func (l line) width() (n int) {
+	for _, s := range l {
+		n += len([]rune(s.text))
+	}
+	return n
+}
+
+// render writes as much of the line as fits.
+func (l line) render(b *strings.Builder, width int, colours bool) {
+	for _, s := range l {
+		runes := []rune(s.text)
+		runes = runes[:min(len(runes), width)]
+		width -= len(runes)
+		if s.style == plain || !colours && s.style != bar {
+			b.WriteString(string(runes))
+			continue
+		}
+		b.WriteString("\x1b[" + string(s.style) + "m" + string(runes) + "\x1b[m")
+	}
+}

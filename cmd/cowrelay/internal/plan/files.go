@@ -1,0 +1,96 @@
+package plan
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+
+	"cowrelay/cow/pebblelog"
+	relayhttp "cowrelay/fasthttp"
+
+	"golang.org/x/sys/unix"
+)
+
+// openFiles is how the descriptors that the process may have are shared out.
+// Each connection takes one, and so do the files of the store, which can't do
+// without.
+type OpenFiles struct {
+	limit  int // of the process
+	Conns  int // connections of clients
+	wanted int // as many as are configured
+	Admin  int // connections of operators
+	Store  int // files of the store
+	others int // what is open already, what else the process opens, and a reserve
+}
+
+const (
+	// ownFiles are the listeners, the hang-up watch, a probe of the relay by
+	// itself, the service manager's socket, a configuration file that is read
+	// again, and what metrics read from /proc.
+	ownFiles = 8
+	// leastConns is the fewest connections that it makes sense to serve.
+	leastConns = 4
+)
+
+// planFiles shares out what the process's limit of open files allows.
+func Files(conns int) (OpenFiles, error) {
+	var l unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &l); err != nil {
+		return OpenFiles{}, fmt.Errorf("cannot find the limit of open files: %w", err)
+	}
+	limit := int(min(uint64(l.Cur), 1<<24)) // more is no limit
+	return shareFiles(limit, countFiles(limit), conns)
+}
+
+// countFiles returns how many of the descriptors that the limit allows are
+// open: the standard ones, the runtime's, and those that were inherited.
+func countFiles(limit int) (n int) {
+	for fd := range min(limit, 4096) {
+		if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err == nil {
+			n++
+		}
+	}
+	return n
+}
+
+func shareFiles(limit, open, conns int) (OpenFiles, error) {
+	f := OpenFiles{
+		limit: limit, wanted: conns,
+		Store:  min(max(limit/8, pebblelog.MinOpenFiles), pebblelog.DefaultOpenFiles),
+		Admin:  min(max(limit/16, 3), relayhttp.DefaultAdminConns),
+		others: open + ownFiles + min(max(limit/32, 2), 64),
+	}
+	room := limit - f.others - f.Store - f.Admin - 1 // the operators' that is being accepted
+	for f.Conns = min(conns, room); f.Conns+relayhttp.OverConns(f.Conns) > room && f.Conns > 0; f.Conns-- {
+	}
+	if f.Conns < min(leastConns, conns) {
+		need := limit - room + leastConns + relayhttp.OverConns(leastConns)
+		return f, fmt.Errorf("the limit of open files is %d, and the relay needs at least %d: raise it (%s)", limit, need, raiseFiles)
+	}
+	return f, nil
+}
+
+const raiseFiles = "ulimit -n, LimitNOFILE= of systemd, ulimits.nofile of compose"
+
+// enough is the limit that leaves room for all connections that are configured.
+func (f OpenFiles) enough() int {
+	return f.wanted + relayhttp.OverConns(f.wanted) + pebblelog.DefaultOpenFiles + relayhttp.DefaultAdminConns + 1 + f.others + 64
+}
+
+// tell logs where the limit leaves less connections than are configured.
+func (f OpenFiles) Log(log *slog.Logger) {
+	if f.Conns < f.wanted {
+		log.Warn("connections limited by open files", "limit", f.limit, "connections", f.Conns, "configured", f.wanted,
+			"store", f.Store, "operators", f.Admin, "others", f.others,
+			"do", fmt.Sprintf("raise the limit to %d (%s), or lower --max-connections", f.enough(), raiseFiles))
+	}
+}
+
+// print tells the same to who checks the configuration.
+func (f OpenFiles) Print(w io.Writer) {
+	if f.Conns < f.wanted {
+		fmt.Fprintf(w, "# connections limited by open files: %d of %d. The limit is %d; the store has %d of them, operators %d, the rest of the process %d.\n"+
+			"# Raise the limit to %d (%s), or lower --max-connections.\n",
+			f.Conns, f.wanted, f.limit, f.Store, f.Admin, f.others, f.enough(), raiseFiles)
+	}
+}

@@ -1,0 +1,92 @@
+// Package root joins the commands into one program. The binary runs it, and the
+// man pages and the manual's tests read it.
+package root
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"cowrelay/cmd/cowrelay/internal/command"
+	"cowrelay/cmd/cowrelay/internal/config"
+	"cowrelay/cmd/cowrelay/internal/offline"
+	"cowrelay/cmd/cowrelay/internal/operate"
+	"cowrelay/cmd/cowrelay/internal/serve"
+	"cowrelay/cmd/cowrelay/internal/term"
+	"cowrelay/cmd/cowrelay/internal/use"
+
+	"github.com/spf13/cobra"
+)
+
+// newRoot returns the tree of commands. Help, completion and man pages are
+// made from it. release is as for versionText; args are the command line.
+func New(release string, args []string) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "cowrelay",
+		Short: "HTTP mailbox relay for AI agents",
+		Long: `cowrelay is an HTTP mailbox relay for AI agents: they allocate slots, post JSON
+events to them, pull pages of them, and stream them.
+
+Every flag of serve can be given as an environment variable: --data-dir is
+COWRELAY_DATA_DIR. A flag wins over its variable, a variable over the file.`,
+		Version:       versionText(release),
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return command.Usage(errors.New("which command?\n\n" + cmd.UsageString()))
+		},
+	}
+	root.SetVersionTemplate(versionLine(release) + "\n")
+	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), "FlagUsages ", "FlagUsagesWrapped 100 "))
+	root.AddGroup(&cobra.Group{ID: command.GroupUse, Title: "Use a relay:"}, &cobra.Group{ID: command.GroupServe, Title: "Run a relay:"}, &cobra.Group{ID: command.GroupOperate, Title: "Look after a relay:"})
+	root.AddCommand(
+		use.NewSlotCommand(),
+		use.NewPostCommand(),
+		use.NewPullCommand(),
+		use.NewTailCommand(),
+		serve.NewCommand(args),
+		operate.NewHealthCommand(),
+		config.NewCheckCommand(args),
+		config.NewDefaultCommand(),
+		newVersionCommand(release),
+		operate.NewAdminCommand(),
+		operate.NewTopCommand(),
+		offline.NewVerifyCommand(),
+		offline.NewExportCommand(),
+	)
+	return root
+}
+
+// run executes one command of the given release and returns the exit status.
+func Run(release string, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	root := New(release, args)
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	out := term.NewOutput(stdout)
+	root.SetOut(out)
+	root.SetErr(stderr)
+	// What fails before a command runs was asked the wrong way.
+	running := false
+	root.PersistentPreRun = func(*cobra.Command, []string) { running = true }
+	cmd, err := root.ExecuteC()
+	name := cmd.CommandPath()
+	unsaid := out.Close()
+	if err == nil && unsaid == nil {
+		return command.OK
+	}
+	if unsaid != nil {
+		running = true // it was asked the right way
+		if !errors.Is(err, unsaid) {
+			err = errors.Join(err, unsaid)
+		}
+	}
+	fmt.Fprintf(stderr, "%s: %s\n", name, term.Shown(err.Error()))
+	if !running || command.IsUsage(err) {
+		if cmd != root {
+			fmt.Fprintf(stderr, "See: %s --help\n", name)
+		}
+		return command.Misused
+	}
+	return command.Failed
+}

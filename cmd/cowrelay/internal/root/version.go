@@ -1,0 +1,42 @@
+package root
+
+import (
+	"fmt"
+	"runtime"
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+)
+
+func newVersionCommand(release string) *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "Print the version",
+		Args:  cobra.NoArgs,
+		Run:   func(cmd *cobra.Command, _ []string) { fmt.Fprintln(cmd.OutOrStdout(), versionLine(release)) },
+	}
+}
+
+func versionLine(release string) string {
+	return fmt.Sprintf("cowrelay %s %s %s/%s", versionText(release), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+}
+
+// versionText is the release, or where that is "" the commit that it was built
+// from.
+func versionText(release string) string {
+	if release != "" {
+		return release
+	}
+	text := "dev"
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			switch {
+			case s.Key == "vcs.revision" && len(s.Value) >= 12:
+				text = "dev-" + s.Value[:12]
+			case s.Key == "vcs.modified" && s.Value == "true":
+				text += "-dirty"
+			}
+		}
+	}
+	return text
+}

@@ -1,0 +1,205 @@
+package serve
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"runtime/pprof"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+)
+
+// supervisor is the service manager that started this process and wants to hear
+// from it, as systemd does with Type=notify. Without one nothing is told. Its
+// methods may be called from several goroutines; none waits for the manager,
+// except close.
+type supervisor struct {
+	log    *slog.Logger
+	socket string // "": nobody listens
+
+	wg     sync.WaitGroup
+	ctx    context.Context // until stopping
+	cancel context.CancelFunc
+
+	mu       sync.Mutex
+	over     bool        // the last word is said
+	messages chan string // to be sent, in order
+}
+
+const (
+	managerQueue   = 16          // messages that may wait for a manager that does not read
+	managerTimeout = time.Second // for one message
+)
+
+func newSupervisor(log *slog.Logger) *supervisor {
+	s := &supervisor{log: log, socket: os.Getenv("NOTIFY_SOCKET"), messages: make(chan string, managerQueue)}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	if s.socket != "" {
+		s.run(s.send)
+	}
+	return s
+}
+
+// tell sends one message of several assignments.
+func (s *supervisor) tell(lines ...string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.socket == "" || s.over {
+		return
+	}
+	select {
+	case s.messages <- strings.Join(lines, "\n"):
+	default:
+		s.log.Warn("cannot tell the service manager: it does not read", "message", lines[0])
+	}
+}
+
+// send sends the messages until the last.
+func (s *supervisor) send() {
+	for message := range s.messages {
+		if err := notify(s.socket, message); err != nil {
+			first, _, _ := strings.Cut(message, "\n")
+			s.log.Warn("cannot tell the service manager", "message", first, "error", err)
+		}
+	}
+}
+
+// notify sends a message as sd_notify does, and does not wait for ever for a
+// manager that does not read.
+func notify(socket, message string) error {
+	conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: socket, Net: "unixgram"})
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if err := conn.SetWriteDeadline(time.Now().Add(managerTimeout)); err != nil {
+		return err
+	}
+	_, err = conn.Write([]byte(message))
+	return err
+}
+
+// run has f run beside the relay, under a pprof label.
+func (s *supervisor) run(f func()) {
+	s.wg.Go(func() {
+		pprof.Do(context.Background(), pprof.Labels("relay", "supervisor"), func(context.Context) { f() })
+	})
+}
+
+const (
+	openingTell  = 10 * time.Second
+	openingGrant = 30 * time.Second // asked for at each
+	openingMost  = 30 * time.Minute // so that a disk that never answers is found
+)
+
+// opening asks for time until done is called: to replay a long log may take
+// longer than a start may.
+func (s *supervisor) opening() (done func()) {
+	if s.socket == "" {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(s.ctx)
+	s.tell("STATUS=opening the store", extend(openingGrant))
+	s.run(func() {
+		t := time.NewTicker(openingTell)
+		defer t.Stop()
+		for range openingMost / openingTell {
+			select {
+			case <-ctx.Done():
+				return
+			case <-t.C:
+				s.tell(extend(openingGrant))
+			}
+		}
+	})
+	return cancel
+}
+
+func extend(d time.Duration) string { return fmt.Sprintf("EXTEND_TIMEOUT_USEC=%d", d.Microseconds()) }
+
+// serving says that the relay is ready as soon as alive finds it so, and from
+// then on, if the service manager watches, that it still is. alive is asked
+// four times in the time that the manager waits, so that it may fail twice in a
+// row. status is what people are shown.
+func (s *supervisor) serving(alive func(context.Context) error, status func() string) {
+	if s.socket == "" {
+		return
+	}
+	watched, err := daemon.SdWatchdogEnabled(false)
+	if err != nil {
+		s.log.Warn("the service manager's watchdog is off", "error", err)
+	}
+	every := watched / 4
+	if watched == 0 {
+		every = time.Second
+	}
+	s.run(func() {
+		t := time.NewTicker(every)
+		defer t.Stop()
+		for ready := false; ; {
+			ctx, cancel := context.WithTimeout(s.ctx, every)
+			err := alive(ctx)
+			cancel()
+			if s.ctx.Err() != nil {
+				return // the answer may be that of a relay that ends
+			}
+			lines := []string{"STATUS=" + status()}
+			switch {
+			case err != nil:
+				s.log.Error("the relay does not answer itself", "error", err)
+				lines = []string{"STATUS=does not answer itself: " + err.Error()}
+			case !ready:
+				lines = append(lines, daemon.SdNotifyReady)
+				ready = true
+			case watched > 0:
+				lines = append(lines, daemon.SdNotifyWatchdog)
+			}
+			s.tell(lines...)
+			if ready && watched == 0 {
+				return
+			}
+			select {
+			case <-s.ctx.Done():
+				return
+			case <-t.C:
+			}
+		}
+	})
+}
+
+// reloading tells of a reload that begins, reloaded that it has ended.
+func (s *supervisor) reloading() {
+	s.tell(daemon.SdNotifyReloading, strings.TrimSpace(daemon.SdNotifyMonotonicUsec()))
+}
+
+func (s *supervisor) reloaded() { s.tell(daemon.SdNotifyReady) }
+
+// stopping tells that the end has begun, which is the last word, and ends what
+// runs beside the relay. To call it again does nothing.
+func (s *supervisor) stopping(why string) {
+	s.tell(daemon.SdNotifyStopping, "STATUS="+why)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.over {
+		s.over = true
+		s.cancel()
+		close(s.messages)
+	}
+}
+
+// close says the last word, if it was not said, and returns when the manager
+// has heard it, at the latest after the time that a message may take.
+func (s *supervisor) close() {
+	s.stopping("ending")
+	heard := make(chan struct{})
+	go func() { s.wg.Wait(); close(heard) }()
+	select {
+	case <-heard:
+	case <-time.After(managerTimeout):
+	}
+}

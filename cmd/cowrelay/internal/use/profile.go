@@ -1,0 +1,192 @@
+package use
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+
+	"cowrelay/cmd/cowrelay/internal/command"
+	"cowrelay/cmd/cowrelay/internal/wholefile"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// profile is a slot that was saved under a name, with the token that opens it.
+type profile struct {
+	Relay string `json:"relay"`
+	Slot  string `json:"slot_id"`
+	Token string `json:"slot_token"`
+
+	name, path string
+}
+
+const (
+	defaultProfile  = "default"
+	profileVariable = "COWRELAY_PROFILE"
+	profileDirVar   = "COWRELAY_PROFILE_DIR"
+)
+
+var profileName = regexp.MustCompile(`^[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}$`)
+
+// profileFolder is where profiles lie.
+func profileFolder(f *pflag.FlagSet) (string, error) {
+	if dir, _ := command.FlagOr(f, "profile-dir", profileDirVar, ""); dir != "" {
+		return dir, nil
+	}
+	dir, err := os.UserConfigDir()
+	if err != nil {
+		return "", fmt.Errorf("cannot tell where profiles lie (give --profile-dir): %w", err)
+	}
+	return filepath.Join(dir, "cowrelay"), nil
+}
+
+// newProfile returns the unread profile of a name.
+func newProfile(f *pflag.FlagSet, name string) (*profile, error) {
+	if !profileName.MatchString(name) {
+		return nil, command.Usage(fmt.Errorf("%q is no name of a profile: letters, digits and . _ -, at most 64", name))
+	}
+	dir, err := profileFolder(f)
+	if err != nil {
+		return nil, err
+	}
+	return &profile{name: name, path: filepath.Join(dir, name+".json")}, nil
+}
+
+// loadProfile returns the profile that was asked for, or the default one; nil
+// if nobody asked and there is none. A file that others can read is refused.
+func loadProfile(f *pflag.FlagSet) (*profile, error) {
+	name, _ := command.FlagOr(f, "profile", profileVariable, "")
+	asked := name != ""
+	if !asked {
+		name = defaultProfile
+	}
+	p, err := newProfile(f, name)
+	if err != nil {
+		if !asked {
+			return nil, nil // no home, no default
+		}
+		return nil, err
+	}
+	// A FIFO does not block, and is refused.
+	file, err := os.OpenFile(p.path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		if !asked {
+			return nil, nil
+		}
+		return nil, fmt.Errorf("there is no profile %q: cowrelay slot new --save %s makes one (%w)", name, name, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot read profile %q: %w", name, err)
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if err := p.trust(info); err != nil {
+		return nil, err
+	}
+	if err := json.NewDecoder(io.LimitReader(file, wholefile.TokenBytes)).Decode(p); err != nil {
+		return nil, fmt.Errorf("profile %q is broken: %s: %w", name, p.path, err)
+	}
+	if p.Relay == "" || p.Slot == "" || p.Token == "" {
+		return nil, fmt.Errorf("profile %q is broken: %s lacks relay, slot_id or slot_token", name, p.path)
+	}
+	return p, nil
+}
+
+// trust refuses a profile that others can read, or may have put there: a token
+// would be theirs, or commands would speak to their relay.
+func (p *profile) trust(file fs.FileInfo) error {
+	if !file.Mode().IsRegular() {
+		return fmt.Errorf("profile %q is no regular file: %s", p.name, p.path)
+	}
+	if mode := file.Mode().Perm(); mode&0o077 != 0 {
+		return fmt.Errorf("profile %q holds a token, and others can read it (mode %04o): chmod 600 %s", p.name, mode, p.path)
+	}
+	if err := ours(p.path, file); err != nil {
+		return fmt.Errorf("profile %q: %w", p.name, err)
+	}
+	return p.trustFolder()
+}
+
+// trustFolder refuses a folder of profiles in which others may put some.
+func (p *profile) trustFolder() error {
+	dir := filepath.Dir(p.path)
+	info, err := os.Stat(dir)
+	if err == nil {
+		err = ours(dir, info)
+	}
+	if err == nil && info.Mode()&0o022 != 0 && info.Mode()&fs.ModeSticky == 0 {
+		err = fmt.Errorf("others can write to %s (mode %04o): chmod go-w %s", dir, info.Mode().Perm(), dir)
+	}
+	if err != nil {
+		return fmt.Errorf("profile %q: %w", p.name, err)
+	}
+	return nil
+}
+
+// ours refuses what belongs to another user than this one and root.
+func ours(path string, info fs.FileInfo) error {
+	if by := wholefile.Owner(info); by != os.Geteuid() && by != 0 {
+		return fmt.Errorf("%s belongs to another user (%d)", path, by)
+	}
+	return nil
+}
+
+// reserve makes the profile's file, empty, so that a name that is taken or a
+// folder that can't be written to is found before there is a slot.
+func (p *profile) reserve() error {
+	if err := wholefile.MakeFolder(filepath.Dir(p.path), 0o700); err != nil {
+		return fmt.Errorf("cannot save profile %q: %w", p.name, err)
+	}
+	if err := p.trustFolder(); err != nil {
+		return err
+	}
+	file, err := os.OpenFile(p.path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("profile %q exists, and its token is nowhere else: choose another name, or remove it: cowrelay slot rm --profile %s", p.name, p.name)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot save profile %q: %w", p.name, err)
+	}
+	return file.Close()
+}
+
+// save fills the reserved file: whole, or not at all.
+func (p *profile) save() error {
+	text, err := json.MarshalIndent(p, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := wholefile.Write(p.path, append(text, '\n'), 0o600); err != nil {
+		return fmt.Errorf("cannot save profile %q: %w", p.name, err)
+	}
+	return nil
+}
+
+func (p *profile) remove() error { return os.Remove(p.path) }
+
+// completeProfile offers the names of profiles to the shell.
+func completeProfile(cmd *cobra.Command, _ []string, begun string) ([]string, cobra.ShellCompDirective) {
+	dir, err := profileFolder(cmd.Flags())
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveError
+	}
+	entries, _ := os.ReadDir(dir) // a folder that is not there has none
+	var names []string
+	for _, e := range entries {
+		if name, ok := strings.CutSuffix(e.Name(), ".json"); ok && profileName.MatchString(name) && strings.HasPrefix(name, begun) {
+			names = append(names, name)
+		}
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
+}

@@ -1,0 +1,210 @@
+package use
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"cowrelay/cmd/cowrelay/internal/command"
+	"cowrelay/cmd/cowrelay/internal/human"
+	"cowrelay/cmd/cowrelay/internal/term"
+
+	"github.com/spf13/cobra"
+)
+
+func NewSlotCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "slot",
+		Short: "Make, look at and remove a slot",
+		Long: `slot makes, looks at and removes a slot of a relay.
+
+Commands that use a slot take it from a profile, where slot new --save put it: a
+file that only you can read. Without --profile that is the profile "default".
+Otherwise give --slot and a token, by --token-file or ` + tokenVariable + `.`,
+		GroupID: command.GroupUse,
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return command.Usage(errors.New("what about the slot?\n\n" + cmd.UsageString()))
+		},
+	}
+	cmd.AddCommand(newSlotNewCommand(), newSlotStateCommand(), newSlotRmCommand())
+	return cmd
+}
+
+func newSlotNewCommand() *cobra.Command {
+	var save string
+	cmd := &cobra.Command{
+		Use:   "new",
+		Short: "Make a slot",
+		Long: `new makes a slot and prints its id and token. The relay tells the token this
+once; with --save it is kept in a profile and not printed.`,
+		Example: "  cowrelay slot new --save default",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx, stop := command.UntilInterrupted(cmd)
+			defer stop()
+			url, _ := findRelay(cmd.Flags(), nil)
+			c, err := newClient(cmd, url)
+			if err != nil {
+				return err
+			}
+			defer c.Close()
+			p := new(profile)
+			if save != "" {
+				if p, err = newProfile(cmd.Flags(), save); err != nil {
+					return err
+				}
+				if err := p.reserve(); err != nil {
+					return err
+				}
+			}
+			s, err := c.Allocate(ctx)
+			if err == nil && save != "" {
+				p.Relay, p.Slot, p.Token = c.URL(), s.ID, s.Token
+				if err = p.save(); err != nil {
+					err = errors.Join(err, s.Delete(ctx)) // or it would be one that nobody can open
+				}
+			}
+			if err != nil {
+				if save != "" {
+					p.remove()
+				}
+				return command.Interrupted(ctx, err)
+			}
+			members := [][2]string{{"relay", c.URL()}, {"slot_id", s.ID}}
+			if save != "" {
+				members = append(members, [2]string{"profile", save})
+			} else {
+				members = append(members, [2]string{"slot_token", s.Token})
+			}
+			if err := printMembers(cmd, members); err != nil {
+				return err
+			}
+			if save == "" && term.IsTerminal(cmd.OutOrStdout()) {
+				fmt.Fprintln(cmd.ErrOrStderr(), "Keep the token: nobody can tell it again. --save NAME keeps it for you.")
+			}
+			return nil
+		},
+	}
+	addRelayFlags(cmd)
+	cmd.Flags().StringVar(&save, "save", "", "name of a new profile for the slot; \""+defaultProfile+"\" is the one that commands use by themselves")
+	cmd.Flags().Bool("json", false, "print JSON; also without it when the output is no terminal")
+	return cmd
+}
+
+// printMembers prints strings by name: lines for people, or an object.
+func printMembers(cmd *cobra.Command, members [][2]string) error {
+	out := cmd.OutOrStdout()
+	if asked, _ := cmd.Flags().GetBool("json"); asked || !term.IsTerminal(out) {
+		text := []byte{'{'}
+		for i, m := range members {
+			if i > 0 {
+				text = append(text, ',')
+			}
+			text = fmt.Appendf(text, `%q:`, m[0])
+			value, err := json.Marshal(m[1])
+			if err != nil {
+				return err
+			}
+			text = append(text, value...)
+		}
+		_, err := fmt.Fprintf(out, "%s}\n", text)
+		return err
+	}
+	tw := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	for _, m := range members {
+		fmt.Fprintf(tw, "%s\t%s\n", m[0], term.Printable(m[1]))
+	}
+	return tw.Flush()
+}
+
+func newSlotStateCommand() *cobra.Command {
+	cmd := slotCommand(&cobra.Command{
+		Use:   "state",
+		Short: "Show what the relay tells about a slot",
+		Args:  cobra.NoArgs,
+	}, func(s *slotSession, _ []string) error {
+		st, err := s.check()
+		if err != nil {
+			return err
+		}
+		out := s.cmd.OutOrStdout()
+		if s.json {
+			return json.NewEncoder(out).Encode(st)
+		}
+		pulled := "never"
+		if st.LastPullAtUnix != nil {
+			at := time.Unix(*st.LastPullAtUnix, 0)
+			pulled = at.Format(time.DateTime) + ", " + human.Age(time.Since(at)) + " ago"
+		}
+		tw := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+		fmt.Fprintf(tw, "relay\t%s\nslot\t%s\nevents\t%s\nlast pull\t%s\n", s.relay, st.SlotID, human.Count(float64(st.EventCount)), pulled)
+		if h := st.ResponderHealth; h != nil {
+			fmt.Fprintf(tw, "health\t%s\n", term.Printable(strings.TrimSpace(h.Status+" since "+h.SetAt+" "+h.Reason)))
+		}
+		return tw.Flush()
+	})
+	cmd.Flags().Bool("json", false, "print JSON; also without it when the output is no terminal")
+	return cmd
+}
+
+func newSlotRmCommand() *cobra.Command {
+	var yes bool
+	cmd := slotCommand(&cobra.Command{
+		Use:   "rm",
+		Short: "Remove a slot with all events in it",
+		Long: `rm removes a slot with all events in it, and the profile that it was saved in. It
+asks before; where there is nobody to ask, it wants --yes.`,
+		Args: cobra.NoArgs,
+	}, func(s *slotSession, _ []string) error {
+		if !yes {
+			if err := s.confirm(); err != nil {
+				return err
+			}
+		}
+		if err := s.mailbox.Delete(s.ctx); err != nil {
+			return err
+		}
+		if s.profile != nil {
+			if err := s.profile.remove(); err != nil {
+				return fmt.Errorf("the slot is removed, its profile is not: %w", err)
+			}
+		}
+		fmt.Fprintf(s.cmd.ErrOrStderr(), "removed slot %s\n", s.slot)
+		return nil
+	})
+	cmd.Flags().BoolVar(&yes, "yes", false, "don't ask")
+	return cmd
+}
+
+// confirm asks a person whether the slot is to be removed.
+func (s *slotSession) confirm() error {
+	in, stderr := s.cmd.InOrStdin(), s.cmd.ErrOrStderr()
+	if w, ok := in.(io.Writer); !ok || !term.IsTerminal(w) || !term.IsTerminal(stderr) {
+		return command.Usage(errors.New("nobody is here to ask whether the slot shall be removed: give --yes"))
+	}
+	st, err := s.check()
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(stderr, "Remove slot %s with %s events? [y/N] ", s.slot, human.Count(float64(st.EventCount)))
+	answered := make(chan string, 1)
+	go func() {
+		line, _ := bufio.NewReader(in).ReadString('\n')
+		answered <- line
+	}()
+	select {
+	case line := <-answered:
+		if a := strings.ToLower(strings.TrimSpace(line)); a == "y" || a == "yes" {
+			return nil
+		}
+		return errors.New("not removed")
+	case <-s.ctx.Done():
+		return s.ctx.Err()
+	}
+}

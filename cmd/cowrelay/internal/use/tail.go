@@ -1,0 +1,106 @@
+package use
+
+import (
+	"bufio"
+	"errors"
+	"iter"
+
+	"cowrelay/cmd/cowrelay/internal/command"
+	relayclient "cowrelay/fasthttp/client"
+
+	"github.com/spf13/cobra"
+)
+
+func NewTailCommand() *cobra.Command {
+	var since string
+	var last int
+	var follow bool
+	cmd := slotCommand(&cobra.Command{
+		Use:   "tail",
+		Short: "Print the last events of a slot, and follow it",
+		Long: `tail prints the last events of a slot, one JSON object a line. To find them it
+pulls the slot, or what comes after --since.
+
+With --follow it then prints what comes, until Ctrl-C. When the relay restarts
+or the connection breaks, it says so on standard error and goes on behind the
+last event, without a gap or a repeat, however long that takes.`,
+		Example: `  cowrelay tail -f
+  cowrelay tail -n 0 -f | jq .text`,
+		Args: cobra.NoArgs,
+	}, func(s *slotSession, _ []string) error {
+		if _, err := s.check(); err != nil {
+			return err
+		}
+		out := bufio.NewWriter(s.cmd.OutOrStdout())
+		print := func(e relayclient.Event) error {
+			out.Write(e.JSON)
+			out.WriteByte('\n')
+			return out.Flush()
+		}
+		err := s.tail(relayclient.After(since), last, follow, print)
+		if follow && s.ctx.Err() != nil && !errors.As(err, new(outputError)) {
+			return nil // Ctrl-C is how it ends
+		}
+		return err
+	})
+	cmd.GroupID = command.GroupUse
+	f := cmd.Flags()
+	f.StringVar(&since, "since", "", "event_id after which to begin; an unknown one is as good as none")
+	f.IntVarP(&last, "lines", "n", 10, "how many events to begin with; below 0: all")
+	f.BoolVarP(&follow, "follow", "f", false, "go on with what comes, until Ctrl-C")
+	command.NoFiles(cmd, "since", "lines")
+	return cmd
+}
+
+// outputError is an output that can't be written to.
+type outputError struct{ error }
+
+func (e outputError) Unwrap() error { return e.error }
+
+// tail prints the last events behind a place, and perhaps what follows.
+func (s *slotSession) tail(at relayclient.Cursor, last int, follow bool, print func(relayclient.Event) error) error {
+	var events iter.Seq2[relayclient.Event, error]
+	switch {
+	case last == 0 && at.ID == "":
+		if !follow {
+			return nil
+		}
+		events = s.mailbox.TailNew(s.ctx)
+	default:
+		var kept []relayclient.Event
+		for e, err := range s.mailbox.Pull(s.ctx, at, 0) {
+			if err != nil {
+				return err
+			}
+			at = e.Cursor
+			if last < 0 {
+				if err := print(e); err != nil {
+					return outputError{err}
+				}
+				continue
+			}
+			e.JSON = append([]byte(nil), e.JSON...) // not the whole page
+			if kept = append(kept, e); len(kept) > last {
+				kept = kept[1:]
+			}
+		}
+		for _, e := range kept {
+			if err := print(e); err != nil {
+				return outputError{err}
+			}
+		}
+		if !follow {
+			return nil
+		}
+		events = s.mailbox.Tail(s.ctx, at)
+	}
+	for e, err := range events {
+		if err != nil {
+			return err
+		}
+		if err := print(e); err != nil {
+			return outputError{err}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,11 @@
+//go:build real
+
+package main
+
+import (
+	"testing"
+
+	"cowrelay/cmd/cowrelay/internal/relaytest"
+)
+
+func TestMain(m *testing.M) { relaytest.Main(m) }
