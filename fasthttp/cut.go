@@ -2,13 +2,10 @@ package fasthttp
 
 import (
 	"errors"
-	"io"
 	"os"
 	"time"
 
 	"cowrelay/cow"
-
-	"github.com/VictoriaMetrics/metrics"
 )
 
 // Reasons why a reply was cut: its length was promised, and not all of it sent.
@@ -46,11 +43,5 @@ func (r *Relay) cut(err error) {
 	now, last := r.clock(), r.cutLogged.Load()
 	if (last == 0 || now-last > cutLogEvery) && r.cutLogged.CompareAndSwap(last, now) {
 		r.opts.Logger.Error("a reply was cut: what comes next can't be read", "error", err, "cut_so_far", n)
-	}
-}
-
-func (r *Relay) writeCuts(w io.Writer, name string) {
-	for i, reason := range cutNames {
-		metrics.WriteCounterUint64(w, name+`{reason="`+reason+`"}`, r.cuts[i].Load())
 	}
 }

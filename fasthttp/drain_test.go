@@ -7,21 +7,36 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"cowrelay/cow"
 )
 
-// loadGate is a journal whose loads wait while it is shut.
+// loadGate is a journal whose loads wait while it is shut. If diskHangs is set,
+// so do questions for the disk's free space.
 type loadGate struct {
 	cow.Journal
-	mu     sync.Mutex
-	opened chan struct{} // nil while open
-	held   int
+	diskHangs atomic.Bool
+	mu        sync.Mutex
+	opened    chan struct{} // nil while open
+	held      int
 }
 
 func (l *loadGate) Load(slot cow.ID, from uint64, yield func(*cow.Append) error) error {
+	l.pass()
+	return l.Journal.Load(slot, from, yield)
+}
+
+func (l *loadGate) free() (uint64, error) {
+	if l.diskHangs.Load() {
+		l.pass()
+	}
+	return 1 << 40, nil
+}
+
+func (l *loadGate) pass() {
 	l.mu.Lock()
 	opened := l.opened
 	if opened != nil {
@@ -31,7 +46,6 @@ func (l *loadGate) Load(slot cow.ID, from uint64, yield func(*cow.Append) error)
 	if opened != nil {
 		<-opened
 	}
-	return l.Journal.Load(slot, from, yield)
 }
 
 func (l *loadGate) shut() {
@@ -107,7 +121,8 @@ func TestDrain_WhateverHangs(t *testing.T) {
 		}},
 		{"the statistics' history", 0, 0, func(t *testing.T, m mailbox, gate *loadGate) {
 			gate.shut()
-			m.relay.sampler.done = make(chan struct{}) // as if a write never ended
+			gate.diskHangs.Store(true)
+			m.eventually("a row is being written", gate.waits)
 		}},
 	} {
 		t.Run(row.what, func(t *testing.T) {
@@ -117,6 +132,8 @@ func TestDrain_WhateverHangs(t *testing.T) {
 				o.store.MemoryBudget = row.budget
 				o.relay.StreamSendBuffer = 8 << 10
 				o.relay.StreamWriteTimeout = time.Minute
+				o.relay.SampleEvery = time.Second
+				o.store.Free = gate.free
 				o.journal = func(j cow.Journal) cow.Journal {
 					gate.Journal = j
 					return gate

@@ -140,7 +140,7 @@ func (r *Relay) failed(ctx *fasthttp.RequestCtx, err error) {
 		c.arrived()
 	}
 	forget(&ctx.Request.Header)
-	r.metrics.request(routeNone, f.status, -1)
+	r.counted(routeNone, f.status, -1)
 }
 
 // dropConn closes a connection that gets no answer.

@@ -242,31 +242,6 @@ func (r *Relay) serveDelete(req request) error {
 	return nil
 }
 
-func (r *Relay) serveStats(req request) error {
-	t := r.store.Totals()
-	body, err := json.Marshal(struct {
-		Version           string `json:"version"`
-		Uptime            int64  `json:"uptime_seconds"`
-		Handles           int64  `json:"handles_active"`
-		Slots             int    `json:"slots_active"`
-		Pairs             int64  `json:"pair_slots_open"`
-		Streams           int64  `json:"streams_active"`
-		HandleClaims      uint64 `json:"handle_claims_total"`
-		HandleFirstClaims uint64 `json:"handle_first_claims_total"`
-		SlotAllocations   uint64 `json:"slot_allocations_total"`
-		PairOpens         uint64 `json:"pair_opens_total"`
-		EventsPosted      uint64 `json:"events_posted_total"`
-	}{
-		Version: r.opts.Version, Uptime: int64(time.Since(r.started).Seconds()), Slots: r.store.Len(),
-		Streams: r.streams.open.Load(), SlotAllocations: t.SlotAllocations, EventsPosted: t.EventsPosted,
-	})
-	if err != nil {
-		return err
-	}
-	req.reply(fasthttp.StatusOK, body)
-	return nil
-}
-
 // cursor returns where a stream is to resume, if it is: behind the id that the
 // client saw last, by the header that browsers send, or else by the query. One
 // that is there and empty is no event's: the stream then begins at the oldest.

@@ -11,30 +11,6 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// seedHistory gives the relay rows of the last hours up to now, one every 30 s,
-// each as edit leaves it; the rest of it is what the relay does now. edit
-// returns false where there is to be no row.
-func (g *rig) seedHistory(hours int, edit func(i int, r *row) bool) {
-	g.Helper()
-	s := g.relay.sampler
-	now := time.Now().Unix()
-	now -= now % defaultSampleSeconds
-	n := int64(hours) * 3600 / defaultSampleSeconds
-	for i := range n {
-		r := s.row(now - (n-1-i)*defaultSampleSeconds)
-		r[colSpan] = defaultSampleSeconds * 1000
-		if edit(int(i), r) && s.history.accept(r[colTS], 1) {
-			s.history.add(r)
-		}
-	}
-	for len(s.history.dirty)+len(s.history.gone) > 0 {
-		before := s.history.failed.Load()
-		if s.history.save(func() bool { return false }); s.history.failed.Load() != before {
-			g.Fatal("the rows can't be saved")
-		}
-	}
-}
-
 // historyReply is the contract's, field by field.
 type historyReply struct {
 	Hours   int          `json:"hours"`
@@ -103,10 +79,10 @@ func TestHistory_ContractOverRestart(t *testing.T) {
 	m.fill(5)
 	stream := m.stream("", "")
 	now := time.Now()
-	g.relay.sampler.sample(now.Add(-time.Minute))
+	g.relay.recorder.Sample(now.Add(-time.Minute))
 	m.post(eventN(5)).want(t, 201)
-	g.relay.sampler.sample(now)
-	g.relay.sampler.sample(now) // a moment has one row
+	g.relay.recorder.Sample(now)
+	g.relay.recorder.Sample(now) // a moment has one row
 	h := g.history("?hours=1")
 	if h.Hours != 1 || h.Count != 2 {
 		t.Fatalf("%d hours, %d rows; want 1 and 2", h.Hours, h.Count)
@@ -135,7 +111,7 @@ func TestHistory_OverCrash(t *testing.T) {
 	g.allocate()
 	now := time.Now()
 	for i := range 3 {
-		g.relay.sampler.sample(now.Add(time.Duration(i-3) * time.Minute))
+		g.relay.recorder.Sample(now.Add(time.Duration(i-3) * time.Minute))
 	}
 	left := disk.CrashClone(vfs.CrashCloneCfg{})
 	after := newRig(t, func(o *rigOptions) { o.log.FS = left })
@@ -146,7 +122,7 @@ func TestHistory_OverCrash(t *testing.T) {
 
 func TestHistory_Query(t *testing.T) {
 	g := newRig(t)
-	g.seedHistory(3, func(i int, r *row) bool { return true })
+	g.seedHistory(3, 0, nil)
 	for query, want := range map[string]int{
 		"": 360, "?hours=1": 120, "?hours=2": 240, "?hours=24": 360, "?hours=168": 360, "?hours=169": 360, "?hours=99999999999999999999": 360, "?hours=0": 0, "?other=x": 360,
 	} {
@@ -184,57 +160,59 @@ func TestStats_ByAccept(t *testing.T) {
 	g.call("POST", "/stats", "", "{}").want(t, 405)
 }
 
-// A week is 20,160 rows; what is older leaves memory and disk.
-func TestHistory_Bounds(t *testing.T) {
+// A whole week of rows comes out as it went in.
+func TestHistory_AWeek(t *testing.T) {
 	g := newRig(t)
-	g.seedHistory(maxHours+24, func(i int, r *row) bool { return true })
+	g.seedHistory(maxHours, 0, nil)
 	h := g.history("?hours=168")
-	if h.Count < 20_159 || h.Count > 20_160 {
+	if h.Count < 20_158 || h.Count > 20_160 {
 		t.Errorf("%d rows, want 20,160", h.Count)
 	}
-	records, bytes := 0, 0
-	oldest := h.Now - historySeconds
-	err := g.store.Records().List(historyPrefix, func(key string, value []byte, _ uint64) error {
-		records, bytes = records+1, bytes+len(value)
-		var start int64
-		fmt.Sscanf(key, historyPrefix+"%d", &start)
-		if start+blockSeconds <= oldest {
-			t.Errorf("%s is kept", key)
-		}
-		return nil
-	})
-	if err != nil || records > maxBlocks || bytes > 8<<20 {
-		t.Errorf("%d records of %d bytes, %v", records, bytes, err)
-	}
-	if n := g.relay.sampler.history.timeline.Load().len(); n > 20_160+blockSeconds/30 {
-		t.Errorf("%d rows are in memory", n)
-	}
-	g.restart()
-	if n := g.relay.sampler.history.timeline.Load().len(); n < 20_150 {
-		t.Errorf("%d rows after a restart", n)
+	if n := metric(g, "cowrelay_stats_rows"); n < 20_158 || metric(g, "cowrelay_stats_records_skipped_total") != 0 {
+		t.Errorf("%v rows are in memory", n)
 	}
 }
 
-// A reply is written from the rows' own text: what it costs does not depend on
-// how many there are.
-func TestHistory_ReplyTakesNoMemory(t *testing.T) {
+// What the relay did between two rows is in the second.
+func TestHistory_WhatARowHolds(t *testing.T) {
 	g := newRig(t)
-	g.seedHistory(maxHours, func(i int, r *row) bool { return true })
-	now := time.Now().Unix()
-	rows := *g.relay.sampler.history.timeline.Load()
-	var n int64
-	allocs := testing.AllocsPerRun(10, func() {
-		b := new(Relay).newRowsBody(rows, maxHours, now)
-		n, _ = b.WriteTo(discard{})
-		if n != int64(b.size) {
-			t.Fatalf("%d bytes, %d were announced", n, b.size)
+	now := time.Now()
+	g.relay.recorder.Sample(now.Add(-time.Minute))
+	box := g.allocate()
+	box.fill(3)
+	box.post(eventN(1)).want(t, 200)
+	box.pull("")
+	box.pull("?since=e1")
+	box.stream("", "")
+	g.call("GET", "/nope", "", nil).want(t, 404)
+	// Requests are counted when their replies are on their way.
+	g.eventually("all are counted", func() bool {
+		n := 0.0
+		for line := range strings.Lines(metricsText(g)) {
+			if strings.HasPrefix(line, "cowrelay_http_requests_total{") {
+				var one float64
+				fmt.Sscan(line[strings.LastIndexByte(line, ' '):], &one)
+				n += one
+			}
 		}
+		return n == 9
 	})
-	if allocs > 30 || n < 4_000_000 {
-		t.Errorf("%v allocations for %d bytes", allocs, n)
+	g.relay.recorder.Sample(now)
+	rows := g.storedRows()
+	if len(rows) != 2 {
+		t.Fatalf("%d rows", len(rows))
+	}
+	r := rows[1]
+	for name, want := range map[string]int64{
+		"slots_active": 1, "slot_allocations_total": 1, "events_posted_total": 3, "posts_stored": 3, "posts_duplicate": 1, "pulls": 2,
+		"requests": 9, "failures": 0, "posts_refused": 0, "limited": 0, "events": 3, "streams_active": 1, "long_polls": 0, "lag_p99_ns": -1,
+	} {
+		if r[name] != want {
+			t.Errorf("%s is %d, want %d", name, r[name], want)
+		}
+	}
+	if r["commits"] < 3 || r["commit_p50_ns"] <= 0 || r["commit_p99_ns"] < r["commit_p50_ns"] || r["resident_bytes"] < 1<<20 ||
+		r["slot_memory_bytes"] <= 0 || r["span_ms"] < 0 || r["cpu_ms"] < 0 || r["connections"] < 1 {
+		t.Errorf("%v", r)
 	}
 }
-
-type discard struct{}
-
-func (discard) Write(p []byte) (int, error) { return len(p), nil }

@@ -2,14 +2,12 @@ package fasthttp
 
 import (
 	"fmt"
-	"io"
 	"strconv"
 	"strings"
 	"time"
 
 	"cowrelay/cow/rate"
 
-	"github.com/VictoriaMetrics/metrics"
 	"github.com/valyala/fasthttp"
 )
 
@@ -190,12 +188,12 @@ func (r *Relay) judge(req *request, h *fasthttp.RequestHeader, live *Live) *fail
 		now = r.opts.now()
 	}
 	if ok, wait := live.limits.byClient[kind].Allow(keyOf(client), now); !ok {
-		r.metrics.limited[kind].Add(1)
+		r.limitedBy[kind].Add(1)
 		return tooMany("too many requests of this kind from your address; try again", wait)
 	}
 	// Second, so that who is refused alone takes nothing from the others.
 	if ok, wait := live.limits.total.Allow(now); !ok {
-		r.metrics.limited[classTotal].Add(1)
+		r.limitedBy[classTotal].Add(1)
 		return tooMany("the relay is asked more than it may answer; try again", wait)
 	}
 	return nil
@@ -211,16 +209,10 @@ func tooMany(text string, wait time.Duration) *failure {
 	return &failure{status: fasthttp.StatusTooManyRequests, text: text, retryAfter: int((wait + time.Second - 1) / time.Second)}
 }
 
-func (r *Relay) writeLimited(w io.Writer, name string) {
-	for c, label := range classNames {
-		metrics.WriteCounterUint64(w, name+`{class="`+label+`"}`, r.metrics.limited[c].Load())
-	}
-}
-
-// rateKeys is how many clients are kept in mind, once for each class.
-func (r *Relay) rateKeys() (n int64) {
-	for _, l := range r.live.Load().limits.byClient {
-		n += int64(l.Keys())
+// keys returns how many clients are kept in mind, once for each class.
+func (l *limits) keys() (n int64) {
+	for _, c := range l.byClient {
+		n += int64(c.Keys())
 	}
 	return n
 }

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"cowrelay/fasthttp/stats"
 )
 
 func metricsText(g *rig) string {
@@ -41,7 +43,7 @@ func TestMetrics_Form(t *testing.T) {
 	text := metricsText(g)
 	name := regexp.MustCompile(`^cowrelay_[a-z][a-z0-9]*(_[a-z0-9]+)*$`)
 	series := regexp.MustCompile(`^([a-z_]+)(\{[a-z_]+="[^"\\]*"(,[a-z_]+="[^"\\]*")*\})? (-?[0-9.e+-]+|\+Inf)$`)
-	table := map[string]MetricInfo{}
+	table := map[string]stats.Info{}
 	for _, f := range MetricTable() {
 		if table[f.Name].Name != "" {
 			t.Errorf("%s stands twice in the table", f.Name)

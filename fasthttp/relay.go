@@ -11,6 +11,7 @@ import (
 	"cowrelay/cow"
 	"cowrelay/cow/event"
 	"cowrelay/cow/share"
+	"cowrelay/fasthttp/stats"
 
 	"github.com/valyala/fasthttp"
 )
@@ -46,7 +47,7 @@ type Options struct {
 	Logger *slog.Logger // slog.Default()
 
 	// Journal, if set, is asked at every scrape what the journal has met.
-	Journal func() JournalStats
+	Journal func() stats.Journal
 
 	// LogDropped, if set, is asked at every scrape how many lines of the log
 	// were dropped because too many waited, and because they could not be
@@ -73,7 +74,7 @@ func (o *Options) setDefaults() {
 	def(&o.SendBuffer, 512<<10)
 	def(&o.UnsentBuffer, 192<<10)
 	def(&o.ReceiveBuffer, 128<<10)
-	def(&o.SampleEvery, defaultSampleSeconds*time.Second)
+	def(&o.SampleEvery, stats.DefaultEvery)
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
@@ -94,10 +95,13 @@ type Relay struct {
 	server  *fasthttp.Server
 	streams *streams
 	polls   longPolls
-	metrics *relayMetrics
-	sampler *sampler
-	series  seriesCache
 	started time.Time
+
+	// What is counted along requests and commits, and the history of it.
+	requests  *stats.Requests
+	commits   *stats.Commits
+	limitedBy [classes]atomic.Uint64
+	recorder  *stats.Recorder
 
 	lnMu      sync.Mutex
 	listeners []*listener
@@ -114,7 +118,7 @@ type Relay struct {
 	cutLogged atomic.Int64          // when a cut was logged last, on clock
 	admin     atomic.Pointer[Admin] // nil: there is none
 
-	journalSeen atomic.Pointer[JournalStats]
+	journalSeen atomic.Pointer[stats.Journal]
 }
 
 // NewRelay returns a relay over the store, with its stream writers running.
@@ -126,8 +130,11 @@ func NewRelay(store *cow.Store, opts Options) *Relay {
 	r.polls.books = share.New[clientKey](0, 0)
 	r.streams = newStreams(r)
 	r.SetLive(opts.Live)
-	r.metrics = newRelayMetrics(r)
-	r.sampler = startSampler(openHistory(store.Records(), store.Room, opts.Logger), opts.SampleEvery, newMeter(r).row)
+	r.requests, r.commits = stats.NewRequests(routeNames()), stats.NewCommits()
+	r.recorder = stats.Start(stats.Sources{
+		Store: store, Requests: r.requests, Events: routeEvents.index, Commits: r.commits, Lag: r.streams.lag,
+		Streams: r.streams.open.Load, Connections: r.conns.Load, LongPolls: r.polls.waiting,
+	}, opts.SampleEvery, opts.Logger)
 	r.server = &fasthttp.Server{
 		Handler:        r.handle,
 		HeaderReceived: r.headerReceived,
@@ -226,7 +233,7 @@ func (r *Relay) Drain(ctx context.Context, delay time.Duration) error {
 		err = ctx.Err()
 	}
 	r.streams.stop(late)
-	r.sampler.stop(late)
+	r.recorder.Stop(late)
 	r.underway.stop()
 	return err
 }
@@ -243,7 +250,7 @@ func (r *Relay) handle(ctx *fasthttp.RequestCtx) {
 	defer r.rescue("handler", func() {
 		errInternal.write(&ctx.Response)
 		refuse(ctx)
-		r.metrics.request(req.route, fasthttp.StatusInternalServerError, r.store.Now()-start)
+		r.counted(req.route, fasthttp.StatusInternalServerError, time.Duration(r.store.Now()-start))
 	})
 	req.ctx = ctx
 	if req.conn, _ = ctx.Conn().(*conn); req.conn != nil {
@@ -266,14 +273,14 @@ func (r *Relay) handle(ctx *fasthttp.RequestCtx) {
 		refuse(ctx)
 	}
 	status := ctx.Response.StatusCode()
-	took := r.store.Now() - start
-	r.metrics.request(req.route, status, took)
+	took := time.Duration(r.store.Now() - start)
+	r.counted(req.route, status, took)
 	if refused == errManyFields {
 		defer forget(&ctx.Request.Header)
 	}
 	if live.AccessLog {
 		r.opts.Logger.Info("request", "method", loggedMethod(ctx.Method()), "path", loggedPath(ctx.Path()), "route", req.route.name,
-			"status", status, "took", time.Duration(took), "bytes", ctx.Response.Header.ContentLength(), "remote", live.remote(ctx))
+			"status", status, "took", took, "bytes", ctx.Response.Header.ContentLength(), "remote", live.remote(ctx))
 	}
 }
 

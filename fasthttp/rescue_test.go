@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"cowrelay/cow"
+	"cowrelay/fasthttp/stats"
 
 	"github.com/valyala/fasthttp"
 )
@@ -101,14 +102,14 @@ func TestRescue_Admission(t *testing.T) {
 func TestRescue_ErrorReply(t *testing.T) {
 	g := newFaultyRig(t, 1)
 	m := g.allocate()
-	all := g.relay.metrics.requests
-	g.relay.metrics.requests = all[:routeNone.index]
+	all := g.relay.requests
+	g.relay.requests = stats.NewRequests(routeNames()[:routeNone.index])
 	w := g.dial()
 	w.out = nil
 	w.send("no request\n\n")
 	w.reply("GET").want(t, 500)
 	w.ends()
-	g.relay.metrics.requests = all
+	g.relay.requests = all
 	g.wantPanics("error reply", 1)
 	m.fill(1)
 }
@@ -214,7 +215,7 @@ func TestRescue_Bodies(t *testing.T) {
 	if err := g.store.Window(g.store.Slot(id), nil, 10, &p.Window); err != nil {
 		t.Fatal(err)
 	}
-	for in, body := range map[string]io.WriterTo{"page": p, "rows": g.relay.newRowsBody(timeline{}, 1, 0)} {
+	for in, body := range map[string]io.WriterTo{"page": p, "rows": rowsBody{g.relay.recorder.Rows(1, time.Now()), g.relay}} {
 		if _, err := body.WriteTo(faultyWriter{}); !errors.Is(err, errFault) {
 			t.Errorf("%s: %v", in, err)
 		}

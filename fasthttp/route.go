@@ -82,6 +82,14 @@ func init() {
 	}
 }
 
+// routeNames are the routes' names, by index.
+func routeNames() (names []string) {
+	for _, rt := range routes {
+		names = append(names, rt.name)
+	}
+	return names
+}
+
 var (
 	prefixEvents = []byte("/v1/events/")
 	prefixSlot   = []byte("/v1/slot/")

@@ -2,7 +2,6 @@ package fasthttp
 
 import (
 	"fmt"
-	"math"
 	"testing"
 	"time"
 )
@@ -16,6 +15,14 @@ type seriesReply struct {
 	Lists map[string][]*float64 `json:"-"`
 }
 
+// seriesLists are the lists of /stats.series, one value a point.
+var seriesLists = []string{
+	"slots", "streams", "connections", "long_polls", "events", "event_bytes",
+	"posts_per_second", "duplicates_per_second", "refused_posts_per_second", "pulls_per_second", "requests_per_second",
+	"failures_per_second", "limited_per_second", "cpu_cores",
+	"commit_p50_seconds", "commit_p99_seconds", "stream_lag_p99_seconds", "memory_bytes", "slot_memory_bytes",
+}
+
 func (g *rig) seriesOf(query string) seriesReply {
 	g.Helper()
 	body := g.call("GET", "/stats.series"+query, "", nil).want(g, 200).body
@@ -27,29 +34,29 @@ func (g *rig) seriesOf(query string) seriesReply {
 		s.T = append(s.T, int64(v.(float64)))
 	}
 	s.Lists = map[string][]*float64{}
-	for _, c := range seriesColumns {
-		list := all[c.name].([]any)
+	for _, name := range seriesLists {
+		list := all[name].([]any)
 		if len(list) != len(s.T) {
-			g.Fatalf("%s has %d points, t has %d", c.name, len(list), len(s.T))
+			g.Fatalf("%s has %d points, t has %d", name, len(list), len(s.T))
 		}
 		for _, v := range list {
 			if v == nil {
-				s.Lists[c.name] = append(s.Lists[c.name], nil)
+				s.Lists[name] = append(s.Lists[name], nil)
 				continue
 			}
 			f := v.(float64)
-			s.Lists[c.name] = append(s.Lists[c.name], &f)
+			s.Lists[name] = append(s.Lists[name], &f)
 		}
 	}
-	if len(all) != 4+len(seriesColumns) {
-		g.Errorf("%d members, want %d", len(all), 4+len(seriesColumns))
+	if len(all) != 4+len(seriesLists) {
+		g.Errorf("%d members, want %d", len(all), 4+len(seriesLists))
 	}
 	for i, at := range s.T {
 		if at%s.Step != 0 || i > 0 && at-s.T[i-1] != s.Step {
 			g.Fatalf("t is no grid of %d s: %v", s.Step, s.T[max(i-1, 0):i+1])
 		}
 	}
-	if n := len(s.T); n == 0 || n > maxPoints || s.T[n-1] > s.Now || s.T[n-1] <= s.Now-s.Step {
+	if n := len(s.T); n == 0 || n > 720 || s.T[n-1] > s.Now || s.T[n-1] <= s.Now-s.Step {
 		g.Errorf("%d points up to %d at %d", n, s.T[max(n-1, 0)], s.Now)
 	}
 	return s
@@ -89,84 +96,22 @@ func TestSeries_Steps(t *testing.T) {
 	g.call("GET", "/stats.series?hours=0", "", nil).want(t, 400)
 }
 
-// Rates are means, latencies and memory the worst, gauges the last; where the
-// relay was down, and where nothing was measured, there is nothing.
-func TestSeries_Folds(t *testing.T) {
-	rows := timeline{}
-	const first = 1_700_000_000 / 120 * 120
-	down := func(i int64) bool { return i >= 40 && i < 80 }
-	for i := range int64(400) {
-		if down(i) {
-			continue
-		}
-		r := row{colTS: first + 30*i, colSpan: 30_000, colSlots: i, colStored: 60 * (i % 4), colCommitP99: (i % 4) * 1_000_000, colCommitP50: noValue, colResident: 1000 - i%4}
-		rows = rows.with(&r)
-	}
-	var s struct {
-		T     []int64    `json:"t"`
-		Slots []*float64 `json:"slots"`
-		Posts []*float64 `json:"posts_per_second"`
-		P50   []*float64 `json:"commit_p50_seconds"`
-		P99   []*float64 `json:"commit_p99_seconds"`
-		RSS   []*float64 `json:"memory_bytes"`
-		Pulls []*float64 `json:"pulls_per_second"`
-	}
-	decode(rows.appendSeries(nil, 24, first+30*399, 30), &s)
-	n := 0
-	for i, at := range s.T {
-		k := (at - first) / 30 // the point's first row
-		if at < first || down(k) {
-			if s.Slots[i] != nil || s.Posts[i] != nil || s.P99[i] != nil || s.RSS[i] != nil {
-				t.Errorf("there is something at %d", k)
-			}
-			continue
-		}
-		n++
-		if s.P50[i] != nil || *s.Slots[i] != float64(k+3) || *s.Posts[i] != 3 || math.Abs(*s.P99[i]-0.003) > 1e-9 || *s.RSS[i] != 1000 || *s.Pulls[i] != 0 {
-			t.Errorf("point %d: %v %v %v %v", i, *s.Slots[i], *s.Posts[i], *s.P99[i], *s.RSS[i])
-		}
-	}
-	if n != 90 {
-		t.Errorf("%d points, want 90", n)
-	}
-}
-
-// A row shows up at once, and until then a reply is made once.
-func TestSeries_Cache(t *testing.T) {
-	var c seriesCache
-	none := &timeline{}
-	now := time.Unix(1_700_000_000, 0)
-	a := c.body(none, 24, now, 30)
-	if b := c.body(none, 24, now.Add(2*time.Second), 30); &a[0] != &b[0] {
-		t.Error("made twice")
-	}
-	for name, b := range map[string][]byte{
-		"hours": c.body(none, 24+len(c), now, 30), "age": c.body(none, 24, now.Add(seriesAge*time.Second), 30),
-		"clock": c.body(none, 24, now.Add(-time.Second), 30), "rows": c.body(&timeline{}, 24, now, 30),
-	} {
-		if &a[0] == &b[0] {
-			t.Errorf("other %s, the same reply", name)
-		}
-	}
-	seen := map[int]int{}
-	for _, hours := range []int{1, 3, 6, 12, 24, 48, 72, 96, 168} {
-		if was, ok := seen[hours%len(c)]; ok {
-			t.Errorf("%d hours drive out %d", hours, was)
-		}
-		seen[hours%len(c)] = hours
-	}
-}
-
-// Over HTTP, from rows of the relay itself.
+// Over HTTP, from rows that were there at the start and from one of the relay
+// itself.
 func TestSeries_OfARelay(t *testing.T) {
 	g := newRig(t)
-	g.seedHistory(2, func(i int, r *row) bool { r[colPulls] = 30; return true })
+	g.seedHistory(2, time.Minute, func(i int, row map[string]int64) { row["pulls"] = 30 })
+	g.relay.recorder.Sample(time.Now())
 	got := g.seriesOf("?hours=1")
 	last := len(got.T) - 1
-	if v := got.at(t, "pulls_per_second", last-2); v != 1 {
+	if v := got.at(t, "pulls_per_second", last-3); v != 1 {
 		t.Errorf("%v pulls a second, want 1", v)
 	}
-	if v := got.at(t, "memory_bytes", last-2); v < 1<<20 {
-		t.Errorf("%v bytes of memory", v)
+	memory := got.Lists["memory_bytes"]
+	if own := memory[last]; own == nil || *own < 1<<20 {
+		t.Errorf("the relay's memory: %v", own)
+	}
+	if memory[last-3] != nil {
+		t.Error("a row without memory shows some")
 	}
 }

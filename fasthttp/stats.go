@@ -3,9 +3,11 @@ package fasthttp
 import (
 	"bytes"
 	"io"
-	"strconv"
 	"time"
 
+	"cowrelay/fasthttp/stats"
+
+	"github.com/go-json-experiment/json"
 	"github.com/valyala/fasthttp"
 )
 
@@ -13,6 +15,32 @@ const (
 	defaultHours = 24
 	maxHours     = 7 * 24
 )
+
+// serveStats answers /stats.json.
+func (r *Relay) serveStats(req request) error {
+	t := r.store.Totals()
+	body, err := json.Marshal(struct {
+		Version           string `json:"version"`
+		Uptime            int64  `json:"uptime_seconds"`
+		Handles           int64  `json:"handles_active"`
+		Slots             int    `json:"slots_active"`
+		Pairs             int64  `json:"pair_slots_open"`
+		Streams           int64  `json:"streams_active"`
+		HandleClaims      uint64 `json:"handle_claims_total"`
+		HandleFirstClaims uint64 `json:"handle_first_claims_total"`
+		SlotAllocations   uint64 `json:"slot_allocations_total"`
+		PairOpens         uint64 `json:"pair_opens_total"`
+		EventsPosted      uint64 `json:"events_posted_total"`
+	}{
+		Version: r.opts.Version, Uptime: int64(time.Since(r.started).Seconds()), Slots: r.store.Len(),
+		Streams: r.streams.open.Load(), SlotAllocations: t.SlotAllocations, EventsPosted: t.EventsPosted,
+	})
+	if err != nil {
+		return err
+	}
+	req.reply(fasthttp.StatusOK, body)
+	return nil
+}
 
 // serveStatsEither answers /stats: for people as the dashboard, for programs as
 // /stats.json does.
@@ -46,61 +74,20 @@ func (req request) hours() (int, error) {
 	return 0, errQuery
 }
 
-// rowsBody is the body of a /stats.history reply: a head, and rows as the
-// blocks have them. All replies share those.
+// rowsBody is the body of a /stats.history reply. Upstream calls it behind the
+// handler, so it is rescued by itself.
 type rowsBody struct {
-	relay        *Relay
-	timeline     timeline
-	after, until int64
-	count, size  int
-	head         []byte
+	*stats.Rows
+	relay *Relay
 }
-
-func (r *Relay) newRowsBody(t timeline, hours int, now int64) *rowsBody {
-	b := &rowsBody{relay: r, timeline: t, after: now - int64(hours)*3600, until: now + 1}
-	if hours == 0 {
-		b.until = b.after
-	}
-	for s := range b.stretches {
-		b.count += s.to - s.from
-		b.size += len(s.bytes())
-	}
-	b.head = append(b.head, `{"hours":`...)
-	b.head = strconv.AppendInt(b.head, int64(hours), 10)
-	b.head = append(b.head, `,"now_unix":`...)
-	b.head = strconv.AppendInt(b.head, now, 10)
-	b.head = append(b.head, `,"count":`...)
-	b.head = strconv.AppendInt(b.head, int64(b.count), 10)
-	b.head = append(b.head, `,"entries":[`...)
-	b.size = len(b.head) + max(b.size-1, 0) + len("]}") // the first row has no comma before it
-	return b
-}
-
-func (b *rowsBody) stretches(yield func(stretch) bool) { b.timeline.within(b.after, b.until, yield) }
 
 // Read is never used: the server writes bodies that can write themselves.
-func (b *rowsBody) Read([]byte) (int, error) { return 0, io.ErrNoProgress }
+func (b rowsBody) Read([]byte) (int, error) { return 0, io.ErrNoProgress }
 
-func (b *rowsBody) WriteTo(dst io.Writer) (n int64, err error) {
+// WriteTo implements io.WriterTo.
+func (b rowsBody) WriteTo(dst io.Writer) (n int64, err error) {
 	defer b.relay.rescue("rows", func() { err = errFault })
-	write := func(p []byte) bool {
-		var m int
-		m, err = dst.Write(p)
-		n += int64(m)
-		return err == nil
-	}
-	if !write(b.head) {
-		return n, err
-	}
-	skip := 1
-	for s := range b.stretches {
-		if !write(s.bytes()[skip:]) {
-			return n, err
-		}
-		skip = 0
-	}
-	write([]byte("]}"))
-	return n, err
+	return b.Rows.WriteTo(dst)
 }
 
 func (r *Relay) serveStatsHistory(req request) error {
@@ -108,10 +95,10 @@ func (r *Relay) serveStatsHistory(req request) error {
 	if err != nil {
 		return err
 	}
-	body := r.newRowsBody(*r.sampler.history.timeline.Load(), hours, time.Now().Unix())
+	body := rowsBody{r.recorder.Rows(hours, time.Now()), r}
 	res := &req.ctx.Response
 	res.Header.SetContentTypeBytes(contentTypeJSON)
-	res.SetBodyStream(body, body.size)
+	res.SetBodyStream(body, body.Size())
 	return nil
 }
 
@@ -120,11 +107,9 @@ func (r *Relay) serveStatsSeries(req request) error {
 	if err != nil || hours == 0 {
 		return errQuery
 	}
-	s := r.sampler
-	body := r.series.body(s.history.timeline.Load(), hours, time.Now(), int64(s.every/time.Second))
 	res := &req.ctx.Response
 	res.SetStatusCode(fasthttp.StatusOK)
 	res.Header.SetContentTypeBytes(contentTypeJSON)
-	res.SetBodyRaw(body)
+	res.SetBodyRaw(r.recorder.Series(hours, time.Now()))
 	return nil
 }

@@ -284,7 +284,7 @@ func (st *stream) serve(w *writer) {
 		if n > 0 {
 			st.wrote.Store(now)
 			if at := st.woken.Swap(0); at != 0 && !control {
-				st.streams.lag.observe(now - at)
+				st.streams.lag.Observe(time.Duration(now - at))
 			}
 		}
 		switch {

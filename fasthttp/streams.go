@@ -13,6 +13,7 @@ import (
 
 	"cowrelay/cow"
 	"cowrelay/cow/share"
+	"cowrelay/fasthttp/stats"
 )
 
 // streams runs all open streams: a few writers take them from one queue, and a
@@ -27,7 +28,7 @@ type streams struct {
 	ended [endReasons]atomic.Uint64
 	// Refused, by what there were too many of.
 	refusedCap, refusedShare, refusedSlot atomic.Uint64
-	lag                                   histogram // from the wake to the write
+	lag                                   *stats.Histogram // from the wake to the write
 	hangs                                 *hangups
 
 	writers sync.WaitGroup
@@ -46,8 +47,7 @@ func newStreams(r *Relay) *streams {
 	}
 	s.hangs = hangs
 	s.readers.Go(func() { labeled("stream-hangups", hangs.run) })
-	s.lag.bounds = lagBounds
-	s.lag.counts = make([]atomic.Uint64, len(lagBounds)+1)
+	s.lag = stats.NewHistogram(stats.LagBounds)
 	s.queue.nonEmpty.L = &s.queue.mu
 	s.wheel.init(s)
 	for range r.opts.StreamWriters {

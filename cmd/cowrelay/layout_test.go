@@ -26,7 +26,8 @@ var mayImport = map[string][]string{
 	"cowrelay/cow/journaltest": {"cowrelay/cow", "cowrelay/cow/event"},
 	"cowrelay/cow/rate":        {},
 	"cowrelay/cow/share":       {},
-	"cowrelay/fasthttp":        {"cowrelay/cow", "cowrelay/cow/event", "cowrelay/cow/invariants", "cowrelay/cow/rate", "cowrelay/cow/share", "cowrelay/fasthttp/web"},
+	"cowrelay/fasthttp":        {"cowrelay/cow", "cowrelay/cow/event", "cowrelay/cow/invariants", "cowrelay/cow/rate", "cowrelay/cow/share", "cowrelay/fasthttp/stats", "cowrelay/fasthttp/web"},
+	"cowrelay/fasthttp/stats":  {"cowrelay/cow"},
 	"cowrelay/fasthttp/web":    {},
 	"cowrelay/fasthttp/client": {},
 	"cowrelay/bench":           {"cowrelay/cow", "cowrelay/fasthttp"},
@@ -37,7 +38,7 @@ var mayImport = map[string][]string{
 	"cowrelay/cmd/cowrelay":            {server + "root"},
 	"cowrelay/cmd/cowrelay/deploy/man": {server + "root", server + "wholefile"},
 	server + "root":                    {server + "command", server + "config", server + "offline", server + "operate", server + "serve", server + "term", server + "use"},
-	server + "serve":                   {server + "command", server + "config", server + "plan", server + "probe", "cowrelay/cow", "cowrelay/cow/pebblelog", "cowrelay/fasthttp"},
+	server + "serve":                   {server + "command", server + "config", server + "plan", server + "probe", "cowrelay/cow", "cowrelay/cow/pebblelog", "cowrelay/fasthttp", "cowrelay/fasthttp/stats"},
 	server + "use":                     {server + "command", server + "human", server + "term", server + "wholefile", "cowrelay/fasthttp/client"},
 	server + "operate":                 {server + "adminclient", server + "command", server + "config", server + "human", server + "probe", server + "term", "cowrelay/cow"},
 	server + "offline":                 {server + "adminclient", server + "command", server + "term", server + "wholefile", "cowrelay/cow", "cowrelay/cow/event", "cowrelay/cow/pebblelog"},
@@ -60,10 +61,11 @@ var mayImport = map[string][]string{
 
 // Foreign packages that only one side may know.
 var never = map[string][]string{
-	"cowrelay/cow/event":     {"net/http", "github.com/valyala", "github.com/cockroachdb", "github.com/VictoriaMetrics"},
-	"cowrelay/cow":           {"net/http", "github.com/valyala", "github.com/cockroachdb", "github.com/VictoriaMetrics"},
-	"cowrelay/cow/pebblelog": {"net/http", "github.com/valyala/fasthttp"},
-	"cowrelay/fasthttp":      {"github.com/cockroachdb", "github.com/getkin"}, // its tests validate by it
+	"cowrelay/cow/event":      {"net/http", "github.com/valyala", "github.com/cockroachdb", "github.com/VictoriaMetrics"},
+	"cowrelay/cow":            {"net/http", "github.com/valyala", "github.com/cockroachdb", "github.com/VictoriaMetrics"},
+	"cowrelay/cow/pebblelog":  {"net/http", "github.com/valyala/fasthttp"},
+	"cowrelay/fasthttp":       {"github.com/cockroachdb", "github.com/getkin"}, // its tests validate by it
+	"cowrelay/fasthttp/stats": {"net/http", "github.com/valyala", "github.com/cockroachdb"},
 	// NATS as a peer is a module of its own, bench/peers, so that the relay's
 	// does not need it.
 	"cowrelay/bench": {"github.com/nats-io"},

@@ -20,6 +20,7 @@ import (
 	"cowrelay/cow"
 	"cowrelay/cow/pebblelog"
 	relayhttp "cowrelay/fasthttp"
+	"cowrelay/fasthttp/stats"
 
 	"github.com/spf13/cobra"
 )
@@ -135,9 +136,9 @@ func serve(c *tuner, version string, stderr io.Writer) error {
 		MaxConns: files.Conns, RequestBytes: shares.Requests,
 		Heartbeat: c.Heartbeat, StreamWriteTimeout: c.StreamWriteTimeout,
 		Live: liveOptions(c.Config), Logger: log, LogDropped: p.lines.dropped,
-		Journal: func() relayhttp.JournalStats {
+		Journal: func() stats.Journal {
 			s := journal.Stats()
-			return relayhttp.JournalStats{
+			return stats.Journal{
 				Errors: s.BackgroundErrors + s.Corruptions, SlowWrites: s.SlowWrites, Stalls: s.WriteStalls, TornBytes: s.TornBytes, DiskBytes: s.DiskBytes,
 			}
 		},

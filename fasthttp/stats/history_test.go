@@ -1,4 +1,4 @@
-package fasthttp
+package stats
 
 import (
 	"bytes"

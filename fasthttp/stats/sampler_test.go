@@ -1,4 +1,4 @@
-package fasthttp
+package stats
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"cowrelay/cow"
 	"cowrelay/cow/journaltest"
 )
 
@@ -63,22 +64,37 @@ func TestSampler_StopWhileItHangs(t *testing.T) {
 	})
 }
 
-// What the relay did between two rows is in the second.
+// What happened between two rows is in the second.
 func TestMeter(t *testing.T) {
-	g := newRig(t)
-	m := newMeter(g.relay)
-	box := g.allocate()
-	box.fill(3)
-	box.post(eventN(1)).want(t, 200)
-	box.pull("")
-	box.pull("?since=e1")
-	g.call("GET", "/nope", "", nil).want(t, 404)
-	// Requests are counted when their replies are on their way.
-	g.eventually("all are counted", func() bool { return m.count().requests == 8 })
+	from := newSources(t)
+	m := newMeter(from)
+	id, _, err := from.Store.Allocate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	slot := from.Store.Slot(id)
+	for _, event := range []string{"a", "b", "c", "b"} {
+		p := from.Store.NewPost()
+		if err := p.Accept([]byte(`{"event":{"event_id":"` + event + `"}}`)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := p.Commit(slot); err != nil {
+			t.Fatal(err)
+		}
+		p.Release()
+	}
+	for _, reply := range []struct{ route, status int }{
+		{other, 201}, {events, 201}, {events, 201}, {events, 201}, {events, 200}, {events, 200}, {events, 200}, {other, 404},
+		{events, 429}, {other, 429}, {other, 500}, {other, 503},
+	} {
+		from.Requests.Count(reply.route, reply.status, time.Millisecond)
+	}
+	from.Requests.Count(other, 400, -1) // of a request that nobody could read
 	r := m.row(60)
 	for col, want := range map[int]int64{
 		colTS: 60, colSlots: 1, colSlotAllocations: 1, colEventsPosted: 3, colStored: 3, colDuplicates: 1, colPulls: 2,
-		colRequests: 8, colFailures: 0, colRefused: 0, colLimited: 0, colEvents: 3, colLagP99: noValue,
+		colRequests: 12, colFailures: 2, colRefused: 0, colLimited: 2, colEvents: 3, colLagP99: noValue,
+		colStreams: 7, colConnections: 8, colLongPolls: 9,
 	} {
 		if r[col] != want {
 			t.Errorf("%s is %d, want %d", columnNames[col], r[col], want)
@@ -87,9 +103,46 @@ func TestMeter(t *testing.T) {
 	if r[colCommits] < 3 || r[colCommitP50] <= 0 || r[colCommitP99] < r[colCommitP50] || r[colResident] < 1<<20 || r[colSlotMemory] <= 0 || r[colSpan] < 0 || r[colCPU] < 0 {
 		t.Errorf("%v", r)
 	}
-	if r := m.row(90); r[colStored] != 0 || r[colPulls] != 0 || r[colRequests] != 0 || r[colCommitP99] != noValue || r[colEventsPosted] != 3 {
+	from.Lag.Observe(30 * time.Millisecond)
+	r = m.row(90)
+	if r[colStored] != 0 || r[colPulls] != 0 || r[colRequests] != 0 || r[colCommitP99] != noValue || r[colEventsPosted] != 3 {
 		t.Errorf("of a time without requests: %v", r)
 	}
+	if lag := time.Duration(r[colLagP99]); lag <= 10*time.Millisecond || lag > 50*time.Millisecond {
+		t.Errorf("a lag of 30ms shows as %v", lag)
+	}
+	// A duplicate is counted by the store first, and its reply later.
+	m.before.pulls += 5
+	if r := m.row(120); r[colPulls] != 0 {
+		t.Errorf("%d pulls", r[colPulls])
+	}
+}
+
+// Routes of newSources.
+const (
+	events = iota
+	other
+)
+
+// newSources are those of a store in memory.
+func newSources(t *testing.T) Sources {
+	t.Helper()
+	from := Sources{
+		Requests: NewRequests([]string{"events", "other"}), Events: events, Commits: NewCommits(), Lag: NewHistogram(LagBounds),
+		Streams: func() int64 { return 7 }, Connections: func() int64 { return 8 }, LongPolls: func() int64 { return 9 },
+	}
+	m := journaltest.NewMemory()
+	var err error
+	from.Store, err = cow.Open(m, m, cow.Options{Committed: func(posts, _ int, took time.Duration) { from.Commits.Batch(posts, took) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := from.Store.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return from
 }
 
 func TestQuantile(t *testing.T) {

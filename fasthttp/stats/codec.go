@@ -1,4 +1,4 @@
-package fasthttp
+package stats
 
 import (
 	"encoding/binary"
@@ -7,13 +7,16 @@ import (
 	"slices"
 )
 
-// A record of the history is: a byte with the version; how many columns there
-// are, and for each the length of its name and the name; then, to the end, the
-// rows, of each column the difference to the row before. Lengths are unsigned
-// varints, differences signed ones.
+// A block of rows as a record:
 //
-// Columns have names, so a release may add some, or leave some out, and reads
-// what others wrote.
+//	version (1 byte)
+//	count of columns                             unsigned varint
+//	for each column: length of its name, name    unsigned varint, bytes
+//	for each row and column: the value less that of the row before
+//	                                             signed varint, to the end
+//
+// Columns have names, so that a release which has more or fewer of them reads
+// what another one wrote.
 
 const (
 	historyVersion = 1
@@ -52,7 +55,7 @@ func decodeBlock(start int64, in []byte) (*block, error) {
 	for c := shownColumns; c < columns; c++ {
 		empty[c] = noValue
 	}
-	b := newBlock(start, blockSeconds/defaultSampleSeconds)
+	b := newBlock(start, rowsOfBlock)
 	last := make([]int64, len(to))
 	for before := start - 1; len(in) > 0; {
 		r := empty
@@ -75,8 +78,8 @@ func decodeBlock(start int64, in []byte) (*block, error) {
 	return b, nil
 }
 
-// decodeColumns returns which of ours each column of a record is, -1 for none,
-// and what is behind them.
+// decodeColumns reads the names of a record's columns. It returns our column for
+// each, -1 where there is none, and the bytes behind the names.
 func decodeColumns(in []byte) (to []int, rest []byte, err error) {
 	count, n := binary.Uvarint(in)
 	if n <= 0 || count > maxColumns {

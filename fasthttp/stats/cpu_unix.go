@@ -1,6 +1,6 @@
 //go:build unix
 
-package fasthttp
+package stats
 
 import (
 	"syscall"

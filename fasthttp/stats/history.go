@@ -1,4 +1,4 @@
-package fasthttp
+package stats
 
 import (
 	"cmp"
@@ -17,38 +17,46 @@ import (
 
 const (
 	historySeconds = 7 * 24 * 3600
-	// maxBlocks bounds the records whatever the clock says: those of seven
-	// days, of which the first and the last are partial.
+	// maxBlocks bounds the records whatever the clock does: those of seven days,
+	// of which the first and the last are not whole.
 	maxBlocks = historySeconds/blockSeconds + 1
-	// changesPerRow bounds what is written at each row. A clock that is wrong
-	// for a moment so costs no more than the oldest hours.
+	// changesPerRow is how many records are written or deleted at each row, at
+	// most. So a clock that is wrong for a moment costs the oldest hours at most.
 	changesPerRow = 4
-	// clockGrace is how long a clock that went back is waited for.
+	// clockGrace is how long the history waits for a clock that went back.
 	clockGrace = 10 * time.Minute
 
 	historyPrefix = "stats/rows/"
 )
 
 // history is the rows of the last seven days, in memory and in records. Any
-// goroutine may read it; one, the sampler, adds.
+// goroutine may read it; only the sampler's adds.
+//
+// Memory goes first: add shows a row at once, and save brings the records up to
+// it, a few at a time. A disk that is full or hangs so costs rows only if the
+// process ends meanwhile.
 type history struct {
 	records cow.Records
-	room    func() error // says whether the disk has room for a write
+	room    func() error // an error: the disk has no room for a write
 	log     *slog.Logger
 
+	// timeline is what readers see. Publish: pairs with the Loads of replies and
+	// of metrics. What was published never changes.
 	timeline atomic.Pointer[timeline]
 	skipped  atomic.Uint64 // records that could not be read
 	failed   atomic.Uint64 // writes that failed
 
-	// The sampler's.
-	kept    map[int64]uint64   // versions of records, by the block's start
-	dirty   map[int64]struct{} // blocks whose record is behind
+	// The sampler's goroutine owns these. A block is named by its start, in Unix
+	// seconds.
+	kept    map[int64]uint64   // versions of the records that are there
+	dirty   map[int64]struct{} // blocks whose record lacks rows
 	gone    map[int64]struct{} // records to delete
-	backAt  time.Duration      // when the clock was first seen behind the newest row, or 0
+	backAt  time.Duration      // the uptime when the clock was first behind the newest row; 0: it is not
 	failing bool               // the last write failed
 }
 
-// openHistory reads what the records hold. What it can't read it leaves out.
+// openHistory reads the records. It leaves out what it can't read, and logs that
+// once.
 func openHistory(records cow.Records, room func() error, log *slog.Logger) *history {
 	h := &history{
 		records: records, room: room, log: log,
@@ -87,11 +95,12 @@ func openHistory(records cow.Records, room func() error, log *slog.Logger) *hist
 
 func historyKey(start int64) string { return fmt.Sprintf("%s%012d", historyPrefix, start) }
 
-// accept says whether there may be a row for ts, which must be behind all
-// others; then it is to be added. uptime is a clock that never goes back. A wall
-// clock that does is waited for: it may be about to be set right. If it stays
-// behind, it was wrong before, and the rows of the time that has not come yet
-// are dropped.
+// accept says whether there may be a row of ts, which is true if all others are
+// older. The caller then adds it. uptime is a clock that never goes back.
+//
+// When the wall clock goes back, accept first refuses rows for clockGrace: the
+// clock may be about to be set right. If it stays back, it was wrong before. Then
+// the rows whose time has not come yet are dropped.
 func (h *history) accept(ts int64, uptime time.Duration) bool {
 	if ts <= 0 {
 		return false
@@ -119,7 +128,7 @@ func (h *history) accept(ts int64, uptime time.Duration) bool {
 	return true
 }
 
-// add shows a row that was accepted, and lets go of what is too old.
+// add shows a row that was accepted, and drops what is too old.
 func (h *history) add(r *row) {
 	t := (*h.timeline.Load()).with(r)
 	start := blockOf(r[colTS])
@@ -141,8 +150,8 @@ func (h *history) add(r *row) {
 	h.timeline.Store(&t)
 }
 
-// save brings the records up to what is shown, a bounded step at a time, until
-// stop says so.
+// save brings the records up to the rows in memory. It makes changesPerRow steps
+// at most, newest block first, and fewer when stop says so.
 func (h *history) save(stop func() bool) {
 	n := 0
 	change := func(starts map[int64]struct{}, do func(start int64) error) {

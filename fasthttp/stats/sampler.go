@@ -1,11 +1,13 @@
-package fasthttp
+package stats
 
 import (
 	"context"
+	"runtime/pprof"
 	"time"
 )
 
-const defaultSampleSeconds = 30
+// DefaultEvery is the time between two rows.
+const DefaultEvery = 30 * time.Second
 
 // clockSlack is how much a timer may be early.
 const clockSlack = 500 * time.Millisecond
@@ -14,26 +16,27 @@ const clockSlack = 500 * time.Millisecond
 // of its interval. A moment that it misses has no row.
 type sampler struct {
 	history *history
-	every   time.Duration
-	row     func(ts int64) *row
+	every   time.Duration       // whole seconds
+	row     func(ts int64) *row // makes the row of a moment, in Unix seconds
 	started time.Time
-	quit    chan struct{}
-	done    chan struct{}
+	quit    chan struct{} // closed by stop
+	done    chan struct{} // closed when run has ended
 }
 
-// startSampler begins to add rows, unless the interval is negative.
+// startSampler begins to add rows. With a negative interval it adds none by
+// itself, and sample still does.
 func startSampler(h *history, every time.Duration, row func(ts int64) *row) *sampler {
 	s := &sampler{history: h, every: every, row: row, started: time.Now(), quit: make(chan struct{}), done: make(chan struct{})}
 	if s.every < 0 {
-		s.every = defaultSampleSeconds * time.Second
+		s.every = DefaultEvery
 		close(s.done)
 		return s
 	}
 	s.every = max(s.every.Truncate(time.Second), time.Second)
-	go func() {
+	go pprof.Do(context.Background(), pprof.Labels("relay", "stats"), func(context.Context) {
 		defer close(s.done)
-		labeled("stats", s.run)
-	}()
+		s.run()
+	})
 	return s
 }
 
@@ -51,13 +54,13 @@ func (s *sampler) run() {
 	}
 }
 
-// wait returns how long it is until the next row.
+// wait returns the time from now to the next row.
 func (s *sampler) wait() time.Duration {
 	return s.every - time.Duration(time.Now().UnixNano())%s.every
 }
 
-// stop ends the sampler and waits for a write under way. One that hangs when
-// ctx has ended keeps nobody.
+// stop ends the sampler and waits for a write under way. It does not wait for a
+// write that hangs longer than ctx.
 func (s *sampler) stop(ctx context.Context) {
 	close(s.quit)
 	select {

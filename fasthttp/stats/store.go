@@ -1,0 +1,74 @@
+package stats
+
+import (
+	"fmt"
+	"io"
+	"slices"
+
+	"cowrelay/cow"
+)
+
+// StoreFamilies are the families of slots, posts, the journal and the disk, in
+// their order.
+func StoreFamilies(store *cow.Store, commits *Commits, journal func() Journal) []Family {
+	return slices.Concat(slotFamilies(store), postFamilies(store), commits.families(), journalFamilies(store, journal))
+}
+
+func slotFamilies(store *cow.Store) []Family {
+	return []Family{
+		Gauge("cowrelay_slots", "Slots that exist.", func() int64 { return int64(store.Len()) }),
+		Gauge("cowrelay_slots_max", "Slots that may exist.", func() int64 { return int64(store.Limits().Slots) }),
+		Gauge("cowrelay_slots_hot", "Slots whose events are in memory, in whole or in part.", func() int64 { return int64(store.Memory().HotSlots) }),
+		Gauge("cowrelay_slots_blocked", "Slots that the operator has blocked.", func() int64 { return store.BlockedSlots() }),
+		Gauge("cowrelay_events", "Events held by all slots.", func() int64 { return store.Stats().Events.Load() }),
+		Gauge("cowrelay_event_bytes", "Bytes of events held by all slots.", func() int64 { return store.Stats().Bytes.Load() }),
+	}
+}
+
+func postFamilies(store *cow.Store) []Family {
+	return []Family{
+		Counter("cowrelay_posts_stored_total", "Posts made durable.", func() uint64 { return store.Stats().PostsStored.Load() }),
+		Counter("cowrelay_posts_duplicate_total", "Posts whose event id was there already.", func() uint64 { return store.Stats().PostsDuplicate.Load() }),
+		CounterBy("cowrelay_posts_refused_total", "reason", "Posts refused before the journal saw them, by reason.", func(show Show) {
+			st := store.Stats()
+			show("queue_full", st.PostsRejected.Load())
+			show("stalled", st.PostsStalled.Load())
+			show("expired", st.PostsExpired.Load())
+			show("no_space", st.PostsNoSpace.Load())
+		}),
+		Gauge("cowrelay_queue_posts", "Posts that wait to be handed to the journal.", func() int64 { posts, _ := store.Queue(); return posts }),
+		Gauge("cowrelay_queue_posts_max", "Posts that may wait; beyond that they get 503.", func() int64 { return int64(store.Limits().QueuePosts) }),
+		Gauge("cowrelay_queue_bytes", "Bytes of the events of those posts.", func() int64 { _, bytes := store.Queue(); return bytes }),
+		Gauge("cowrelay_queue_bytes_max", "Bytes that they may hold.", func() int64 { return int64(store.Limits().QueueBytes) }),
+	}
+}
+
+// MemoryFamilies are the families of what is in memory, and of what goes from
+// there and comes back.
+func MemoryFamilies(store *cow.Store) []Family {
+	return []Family{
+		Gauge("cowrelay_memory_budget_bytes", "Memory that slots may take.", func() int64 { return store.Memory().Limit }),
+		{Info{"cowrelay_memory_bytes", "gauge", "Memory that slots take, by what holds it: chunk (events and their tables), index, frame, other, and retired (evicted, and not collected yet)."},
+			func(w io.Writer, name string) {
+				m := store.Memory()
+				for _, part := range []struct {
+					kind  string
+					bytes int64
+				}{{"chunk", m.Chunks}, {"index", m.Index}, {"frame", m.Frames}, {"other", m.Used - m.Chunks - m.Index - m.Frames}, {"retired", m.Retired}} {
+					fmt.Fprintf(w, "%s{kind=%q} %d\n", name, part.kind, part.bytes)
+				}
+			}},
+		CounterBy("cowrelay_evictions_total", "kind", "What left memory to make room, by kind.", func(show Show) {
+			m := store.Memory()
+			show("chunk", m.EvictedChunks)
+			show("slot", m.EvictedSlots)
+		}),
+		CounterBy("cowrelay_loads_total", "kind", "What was read back from the store, by kind.", func(show Show) {
+			st := store.Stats()
+			show("chunk", st.ChunkLoads.Load())
+			show("slot", st.SlotLoads.Load())
+		}),
+		Counter("cowrelay_load_errors_total", "Loads that failed.", func() uint64 { return store.Stats().LoadErrors.Load() }),
+		Counter("cowrelay_loads_refused_total", "Waits for loads that ended with 503: too many waited, or there was no turn or no memory in time.", func() uint64 { return store.Stats().LoadsRefused.Load() }),
+	}
+}
