@@ -27,7 +27,7 @@ func TestFeed_I6_ForeignAppendsAreVisible(t *testing.T) {
 			f.m.Foreign(slot.ID(), foreign(id))
 		}
 		events = append(events, ev(id))
-		want += frame(id)
+		want += idFrame(id)
 	}
 	f.until("the feed", func() bool { return slot.Count() == 60 })
 	f.m.WaitFeed()

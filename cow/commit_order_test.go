@@ -60,13 +60,13 @@ func TestCommit_I3I4_DurableThenVisibleThenAcknowledged(t *testing.T) {
 		t.Fatalf("the late post: duplicate %v, error %v", a.dup, a.err)
 	}
 	f.holds(slot, ev("before"), ev("held"), ev("late"))
-	want := frame("held") + frame("late")
+	want := idFrame("held") + idFrame("late")
 	if got := live.take(t, len(want)); got != want {
 		t.Fatalf("the stream got %q", got)
 	}
 }
 
-func frame(id string) string { return wrap("id: " + id + "\ndata: " + ev(id) + "\n\n") }
+func idFrame(id string) string { return wrap("id: " + id + "\ndata: " + ev(id) + "\n\n") }
 
 // I3: when a poster hears that its event is stored, every page and every new
 // stream that is asked for from then on has it.

@@ -124,7 +124,7 @@ func TestCommit_I3_UnknownIsLookedUp(t *testing.T) {
 					}
 				}
 				f.holds(slot, ev("before"), ev("a"), `{"no":"id"}`)
-				want := frame("a") + wrap("data: {\"no\":\"id\"}\n\n")
+				want := idFrame("a") + wrap("data: {\"no\":\"id\"}\n\n")
 				if got := live.take(t, len(want)); got != want {
 					t.Errorf("the stream got %q", got)
 				}

@@ -143,7 +143,7 @@ func (s *Store) Closing() bool {
 // InSet says whether a subscriber is in the slot's set.
 func (s *Slot) InSet(sub *Subscriber) bool {
 	set := s.subs.Load()
-	return set != nil && slices.Contains(set.list, sub)
+	return set != nil && slices.Contains(set.list, &sub.member)
 }
 
 // HoldLoop holds the commit loop up until free.

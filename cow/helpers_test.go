@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"cowrelay/cow"
+	"cowrelay/cow/frame"
 	"cowrelay/cow/journaltest"
 )
 
@@ -208,12 +209,12 @@ func payloadID(slot cow.ID, pos uint64) string { return fmt.Sprintf("%x-%d", slo
 
 // wrap is a frame in transfer chunks. One that is longer than a piece with its
 // chunk goes out in chunks of a piece each.
-func wrap(frame string) (out string) {
-	const most = cow.MaxPiece - len("fff8\r\n\r\n")
-	for frame != "" {
-		n := min(len(frame), most)
-		out += fmt.Sprintf("%x\r\n%s\r\n", n, frame[:n])
-		frame = frame[n:]
+func wrap(text string) (out string) {
+	const most = frame.MaxPiece - len("fff8\r\n\r\n")
+	for text != "" {
+		n := min(len(text), most)
+		out += fmt.Sprintf("%x\r\n%s\r\n", n, text[:n])
+		text = text[n:]
 	}
 	return out
 }
@@ -280,7 +281,7 @@ func (f *fixture) trySubscribe(slot *cow.Slot, resume bool, since string) (*stre
 	if err != nil {
 		return nil, err
 	}
-	return &stream{sub, b, make([]byte, cow.MaxPiece)}, nil
+	return &stream{sub, b, make([]byte, frame.MaxPiece)}, nil
 }
 
 // piece returns the next piece, loading what it must; nil when there is none.

@@ -188,6 +188,15 @@ func (b *budget) evictChunks(slot *Slot, epoch uint32) (freed int64) {
 	return freed
 }
 
+// dropFrames forgets the frames of a slot that nobody streams.
+func (b *budget) dropFrames(h *hot) (freed int64) {
+	if f := h.frames.Load(); f != nil && h.frames.CompareAndSwap(f, nil) {
+		b.add(memFrame, -f.Bytes())
+		return f.Bytes()
+	}
+	return 0
+}
+
 // coolSlots asks for slots to go cold whose memory makes up the goal.
 func (b *budget) coolSlots(goal int64, epoch uint32) {
 	var slots []*Slot

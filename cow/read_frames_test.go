@@ -9,6 +9,7 @@ import (
 
 	"cowrelay/cow"
 	"cowrelay/cow/event"
+	"cowrelay/cow/frame"
 )
 
 // One encoding an event serves 256 live readers; none encodes for itself.
@@ -25,7 +26,7 @@ func TestFrames_EncodedOnceFor256Readers(t *testing.T) {
 	var want string
 	for i := range events {
 		f.must(slot, ev(fmt.Sprint(i)))
-		want += frame(fmt.Sprint(i))
+		want += idFrame(fmt.Sprint(i))
 		if i%10 == 9 { // some read at once, all in the end
 			for _, st := range streams[:i*5] {
 				for {
@@ -80,10 +81,10 @@ func TestFrames_I6_PartialWritesOfEverySize(t *testing.T) {
 		ev("a"), `{"no":"id"}`, `{"event_id":"line\nbreak"}`, `{"event_id":"nul\u0000"}`, `{"event_id":""}`,
 		`{"event_id":"\u00e9\"\\"}`, `{"event_id":7}`, ev("last"),
 	}
-	want := frame("a") + wrap("data: {\"no\":\"id\"}\n\n") +
+	want := idFrame("a") + wrap("data: {\"no\":\"id\"}\n\n") +
 		wrap("data: {\"event_id\":\"line\\nbreak\"}\n\n") + wrap("data: {\"event_id\":\"nul\\u0000\"}\n\n") +
 		wrap("data: {\"event_id\":\"\"}\n\n") + wrap("id: é\"\\\ndata: {\"event_id\":\"\\u00e9\\\"\\\\\"}\n\n") +
-		wrap("data: {\"event_id\":7}\n\n") + frame("last")
+		wrap("data: {\"event_id\":7}\n\n") + idFrame("last")
 	for _, e := range events {
 		f.must(slot, e)
 	}
@@ -132,7 +133,7 @@ func TestFrames_PlainReaderBesideOthers(t *testing.T) {
 	want := ""
 	for i := range 100 {
 		f.must(slot, ev(fmt.Sprint(i)))
-		want += frame(fmt.Sprint(i))
+		want += idFrame(fmt.Sprint(i))
 		if i%3 == 0 {
 			bare.take(t, 1)
 		}
@@ -213,7 +214,7 @@ func TestFrames_I6_LargeFrames(t *testing.T) {
 		got := make([]byte, 0, want.Len())
 		for len(got) < want.Len() {
 			data, err := st.piece()
-			if err != nil || len(data) == 0 || len(data) > cow.MaxPiece {
+			if err != nil || len(data) == 0 || len(data) > frame.MaxPiece {
 				t.Fatalf("a piece of %d bytes after %d of %d (%v)", len(data), len(got), want.Len(), err)
 			}
 			n := len(data)
@@ -242,7 +243,7 @@ func TestFrames_I6_LargeFrames(t *testing.T) {
 		var got []byte
 		for st.Behind() > 0 {
 			data, err := st.piece()
-			if err != nil || len(data) == 0 || len(data) > cow.MaxPiece {
+			if err != nil || len(data) == 0 || len(data) > frame.MaxPiece {
 				t.Fatalf("a plain piece of %d bytes after %d (%v)", len(data), len(got), err)
 			}
 			n := len(data)
@@ -288,7 +289,7 @@ func TestFrames_ReaderBehindTheLog(t *testing.T) {
 		t.Error("no evicted chunk was read again")
 	}
 	f.must(slot, ev("last"))
-	if got := st.take(t, 1); got != frame("last") {
+	if got := st.take(t, 1); got != idFrame("last") {
 		t.Errorf("got %q", got)
 	}
 	if n := f.Stats().FramesReplayed.Load(); n != replayed {
@@ -311,7 +312,7 @@ func TestFrames_I6_PartialPieceOverEvictedChunks(t *testing.T) {
 	var want strings.Builder
 	for i := 0; slot.Chunks() < 5; i++ {
 		f.must(slot, ev(fmt.Sprint(i)))
-		want.WriteString(frame(fmt.Sprint(i)))
+		want.WriteString(idFrame(fmt.Sprint(i)))
 	}
 	data, err := st.piece()
 	if err != nil || len(data) < 3000 { // the first chunks are of 1 KiB and 1 to 2 KiB

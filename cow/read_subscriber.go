@@ -2,33 +2,27 @@ package cow
 
 import (
 	"errors"
-	"slices"
 	"sync/atomic"
 
 	"cowrelay/cow/event"
+	"cowrelay/cow/frame"
 )
 
 // ErrNotResident is what Next returns when the events at the cursor are not in
 // memory: Load brings them.
 var ErrNotResident = errors.New("cow: not in memory")
 
-// Waker hears that there is something new at a subscriber's cursor, or that
-// its slot is gone. Wake is called by the commit loop, so it must not block;
-// it may be called when there is nothing new. at is the store's clock, in
-// nanoseconds.
-type Waker interface{ Wake(at int64) }
-
 // Subscriber is a cursor into a slot. It holds no events: what it has not
 // taken stays in the slot, so a slow one costs nothing and misses nothing
 // (I6). Subscribe makes it and Close ends it; the other methods are for one
 // goroutine at a time.
 type Subscriber struct {
-	store *Store
-	slot  *Slot
-	waker Waker
-	form  form
-	pos   uint64 // the cursor: the event it stands at
-	off   int    // and the bytes that went out for that event already
+	store  *Store
+	slot   *Slot
+	member // in the slot's set
+	form   frame.Form
+	pos    uint64 // the cursor: the event it stands at
+	off    int    // and the bytes that went out for that event already
 	// Where the cursor goes when all of the last piece is written.
 	next    uint64
 	nextOff int
@@ -42,31 +36,14 @@ type Subscriber struct {
 	pinnedC *chunk
 }
 
-// subscriberSet is an immutable list. Joining and leaving replace it by
-// compare-and-swap, so none of two who race is lost; it is made with the first
-// and gone with the last.
-type subscriberSet struct{ list []*Subscriber }
-
 // Subscribe opens a cursor: behind the event whose id is since when resume is
 // set (the oldest event if the id is empty or unknown), else behind the newest
 // event. From now on waker hears of every event behind it. Errors: ErrNoSlot,
 // ErrTooManyStreams, and those of a load.
 func (s *Store) Subscribe(slot *Slot, resume bool, since []byte, waker Waker) (*Subscriber, error) {
-	sub := &Subscriber{store: s, slot: slot, waker: waker}
-	for {
-		old := slot.subs.Load()
-		next := new(subscriberSet)
-		if old != nil {
-			if len(old.list) >= s.opts.StreamsPerSlot {
-				return nil, ErrTooManyStreams
-			}
-			next.list = make([]*Subscriber, len(old.list), len(old.list)+1)
-			copy(next.list, old.list)
-		}
-		next.list = append(next.list, sub)
-		if slot.subs.CompareAndSwap(old, next) {
-			break
-		}
+	sub := &Subscriber{store: s, slot: slot, member: member{waker}}
+	if !slot.join(&sub.member, s.opts.StreamsPerSlot) {
+		return nil, ErrTooManyStreams
 	}
 	s.stats.Subscribers.Add(1)
 	// In the set first, the head second: whatever is published from here on
@@ -98,21 +75,11 @@ func (sub *Subscriber) Close() {
 	if sub.closed.Swap(true) {
 		return
 	}
-	slot := sub.slot
-	for {
-		old := slot.subs.Load()
-		var next *subscriberSet
-		if len(old.list) > 1 {
-			i := slices.Index(old.list, sub)
-			next = &subscriberSet{list: slices.Concat(old.list[:i], old.list[i+1:])}
-		}
-		if slot.subs.CompareAndSwap(old, next) {
-			if next == nil {
-				if h := slot.hot.Load(); h != nil {
-					sub.store.budget.dropFrames(h)
-				}
-			}
-			break
+	if sub.slot.leave(&sub.member) {
+		// The owner stores frames first and looks at the set second; we empty the
+		// set first and drop the frames second.
+		if h := sub.slot.hot.Load(); h != nil {
+			sub.store.budget.dropFrames(h)
 		}
 	}
 	sub.store.stats.Subscribers.Add(-1)
@@ -121,27 +88,17 @@ func (sub *Subscriber) Close() {
 	}
 }
 
-// wakeSubscribers tells everybody in the set. now is asked only if there is one.
-func (s *Slot) wakeSubscribers(now func() int64) {
-	if set := s.subs.Load(); set != nil {
-		at := now()
-		for _, sub := range set.list {
-			sub.waker.Wake(at)
-		}
-	}
-}
-
 // Plain has the frames come without transfer chunks, each encoded for this
 // subscriber alone. It is for before the first call of Next.
-func (sub *Subscriber) Plain() { sub.form = plain }
+func (sub *Subscriber) Plain() { sub.form = frame.Plain }
 
 // Slot returns the slot that the subscriber reads.
 func (sub *Subscriber) Slot() *Slot { return sub.slot }
 
 // Next returns the bytes that come next on the stream: frames of events behind
 // the cursor, in transfer chunks, of which none is broken off unless a part of
-// it was written; at most MaxPiece, as shared bytes of the slot or, where those
-// are not at hand, encoded into buf (which must have a capacity of MaxPiece).
+// it was written; at most frame.MaxPiece, as shared bytes of the slot or, where those
+// are not at hand, encoded into buf (which must have a capacity of frame.MaxPiece).
 // They are frozen until the following call that uses buf. Nil: there is
 // nothing new; Wake will tell. The cursor moves with Wrote. Errors: ErrNoSlot
 // when the slot is gone, ErrNotResident.
@@ -164,16 +121,16 @@ func (sub *Subscriber) Next(buf []byte) ([]byte, error) {
 		return nil, nil
 	}
 	slot.use(sub.store.budget.epoch.Load())
-	if f := h.frames.Load(); sub.form == chunked && f != nil && f.first <= sub.pos && sub.pos < f.end {
-		sub.pos, sub.off = f.skip(sub.pos, sub.off)
-		if sub.pos < f.end {
+	if f := h.frames.Load(); sub.form == frame.Chunked && f.Has(sub.pos) {
+		sub.pos, sub.off = f.Skip(sub.pos, sub.off)
+		if f.Has(sub.pos) {
 			sub.unpin()
-			data, next, off := f.piece(sub.pos, sub.off, snap.count)
+			data, next, off := f.Piece(sub.pos, sub.off, snap.count)
 			sub.next, sub.nextOff, sub.length = next, off, len(data)
 			return data, nil
 		}
 	}
-	return sub.encode(snap, buf[:0:MaxPiece])
+	return sub.encode(snap, buf[:0:frame.MaxPiece])
 }
 
 // encode fills buf with frames from the chunks: for a reader that is behind
@@ -191,8 +148,8 @@ func (sub *Subscriber) encode(snap *snapshot, buf []byte) ([]byte, error) {
 		}
 		var room [event.MaxIDBytes]byte
 		for end := snap.end(i); pos < end; pos++ {
-			fr := frameOf(g.event(int(pos-c.first)), room[:0])
-			n := fr.size(sub.form) - off
+			fr := frame.Of(g.event(int(pos-c.first)), room[:0])
+			n := fr.Size(sub.form) - off
 			if n <= 0 { // written before, as a part of a piece
 				off = -n
 				// The cursor moves, or Load would bring this chunk for ever
@@ -202,13 +159,13 @@ func (sub *Subscriber) encode(snap *snapshot, buf []byte) ([]byte, error) {
 			}
 			if n > cap(buf)-len(buf) {
 				if len(buf) == 0 { // one long frame
-					buf = fr.append(buf[:0:toChunkEnd(off)], off, sub.form)
+					buf = fr.Append(buf[:0:frame.ToChunkEnd(off)], off, sub.form)
 					off += len(buf)
 				}
 				sub.next, sub.nextOff, sub.length = pos, off, len(buf)
 				return buf, nil
 			}
-			buf = fr.append(buf, off, sub.form)
+			buf = fr.Append(buf, off, sub.form)
 			off = 0
 			stats.FramesReplayed.Add(1)
 		}

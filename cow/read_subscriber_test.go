@@ -117,7 +117,7 @@ func TestSubscribers_I6_SubscribeRacesTheLastLeave(t *testing.T) {
 		default:
 			t.Fatalf("I6: round %d: who joined as the last one left is not woken", i)
 		}
-		if got := joined.take(t, 1); got != frame(fmt.Sprint(i)) {
+		if got := joined.take(t, 1); got != idFrame(fmt.Sprint(i)) {
 			t.Fatalf("I6: round %d: got %q", i, got)
 		}
 		joined.Close()
@@ -228,7 +228,7 @@ func TestSubscribers_LiveBeginsAtTheHead(t *testing.T) {
 		}
 		id := fmt.Sprint("new", cold)
 		f.must(slot, ev(id))
-		if got := st.take(t, 1); got != frame(id) {
+		if got := st.take(t, 1); got != idFrame(id) {
 			t.Fatalf("got %q", got)
 		}
 		st.Close()
@@ -236,7 +236,7 @@ func TestSubscribers_LiveBeginsAtTheHead(t *testing.T) {
 	// Since of an id that nobody knows, or none: everything.
 	for _, since := range []string{"", "unknown"} {
 		st := f.subscribe(slot, true, since)
-		want := frame("old") + frame("newfalse") + frame("newtrue")
+		want := idFrame("old") + idFrame("newfalse") + idFrame("newtrue")
 		if got := st.take(t, len(want)); got != want {
 			t.Errorf("since %q gives %q", since, got)
 		}

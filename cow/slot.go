@@ -5,6 +5,7 @@ import (
 	"time"
 	"unsafe"
 
+	"cowrelay/cow/frame"
 	"cowrelay/cow/index"
 )
 
@@ -21,8 +22,8 @@ type Slot struct {
 	// hot is nil while the slot is cold. Loads set it by compare-and-swap;
 	// only the commit loop clears it or appends to what it points at.
 	hot atomic.Pointer[hot]
-	// subs is nil while there is no subscriber; see read_subscriber.go.
-	subs atomic.Pointer[subscriberSet]
+	// subs is nil while there is no subscriber; see memberSet.
+	subs atomic.Pointer[memberSet]
 	// tally is written by the owner after the snapshot that it describes, so
 	// that a cold slot has counts. Readers of a hot slot ask its snapshot.
 	count atomic.Uint64
@@ -46,7 +47,7 @@ type hot struct {
 	// snap: publish pairs with every Load in a reader. Segment bytes and index
 	// entries are written before the Store; after it they are shared and frozen.
 	snap   atomic.Pointer[snapshot]
-	frames atomic.Pointer[frameLog] // nil while nobody streams
+	frames atomic.Pointer[frame.Log] // nil while nobody streams
 	index  index.Index
 	appender
 	version uint64 // of the journal; the owner's
@@ -71,14 +72,6 @@ func (s *Slot) Gone() bool { return s.dead.Load() }
 
 // Hot says whether the slot is in memory.
 func (s *Slot) Hot() bool { return s.hot.Load() != nil }
-
-// Subscribers returns how many streams and long polls the slot has.
-func (s *Slot) Subscribers() int {
-	if set := s.subs.Load(); set != nil {
-		return len(set.list)
-	}
-	return 0
-}
 
 // Count returns how many events the slot holds.
 func (s *Slot) Count() uint64 {

@@ -12,7 +12,7 @@ import (
 	"syscall"
 	"time"
 
-	"cowrelay/cow"
+	"cowrelay/cow/frame"
 
 	"github.com/valyala/fasthttp"
 )
@@ -216,7 +216,7 @@ func (c *conn) Write(b []byte) (n int, err error) {
 	if c.page != nil {
 		return c.page.write(b)
 	}
-	if len(b) > cow.MaxPiece {
+	if len(b) > frame.MaxPiece {
 		return c.writePieces(b)
 	}
 	if n, err = c.TCPConn.Write(b); err != nil {
@@ -232,7 +232,7 @@ func (c *conn) writePieces(b []byte) (n int, err error) {
 	for n < len(b) && err == nil {
 		if err = c.writeWithin(c.relay.clock() + int64(c.relay.opts.StreamWriteTimeout)); err == nil {
 			var m int
-			m, err = c.TCPConn.Write(b[n:min(n+cow.MaxPiece, len(b))])
+			m, err = c.TCPConn.Write(b[n:min(n+frame.MaxPiece, len(b))])
 			n += m
 		}
 	}

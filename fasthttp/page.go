@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"cowrelay/cow"
+	"cowrelay/cow/frame"
 )
 
 // page is the body of a pull: a window, written from the slot's own bytes.
@@ -236,7 +237,7 @@ func (p *page) patience() error {
 		return nil
 	}
 	first := p.overdue == 0
-	p.left = cow.MaxPiece
+	p.left = frame.MaxPiece
 	p.overdue = p.relay.clock() + int64(p.relay.opts.StreamWriteTimeout)
 	if !first {
 		return nil // the deadline that is set comes sooner; send sets the next

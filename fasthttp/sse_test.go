@@ -25,8 +25,8 @@ type sse struct {
 	retry    int  // milliseconds, -1 before the line
 }
 
-// frame is one event of a stream.
-type frame struct {
+// sseFrame is one event of a stream.
+type sseFrame struct {
 	id   string // "" when there is no id line
 	data string
 }
@@ -113,8 +113,8 @@ var errFrame = errors.New("bad frame")
 
 // readFrame returns the next frame. An end that the relay made is io.EOF; one in
 // the middle of anything, and a chunked stream that is cut, io.ErrUnexpectedEOF.
-func (s *sse) readFrame() (frame, error) {
-	var f frame
+func (s *sse) readFrame() (sseFrame, error) {
+	var f sseFrame
 	for {
 		line, err := s.br.ReadString('\n')
 		if err != nil {
@@ -153,7 +153,7 @@ func (s *sse) readFrame() (frame, error) {
 	}
 }
 
-func (s *sse) next() frame {
+func (s *sse) next() sseFrame {
 	s.Helper()
 	f, err := s.readFrame()
 	if err != nil {
@@ -166,7 +166,7 @@ func (s *sse) next() frame {
 func (s *sse) want(from, to int) {
 	s.Helper()
 	for i := from; i < to; i++ {
-		if got, want := s.next(), (frame{fmt.Sprintf("e%d", i), eventN(i)}); got != want {
+		if got, want := s.next(), (sseFrame{fmt.Sprintf("e%d", i), eventN(i)}); got != want {
 			s.Fatalf("frame %q, want %q", got, want)
 		}
 	}

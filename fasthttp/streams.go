@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"cowrelay/cow"
+	"cowrelay/cow/frame"
 	"cowrelay/cow/share"
 	"cowrelay/fasthttp/stats"
 )
@@ -138,7 +139,7 @@ func (s *streams) subscribe(slot *cow.Slot, resume bool, since []byte, w cow.Wak
 
 // write is a writer's life.
 func (s *streams) write() {
-	w := newWriter(cow.MaxPiece)
+	w := newWriter(frame.MaxPiece)
 	for {
 		st := s.queue.pop()
 		if st == nil {

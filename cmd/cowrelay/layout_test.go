@@ -18,15 +18,16 @@ const server = "cowrelay/cmd/cowrelay/internal/"
 // The rule of the tree: cow knows no HTTP, fasthttp knows no disk, only cmd
 // joins them. A package's tests may join what it may not.
 var mayImport = map[string][]string{
-	"cowrelay/cow":             {"cowrelay/cow/event", "cowrelay/cow/index", "cowrelay/cow/invariants"},
+	"cowrelay/cow":             {"cowrelay/cow/event", "cowrelay/cow/frame", "cowrelay/cow/index", "cowrelay/cow/invariants"},
 	"cowrelay/cow/event":       {},
+	"cowrelay/cow/frame":       {"cowrelay/cow/event"},
 	"cowrelay/cow/index":       {},
 	"cowrelay/cow/invariants":  {},
 	"cowrelay/cow/pebblelog":   {"cowrelay/cow", "cowrelay/cow/event"},
-	"cowrelay/cow/journaltest": {"cowrelay/cow", "cowrelay/cow/event"},
+	"cowrelay/cow/journaltest": {"cowrelay/cow", "cowrelay/cow/event", "cowrelay/cow/frame"},
 	"cowrelay/cow/rate":        {},
 	"cowrelay/cow/share":       {},
-	"cowrelay/fasthttp":        {"cowrelay/cow", "cowrelay/cow/event", "cowrelay/cow/invariants", "cowrelay/cow/rate", "cowrelay/cow/share", "cowrelay/fasthttp/stats", "cowrelay/fasthttp/web"},
+	"cowrelay/fasthttp":        {"cowrelay/cow", "cowrelay/cow/event", "cowrelay/cow/frame", "cowrelay/cow/invariants", "cowrelay/cow/rate", "cowrelay/cow/share", "cowrelay/fasthttp/stats", "cowrelay/fasthttp/web"},
 	"cowrelay/fasthttp/stats":  {"cowrelay/cow"},
 	"cowrelay/fasthttp/web":    {},
 	"cowrelay/fasthttp/client": {},

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"cowrelay/cow"
+	"cowrelay/cow/frame"
 )
 
 // History runs the random script of a seed on a store over a journal: slots
@@ -227,7 +228,7 @@ func (h *history) remove(i int) {
 	}
 	for k := len(h.streams) - 1; k >= 0; k-- {
 		if st := h.streams[k]; st.slot == m {
-			if _, err := st.sub.Next(make([]byte, cow.MaxPiece)); !errors.Is(err, cow.ErrNoSlot) {
+			if _, err := st.sub.Next(make([]byte, frame.MaxPiece)); !errors.Is(err, cow.ErrNoSlot) {
 				h.fatal("a stream of slot %d goes on after its removal: %v", m.name, err)
 			}
 			h.leave(k)
@@ -335,7 +336,7 @@ func (h *history) subscribe(i int, resume bool, since string) {
 // read takes n bytes of a stream, or all that is there. How they come, in what
 // pieces, is the store's affair.
 func (h *history) read(st *historyStream, n int) {
-	buf := make([]byte, cow.MaxPiece)
+	buf := make([]byte, frame.MaxPiece)
 	var got []byte
 	for len(got) < n {
 		data, err := st.sub.Next(buf)
@@ -376,15 +377,15 @@ func historyFrame(id, event string) string {
 
 // appendHistoryFrame appends what goes out for a frame: itself, or in transfer
 // chunks (RFC 9112, 7.1) that are no longer than a piece.
-func appendHistoryFrame(dst []byte, frame string, plain bool) []byte {
+func appendHistoryFrame(dst []byte, text string, plain bool) []byte {
 	if plain {
-		return append(dst, frame...)
+		return append(dst, text...)
 	}
-	const most = cow.MaxPiece - len("ffff\r\n\r\n")
-	for len(frame) > 0 {
-		n := min(len(frame), most)
-		dst = fmt.Appendf(dst, "%x\r\n%s\r\n", n, frame[:n])
-		frame = frame[n:]
+	const most = frame.MaxPiece - len("ffff\r\n\r\n")
+	for len(text) > 0 {
+		n := min(len(text), most)
+		dst = fmt.Appendf(dst, "%x\r\n%s\r\n", n, text[:n])
+		text = text[n:]
 	}
 	return dst
 }

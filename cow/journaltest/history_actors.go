@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"cowrelay/cow"
+	"cowrelay/cow/frame"
 )
 
 const historyActors = 8
@@ -223,7 +224,7 @@ func (a *actor) listen(slot *cow.Slot) error {
 		a.stream = st
 	}
 	st := a.stream
-	buf := make([]byte, cow.MaxPiece)
+	buf := make([]byte, frame.MaxPiece)
 	for range 1 + a.r.IntN(6) {
 		data, err := st.sub.Next(buf)
 		if errors.Is(err, cow.ErrNotResident) {
