@@ -93,7 +93,7 @@ func (a *Admin) status(r *Relay, w http.ResponseWriter, _ *http.Request) error {
 	}{
 		r.opts.Version, int64(time.Since(r.started).Seconds()), r.Ready(), r.draining.Load(), a.levelText(),
 		r.store.Len(), m.HotSlots, r.store.BlockedSlots(), st.Events.Load(), st.Bytes.Load(),
-		r.conns.Load(), r.streams.open.Load(), r.polls.waiting(), posts, bytes, m.Used, m.Limit,
+		r.conns.Load(), r.streams.Len(), r.polls.waiting(), posts, bytes, m.Used, m.Limit,
 	})
 }
 

@@ -200,3 +200,12 @@ func (l *Live) remote(ctx *fasthttp.RequestCtx) string {
 	}
 	return ctx.RemoteAddr().String()
 }
+
+// clientOf is whose request it is, for whoever shares something out. All clients
+// that come by another way than TCP are one.
+func (r *Relay) clientOf(req request) clientKey {
+	if req.conn == nil {
+		return 0
+	}
+	return r.clientKey(req.conn, &req.ctx.Request.Header)
+}

@@ -102,7 +102,7 @@ func TestDrain_WhateverHangs(t *testing.T) {
 			w := m.dial()
 			w.Conn.(*net.TCPConn).SetReadBuffer(4 << 10)
 			w.send("GET /v1/events/" + m.id + "/stream?since=s0 HTTP/1.1\nHost: x\nAuthorization: Bearer " + m.token + "\n\n")
-			m.eventually("the stream stalls", func() bool { return stalled(m.relay.streams) == 1 })
+			m.eventually("the stream stalls", func() bool { return m.relay.streams.Stalled() == 1 })
 			gate.shut()
 		}},
 		{"a page that nobody reads", 0, 0, func(t *testing.T, m mailbox, gate *loadGate) {
@@ -113,11 +113,6 @@ func TestDrain_WhateverHangs(t *testing.T) {
 			}
 			m.eventually("the first page is under way", func() bool { return m.store.Stats().SlotLoads.Load() > 0 })
 			gate.shut()
-		}},
-		{"whatever a stream waits for", 0, 0, func(t *testing.T, m mailbox, gate *loadGate) {
-			gate.shut()
-			opened := gate.opened
-			m.relay.streams.waits.Go(func() { <-opened })
 		}},
 		{"the statistics' history", 0, 0, func(t *testing.T, m mailbox, gate *loadGate) {
 			gate.shut()
@@ -160,7 +155,7 @@ func TestDrain_WhateverHangs(t *testing.T) {
 			case <-time.After(20 * time.Second):
 				t.Fatal("the drain does not end")
 			}
-			if n := g.relay.streams.books.Used(); n > row.opening {
+			if n := g.relay.streams.Len(); n > row.opening {
 				t.Errorf("%d streams are left", n)
 			}
 		})

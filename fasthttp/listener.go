@@ -3,7 +3,6 @@ package fasthttp
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/netip"
@@ -13,11 +12,10 @@ import (
 	"time"
 
 	"cowrelay/cow/frame"
+	"cowrelay/fasthttp/stream"
 
 	"github.com/valyala/fasthttp"
 )
-
-func sprintf(format string, args ...any) string { return fmt.Sprintf(format, args...) }
 
 // listener gives the relay's connections their places, and turns away who finds
 // none, with an answer.
@@ -119,7 +117,7 @@ type conn struct {
 	raw  syscall.RawConn // made by the first page; see rawConn
 	// opening is a stream that will get the connection, from the handler to
 	// the hijack. If the connection is closed in between, it is told.
-	opening atomic.Pointer[stream]
+	opening atomic.Pointer[stream.Stream]
 }
 
 // Close implements net.Conn. Closing at once while the client still sends
@@ -134,7 +132,7 @@ func (c *conn) Close() (err error) {
 	defer r.rescue("close", func() { err = c.end() })
 	r.underway.settle(c)
 	if st := c.opening.Swap(nil); st != nil {
-		st.abandon()
+		st.Abandon()
 	}
 	if c.linger.Load() {
 		most := int64(lingerMax)

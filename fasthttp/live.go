@@ -1,6 +1,10 @@
 package fasthttp
 
-import "net/netip"
+import (
+	"net/netip"
+
+	"cowrelay/fasthttp/stream"
+)
 
 // Live is the part of Options that may change while the relay serves.
 type Live struct {
@@ -40,8 +44,8 @@ func (r *Relay) SetLive(l Live) {
 		l.limits = old.limits
 	}
 	l.limits = newLimits(*l.RateLimits, l.limits)
-	r.streams.books.SetLimits(int64(l.MaxStreams), shareOf(l.MaxStreams))
-	r.polls.books.SetLimits(int64(l.MaxWaiters), shareOf(l.MaxWaiters))
+	r.streams.SetMost(l.MaxStreams)
+	r.polls.books.SetLimits(int64(l.MaxWaiters), stream.ShareOf(l.MaxWaiters))
 	// Publish: pairs with the Loads along requests. What was published is never
 	// written again.
 	r.live.Store(&l)

@@ -8,6 +8,7 @@ import (
 
 	"cowrelay/cow"
 	"cowrelay/cow/share"
+	"cowrelay/fasthttp/stream"
 )
 
 // How a long poll ended; labels of its metric.
@@ -27,6 +28,7 @@ var pollEndNames = [pollEnds]string{"event", "time", "client", "share", "cap", "
 // longPolls keeps the books of all pulls that wait.
 type longPolls struct {
 	books *share.Ledger[clientKey]
+	hangs *stream.Hangups // which clients have left
 	ended [pollEnds]atomic.Uint64
 	// Refused: none could give way, or the slot has as many as it may.
 	refusedCap, refusedSlot atomic.Uint64
@@ -47,7 +49,7 @@ type longPoll struct {
 	ended atomic.Int32  // its reason, from 1; set before wake is filled: pairs with the Load behind the wait
 
 	conn  syscall.RawConn // nil where the client can't be watched
-	watch watch
+	watch stream.Watch
 }
 
 // Wake implements cow.Waker.
@@ -58,8 +60,8 @@ func (p *longPoll) Wake(int64) {
 	}
 }
 
-// hungUp implements leaver.
-func (p *longPoll) hungUp() { p.end(pollClient) }
+// HungUp implements stream.Leaver.
+func (p *longPoll) HungUp() { p.end(pollClient) }
 
 // end ends the poll for a counted reason, once.
 func (p *longPoll) end(reason int) {
@@ -130,7 +132,7 @@ func (r *Relay) openPoll(req request) (*longPoll, error) {
 	p := &longPoll{polls: &r.polls, wake: make(chan struct{}, 1)}
 	p.place.Owner = p
 	var err error
-	if p.sub, err = r.streams.subscribe(req.slot, false, nil, p); err != nil {
+	if p.sub, err = r.streams.Subscribe(req.slot, false, nil, p); err != nil {
 		if errors.Is(err, cow.ErrTooManyStreams) {
 			r.polls.refusedSlot.Add(1)
 		}
@@ -142,7 +144,7 @@ func (r *Relay) openPoll(req request) (*longPoll, error) {
 		return nil, errManyPolls
 	}
 	if req.conn != nil {
-		if raw, err := req.conn.SyscallConn(); err == nil && r.streams.hangs.watch(p, &p.watch, raw, false) {
+		if raw, err := req.conn.SyscallConn(); err == nil && r.polls.hangs.Watch(p, &p.watch, raw, false) {
 			p.conn = raw
 		}
 	}
@@ -151,7 +153,7 @@ func (r *Relay) openPoll(req request) (*longPoll, error) {
 
 func (r *Relay) closePoll(p *longPoll, reason int) {
 	if p.conn != nil {
-		r.streams.hangs.unwatch(&p.watch, p.conn)
+		r.polls.hangs.Unwatch(&p.watch, p.conn)
 	}
 	p.end(reason)
 }
@@ -165,7 +167,7 @@ func (r *Relay) countPoll(p *longPoll, client clientKey) bool {
 	for !l.books.Take(&p.place, client, 1) {
 		var victim *holder
 		reason := pollCap
-		if l.books.Held(client) >= shareOf(r.live.Load().MaxWaiters) {
+		if l.books.Held(client) >= stream.ShareOf(r.live.Load().MaxWaiters) {
 			reason, victim = pollShare, l.books.VictimOf(client, anyPoll)
 		} else {
 			victim = l.books.Victim(anyPoll)

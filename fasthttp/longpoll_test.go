@@ -88,7 +88,7 @@ func TestLongPoll_RequestBehindIt(t *testing.T) {
 	w.send(fmt.Sprintf(ask, "?wait=25"))
 	g.eventually("the poll waits", func() bool { return g.relay.polls.waiting() == 1 })
 	w.send(fmt.Sprintf(ask, "?since=e0&wait=25"))
-	g.relay.streams.hangs.sweep()
+	g.relay.streams.Hangups().Sweep()
 	time.Sleep(50 * time.Millisecond)
 	if n := g.relay.polls.waiting(); n != 1 {
 		t.Fatalf("%d polls wait, want the first", n)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"cowrelay/fasthttp/stats"
+	"cowrelay/fasthttp/stream"
 )
 
 // MetricTable lists every cowrelay_ family, in the order in which /metrics
@@ -128,16 +129,21 @@ func (r *Relay) limitFamilies() []stats.Family {
 
 func (r *Relay) streamFamilies() []stats.Family {
 	return []stats.Family{
-		stats.Gauge("cowrelay_streams", "Streams open now.", func() int64 { return r.streams.open.Load() }),
+		stats.Gauge("cowrelay_streams", "Streams open now.", func() int64 { return r.streams.Len() }),
 		stats.Gauge("cowrelay_streams_max", "Streams that may be open at once.", func() int64 { return int64(r.live.Load().MaxStreams) }),
-		stats.Counter("cowrelay_streams_opened_total", "Streams opened.", func() uint64 { return r.streams.total.Load() }),
-		stats.CountersOf("cowrelay_streams_closed_total", "reason", "Streams ended, by reason.",
-			endNames[:], func() []atomic.Uint64 { return r.streams.ended[:] }),
+		stats.Counter("cowrelay_streams_opened_total", "Streams opened.", func() uint64 { return r.streams.Opened() }),
+		stats.CounterBy("cowrelay_streams_closed_total", "reason", "Streams ended, by reason.",
+			func(show stats.Show) {
+				for why := range stream.Reasons {
+					show(why.String(), r.streams.Ended(why))
+				}
+			}),
 		stats.CounterBy("cowrelay_streams_refused_total", "reason", "Streams refused, by reason: as many as there may be (cap), as many as one client may have (share), as many as a slot may have (slot).",
 			func(show stats.Show) {
-				show("cap", r.streams.refusedCap.Load())
-				show("share", r.streams.refusedShare.Load())
-				show("slot", r.streams.refusedSlot.Load())
+				cap, share, slot := r.streams.Refused()
+				show("cap", cap)
+				show("share", share)
+				show("slot", slot)
 			}),
 	}
 }
@@ -158,7 +164,7 @@ func (r *Relay) pollFamilies() []stats.Family {
 
 func (r *Relay) frameFamilies() []stats.Family {
 	return []stats.Family{
-		stats.Durations("cowrelay_stream_lag_seconds", "Time from an event being visible to the first write of it to a stream.", func() *stats.Histogram { return r.streams.lag }),
+		stats.Durations("cowrelay_stream_lag_seconds", "Time from an event being visible to the first write of it to a stream.", func() *stats.Histogram { return r.lag }),
 		stats.Counter("cowrelay_frames_encoded_total", "Stream frames encoded once for all live readers of a slot.", func() uint64 { return r.store.Stats().FramesEncoded.Load() }),
 		stats.Counter("cowrelay_frames_replayed_total", "Stream frames encoded for one reader behind the shared ones.", func() uint64 { return r.store.Stats().FramesReplayed.Load() }),
 	}

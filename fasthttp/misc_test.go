@@ -87,7 +87,7 @@ func TestDelete_Races(t *testing.T) {
 		}
 		g.call("GET", "/v1/events/"+m.id, m.token, nil).want(t, 404)
 	}
-	g.eventually("no stream stays", func() bool { return g.relay.streams.open.Load() == 0 && g.store.Stats().Subscribers.Load() == 0 })
+	g.eventually("no stream stays", func() bool { return g.relay.streams.Len() == 0 && g.store.Stats().Subscribers.Load() == 0 })
 	if n := g.store.Stats().Events.Load(); n != 0 || g.store.Len() != 0 {
 		t.Errorf("%d events in %d slots stay", n, g.store.Len())
 	}
@@ -174,7 +174,7 @@ func TestDrain_IsBounded(t *testing.T) {
 	if took := time.Since(start); took > 3*time.Second {
 		t.Errorf("a drain of 500 ms took %v (%v)", took, err)
 	}
-	if n := g.relay.streams.open.Load(); n != 0 {
+	if n := g.relay.streams.Len(); n != 0 {
 		t.Errorf("%d streams are open after the drain", n)
 	}
 	half.Close()

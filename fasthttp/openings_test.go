@@ -65,5 +65,5 @@ func TestOpening_ClientGone(t *testing.T) {
 	for g.relay.conns.Load() > 1 && time.Now().Before(end) {
 		time.Sleep(time.Millisecond)
 	}
-	g.eventually("no stream stays", func() bool { return g.relay.streams.open.Load() == 0 && g.store.Stats().Subscribers.Load() == 0 })
+	g.eventually("no stream stays", func() bool { return g.relay.streams.Len() == 0 && g.store.Stats().Subscribers.Load() == 0 })
 }

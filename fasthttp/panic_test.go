@@ -67,35 +67,3 @@ func faultyHandler(list []int) error {
 	_ = list[3]
 	return nil
 }
-
-// A panic in one stream ends that stream alone.
-func TestPanic_InAStream(t *testing.T) {
-	g := newRig(t)
-	g.panics = 1
-	m := g.allocate()
-	bad, good := m.stream("", ""), m.stream("", "")
-	m.post(eventN(0)).want(t, 201)
-	bad.want(0, 1)
-	good.want(0, 1)
-	g.eventually("both are idle", func() bool {
-		idle := true
-		g.relay.streams.wheel.each(func(st *stream) { idle = idle && st.state.Load() == streamIdle })
-		return idle
-	})
-	poisoned := false
-	g.relay.streams.wheel.each(func(st *stream) {
-		if !poisoned && st.conn.RemoteAddr().String() == bad.LocalAddr().String() {
-			st.raw, poisoned = nil, true
-		}
-	})
-	m.post(eventN(1)).want(t, 201)
-	good.want(1, 2)
-	if f, err := bad.readFrame(); err == nil {
-		t.Errorf("the faulty stream goes on: %q", f)
-	}
-	if n := g.relay.streams.ended[endPanic].Load(); n != 1 || g.relay.panics.Load() != 1 {
-		t.Errorf("%d streams ended by a panic, want 1", n)
-	}
-	m.post(eventN(2)).want(t, 201)
-	good.want(2, 3)
-}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"cowrelay/cow/share"
+	"cowrelay/fasthttp/stream"
 )
 
 // places are those of the connections that may be open at the public listeners,
@@ -42,7 +43,7 @@ type place struct {
 	evicted atomic.Bool
 	// stream is what the connection serves from its hijack on, or nil. Set by
 	// the stream's start; pairs with the Loads in leave and cutOff.
-	stream atomic.Pointer[stream]
+	stream atomic.Pointer[stream.Stream]
 }
 
 func mayGo(h *holder) bool { return !h.Owner.(*place).busy.Load() }
@@ -80,7 +81,7 @@ func (p *place) readError(err error) error {
 // its body is still to come.
 func (p *place) leave() {
 	if st := p.stream.Load(); st != nil {
-		st.askLeave(askCap)
+		st.Leave()
 		return
 	}
 	p.evict()
@@ -89,7 +90,7 @@ func (p *place) leave() {
 // cutOff ends it at once.
 func (p *place) cutOff() {
 	if st := p.stream.Load(); st != nil {
-		st.close(endCap)
+		st.CutOff()
 		return
 	}
 	p.tcp.Close()
@@ -139,7 +140,7 @@ func (s *places) take(p *place, client clientKey, most int64, stop <-chan struct
 		}
 		wait := time.Until(end)
 		if inUse != nil {
-			wait = displaceTime
+			wait = stream.DisplaceTime
 		}
 		select {
 		case <-s.freed:

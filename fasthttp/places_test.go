@@ -99,7 +99,7 @@ func TestPlaces_InUseGivesWay(t *testing.T) {
 			}
 			g.eventually("all are in use", func() bool { return busyPlaces(g) == most })
 			if name == "stream" {
-				g.eventually("all streams have begun", func() bool { return g.relay.streams.open.Load() == most })
+				g.eventually("all streams have begun", func() bool { return g.relay.streams.Len() == most })
 			}
 			w := g.dial()
 			w.reply("GET").want(t, 503)

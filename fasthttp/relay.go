@@ -12,6 +12,7 @@ import (
 	"cowrelay/cow/event"
 	"cowrelay/cow/share"
 	"cowrelay/fasthttp/stats"
+	"cowrelay/fasthttp/stream"
 
 	"github.com/valyala/fasthttp"
 )
@@ -67,10 +68,7 @@ func (o *Options) setDefaults() {
 	def(&o.MaxConns, 60_000)
 	def(&o.RequestBytes, 32<<20)
 	def(&o.grace, grace)
-	def(&o.Heartbeat, 12*time.Second)
 	def(&o.StreamWriteTimeout, 10*time.Second)
-	def(&o.StreamSendBuffer, 64<<10)
-	def(&o.StreamWriters, defaultWriters())
 	def(&o.SendBuffer, 512<<10)
 	def(&o.UnsentBuffer, 192<<10)
 	def(&o.ReceiveBuffer, 128<<10)
@@ -93,13 +91,14 @@ type Relay struct {
 	store   *cow.Store
 	live    atomic.Pointer[Live]
 	server  *fasthttp.Server
-	streams *streams
+	streams *stream.Set
 	polls   longPolls
 	started time.Time
 
 	// What is counted along requests and commits, and the history of it.
 	requests  *stats.Requests
 	commits   *stats.Commits
+	lag       *stats.Histogram // from an event being visible to its first write to a stream
 	limitedBy [classes]atomic.Uint64
 	recorder  *stats.Recorder
 
@@ -128,12 +127,14 @@ func NewRelay(store *cow.Store, opts Options) *Relay {
 	r.places = newPlaces("public", opts.MaxConns)
 	r.underway = newUnderway(r, opts.RequestBytes)
 	r.polls.books = share.New[clientKey](0, 0)
+	r.lag = stats.NewHistogram(stats.LagBounds)
 	r.streams = newStreams(r)
+	r.polls.hangs = r.streams.Hangups()
 	r.SetLive(opts.Live)
 	r.requests, r.commits = stats.NewRequests(routeNames()), stats.NewCommits()
 	r.recorder = stats.Start(stats.Sources{
-		Store: store, Requests: r.requests, Events: routeEvents.index, Commits: r.commits, Lag: r.streams.lag,
-		Streams: r.streams.open.Load, Connections: r.conns.Load, LongPolls: r.polls.waiting,
+		Store: store, Requests: r.requests, Events: routeEvents.index, Commits: r.commits, Lag: r.lag,
+		Streams: r.streams.Len, Connections: r.conns.Load, LongPolls: r.polls.waiting,
 	}, opts.SampleEvery, opts.Logger)
 	r.server = &fasthttp.Server{
 		Handler:        r.handle,
@@ -205,7 +206,7 @@ func (r *Relay) Drain(ctx context.Context, delay time.Duration) error {
 	if r.draining.Swap(true) {
 		return nil
 	}
-	r.opts.Logger.Info("draining", "streams", r.streams.open.Load(), "connections", r.conns.Load())
+	r.opts.Logger.Info("draining", "streams", r.streams.Len(), "connections", r.conns.Load())
 	// What waits for the store then, a stream for instance, must not hold us up.
 	defer context.AfterFunc(ctx, r.store.StopLoads)()
 	select {
@@ -225,14 +226,14 @@ func (r *Relay) Drain(ctx context.Context, delay time.Duration) error {
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(drainGrace, cancel) })()
 	done := make(chan error, 1)
 	r.spawn("shutdown", func() { done <- r.server.ShutdownWithContext(ctx) })
-	r.streams.drain(ctx)
+	r.streams.Drain(ctx)
 	var err error
 	select {
 	case err = <-done:
 	case <-late.Done():
 		err = ctx.Err()
 	}
-	r.streams.stop(late)
+	r.streams.Stop(late)
 	r.recorder.Stop(late)
 	r.underway.stop()
 	return err

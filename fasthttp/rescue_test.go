@@ -15,6 +15,7 @@ import (
 
 	"cowrelay/cow"
 	"cowrelay/fasthttp/stats"
+	"cowrelay/fasthttp/stream"
 
 	"github.com/valyala/fasthttp"
 )
@@ -147,7 +148,7 @@ func (f *faultyRig) wantPanicsLater(live *Live, in string) {
 func TestRescue_Connection(t *testing.T) {
 	for in, poison := range map[string]func(*conn){
 		"write": func(c *conn) { c.page = new(page) }, // which has no connection
-		"close": func(c *conn) { c.opening.Store(new(stream)) },
+		"close": func(c *conn) { c.opening.Store(new(stream.Stream)) },
 	} {
 		t.Run(in, func(t *testing.T) {
 			g := newFaultyRig(t, 1)

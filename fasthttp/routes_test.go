@@ -192,7 +192,7 @@ func TestHead_DoesNothing(t *testing.T) {
 	if at := m.state().field(t, "last_pull_at_unix"); at != nil {
 		t.Errorf("HEAD counted as a pull: %v", at)
 	}
-	if n := g.relay.streams.total.Load(); n != 0 {
+	if n := g.relay.streams.Opened(); n != 0 {
 		t.Errorf("HEAD opened %d streams", n)
 	}
 	get := g.call("GET", "/v1/events/"+m.id, m.token, nil).want(t, 200)

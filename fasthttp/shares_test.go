@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"cowrelay/fasthttp/stream"
 )
 
 // streamFrom opens a stream from another address of loopback.
@@ -60,7 +62,7 @@ func TestShares_Streams(t *testing.T) {
 		}
 	}
 	refused("127.0.0.1", "too many streams") // who gave way does not push in
-	if n := g.relay.streams.ended[endCap].Load(); n != 2 {
+	if n := g.relay.streams.Ended(stream.EndCap); n != 2 {
 		t.Errorf("%d streams gave way, want 2", n)
 	}
 	m.post(eventN(1)).want(t, 201)
@@ -69,13 +71,13 @@ func TestShares_Streams(t *testing.T) {
 			s.want(1, 2)
 		}
 	}
-	if s, c := g.relay.streams.refusedShare.Load(), g.relay.streams.refusedCap.Load(); s != 2 || c != 2 {
+	if c, s, _ := g.relay.streams.Refused(); s != 2 || c != 2 {
 		t.Errorf("%d refused over their share, %d over the cap, want 2 and 2", s, c)
 	}
 	b[1].close()
 	g.eventually("there is room", func() bool { s, _ := m.tryStreamFrom("127.0.0.1"); return s != nil })
-	if n, open := g.relay.streams.books.Used(), g.relay.streams.open.Load(); n != 8 || open != 8 {
-		t.Errorf("%d streams in the books, %d open, want 8", n, open)
+	if n := g.relay.streams.Len(); n != 8 {
+		t.Errorf("%d streams open, want 8", n)
 	}
 }
 
@@ -94,26 +96,16 @@ func TestShares_StalledStreamGivesWay(t *testing.T) {
 	for i := range 60 {
 		m.post(fmt.Sprintf(`{"event_id":"s%d","pad":"%s"}`, i, pad)).want(t, 201)
 	}
-	g.eventually("the stream stalls", func() bool { return stalled(g.relay.streams) == 1 })
+	g.eventually("the stream stalls", func() bool { return g.relay.streams.Stalled() == 1 })
 	other := quiet.streamFrom("127.0.0.1")
 	quiet.streamFrom("127.0.0.2")
 	quiet.streamFrom("127.0.0.3")
 	quiet.streamFrom("127.0.0.4") // the stalled one is the oldest of the client with two
-	if n := g.relay.streams.ended[endCap].Load(); n != 1 {
+	if n := g.relay.streams.Ended(stream.EndCap); n != 1 {
 		t.Errorf("%d streams gave way, want 1", n)
 	}
 	quiet.post(eventN(0)).want(t, 201)
 	other.want(0, 1)
-}
-
-// stalled is how many streams wait for their sockets.
-func stalled(s *streams) (n int) {
-	s.wheel.each(func(st *stream) {
-		if st.state.Load() == streamWaiting {
-			n++
-		}
-	})
-	return n
 }
 
 // What a lower limit leaves goes on, and the books stay right.
@@ -144,5 +136,5 @@ func TestShares_LowerLimits(t *testing.T) {
 	for _, s := range open {
 		s.close()
 	}
-	g.eventually("no stream stays", func() bool { return g.relay.streams.open.Load() == 0 && g.relay.streams.books.Used() == 0 })
+	g.eventually("no stream stays", func() bool { return g.relay.streams.Len() == 0 })
 }

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"cowrelay/cow"
+
+	"cowrelay/fasthttp/stream"
 )
 
 func readHead(w *wire) (*http.Response, error) {
@@ -148,7 +150,7 @@ func TestDelete(t *testing.T) {
 	if r := <-poll; r.status != 404 {
 		t.Errorf("long poll on a deleted slot: %d %s", r.status, r.body)
 	}
-	if n := g.relay.streams.ended[endGone].Load(); n != 1 {
+	if n := g.relay.streams.Ended(stream.EndGone); n != 1 {
 		t.Errorf("%d streams ended as gone, want 1", n)
 	}
 	check := func() {

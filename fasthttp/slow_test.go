@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"cowrelay/fasthttp/stream"
 )
 
 // A client that stops reading is cut after the deadline, harms nobody meanwhile,
@@ -49,8 +51,8 @@ func TestStreams_ClientThatStopsReading(t *testing.T) {
 	if worst > 400*time.Millisecond {
 		t.Errorf("another stream got an event %v late while one client stood still", worst)
 	}
-	g.eventually("the stuck client is cut", func() bool { return g.relay.streams.ended[endSlow].Load() == 1 })
-	if n := g.relay.streams.open.Load(); n != 2 {
+	g.eventually("the stuck client is cut", func() bool { return g.relay.streams.Ended(stream.EndSlow) == 1 })
+	if n := g.relay.streams.Len(); n != 2 {
 		t.Errorf("%d streams are open, want 2", n)
 	}
 	// It reads what it was sent; the last frame may be torn, no other.
@@ -114,7 +116,7 @@ func TestStreams_SlowButSteady(t *testing.T) {
 	if took := time.Since(start); took < 2*time.Second {
 		t.Errorf("took %v: too fast to tell", took)
 	}
-	if n := g.relay.streams.ended[endSlow].Load(); n != 0 {
+	if n := g.relay.streams.Ended(stream.EndSlow); n != 0 {
 		t.Errorf("%d streams cut as slow", n)
 	}
 }

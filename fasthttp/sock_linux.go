@@ -2,19 +2,10 @@ package fasthttp
 
 import (
 	"syscall"
-	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
-
-// setUserTimeout makes the kernel end a connection whose peer has not
-// acknowledged for d: the one that vanished without a word (RFC 5482).
-func setUserTimeout(raw syscall.RawConn, d time.Duration) {
-	raw.Control(func(fd uintptr) {
-		unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(d.Milliseconds()))
-	})
-}
 
 // setUnsent bounds how much the kernel takes ahead of what it may send: of what
 // goes to a client that reads nothing that is nearly all that it holds.

@@ -4,12 +4,7 @@ package fasthttp
 
 import (
 	"syscall"
-	"time"
 )
-
-// setUserTimeout has no counterpart here: the write timeout of the next
-// comment line finds the peer that vanished.
-func setUserTimeout(syscall.RawConn, time.Duration) {}
 
 // setUnsent has no counterpart here: the send buffer is the bound.
 func setUnsent(uintptr, int) {}

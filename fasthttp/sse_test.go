@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"cowrelay/fasthttp/stream"
 )
 
 // sse is a client of one stream. It reads the bytes strictly: nothing but
@@ -350,8 +352,8 @@ func TestStream_ClientThatSpeaksIsEnded(t *testing.T) {
 	m.post(eventN(0)).want(t, 201)
 	s2.want(0, 1)
 	s2.close()
-	g.eventually("both streams are gone", func() bool { return g.relay.streams.open.Load() == 0 })
-	if n := g.relay.streams.ended[endClient].Load(); n != 2 {
+	g.eventually("both streams are gone", func() bool { return g.relay.streams.Len() == 0 })
+	if n := g.relay.streams.Ended(stream.EndClient); n != 2 {
 		t.Errorf("%d streams ended by the client, want 2", n)
 	}
 }
@@ -361,13 +363,13 @@ func TestStream_HalfOpenClient(t *testing.T) {
 	m := g.allocate()
 	s := m.stream("", "")
 	s.Conn.(*net.TCPConn).CloseWrite()
-	g.eventually("the half-closed stream ends", func() bool { return g.relay.streams.open.Load() == 0 })
+	g.eventually("the half-closed stream ends", func() bool { return g.relay.streams.Len() == 0 })
 	s.wantCut()
 	// A reset ends it likewise.
 	s = m.stream("", "")
 	s.Conn.(*net.TCPConn).SetLinger(0)
 	s.close()
-	g.eventually("the reset stream ends", func() bool { return g.relay.streams.open.Load() == 0 })
+	g.eventually("the reset stream ends", func() bool { return g.relay.streams.Len() == 0 })
 	if n := g.store.Stats().Subscribers.Load(); n != 0 {
 		t.Errorf("%d subscribers stay", n)
 	}

@@ -33,7 +33,7 @@ func (r *Relay) serveStats(req request) error {
 		EventsPosted      uint64 `json:"events_posted_total"`
 	}{
 		Version: r.opts.Version, Uptime: int64(time.Since(r.started).Seconds()), Slots: r.store.Len(),
-		Streams: r.streams.open.Load(), SlotAllocations: t.SlotAllocations, EventsPosted: t.EventsPosted,
+		Streams: r.streams.Len(), SlotAllocations: t.SlotAllocations, EventsPosted: t.EventsPosted,
 	})
 	if err != nil {
 		return err

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"cowrelay/cow/invariants"
+	"cowrelay/fasthttp/stream"
 )
 
 // From replay to live there is no gap and no repeat while eight posters post,
@@ -110,7 +111,7 @@ func TestStreams_256(t *testing.T) {
 	}
 	m.pull("")
 	other.stream("", "").close()
-	g.eventually("251 streams", func() bool { return g.relay.streams.open.Load() == 251 })
+	g.eventually("251 streams", func() bool { return g.relay.streams.Len() == 251 })
 	m.post(eventN(0)).want(t, 201) // answers the polls
 	for _, s := range open {
 		s.want(0, 1)
@@ -187,7 +188,7 @@ func TestStreams_Drain(t *testing.T) {
 	if len(retries) < n/2 {
 		t.Errorf("%d different retries for %d streams", len(retries), n)
 	}
-	if got := g.relay.streams.ended[endDrain].Load(); got != n {
+	if got := g.relay.streams.Ended(stream.EndDrain); got != n {
 		t.Errorf("%d streams ended by the drain, want %d", got, n)
 	}
 	g.start()
@@ -279,20 +280,20 @@ func TestStreams_ManyOpensLeaveNothing(t *testing.T) {
 	wg.Wait()
 	end := time.Now().Add(time.Second)
 	gone := func() bool {
-		return g.relay.streams.open.Load() == 0 && g.store.Stats().Subscribers.Load() == 0 && g.relay.conns.Load() == 0
+		return g.relay.streams.Len() == 0 && g.store.Stats().Subscribers.Load() == 0 && g.relay.conns.Load() == 0
 	}
 	for !gone() && time.Now().Before(end) {
 		time.Sleep(5 * time.Millisecond)
 	}
 	if !gone() && !invariants.Enabled { // the race detector is slow: eventually is enough there
-		t.Errorf("1 s later: %d streams, %d subscribers, %d connections", g.relay.streams.open.Load(), g.store.Stats().Subscribers.Load(), g.relay.conns.Load())
+		t.Errorf("1 s later: %d streams, %d subscribers, %d connections", g.relay.streams.Len(), g.store.Stats().Subscribers.Load(), g.relay.conns.Load())
 	}
 	g.eventually("all is gone", gone)
 	var ended uint64
-	for i := range g.relay.streams.ended {
-		ended += g.relay.streams.ended[i].Load()
+	for why := range stream.Reasons {
+		ended += g.relay.streams.Ended(why)
 	}
-	if total := g.relay.streams.total.Load(); total != ended || total < clients*each/2 {
+	if total := g.relay.streams.Opened(); total != ended || total < clients*each/2 {
 		t.Errorf("%d streams opened, %d ended with a reason", total, ended)
 	}
 	// The server keeps some workers for a while.

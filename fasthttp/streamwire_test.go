@@ -3,7 +3,6 @@ package fasthttp
 import (
 	"fmt"
 	"io"
-	"net"
 	"regexp"
 	"strings"
 	"testing"
@@ -91,38 +90,6 @@ func TestStream_BytesOnTheWire(t *testing.T) {
 	}
 }
 
-// A stream that is within a frame when its slot goes is cut there: its client
-// sees that this was not the end, and drops the part.
-func TestStream_GoneWithinAFrame(t *testing.T) {
-	g := newRig(t, func(o *rigOptions) { o.relay.StreamSendBuffer = 4 << 10 })
-	m := g.allocate()
-	s := m.stream("", "")
-	s.Conn.(*net.TCPConn).SetReadBuffer(4 << 10)
-	s.torn = true
-	const events = 40 // of 200 kB: more than loopback swallows
-	for i := range events {
-		m.post(bigEvent(fmt.Sprint(i), 200_000)).want(t, 201)
-	}
-	st := onlyStream(g)
-	g.eventually("the stream waits within a frame", func() bool {
-		return st.state.Load() == streamWaiting && !st.sub.Between()
-	})
-	g.call("DELETE", "/v1/slot/"+m.id, m.token, nil).want(t, 204)
-	for n := 0; ; n++ {
-		f, err := s.readFrame()
-		if err == nil {
-			continue
-		}
-		if err != io.ErrUnexpectedEOF || n >= events {
-			t.Fatalf("after %d frames: %.100q, %v; want a cut", n, f, err)
-		}
-		break
-	}
-	if n := g.relay.streams.ended[endGone].Load(); n != 1 {
-		t.Errorf("%d streams ended as gone", n)
-	}
-}
-
 // Clients of HTTP/1.0 read the same events, each once, beside those of 1.1:
 // long ones too, from the slot and live.
 func TestStream_HTTP10(t *testing.T) {
@@ -153,29 +120,4 @@ func TestStream_HTTP10(t *testing.T) {
 	for _, s := range streams {
 		s.wantEnd()
 	}
-}
-
-// What a stream said last takes no memory while it is idle.
-func TestStream_IdleHoldsNothing(t *testing.T) {
-	g := newRig(t, func(o *rigOptions) { o.relay.CORSOrigins = []string{"https://app.example"} })
-	m := g.allocate()
-	s := m.stream("", "Origin: https://app.example")
-	m.post(eventN(0)).want(t, 201)
-	s.want(0, 1)
-	st := onlyStream(g)
-	g.eventually("the stream is idle", func() bool { return st.state.Load() == streamIdle })
-	if st.control != nil {
-		t.Errorf("an idle stream keeps %d bytes", cap(st.control))
-	}
-}
-
-// onlyStream is the stream that is open.
-func onlyStream(g *rig) (st *stream) {
-	g.Helper()
-	g.eventually("a stream is there", func() bool {
-		n := 0
-		g.relay.streams.wheel.each(func(s *stream) { st = s; n++ })
-		return n == 1
-	})
-	return st
 }

@@ -27,7 +27,8 @@ var mayImport = map[string][]string{
 	"cowrelay/cow/journaltest": {"cowrelay/cow", "cowrelay/cow/event", "cowrelay/cow/frame"},
 	"cowrelay/cow/rate":        {},
 	"cowrelay/cow/share":       {},
-	"cowrelay/fasthttp":        {"cowrelay/cow", "cowrelay/cow/event", "cowrelay/cow/frame", "cowrelay/cow/invariants", "cowrelay/cow/rate", "cowrelay/cow/share", "cowrelay/fasthttp/stats", "cowrelay/fasthttp/web"},
+	"cowrelay/fasthttp":        {"cowrelay/cow", "cowrelay/cow/event", "cowrelay/cow/frame", "cowrelay/cow/invariants", "cowrelay/cow/rate", "cowrelay/cow/share", "cowrelay/fasthttp/stats", "cowrelay/fasthttp/stream", "cowrelay/fasthttp/web"},
+	"cowrelay/fasthttp/stream": {"cowrelay/cow", "cowrelay/cow/frame", "cowrelay/cow/share"},
 	"cowrelay/fasthttp/stats":  {"cowrelay/cow"},
 	"cowrelay/fasthttp/web":    {},
 	"cowrelay/fasthttp/client": {},
@@ -62,11 +63,12 @@ var mayImport = map[string][]string{
 
 // Foreign packages that only one side may know.
 var never = map[string][]string{
-	"cowrelay/cow/event":      {"net/http", "github.com/valyala", "github.com/cockroachdb", "github.com/VictoriaMetrics"},
-	"cowrelay/cow":            {"net/http", "github.com/valyala", "github.com/cockroachdb", "github.com/VictoriaMetrics"},
-	"cowrelay/cow/pebblelog":  {"net/http", "github.com/valyala/fasthttp"},
-	"cowrelay/fasthttp":       {"github.com/cockroachdb", "github.com/getkin"}, // its tests validate by it
-	"cowrelay/fasthttp/stats": {"net/http", "github.com/valyala", "github.com/cockroachdb"},
+	"cowrelay/cow/event":       {"net/http", "github.com/valyala", "github.com/cockroachdb", "github.com/VictoriaMetrics"},
+	"cowrelay/cow":             {"net/http", "github.com/valyala", "github.com/cockroachdb", "github.com/VictoriaMetrics"},
+	"cowrelay/cow/pebblelog":   {"net/http", "github.com/valyala/fasthttp"},
+	"cowrelay/fasthttp":        {"github.com/cockroachdb", "github.com/getkin"}, // its tests validate by it
+	"cowrelay/fasthttp/stats":  {"net/http", "github.com/valyala", "github.com/cockroachdb"},
+	"cowrelay/fasthttp/stream": {"net/http", "github.com/valyala", "github.com/cockroachdb", "github.com/VictoriaMetrics"},
 	// NATS as a peer is a module of its own, bench/peers, so that the relay's
 	// does not need it.
 	"cowrelay/bench": {"github.com/nats-io"},

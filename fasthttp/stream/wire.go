@@ -1,4 +1,4 @@
-package fasthttp
+package stream
 
 import (
 	"fmt"
@@ -33,6 +33,17 @@ func newWireForm(chunked bool) wireForm {
 	return f
 }
 
+func formOf(chunked bool) *wireForm {
+	if chunked {
+		return &chunkedForm
+	}
+	return &plainForm
+}
+
+// Head is what a stream begins with: the reply's head and the first comment line.
+// All streams share it.
+func Head(chunked bool) []byte { return formOf(chunked).head }
+
 // line is a line as it goes out.
 func (f *wireForm) line(text string) []byte {
 	if !f.chunked {
@@ -41,7 +52,8 @@ func (f *wireForm) line(text string) []byte {
 	return fmt.Appendf(nil, "%x\r\n%s\r\n", len(text), text)
 }
 
-// retry is a stream's last line, which tells when to come back, and its end.
+// retry is a stream's last line, which tells the client when to come back, and
+// its end.
 func (f *wireForm) retry(ms int64) []byte {
 	return append(f.line("retry: "+strconv.FormatInt(ms, 10)+"\n"), f.end...)
 }

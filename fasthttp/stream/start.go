@@ -1,0 +1,55 @@
+package stream
+
+import (
+	"fmt"
+	"net"
+	"syscall"
+)
+
+// tcpConn is what a stream needs of its connection beside net.Conn.
+type tcpConn interface {
+	SyscallConn() (syscall.RawConn, error)
+	SetWriteBuffer(bytes int) error
+}
+
+// Start gives the stream its connection, which it owns from here on. It reports
+// whether the stream runs: one that had to give way before, or that met a fault,
+// is closed, and its connection with it.
+func (st *Stream) Start(c net.Conn) (runs bool) {
+	s := st.set
+	st.conn = c
+	defer s.rescue("stream", func() { st.close(EndPanic) })
+	if tcp, ok := c.(tcpConn); ok {
+		st.raw, _ = tcp.SyscallConn()
+		tcp.SetWriteBuffer(s.opts.SendBuffer)
+	}
+	if st.raw == nil {
+		s.env.Logger.Error("a stream needs a TCP connection", "type", fmt.Sprintf("%T", c))
+		s.wheel.add(st)
+		st.close(EndWrite)
+		return false
+	}
+	setUserTimeout(st.raw, 2*s.opts.Heartbeat+s.opts.WriteTimeout)
+	st.wroteNs.Store(s.env.Now())
+	s.wheel.add(st)
+	if st.closed.Load() { // it had to give way
+		s.wheel.remove(st)
+		return false
+	}
+	s.watch(st)
+	st.requeue()
+	if s.env.Draining() {
+		st.askLeave(askDrain) // it came while the others were told
+	}
+	return true
+}
+
+// Abandon ends a stream whose connection broke before it was the stream's own:
+// the server then never calls Start.
+func (st *Stream) Abandon() {
+	if !st.closed.Swap(true) {
+		st.sub.Close()
+		st.set.ended[EndClient].Add(1)
+		st.set.uncount(st)
+	}
+}
