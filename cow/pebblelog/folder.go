@@ -44,7 +44,7 @@ func (l *Log) checkFolder(fsys vfs.FS) error {
 		return l.openError(fmt.Errorf("marker.manifest.* is missing beside %d tables, %d logs and %d options files", tables, logs, options))
 	case marker && options > 0 && logs == 0:
 		// The options file is written after the first log file, and a log
-		// file goes only when the next one is there.
+		// file goes only when the next one is there (see oldLogs).
 		return l.openError(errors.New("the log files *.log are missing"))
 	}
 	return nil

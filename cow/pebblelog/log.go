@@ -51,6 +51,7 @@ type Log struct {
 	stop    chan struct{}
 	wg      sync.WaitGroup
 	flusher flusher
+	oldLogs oldLogs
 	stats
 }
 

@@ -84,6 +84,9 @@ func (l *Log) openStore() (err error) {
 	if err != nil {
 		return l.openError(err)
 	}
+	if err := l.oldLogs.release(fsys); err != nil {
+		l.opts.Logger.Warn("replayed log files could not be removed: the next start tries again", "error", err, "folder", l.dir)
+	}
 	return nil
 }
 
