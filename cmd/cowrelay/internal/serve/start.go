@@ -1,0 +1,159 @@
+package serve
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime/debug"
+	"runtime/pprof"
+	"sync"
+	"syscall"
+	"time"
+
+	"cowrelay/cmd/cowrelay/internal/plan"
+	"cowrelay/cow"
+	"cowrelay/cow/pebblelog"
+	relayhttp "cowrelay/fasthttp"
+	"cowrelay/fasthttp/stats"
+)
+
+// start brings the relay up, in the order that server explains.
+func (s *server) start(stderr io.Writer) (err error) {
+	s.level.Set(s.LogLevel)
+	s.process = newProcess(s.tuner, stderr)
+	s.later(s.process.close)
+	s.log = s.process.log
+	opening := s.process.endsAtSignal()
+	s.later(opening)
+
+	s.limitMemory()
+	if s.files, err = plan.Files(s.MaxConns); err != nil {
+		return err
+	}
+	if err := s.listen(); err != nil {
+		return err
+	}
+	s.log.Info("starting", "bind", s.ln.Addr().String(), "admin", addrText(s.adminLn), "data_dir", s.DataDir)
+	s.files.Log(s.log)
+	for _, e := range s.Exposed() {
+		e.Log(s.log)
+	}
+
+	s.manager = newSupervisor(s.log)
+	s.later(s.manager.close)
+	opened := s.manager.opening()
+	s.later(opened)
+	if err := s.openStore(); err != nil {
+		return err
+	}
+	s.relay = s.newRelay()
+	opened()
+	opening() // from here on a signal drains
+	s.apply()
+	s.observer.Store(s.relay)
+	s.begin()
+	return nil
+}
+
+// limitMemory has the runtime collect harder as the process nears its limit. The
+// tenth that it keeps free is for what the runtime does not count.
+func (s *server) limitMemory() {
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(s.MemoryLimit / 10 * 9)
+	}
+	s.memory = plan.SplitBudget(s.MemoryBudget, s.RequestBudget)
+}
+
+// listen opens the listener of clients, which nobody reads yet, and serves the
+// operators.
+func (s *server) listen() (err error) {
+	if s.ln, err = listen(s.Bind, "--bind"); err != nil {
+		return err
+	}
+	s.later(func() { s.ln.Close() })
+	if s.Admin == "" {
+		return nil
+	}
+	if s.adminLn, err = listen(s.Admin, "--admin"); err != nil {
+		return err
+	}
+	s.admin = relayhttp.ServeAdmin(s.adminLn, relayhttp.AdminOptions{
+		Token: s.AdminToken, Level: s.level, MaxConns: s.files.Admin, Logger: s.log,
+		Stop: sync.OnceFunc(func() { s.process.stop <- syscall.SIGTERM }),
+	})
+	s.later(func() { s.admin.Close() })
+	return nil
+}
+
+// openStore opens the journal and reads the slots. Its callbacks do nothing until
+// there is a relay that observes.
+func (s *server) openStore() (err error) {
+	observe := func(f func(*relayhttp.Relay)) {
+		if r := s.observer.Load(); r != nil {
+			f(r)
+		}
+	}
+	// A reload replaces the configuration, while other goroutines ask for the
+	// free space: they keep the folder of the start.
+	dataDir := s.DataDir
+	s.journal, err = pebblelog.Open(dataDir, pebblelog.Options{
+		Sync: s.Sync, CacheBytes: s.memory.Cache, MemTableBytes: s.memory.MemTable, OpenFiles: s.files.Store,
+		Logger: s.log, Exit: s.process.exit,
+		NoFiles: func() { observe((*relayhttp.Relay).MakeRoom) },
+		Observe: func(took time.Duration, _ int) { observe(func(r *relayhttp.Relay) { r.ObserveSync(took) }) },
+	})
+	if err != nil {
+		return err
+	}
+	s.store, err = cow.Open(s.journal, s.journal, cow.Options{
+		PageBytes: s.PageBytes, MemoryBudget: s.memory.Slots, Logger: s.log,
+		Free: func() (uint64, error) { return pebblelog.FreeSpace(dataDir) },
+		Committed: func(posts, bytes int, took time.Duration) {
+			observe(func(r *relayhttp.Relay) { r.ObserveCommit(posts, bytes, took) })
+		},
+	})
+	if err != nil {
+		return errors.Join(err, s.journal.Close())
+	}
+	// Reading the slots has left garbage of about their own size, and the replay
+	// of the log has left memtables, which are flushed soon.
+	debug.FreeOSMemory()
+	again := time.AfterFunc(10*time.Second, debug.FreeOSMemory)
+	s.later(func() { again.Stop() })
+	return nil
+}
+
+func (s *server) newRelay() *relayhttp.Relay {
+	return relayhttp.NewRelay(s.store, relayhttp.Options{
+		Version:       s.version,
+		HeaderTimeout: s.HeaderTimeout, BodyTimeout: s.BodyTimeout, WriteTimeout: s.WriteTimeout, IdleTimeout: s.IdleTimeout,
+		MaxConns: s.files.Conns, RequestBytes: s.memory.Requests,
+		Heartbeat: s.Heartbeat, StreamWriteTimeout: s.StreamWriteTimeout,
+		Live: liveOptions(s.Config), Logger: s.log, LogDropped: s.process.lines.dropped,
+		Journal: func() stats.Journal {
+			j := s.journal.Stats()
+			return stats.Journal{
+				Errors: j.BackgroundErrors + j.Corruptions, SlowWrites: j.SlowWrites, Stalls: j.WriteStalls, TornBytes: j.TornBytes, DiskBytes: j.DiskBytes,
+			}
+		},
+	})
+}
+
+// begin serves the clients, and tells the log and the service manager.
+func (s *server) begin() {
+	if s.Sync != pebblelog.Always {
+		s.log.Warn("acknowledged posts may be lost in a crash", "sync", s.Sync.String())
+	}
+	if s.admin != nil {
+		s.admin.Attach(s.relay)
+	}
+	// It ends with the relay's drain, and run takes its error.
+	go pprof.Do(context.Background(), pprof.Labels("relay", "serve"), func(context.Context) { s.served <- s.relay.Serve(s.ln) })
+	s.log.Info("serving", "bind", s.ln.Addr().String(), "admin", addrText(s.adminLn), "data_dir", s.DataDir, "sync", s.Sync.String(),
+		"slots", s.store.Len(), "memory_budget", s.MemoryBudget, "version", s.version)
+	s.manager.serving(func(ctx context.Context) error { return alive(ctx, s.ln, s.store) }, func() string {
+		return fmt.Sprintf("serving %d slots on %s, %d streams and long polls", s.store.Len(), s.ln.Addr(), s.store.Stats().Subscribers.Load())
+	})
+}

@@ -1,0 +1,33 @@
+package serve
+
+import (
+	"context"
+	"errors"
+)
+
+// stop drains the relay and closes the store. err is why it stops, nil for a
+// signal.
+//
+//	deadline   first: from here on a second signal, or the time, ends the process
+//	manager    hears that the relay stops, so that it does not take it for dead
+//	drain      /readyz turns 503, the listener closes, requests under way are
+//	           answered, streams end with their retry lines
+//	store      after the drain, because those requests still post
+//	journal    after the store, whose commit loop writes to it
+//
+// What is left is undone by end, the reverse of start.
+func (s *server) stop(err error) error {
+	s.process.endsWithin(s.DrainTimeout + CloseTime)
+	s.manager.stopping("draining")
+	ctx, cancel := context.WithTimeout(context.Background(), s.DrainTimeout)
+	defer cancel()
+	// Clients that have not let go in time are cut off: that is no fault.
+	if e := s.relay.Drain(ctx, s.DrainDelay); e != nil && !errors.Is(e, context.DeadlineExceeded) {
+		err = errors.Join(err, e)
+	}
+	err = errors.Join(err, s.store.Close(), s.journal.Close())
+	if err == nil {
+		s.log.Info("stopped")
+	}
+	return err
+}
