@@ -14,13 +14,13 @@ var ErrStuck = errors.New("cow: the commit loop does not answer")
 // disk is no faster after a restart, and readers are served meanwhile. ErrStuck
 // says that ctx ended without a reason of that kind. Not after Close.
 func (s *Store) Alive(ctx context.Context) error {
-	answered := s.commits.inbox.probe()
+	answered := s.inbox.probe()
 	select {
 	case <-answered:
 		return nil
 	case <-ctx.Done():
 	}
-	if s.commits.since.Load() != 0 {
+	if s.queue.writing() {
 		return nil
 	}
 	return ErrStuck

@@ -8,38 +8,75 @@ import (
 	"cowrelay/cow/event"
 )
 
-// batch is what goes to the journal at once.
+// A batch is full when so many posts were decided for it, or so many bytes.
+const (
+	batchPosts = 1024
+	batchBytes = 4 << 20
+)
+
+// batch is what the journal gets at once. It goes round for ever:
+//
+//	  begin        seal          the journal's          finish
+//	empty --> filling --> sealed -----------> landed ----------> empty
+//
+// Filling, it has acts and appends. Sealed, it has one group for each act and
+// then one for each append, in which the journal notes the outcomes. While it is
+// sealed the journal alone touches the groups.
 type batch struct {
 	groups  []Group
-	acts    []*Post // parallel to groups: the post of a create or remove, else nil
+	acts    []*Post // parallel to the first groups: the post of a create or remove, nil for a touch
 	appends []*pendingAppend
-	posts   int // decided since the batch was begun, whatever became of them
-	bytes   int64
-	took    time.Duration
+	// posts and bytes say how full a filling batch is: all that was decided for
+	// it, whatever became of that. Of a sealed batch: what is to be appended.
+	posts int
+	bytes int64
+	took  time.Duration // what the journal took for it
 }
 
 func (b *batch) empty() bool { return len(b.groups) == 0 && len(b.appends) == 0 }
 func (b *batch) full() bool  { return b.posts >= batchPosts || b.bytes >= batchBytes }
 
-// pendingAppend is a slot's part of the batch.
+// act adds a group that is no append. p is nil for a touch.
+func (b *batch) act(g Group, p *Post) {
+	b.groups = append(b.groups, g)
+	b.acts = append(b.acts, p)
+}
+
+// seal makes a group of each append. Nothing is added afterwards.
+func (b *batch) seal() {
+	b.posts, b.bytes = 0, 0
+	for _, a := range b.appends {
+		h := a.hot
+		b.groups = append(b.groups, Group{
+			Op: OpAppend, Slot: a.slot.id, Version: h.version, First: h.count, Events: a.events,
+			Count: h.count + uint64(len(a.events)), Bytes: h.appender.bytes + a.bytes, Mark: a.mark,
+		})
+		b.posts += len(a.events)
+		b.bytes += int64(a.bytes)
+	}
+}
+
+// pendingAppend is what a batch appends to one slot. While there is one,
+// Slot.pending points to it.
 type pendingAppend struct {
 	batch  *batch
 	slot   *Slot
-	hot    *hot
+	hot    *hot // of the slot: it does not go cold meanwhile
 	events []event.Event
-	ids    []uint64 // parallel: idPresent|hash, or 0
-	posts  []*Post  // parallel
-	dups   []*Post  // their ids are among ids: answered with them
-	bytes  uint64
-	mark   uint64
+	keys   []uint64 // parallel to events: idKey of each id, or 0
+	posts  []*Post  // parallel to events
+	dups   []*Post  // posts of ids that are among keys: answered with them
+	bytes  uint64   // of the events
+	mark   uint64   // random: tells this append from those of other writers
 }
 
-const idPresent = 1 << 32
+// idKey is the hash of an id with a bit that tells it from "no id", which is 0.
+func idKey(hash uint32) uint64 { return 1<<32 | uint64(hash) }
 
-// holds says whether the batch has an event with this id for the slot already.
+// holds says whether the append has an event with this id already.
 func (a *pendingAppend) holds(key uint64, id []byte) bool {
 	for i := 0; ; i++ {
-		j := slices.Index(a.ids[i:], key)
+		j := slices.Index(a.keys[i:], key)
 		if j < 0 {
 			return false
 		}
@@ -49,37 +86,77 @@ func (a *pendingAppend) holds(key uint64, id []byte) bool {
 	}
 }
 
-func (c *committer) newAppend(slot *Slot, h *hot) *pendingAppend {
+// add puts the event of a post behind the others.
+func (a *pendingAppend) add(p *Post, key uint64) {
+	a.events = append(a.events, p.event)
+	a.keys = append(a.keys, key)
+	a.posts = append(a.posts, p)
+	a.bytes += uint64(len(p.event.JSON))
+}
+
+// batchPool keeps empty batches and appends for the next ones, so that a commit
+// allocates neither. It belongs to the loop.
+type batchPool struct {
+	batches []*batch
+	appends []*pendingAppend
+}
+
+// keptEvents is the largest append that is kept: what one long append takes must
+// not stay for many short ones.
+const keptEvents = 128
+
+// batch returns an empty batch.
+func (pool *batchPool) batch() *batch {
+	n := len(pool.batches)
+	if n == 0 {
+		return new(batch)
+	}
+	b := pool.batches[n-1]
+	pool.batches = pool.batches[:n-1]
+	return b
+}
+
+// newAppend begins an append to a slot in a batch.
+func (pool *batchPool) newAppend(b *batch, slot *Slot, h *hot) *pendingAppend {
 	var a *pendingAppend
-	if n := len(c.pool); n > 0 {
-		a, c.pool = c.pool[n-1], c.pool[:n-1]
+	if n := len(pool.appends); n > 0 {
+		a, pool.appends = pool.appends[n-1], pool.appends[:n-1]
 	} else {
 		a = new(pendingAppend)
 	}
-	a.batch, a.slot, a.hot, a.mark = c.next, slot, h, rand.Uint64()|1
+	a.batch, a.slot, a.hot, a.mark = b, slot, h, rand.Uint64()|1
 	slot.pending = a
-	c.next.appends = append(c.next.appends, a)
+	b.appends = append(b.appends, a)
 	return a
 }
 
-// reset empties a batch and lets go of everything that it held.
-func (c *committer) reset(b *batch) {
-	for _, a := range b.appends {
-		c.recycle(a)
-	}
-	clear(b.groups)
-	clear(b.acts)
-	clear(b.appends)
-	*b = batch{groups: b.groups[:0], acts: b.acts[:0], appends: b.appends[:0]}
+// putBack keeps a finished batch for later.
+func (pool *batchPool) putBack(b *batch) {
+	pool.empty(b)
+	pool.batches = append(pool.batches, b)
 }
 
-func (c *committer) recycle(a *pendingAppend) {
-	a.slot.pending = nil
-	clear(a.events)
-	clear(a.posts)
-	clear(a.dups)
-	*a = pendingAppend{events: a.events[:0], ids: a.ids[:0], posts: a.posts[:0], dups: a.dups[:0]}
-	if cap(a.events) <= 128 && len(c.pool) < batchPosts {
-		c.pool = append(c.pool, a)
+// empty lets go of everything that a batch holds, so that it can be filled
+// again.
+func (pool *batchPool) empty(b *batch) {
+	pool.dropAppends(b)
+	clear(b.groups)
+	clear(b.acts)
+	*b = batch{groups: b.groups[:0], acts: b.acts[:0], appends: b.appends}
+}
+
+// dropAppends takes the appends out of a batch.
+func (pool *batchPool) dropAppends(b *batch) {
+	for _, a := range b.appends {
+		a.slot.pending = nil
+		clear(a.events)
+		clear(a.posts)
+		clear(a.dups)
+		*a = pendingAppend{events: a.events[:0], keys: a.keys[:0], posts: a.posts[:0], dups: a.dups[:0]}
+		if cap(a.events) <= keptEvents && len(pool.appends) < batchPosts {
+			pool.appends = append(pool.appends, a)
+		}
 	}
+	clear(b.appends)
+	b.appends = b.appends[:0]
 }

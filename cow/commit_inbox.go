@@ -1,45 +1,53 @@
 package cow
 
-import "sync"
+import (
+	"sync"
+	"sync/atomic"
+
+	"cowrelay/cow/event"
+)
 
 // fedBytes bounds the events of other writers that wait for the commit loop.
 const fedBytes = 4 << 20
 
-// inbox is what others ask of the commit loop, which runs it when nothing is
-// decided, in flight or unfinished. Each kind has a bound, so that it stays
-// small however long the loop is held up: by the disk, for instance.
+// inbox holds what others than posters ask of the commit loop: loads that have
+// ended, what other writers did, slots that should go cold. The loop runs all
+// of it at once, when nothing is decided, in flight or unfinished. Each kind has
+// a bound, so the inbox stays small however long the loop is held up, by the
+// disk for instance.
 type inbox struct {
-	mu    sync.Mutex
-	wake  chan struct{} // of capacity 1; the loop receives
-	room  sync.Cond     // fed has room, or the loop has ended
-	ended bool
-	letters
+	wake chan struct{} // of capacity 1; the loop receives
+	// untouched is how many slots wait to have the times of their pulls written.
+	// askTouch adds before it hands them over, and the loop subtracts when they
+	// are in a batch. While it is not 0 nobody asks again.
+	untouched atomic.Int64
+
+	mu      sync.Mutex
+	room    sync.Cond // on mu: fed has room, or the loop has ended
+	ended   bool      // guarded by mu
+	letters           // guarded by mu
 }
 
-// letters is what waits in an inbox.
+// letters are what waits in an inbox.
 type letters struct {
-	// fed is what other writers did, at most fedBytes and one entry more:
-	// whoever brings it waits.
+	// fed is what other writers did: at most fedBytes and one entry more. The
+	// journal's feed waits for room.
 	fed     []foreign
-	fedSize int
-	// A slot that the loop waits for has one load and one catch-up under way at
-	// most, and one retry; see recovery.
+	fedSize int // bytes in memory
+	// A slot that the loop waits for has at most one load and one catch-up under
+	// way, and one retry.
 	loaded []loadNote
 	caught []catchNote
 	retry  []*Slot
-	// settle holds a slot once.
-	settle map[*Slot]struct{}
-	// cool is one request of the budget's. It asks again when it needs more.
+	// recount has each slot once.
+	recount map[*Slot]struct{}
+	// cool is one request of the budget's, which asks again when it needs more.
 	cool []*Slot
-	// touched is one collection of slots; see Store.touch.
+	// touched are the slots of one collection; see untouched.
 	touched []*Slot
-	// alive is what all callers of Alive wait for, closed by one probe.
+	// alive is what all callers of probe wait for; one of the probes closes it.
 	alive  chan struct{}
 	probes []func()
-}
-
-func (l *letters) empty() bool {
-	return len(l.fed)+len(l.loaded)+len(l.caught)+len(l.retry)+len(l.settle)+len(l.cool)+len(l.touched)+len(l.probes) == 0
 }
 
 // loadNote says how a load ended that posts wait for. chunk is nil when the
@@ -51,8 +59,8 @@ type loadNote struct {
 	err     error
 }
 
-// catchNote is what a catch-up found behind the head of a slot. more: it did
-// not come to the end.
+// catchNote says what a catch-up found behind the head of a slot. more: there is
+// more behind that.
 type catchNote struct {
 	slot *Slot
 	got  []foreign
@@ -60,9 +68,36 @@ type catchNote struct {
 	err  error
 }
 
-func (in *inbox) init() {
-	in.wake = make(chan struct{}, 1)
+// foreign is a copy of an append that this loop did not decide.
+type foreign struct {
+	Append
+	data []byte // all its events' JSON
+}
+
+// copyAppend copies what a journal lends for one call.
+func copyAppend(a *Append) foreign {
+	f := foreign{Append: *a}
+	n := 0
+	for _, ev := range a.Events {
+		n += len(ev.JSON)
+	}
+	f.data = make([]byte, 0, n)
+	f.Events = make([]event.Event, len(a.Events))
+	for i, ev := range a.Events {
+		at := len(f.data)
+		f.data = append(f.data, ev.JSON...)
+		f.Events[i] = event.Event{JSON: f.data[at:len(f.data):len(f.data)], IDOff: ev.IDOff}
+	}
+	return f
+}
+
+// size is about how many bytes the copy takes in memory.
+func (f *foreign) size() int { return len(f.data) + 64*len(f.Events) + 256 }
+
+func newInbox() *inbox {
+	in := &inbox{wake: make(chan struct{}, 1)}
 	in.room.L = &in.mu
+	return in
 }
 
 // post adds to the letters and wakes the loop.
@@ -74,6 +109,80 @@ func (in *inbox) post(add func(*letters)) {
 	case in.wake <- struct{}{}:
 	default:
 	}
+}
+
+func (in *inbox) noteLoad(n loadNote) {
+	in.post(func(l *letters) { l.loaded = append(l.loaded, n) })
+}
+
+func (in *inbox) noteCatch(n catchNote) {
+	in.post(func(l *letters) { l.caught = append(l.caught, n) })
+}
+
+// askRetry asks for another catch-up of a slot.
+func (in *inbox) askRetry(slot *Slot) {
+	in.post(func(l *letters) { l.retry = append(l.retry, slot) })
+}
+
+// askRecount asks to compare the counts of a slot with what a load brought.
+func (in *inbox) askRecount(slot *Slot) {
+	in.post(func(l *letters) {
+		if l.recount == nil {
+			l.recount = make(map[*Slot]struct{})
+		}
+		l.recount[slot] = struct{}{}
+	})
+}
+
+// askCool asks for slots to go cold, unless the last such request still waits.
+func (in *inbox) askCool(slots []*Slot) {
+	in.post(func(l *letters) {
+		if len(l.cool) == 0 {
+			l.cool = slots
+		}
+	})
+}
+
+// askTouch asks to write the times of the slots' last pulls.
+func (in *inbox) askTouch(slots []*Slot) {
+	in.untouched.Add(int64(len(slots)))
+	in.post(func(l *letters) { l.touched = append(l.touched, slots...) })
+}
+
+// probe returns a channel that the loop closes.
+func (in *inbox) probe() (answered <-chan struct{}) {
+	in.post(func(l *letters) {
+		if l.alive == nil {
+			alive := make(chan struct{})
+			l.alive = alive
+			l.probes = append(l.probes, func() { close(alive) })
+		}
+		answered = l.alive
+	})
+	return answered
+}
+
+// feed brings what another writer did. It waits while too much of that waits.
+func (in *inbox) feed(f foreign) {
+	in.mu.Lock()
+	for in.fedSize > fedBytes && !in.ended {
+		in.room.Wait()
+	}
+	ended := in.ended
+	in.mu.Unlock()
+	if ended {
+		return
+	}
+	in.post(func(l *letters) {
+		l.fed = append(l.fed, f)
+		l.fedSize += f.size()
+	})
+}
+
+// The loop's side.
+
+func (l *letters) empty() bool {
+	return len(l.fed)+len(l.loaded)+len(l.caught)+len(l.retry)+len(l.recount)+len(l.cool)+len(l.touched)+len(l.probes) == 0
 }
 
 // empty says whether nothing waits.
@@ -95,89 +204,10 @@ func (in *inbox) take() letters {
 	return l
 }
 
-// end lets go whoever waits: the loop has ended.
+// end has feed wait no more: the loop has ended.
 func (in *inbox) end() {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	in.ended = true
 	in.room.Broadcast()
-}
-
-// feed brings what another writer did. It waits while too much of that waits.
-func (in *inbox) feed(f foreign) {
-	in.mu.Lock()
-	for in.fedSize > fedBytes && !in.ended {
-		in.room.Wait()
-	}
-	ended := in.ended
-	in.mu.Unlock()
-	if ended {
-		return
-	}
-	in.post(func(l *letters) {
-		l.fed = append(l.fed, f)
-		l.fedSize += f.size()
-	})
-}
-
-// askCool asks for slots to go cold, unless that was asked and not yet done.
-func (in *inbox) askCool(slots []*Slot) {
-	in.post(func(l *letters) {
-		if len(l.cool) == 0 {
-			l.cool = slots
-		}
-	})
-}
-
-func (in *inbox) askSettle(slot *Slot) {
-	in.post(func(l *letters) {
-		if l.settle == nil {
-			l.settle = make(map[*Slot]struct{})
-		}
-		l.settle[slot] = struct{}{}
-	})
-}
-
-// probe returns a channel that the loop closes.
-func (in *inbox) probe() (answered <-chan struct{}) {
-	in.post(func(l *letters) {
-		if l.alive == nil {
-			alive := make(chan struct{})
-			l.alive = alive
-			l.probes = append(l.probes, func() { close(alive) })
-		}
-		answered = l.alive
-	})
-	return answered
-}
-
-// runInbox runs what others asked for.
-func (c *committer) runInbox() {
-	if c.inbox.empty() {
-		return
-	}
-	c.finish()
-	l := c.inbox.take()
-	for i := range l.fed {
-		c.fed(&l.fed[i])
-	}
-	for i := range l.loaded {
-		c.loaded(&l.loaded[i])
-	}
-	for i := range l.caught {
-		c.caughtUp(&l.caught[i])
-	}
-	for _, slot := range l.retry {
-		if r := c.waiting[slot]; r != nil && r.retrying {
-			c.catchUp(slot)
-		}
-	}
-	for slot := range l.settle {
-		c.settle(slot)
-	}
-	c.coolAll(l.cool)
-	c.touched = append(c.touched, l.touched...)
-	for _, answer := range l.probes {
-		answer()
-	}
 }

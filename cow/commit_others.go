@@ -4,205 +4,104 @@ import (
 	"errors"
 
 	"cowrelay/cow/event"
+	"cowrelay/cow/index"
 )
 
-// foreign is a copy of an append that this loop did not decide.
-type foreign struct {
-	Append
-	data []byte
-}
+// others brings in what this loop did not decide: the appends, creations and
+// removals of other writers to the same journal, and its own appends of which
+// the journal could not say what became of them. A journal with one writer, whose
+// commits always have an outcome, never leads here.
+//
+//	the journal's feed ----> fed -----------.
+//	                                        |  a gap
+//	Conflict, Unknown ----> takeBack -------+------> catchUp ----> caughtUp
+//	a load and the counts --> recount ------'  (commit_catchup.go)    |
+//	                                                                  v
+//	                   bring: publish what is behind the slot's head, once
+//
+// It belongs to the loop. The main path calls it where a landed batch is finished
+// (takeBack, takeBackRemoval), where the inbox is run, and when the store closes.
+type others struct {
+	env     *commitEnv
+	queue   *postQueue
+	inbox   *inbox
+	parking *parking
 
-// size is about what the copy takes in memory.
-func (f *foreign) size() int { return len(f.data) + 64*len(f.Events) + 256 }
-
-func copyAppend(a *Append) foreign {
-	f := foreign{Append: *a}
-	n := 0
-	for _, ev := range a.Events {
-		n += len(ev.JSON)
-	}
-	f.data = make([]byte, 0, n)
-	f.Events = make([]event.Event, len(a.Events))
-	for i, ev := range a.Events {
-		at := len(f.data)
-		f.data = append(f.data, ev.JSON...)
-		f.Events[i] = event.Event{JSON: f.data[at:len(f.data):len(f.data)], IDOff: ev.IDOff}
-	}
-	return f
-}
-
-// catchUp has what stands behind the slot's head loaded and applied. A slot has
-// one catch-up under way at most, all slots as many as there are loads, and each
-// holds a bounded part in memory until the loop takes it: so the loop, when it
-// is held up, finds little.
-func (c *committer) catchUp(slot *Slot) {
-	r := c.waitFor(slot)
-	r.retrying = false
-	if r.catching {
-		r.again = true
-		return
-	}
-	r.catching = true
-	c.catchers = append(c.catchers, slot)
-	c.startCatching()
-}
-
-// startCatching begins as many of the catch-ups that wait as may run.
-func (c *committer) startCatching() {
-	for len(c.catchers) > 0 && c.catching < c.s.opts.Loads {
-		slot := c.catchers[0]
-		c.catchers = c.catchers[1:]
-		c.catching++
-		c.waiting[slot].again = false // what was asked for until now is behind the head
-		c.startCatchUp(slot)
-	}
-}
-
-func (c *committer) startCatchUp(slot *Slot) {
-	tell := func(n catchNote) {
-		n.slot = slot
-		c.inbox.post(func(l *letters) { l.caught = append(l.caught, n) })
-	}
-	h := slot.hot.Load()
-	switch {
-	case slot.dead.Load():
-		tell(catchNote{err: ErrNoSlot})
-	case h == nil:
-		c.s.loads.startSlot(slot, func(err error) { tell(catchNote{err: err}) })
-	default:
-		from := h.count
-		c.s.loads.background(func(err error) {
-			n := catchNote{err: err}
-			if err == nil {
-				n.got, n.more, n.err = c.s.loads.behind(slot, from)
-			}
-			tell(n)
-		})
-	}
-}
-
-// behind reads what the journal has from a position on, and no more than a
-// bounded part of it.
-func (l *loader) behind(slot *Slot, from uint64) (got []foreign, more bool, err error) {
-	size := 0
-	err = l.read(slot, from, func(a *Append) error {
-		if size >= catchUpBytes {
-			return errEnough
-		}
-		f := copyAppend(a)
-		got, size = append(got, f), size+f.size()
-		return nil
-	})
-	if err == errEnough {
-		return got, true, nil
-	}
-	return got, false, err
-}
-
-// caughtUp applies what a catch-up found, settles the doubt and lets the
-// parked posts in again.
-func (c *committer) caughtUp(n *catchNote) {
-	slot, r, err := n.slot, c.waiting[n.slot], n.err
-	c.catching--
-	defer c.startCatching()
-	r.catching = false
-	if errors.Is(err, ErrNoSlot) {
-		if !slot.dead.Load() {
-			c.bury(slot)
-		}
-		err = nil
-	}
-	if slot.dead.Load() { // what is behind its head counts nowhere
-		c.settleDoubt(slot, r, nil)
-		return
-	}
-	for i := 0; err == nil && i < len(n.got); i++ {
-		err = c.applyForeign(slot, &n.got[i].Append)
-	}
-	if r.again || err == nil && n.more {
-		c.catchUp(slot)
-		return
-	}
-	c.settleDoubt(slot, r, err)
-}
-
-// fed takes an append that the journal says somebody stored.
-func (c *committer) fed(f *foreign) {
-	switch f.Op {
-	case OpCreate:
-		slot := &Slot{id: f.Slot, token: f.Token, version: f.Version}
-		if _, known := c.s.slots.LoadOrStore(f.Slot, slot); !known {
-			c.s.slotCount.Add(1)
-		}
-	case OpRemove:
-		if slot := c.s.Slot(f.Slot); slot != nil {
-			c.bury(slot)
-		}
-	case OpAppend:
-		slot := c.s.Slot(f.Slot)
-		if slot == nil {
-			return
-		}
-		if err := c.applyForeign(slot, &f.Append); err != nil {
-			c.catchUp(slot)
-		}
-	}
+	slots   map[*Slot]*catchUp // for each slot whose head is not known
+	waiting []*Slot            // whose catch-ups have no turn yet
+	running int                // catch-ups that have one
 }
 
 var errGap = errors.New("cow: a gap in what was fed")
 
-// applyForeign brings events to the readers that this loop did not decide. The
-// slot must not be dead. What is below the head is known already; what begins
-// above it is errGap.
-func (c *committer) applyForeign(slot *Slot, a *Append) error {
-	if r := c.waiting[slot]; r != nil && r.doubt != nil && r.doubt.mark == a.Mark {
-		for _, p := range r.doubt.posts {
-			defer c.answer(p, false, nil)
-		}
-		for _, p := range r.doubt.dups {
-			defer c.answer(p, true, nil)
-		}
-		r.doubt = nil
+// fed takes what the journal says that somebody stored.
+func (o *others) fed(f *foreign) {
+	if f.Op == OpCreate {
+		o.env.enter(&Slot{id: f.Slot, token: f.Token, version: f.Version})
+		return
 	}
-	h := slot.hot.Load()
-	if h == nil {
-		if slot.count.Load() > 0 {
-			// Its load will bring this too. Until then only the counts go on.
-			c.applyCold(slot, a)
-			// A load under way may have read the slot before this append. It
-			// makes the slot hot first and compares the counts second; we set
-			// the count first and look for the hot part second.
-			if h = slot.hot.Load(); h == nil {
-				slot.wakeSubscribers(c.s.now)
-				return nil
-			}
-		} else if h = c.s.firstHeat(slot); h == nil {
-			h = slot.hot.Load()
-		}
-	}
-	end := a.First + uint64(len(a.Events))
+	slot := o.env.slot(f.Slot)
 	switch {
-	case a.First > h.count:
-		return errGap
-	case end <= h.count:
-		return nil
-	}
-	events := a.Events[h.count-a.First:]
-	ids := make([]uint64, len(events))
-	var room [event.MaxIDBytes]byte
-	for i, ev := range events {
-		if id, ok := ev.ID(room[:0]); ok {
-			ids[i] = idPresent | uint64(c.s.hashID(id))
+	case slot == nil:
+	case f.Op == OpRemove:
+		o.env.bury(slot)
+	case f.Op == OpAppend:
+		if err := o.bring(slot, &f.Append); err != nil {
+			o.catchUp(slot)
 		}
 	}
-	c.apply(slot, h, events, ids, a.Version)
+}
+
+// bring brings an append that this loop did not decide to the readers of its
+// slot, which must not be dead. What is below the head is known already. An
+// append that begins above it is errGap.
+func (o *others) bring(slot *Slot, a *Append) error {
+	h := o.env.hotPart(slot)
+	if h == nil {
+		// The slot's next load will bring this too. Until then only the counts go on.
+		o.count(slot, a)
+		// A load under way may have read the slot before this append. It makes the
+		// slot hot first and compares the counts second; we set the count first and
+		// look for the hot part second.
+		if h = slot.hot.Load(); h == nil {
+			slot.wakeSubscribers(o.env.clock.now)
+			return nil
+		}
+	}
+	if a.First > h.count {
+		return errGap
+	}
+	// A slot that is parked does not go cold, so an append in doubt is found here.
+	d := o.found(slot, a.Mark)
+	if a.First+uint64(len(a.Events)) > h.count {
+		events := a.Events[h.count-a.First:]
+		o.env.publish(slot, h, events, o.keys(events), a.Version)
+	}
+	if d != nil { // acknowledged, as it is visible now
+		o.queue.answerAll(d.posts, false, nil)
+		o.queue.answerAll(d.dups, true, nil)
+	}
 	return nil
 }
 
-// applyCold counts an append that the next load of the slot will bring.
-func (c *committer) applyCold(slot *Slot, a *Append) {
+// keys are the idKeys of events.
+func (o *others) keys(events []event.Event) []uint64 {
+	keys := make([]uint64, len(events))
+	var room [event.MaxIDBytes]byte
+	for i, ev := range events {
+		if id, ok := ev.ID(room[:0]); ok {
+			keys[i] = idKey(index.Hash(o.env.seed, id))
+		}
+	}
+	return keys
+}
+
+// count counts an append to a cold slot. Where it leaves a gap the bytes are
+// short until the slot is loaded.
+func (o *others) count(slot *Slot, a *Append) {
 	count, bytes := slot.count.Load(), slot.bytes.Load()
-	if a.First+uint64(len(a.Events)) <= count {
+	end := a.First + uint64(len(a.Events))
+	if end <= count {
 		return
 	}
 	for i, ev := range a.Events {
@@ -211,19 +110,18 @@ func (c *committer) applyCold(slot *Slot, a *Append) {
 		}
 	}
 	slot.version = a.Version
-	c.tally(slot, a.First+uint64(len(a.Events)), bytes) // short by a gap until it is loaded
+	o.env.tally(slot, end, bytes)
 }
 
-// settle is called when a load has brought another count than was known: too
-// little, as it was overtaken by an append from elsewhere, or too much, as
-// nobody had told of one.
-func (c *committer) settle(slot *Slot) {
+// recount follows a load that brought another count than was known: less, as an
+// append from elsewhere overtook it, or more, as the feed had not told of one.
+func (o *others) recount(slot *Slot) {
 	h := slot.hot.Load()
 	switch {
 	case h == nil || slot.dead.Load():
 	case h.count < slot.count.Load():
-		c.catchUp(slot)
+		o.catchUp(slot)
 	default:
-		c.tally(slot, h.count, h.appender.bytes)
+		o.env.tally(slot, h.count, h.appender.bytes)
 	}
 }

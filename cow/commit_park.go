@@ -2,185 +2,162 @@ package cow
 
 import (
 	"errors"
-	"fmt"
 	"slices"
-	"time"
 )
 
-// recovery is what the commit loop remembers of a slot that it can't decide
-// about now. It ends, and its posts are let in again, when nothing that it
-// waits for is under way any more.
-type recovery struct {
-	parked []*Post
-	sweep  int // with so many parked, those whose posters have gone are dropped
-	// doubt is an append whose outcome the journal could not tell. It is found
-	// among what a catch-up brings, by its mark, or it was not stored.
-	doubt    *doubt
-	loading  bool // a load of the slot, or of one of its chunks
-	catching bool // a catch-up, which may not have begun
-	// again: what the catch-up under way finds is not enough. It began before an
-	// append was in doubt, for instance, and so says nothing about it.
-	again    bool
-	retrying bool  // the next catch-up comes in a second
-	err      error // of the last catch-up, while a load is still under way
+// Posts that the loop has taken out of the queue and can't decide yet. They are
+// in one of three places, and leave it in the order in which they came.
+//
+//	         rests on a batch that is not finished       that is finished
+//	queue --+---------------------------------> held -----------------------.
+//	        | needs a slot or a chunk that is not in memory,                |
+//	        | or the slot's head is not known       all of that has ended   v
+//	        +---------------------------------> parked ------------------> todo
+//	        | the batch is full                                             ^
+//	        '---------------------------------------------------------------'
+//
+// Of a post that is held or parked, its poster may give up meanwhile.
+
+// backlog is the posts that are not parked. Only the loop touches it.
+type backlog struct {
+	todo []*Post // decided before what is queued
+	held []*Post // until the landed batch is finished
 }
 
-type doubt struct {
-	mark        uint64
-	posts, dups []*Post
-	retries     int
-}
+// first has posts decided before all others.
+func (b *backlog) first(posts []*Post) { b.todo = slices.Insert(b.todo, 0, posts...) }
 
-const (
-	sweepFirst   = 64
-	catchRetries = 5
-	// catchUpBytes is about how much one catch-up brings. The rest takes another.
-	catchUpBytes = 1 << 20
-)
+// drop drops the first n of todo: they were decided.
+func (b *backlog) drop(n int) { b.todo = slices.Delete(b.todo, 0, n) }
 
-// park keeps a post. Its poster may go while it waits, and for all of them the
-// queue has a bound: so at most half of what is kept has gone.
-func (r *recovery) park(p *Post) {
-	if r.sweep = max(r.sweep, sweepFirst); len(r.parked) >= r.sweep {
-		r.parked = slices.DeleteFunc(r.parked, func(p *Post) bool { return p.state.Load() == postAbandoned })
-		r.sweep = 2 * len(r.parked)
+// release has what was held decided before all others: the landed batch is
+// finished.
+func (b *backlog) release() {
+	if len(b.held) > 0 {
+		b.first(b.held)
+		clear(b.held)
+		b.held = b.held[:0]
 	}
-	r.parked = append(r.parked, p)
 }
 
-func (c *committer) waitFor(slot *Slot) *recovery {
-	r := c.waiting[slot]
-	if r == nil {
-		r = new(recovery)
-		c.waiting[slot] = r
+func (b *backlog) empty() bool { return len(b.todo) == 0 && len(b.held) == 0 }
+
+// parking keeps the posts to slots about which nothing can be decided now: the
+// slot, or a chunk, is being loaded, or others have a hand in it (see
+// commit_others.go). It belongs to the loop.
+type parking struct {
+	env     *commitEnv
+	queue   *postQueue
+	inbox   *inbox
+	backlog *backlog
+	slots   map[*Slot]*parked
+}
+
+// parked is one such slot. It ends when neither a load nor others hold it.
+type parked struct {
+	posts   []*Post // in their order
+	sweepAt int     // with so many, those whose posters gave up are dropped
+	loading bool    // a load of the slot, or of one of its chunks
+	others  bool    // its head is not known
+	err     error   // with which others ended, while a load goes on
+}
+
+const sweepFirst = 64
+
+func (k *parking) empty() bool { return len(k.slots) == 0 }
+
+// holds says whether nothing can be decided about the slot now.
+func (k *parking) holds(slot *Slot) bool { return k.slots[slot] != nil }
+
+func (k *parking) at(slot *Slot) *parked {
+	w := k.slots[slot]
+	if w == nil {
+		w = &parked{sweepAt: sweepFirst}
+		k.slots[slot] = w
 	}
-	return r
+	return w
 }
 
-// parkForLoad keeps a post until its cold slot is hot.
-func (c *committer) parkForLoad(p *Post, slot *Slot) {
-	r := c.waitFor(slot)
-	r.park(p)
-	r.loading = true
-	c.s.loads.startSlot(slot, func(err error) {
-		c.inbox.post(func(l *letters) { l.loaded = append(l.loaded, loadNote{slot: slot, err: err}) })
-	})
+// add keeps a post behind the others of its slot. Posts whose posters gave up
+// are in no bound of the queue any more; they are at most half of what is kept.
+func (k *parking) add(p *Post) *parked {
+	w := k.at(p.slot)
+	if len(w.posts) >= w.sweepAt {
+		w.posts = slices.DeleteFunc(w.posts, func(p *Post) bool { return p.state.Load() == postAbandoned })
+		w.sweepAt = max(2*len(w.posts), sweepFirst)
+	}
+	w.posts = append(w.posts, p)
+	return w
 }
 
-// parkForChunk keeps a post until the chunk is there with which its id must be
+// addForSlot keeps a post until its slot is hot.
+func (k *parking) addForSlot(p *Post) {
+	slot := p.slot
+	k.add(p).loading = true
+	k.env.loadSlot(slot, func(err error) { k.inbox.noteLoad(loadNote{slot: slot, err: err}) })
+}
+
+// addForChunk keeps a post until the chunk is there with which its id must be
 // compared.
-func (c *committer) parkForChunk(p *Post, slot *Slot, h *hot, i int) {
-	r := c.waitFor(slot)
-	r.park(p)
-	r.loading = true
-	ch := h.snap.Load().chunks[i]
-	c.s.loads.startChunk(slot, ch, func(g *segment, err error) {
-		c.inbox.post(func(l *letters) { l.loaded = append(l.loaded, loadNote{slot, ch, g, err}) })
+func (k *parking) addForChunk(p *Post, ch *chunk) {
+	slot := p.slot
+	k.add(p).loading = true
+	k.env.loadChunk(slot, ch, func(g *segment, err error) {
+		k.inbox.noteLoad(loadNote{slot: slot, chunk: ch, segment: g, err: err})
 	})
 }
 
-// loaded lets the posts that waited for a load in again, in their order, or
-// answers them when the load failed: they were never handed to the journal. A
-// post that meets the chunk missing again, because it failed to load beside a
-// catch-up, waits for another load.
-func (c *committer) loaded(n *loadNote) {
-	slot, r := n.slot, c.waiting[n.slot]
-	r.loading = false
+// loaded ends a load. If it failed, the posts that waited for it alone are
+// answered: they were never handed to the journal. Where others still hold the
+// slot they decide, and a post that finds its chunk missing then waits for
+// another load.
+func (k *parking) loaded(n *loadNote) {
+	slot, w := n.slot, k.slots[n.slot]
+	w.loading = false
 	if n.chunk != nil && n.err == nil {
-		for _, p := range r.parked {
+		for _, p := range w.posts {
 			p.pinned, p.pinnedC = n.segment, n.chunk
 		}
 	}
 	if errors.Is(n.err, ErrNoSlot) && !slot.dead.Load() {
-		c.bury(slot) // another writer removed it, and the feed has not said so yet
+		k.env.bury(slot) // another writer removed it, and its feed has not said so yet
 	}
 	switch {
-	case r.catching || r.doubt != nil: // the last catch-up lets the posts in
-	case r.err != nil:
-		c.conclude(slot, r, r.err)
+	case w.others:
+	case w.err != nil:
+		k.end(slot, w, w.err)
 	default:
-		c.conclude(slot, r, n.err)
+		k.end(slot, w, n.err)
 	}
 }
 
-// conclude ends a recovery: nothing is under way for the slot any more.
-func (c *committer) conclude(slot *Slot, r *recovery, err error) {
-	delete(c.waiting, slot)
+// othersBegin has the slot's posts wait until othersEnd, posts first of all.
+func (k *parking) othersBegin(slot *Slot) { k.at(slot).others = true }
+
+// addFirst keeps posts before the others of the slot, which must be held.
+func (k *parking) addFirst(slot *Slot, posts ...*Post) {
+	w := k.slots[slot]
+	w.posts = slices.Insert(w.posts, 0, posts...)
+}
+
+// othersEnd says that the slot's head is known, or with err that it can't be.
+func (k *parking) othersEnd(slot *Slot, err error) {
+	w := k.slots[slot]
+	w.others = false
+	if w.loading {
+		w.err = err
+		return
+	}
+	k.end(slot, w, err)
+}
+
+// end lets the posts in again, or answers them. Posts of a dead slot are let in:
+// they will find that it is gone.
+func (k *parking) end(slot *Slot, w *parked, err error) {
+	delete(k.slots, slot)
 	if err != nil && !slot.dead.Load() {
-		for _, p := range r.parked {
-			c.answer(p, false, err)
-		}
+		k.queue.answerAll(w.posts, false, err)
 		return
 	}
-	c.carry = append(r.parked, c.carry...)
-}
-
-// recover takes an append back that the journal did not store, or may not have
-// stored, and looks at what is there before anything else is decided.
-func (c *committer) recover(a *pendingAppend, unknown bool) {
-	r := c.waitFor(a.slot)
-	if unknown {
-		r.doubt = &doubt{mark: a.mark, posts: slices.Clone(a.posts), dups: slices.Clone(a.dups)}
-	} else {
-		r.parked = slices.Concat(a.posts, a.dups, r.parked)
-	}
-	c.s.stats.Recoveries.Add(1)
-	c.catchUp(a.slot)
-}
-
-// recoverAct decides a removal again when what stood in its way is known.
-func (c *committer) recoverAct(p *Post) {
-	r := c.waitFor(p.slot)
-	r.parked = append([]*Post{p}, r.parked...)
-	c.s.stats.Recoveries.Add(1)
-	c.catchUp(p.slot)
-}
-
-// giveUp ends what would be tried again later: the store closes.
-func (c *committer) giveUp() {
-	for slot, r := range c.waiting {
-		if r.retrying {
-			r.doubt.retries = catchRetries
-			r.retrying = false
-			c.settleDoubt(slot, r, ErrClosed)
-		}
-	}
-}
-
-// settleDoubt follows the last catch-up, which failed or came to the end.
-func (c *committer) settleDoubt(slot *Slot, r *recovery, err error) {
-	if d := r.doubt; d != nil {
-		switch {
-		case slot.dead.Load(), err == nil: // not found: certainly not stored
-			r.parked = slices.Concat(d.posts, d.dups, r.parked)
-		case d.retries < catchRetries:
-			d.retries++
-			r.retrying = true
-			time.AfterFunc(time.Second, func() {
-				c.inbox.post(func(l *letters) { l.retry = append(l.retry, slot) })
-			})
-			return
-		default:
-			for _, p := range slices.Concat(d.posts, d.dups) {
-				c.answer(p, false, ErrUnknown)
-			}
-		}
-		r.doubt = nil
-	}
-	if err != nil {
-		err = fmt.Errorf("cannot read slot %s again: %w", slot.id, err)
-	}
-	if r.loading {
-		r.err = err
-		return
-	}
-	c.conclude(slot, r, err)
-}
-
-// refusal is what posters hear of a group that the journal refused.
-func refusal(err error) error {
-	if err == nil {
-		return ErrBusy
-	}
-	return fmt.Errorf("cannot store: %w", err)
+	k.backlog.first(w.posts)
 }

@@ -2,11 +2,13 @@ package cow
 
 import (
 	"errors"
+	"hash/maphash"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"cowrelay/cow/event"
+	"cowrelay/cow/index"
 )
 
 // Errors of the write path. A post that got one of them is not stored, with
@@ -24,49 +26,65 @@ var (
 	ErrTooManyStreams = errors.New("cow: too many streams on the slot")
 	// ErrClosed: the store is closing.
 	ErrClosed = errors.New("cow: closing")
-	// ErrUnknown: the journal can't say whether the post is stored. It must
-	// not be answered at all: its id makes sending it again safe.
+	// ErrUnknown: the journal can't say whether the post is stored. The relay
+	// must not answer it at all: the client sends it again, and its id makes
+	// that safe.
 	ErrUnknown = errors.New("cow: outcome unknown")
 )
 
+// postKind is what a post asks for.
 type postKind uint8
 
 const (
-	postEvent postKind = iota
-	postCreate
-	postRemove
+	postEvent  postKind = iota // store an event
+	postCreate                 // make a slot
+	postRemove                 // remove a slot
 )
 
-// States of a Post. Whoever wins the exchange from queued decides: the commit
-// loop (taken), after which only the loop answers, or the poster that waited
-// too long (abandoned), after which the loop passes over it.
+// The states of a Post. Two parties may end the wait in the queue: the commit
+// loop, and the poster whose patience is over. Both try to exchange the state,
+// and the exchange that succeeds decides who has the say.
+//
+//	                 the loop takes it
+//	         .-----------------------------> taken      only the loop answers it
+//	queued --+
+//	         '-----------------------------> abandoned  the loop passes over it
+//	                 its poster gives up
+//
+// A post that is held or parked is still queued: its poster may give up.
 const (
 	postQueued uint32 = iota
 	postTaken
 	postAbandoned
 )
 
-// Post is one event, or one act on a slot, on its way through the commit loop.
-// Posts come from Store.NewPost and go back by Release; they are for one
-// goroutine.
+// Post is one event, or one act on a slot, on its way through the commit
+// pipeline. Posts come from Store.NewPost and go back by Release; they are for
+// one goroutine.
 type Post struct {
-	store *Store
-	kind  postKind
-	slot  *Slot
-	event event.Event
-	hash  uint32 // of the event's id
-	buf   []byte // owns event
-	bytes int64  // what it takes of the queue
+	queue *postQueue   // of the store; nil: Release must leave the post alone
+	seed  maphash.Seed // of the store's hashes of ids
 
+	kind   postKind
+	slot   *Slot
+	event  event.Event
+	idHash uint32 // of the event's id
+	buf    []byte // owns event
+	bytes  int64  // what the post takes of the queue's bound
+
+	// state: pairs with itself. See the picture above.
 	state atomic.Uint32
+	// done, of capacity 1: the loop sends once, and the poster receives behind it
+	// what the loop wrote to duplicate and err.
 	done  chan struct{}
-	timer *time.Timer
+	timer *time.Timer // of the poster's patience
 
-	// Written by the commit loop before it sends on done.
 	duplicate bool
 	err       error
-	// What a load brought for the id comparison that this post waits for, so
-	// that an eviction in between can't make it wait again.
+
+	// The segment that a load brought for the comparison of ids that this post
+	// waits for. The loop keeps it here, so that an eviction between the load and
+	// the comparison can't make the post wait again.
 	pinned  *segment
 	pinnedC *chunk
 }
@@ -77,10 +95,14 @@ var postPool = sync.Pool{New: func() any {
 	return &Post{done: make(chan struct{}, 1), timer: t}
 }}
 
-// NewPost returns an empty post.
-func (s *Store) NewPost() *Post {
+// keptPostBytes is the largest buffer that a post keeps for the next event.
+// One large event must not stay in memory for thousands of small ones.
+const keptPostBytes = 16 << 10
+
+// newPost returns an empty post for a queue.
+func newPost(q *postQueue, seed maphash.Seed) *Post {
 	p := postPool.Get().(*Post)
-	p.store = s
+	p.queue, p.seed = q, seed
 	return p
 }
 
@@ -95,7 +117,7 @@ func (p *Post) Accept(body []byte) error {
 	p.event = ev
 	var room [event.MaxIDBytes]byte
 	if id, ok := ev.ID(room[:0]); ok {
-		p.hash = p.store.hashID(id)
+		p.idHash = index.Hash(p.seed, id)
 	}
 	return nil
 }
@@ -104,49 +126,32 @@ func (p *Post) Accept(body []byte) error {
 // Valid until Release.
 func (p *Post) RawID() []byte { return p.event.RawID() }
 
-// Commit puts the accepted event behind the others of the slot and returns
-// when it is durable, or certainly not stored. duplicate says that the slot
-// held its id already; nothing was stored then. Errors: ErrNoSlot, ErrSlotFull,
-// ErrNoSpace, ErrBusy, ErrClosed, ErrUnknown.
+// Commit puts the accepted event behind the others of the slot. It returns
+// when the event is durable, or certainly not stored. duplicate says that the
+// slot held its id already; nothing was stored then. Errors: ErrNoSlot,
+// ErrSlotFull, ErrNoSpace, ErrBusy, ErrClosed, ErrUnknown.
 func (p *Post) Commit(slot *Slot) (duplicate bool, err error) {
-	p.kind, p.slot = postEvent, slot
-	p.bytes = int64(len(p.event.JSON))
-	return p.run()
+	p.kind, p.slot, p.bytes = postEvent, slot, int64(len(p.event.JSON))
+	return p.queue.submit(p)
 }
 
-// run queues the post and waits for its answer.
-func (p *Post) run() (bool, error) {
-	s := p.store
-	if err := s.commits.enqueue(p); err != nil {
-		p.state.Store(postAbandoned)
-		return false, err
-	}
-	p.timer.Reset(s.opts.QueueTimeout)
-	select {
-	case <-p.done:
-	case <-p.timer.C:
-		if p.state.CompareAndSwap(postQueued, postAbandoned) {
-			s.commits.dequeued(p)
-			s.stats.PostsExpired.Add(1)
-			p.store = nil // the queue still holds it: Release leaves it to the collector
-			return false, ErrBusy
-		}
-		<-p.done // the journal has it: nothing but its word can be said
-	}
-	p.timer.Stop()
-	return p.duplicate, p.err
+// act has a slot made or removed. Errors are those of Commit.
+func (p *Post) act(kind postKind, slot *Slot) error {
+	p.kind, p.slot, p.bytes = kind, slot, 0
+	_, err := p.queue.submit(p)
+	return err
 }
 
 // Release gives the post back.
 func (p *Post) Release() {
-	if p.store == nil {
+	if p.queue == nil {
 		return
 	}
-	if cap(p.buf) > 16<<10 {
-		p.buf = nil // one large event must not stay for thousands of small ones
+	if cap(p.buf) > keptPostBytes {
+		p.buf = nil
 	}
-	p.store, p.slot, p.event, p.err, p.pinned, p.pinnedC = nil, nil, event.Event{}, nil, nil, nil
-	p.hash, p.duplicate = 0, false
+	p.queue, p.slot, p.event, p.err, p.pinned, p.pinnedC = nil, nil, event.Event{}, nil, nil, nil
+	p.idHash, p.duplicate = 0, false
 	p.state.Store(postQueued)
 	postPool.Put(p)
 }

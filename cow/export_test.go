@@ -13,16 +13,16 @@ import (
 // before.
 func (s *Store) Barrier() {
 	done := make(chan struct{})
-	s.commits.inbox.call(func() { close(done) })
+	s.inbox.call(func() { close(done) })
 	<-done
 }
 
 // Cool makes a slot cold, whatever reads it.
 func (s *Store) Cool(slot *Slot) {
 	done := make(chan struct{})
-	s.commits.inbox.call(func() {
-		if s.commits.waiting[slot] == nil && slot.pending == nil {
-			s.cool(slot)
+	s.inbox.call(func() {
+		if s.pipeline.mayCool(slot) {
+			s.budget.cool(slot)
 		}
 		close(done)
 	})
@@ -105,7 +105,7 @@ func (s *Store) RingLen() int {
 // Waits returns how many slots the commit loop waits for.
 func (s *Store) Waits() (n int) {
 	done := make(chan struct{})
-	s.commits.inbox.call(func() { n = len(s.commits.waiting); close(done) })
+	s.inbox.call(func() { n = len(s.pipeline.parking.slots); close(done) })
 	<-done
 	return n
 }
@@ -149,26 +149,26 @@ func (s *Slot) InSet(sub *Subscriber) bool {
 // HoldLoop holds the commit loop up until free.
 func (s *Store) HoldLoop() (free func()) {
 	held, in := make(chan struct{}), make(chan struct{})
-	s.commits.inbox.call(func() { close(in); <-held })
+	s.inbox.call(func() { close(in); <-held })
 	<-in
 	return func() { close(held) }
 }
 
 // InboxLen returns how many things wait for the commit loop, which may be held up.
 func (s *Store) InboxLen() int {
-	in := &s.commits.inbox
+	in := s.inbox
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	l := &in.letters
-	return len(l.fed) + len(l.loaded) + len(l.caught) + len(l.retry) + len(l.settle) + len(l.cool) + len(l.touched) + len(l.probes)
+	return len(l.fed) + len(l.loaded) + len(l.caught) + len(l.retry) + len(l.recount) + len(l.cool) + len(l.touched) + len(l.probes)
 }
 
 // Parked returns how many posts are kept for a load of the slot.
 func (s *Store) Parked(slot *Slot) (n int) {
 	done := make(chan struct{})
-	s.commits.inbox.call(func() {
-		if r := s.commits.waiting[slot]; r != nil {
-			n = len(r.parked)
+	s.inbox.call(func() {
+		if w := s.pipeline.parking.slots[slot]; w != nil {
+			n = len(w.posts)
 		}
 		close(done)
 	})

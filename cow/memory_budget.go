@@ -33,9 +33,9 @@ type budget struct {
 	ring []*Slot // all hot slots
 	hand int
 
-	// cool asks the commit loop to take whole slots out of memory.
-	cool func([]*Slot)
-	wake chan struct{} // wakes the keeper
+	// askCool asks the commit loop to take whole slots out of memory.
+	askCool func([]*Slot)
+	wake    chan struct{} // wakes the keeper
 }
 
 // What memory is used for.
@@ -47,8 +47,8 @@ const (
 	memoryKinds
 )
 
-func newBudget(limit int64, cool func([]*Slot)) *budget {
-	b := &budget{limit: limit, cool: cool, wake: make(chan struct{}, 1)}
+func newBudget(limit int64, askCool func([]*Slot)) *budget {
+	b := &budget{limit: limit, askCool: askCool, wake: make(chan struct{}, 1)}
 	b.epoch.Store(1)
 	return b
 }
@@ -213,7 +213,7 @@ func (b *budget) coolSlots(goal int64, epoch uint32) {
 		}
 	}
 	if len(slots) > 0 {
-		b.cool(slots)
+		b.askCool(slots)
 	}
 }
 
@@ -250,6 +250,34 @@ func (b *budget) drop(h *hot) {
 	b.add(memIndex, -h.index.Bytes())
 	b.add(memChunk, -int64(len(h.chunks))*chunkBytes)
 	b.add(memSlot, -hotBytes)
+}
+
+// firstHeat makes a cold slot without events hot, or returns nil if somebody
+// else just did. Only the owner may call it.
+func (b *budget) firstHeat(slot *Slot) *hot {
+	h := &hot{version: slot.version}
+	h.snap.Store(emptySnapshot)
+	if !slot.hot.CompareAndSwap(nil, h) {
+		return nil
+	}
+	b.add(memSlot, hotBytes)
+	b.enter(slot)
+	return h
+}
+
+// cool makes a slot cold. Only the owner may call it, or whoever finds the slot
+// dead.
+func (b *budget) cool(slot *Slot) {
+	h := slot.hot.Swap(nil)
+	if h == nil {
+		return
+	}
+	if !slot.dead.Load() {
+		slot.version = h.version
+	}
+	b.leave(slot)
+	b.drop(h)
+	b.evictedSlots.Add(1)
 }
 
 // enter puts a slot that became hot into the ring; leave takes it out.

@@ -61,10 +61,10 @@ func (l *loader) heat(slot *Slot) (*hot, error) {
 	}
 	s.budget.enter(slot)
 	if slot.count.Load() != count || slot.bytes.Load() != bytes {
-		s.commits.inbox.askSettle(slot)
+		s.inbox.askRecount(slot)
 	}
 	if slot.dead.Load() { // removed meanwhile: whoever swaps it out gives its memory back
-		s.cool(slot)
+		s.budget.cool(slot)
 		return nil, ErrNoSlot
 	}
 	return h, nil

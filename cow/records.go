@@ -16,7 +16,7 @@ func (s *Slot) Blocked() bool { return s.blocked.Load() }
 // note is kept beside it, for whoever asks why. Blocking it again replaces the
 // note. Errors: ErrNoSlot, ErrBusy, ErrClosed and those of the records.
 func (s *Store) Block(slot *Slot, note []byte) error {
-	done, err := s.writeRecord()
+	done, err := s.queue.admitRecord()
 	if err != nil {
 		return err
 	}
@@ -45,7 +45,7 @@ func (s *Store) Block(slot *Slot, note []byte) error {
 // Unblock lets a slot be used again, durably. A slot that is not blocked stays
 // so. Errors are those of Block.
 func (s *Store) Unblock(slot *Slot) error {
-	done, err := s.writeRecord()
+	done, err := s.queue.admitRecord()
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/puzpuzpuz/xsync/v3"
+
+	"cowrelay/cow/index"
 )
 
 // Options are a store's limits. A zero field takes its default.
@@ -101,12 +103,14 @@ type Store struct {
 	opts    Options
 	journal Journal
 	records Records
-	opened  time.Time
-	seed    maphash.Seed
+	clock   clock
+	seed    maphash.Seed // of the hashes of event ids
 
 	slots     *xsync.MapOf[ID, *Slot]
 	slotCount atomic.Int64 // what the commit loop has created and not removed
-	commits   *committer
+	queue     *postQueue
+	inbox     *inbox
+	pipeline  *commitPipeline
 	loads     *loader
 	budget    *budget
 	stats     Stats
@@ -121,8 +125,6 @@ type Store struct {
 	blockMu      sync.Mutex // orders blocks and unblocks
 	blockedSlots atomic.Int64
 
-	recordWriters atomic.Int64 // requests that write a record
-
 	stop chan struct{}
 	wg   sync.WaitGroup
 }
@@ -132,14 +134,19 @@ type Store struct {
 func Open(j Journal, r Records, opts Options) (*Store, error) {
 	opts.setDefaults()
 	s := &Store{
-		opts: opts, journal: j, records: r, opened: time.Now(), seed: maphash.MakeSeed(),
+		opts: opts, journal: j, records: r, clock: clock{time.Now()}, seed: maphash.MakeSeed(),
 		slots: xsync.NewMapOf[ID, *Slot](),
 		stop:  make(chan struct{}),
 	}
 	s.SetLimits(opts.MaxSlots, opts.Reserve)
-	s.commits = newCommitter(s)
+	s.queue = newPostQueue(queueLimits{
+		posts: opts.QueuePosts, bytes: int64(opts.QueueBytes),
+		patience: opts.QueueTimeout, stallAfter: opts.StallAfter,
+	}, s.clock, &s.stats)
+	s.inbox = newInbox()
 	s.loads = newLoader(s)
-	s.budget = newBudget(opts.MemoryBudget, s.commits.inbox.askCool)
+	s.budget = newBudget(opts.MemoryBudget, s.inbox.askCool)
+	s.pipeline = newCommitPipeline(s.commitEnv(), s.queue, s.inbox)
 	err := j.Slots(func(rec SlotRecord) error {
 		slot := &Slot{id: rec.Slot, token: rec.Token, version: rec.Version}
 		slot.count.Store(rec.Count)
@@ -157,11 +164,11 @@ func Open(j Journal, r Records, opts Options) (*Store, error) {
 	if err := s.loadBlocks(); err != nil {
 		return nil, err
 	}
-	s.wg.Go(func() { labeled("commit", func() { s.commits.run(s.stop) }) })
-	s.wg.Go(func() { labeled("journal", s.commits.commits) })
+	s.wg.Go(func() { labeled("commit", func() { s.pipeline.loop(s.stop) }) })
+	s.wg.Go(func() { labeled("journal", s.pipeline.writer) })
 	s.wg.Go(func() { labeled("evict", func() { s.budget.keep(s.stop) }) })
 	s.wg.Go(func() { labeled("touch", s.touchLoop) })
-	j.Feed(func(a *Append) { s.commits.inbox.feed(copyAppend(a)) })
+	j.Feed(func(a *Append) { s.inbox.feed(copyAppend(a)) })
 	return s, nil
 }
 
@@ -178,7 +185,7 @@ func (s *Store) StopLoads() { s.loads.stop() }
 func (s *Store) Close() error {
 	s.loads.stop()
 	s.touch(true)
-	s.commits.closed.Store(true)
+	s.queue.close()
 	close(s.stop)
 	s.wg.Wait()
 	s.loads.finish()
@@ -205,14 +212,18 @@ func (s *Store) Len() int { return int(s.slotCount.Load()) }
 func (s *Store) Allocate() (ID, string, error) {
 	token := NewToken()
 	slot := &Slot{id: NewID(), token: HashToken([]byte(token))}
-	err := s.act(postCreate, slot)
+	p := s.NewPost()
+	defer p.Release()
+	err := p.act(postCreate, slot)
 	return slot.id, token, err
 }
 
 // Remove drops a slot with its token and events, durably. Its streams end; its
 // posts that wait get ErrNoSlot.
 func (s *Store) Remove(slot *Slot) error {
-	if err := s.act(postRemove, slot); err != nil {
+	p := s.NewPost()
+	defer p.Release()
+	if err := p.act(postRemove, slot); err != nil {
 		return err
 	}
 	// Its id never comes again, so a record that a crash leaves here is dead
@@ -220,13 +231,8 @@ func (s *Store) Remove(slot *Slot) error {
 	return errors.Join(s.dropRecord(healthKey(slot)), s.forgetBlock(slot))
 }
 
-func (s *Store) act(kind postKind, slot *Slot) error {
-	p := s.NewPost()
-	defer p.Release()
-	p.kind, p.slot, p.bytes = kind, slot, 0
-	_, err := p.run()
-	return err
-}
+// NewPost returns an empty post.
+func (s *Store) NewPost() *Post { return newPost(s.queue, s.seed) }
 
 // SetLimits changes Options.MaxSlots and Options.Reserve while the store is
 // open. Slots beyond a lower limit stay; a reserve of 0 refuses nothing.
@@ -245,9 +251,7 @@ func (s *Store) Totals() Totals { return s.journal.Totals() }
 func (s *Store) Records() Records { return s.records }
 
 // Queue returns how many posts wait for the journal and their bytes.
-func (s *Store) Queue() (posts, bytes int64) {
-	return s.commits.posts.Load(), s.commits.bytes.Load()
-}
+func (s *Store) Queue() (posts, bytes int64) { return s.queue.waiting() }
 
 // Memory returns the state of the budget.
 func (s *Store) Memory() Memory {
@@ -263,12 +267,12 @@ func (s *Store) Memory() Memory {
 }
 
 // now is the store's clock: monotonic nanoseconds since Open.
-func (s *Store) now() int64 { return int64(time.Since(s.opened)) }
+func (s *Store) now() int64 { return s.clock.now() }
 
 // Now returns the clock that Wakers are given.
 func (s *Store) Now() int64 { return s.now() }
 
-func (s *Store) hashID(id []byte) uint32 { return uint32(maphash.Bytes(s.seed, id) >> 32) }
+func (s *Store) hashID(id []byte) uint32 { return index.Hash(s.seed, id) }
 
 // coldEmpty is what readers of a cold slot without events see.
 var coldEmpty = func() *hot {
@@ -293,43 +297,6 @@ func (s *Store) heatUntil(slot *Slot, ended <-chan struct{}) (*hot, error) {
 		return coldEmpty, nil
 	}
 	return s.loads.slotUntil(slot, ended)
-}
-
-// firstHeat makes a cold slot without events hot, or returns nil if somebody
-// else just did. Only the owner may call it.
-func (s *Store) firstHeat(slot *Slot) *hot {
-	h := &hot{version: slot.version}
-	h.snap.Store(emptySnapshot)
-	if !slot.hot.CompareAndSwap(nil, h) {
-		return nil
-	}
-	s.budget.add(memSlot, hotBytes)
-	s.budget.enter(slot)
-	return h
-}
-
-// cool makes a slot cold. Only the owner may call it, or whoever finds the slot
-// dead.
-func (s *Store) cool(slot *Slot) {
-	h := slot.hot.Swap(nil)
-	if h == nil {
-		return
-	}
-	if !slot.dead.Load() {
-		slot.version = h.version
-	}
-	s.budget.leave(slot)
-	s.budget.drop(h)
-	s.budget.evictedSlots.Add(1)
-}
-
-// coolAll cools those of the slots that nobody needs now.
-func (c *committer) coolAll(slots []*Slot) {
-	for _, slot := range slots {
-		if slot.subs.Load() == nil && c.waiting[slot] == nil && slot.pending == nil {
-			c.s.cool(slot)
-		}
-	}
 }
 
 // Room says whether the disk has room for more: ErrNoSpace if not. Whoever
@@ -378,7 +345,7 @@ func (s *Store) touchLoop() {
 // those are still to be written, which the last call does not wait for, the
 // slots themselves remember.
 func (s *Store) touch(last bool) {
-	if !last && s.commits.touching.Load() > 0 {
+	if !last && s.inbox.untouched.Load() > 0 {
 		return
 	}
 	var slots []*Slot
@@ -389,8 +356,7 @@ func (s *Store) touch(last bool) {
 		return true
 	})
 	if len(slots) > 0 {
-		s.commits.touching.Add(int64(len(slots)))
-		s.commits.inbox.post(func(l *letters) { l.touched = append(l.touched, slots...) })
+		s.inbox.askTouch(slots)
 	}
 }
 
@@ -406,7 +372,7 @@ func (s *Store) Health(slot *Slot) ([]byte, error) {
 // SetHealth stores the responder health record of a slot, durably. Errors:
 // ErrNoSpace, ErrBusy, ErrClosed and those of the records.
 func (s *Store) SetHealth(slot *Slot, record []byte) error {
-	done, err := s.writeRecord()
+	done, err := s.queue.admitRecord()
 	if err != nil {
 		return err
 	}

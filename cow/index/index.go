@@ -1,6 +1,7 @@
 package index
 
 import (
+	"hash/maphash"
 	"sync/atomic"
 	"unsafe"
 )
@@ -39,6 +40,9 @@ type table struct {
 	n       uint32 // entries in use; the owner's
 	entries []atomic.Uint64
 }
+
+// Hash is what an id is entered under. A store has one seed.
+func Hash(seed maphash.Seed, id []byte) uint32 { return uint32(maphash.Bytes(seed, id) >> 32) }
 
 // An entry is hash<<32 | position+1; 0 is empty.
 func packEntry(hash uint32, pos uint64) uint64 { return uint64(hash)<<32 | (pos + 1) }

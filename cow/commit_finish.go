@@ -1,0 +1,124 @@
+package cow
+
+import (
+	"fmt"
+
+	"cowrelay/cow/event"
+)
+
+// Finish: what the journal said of the landed batch is brought to everybody.
+// This file alone holds the order that I3, I4 and I6 rest on. A group has come
+// here because it is
+//
+//	1. durable        the journal has returned (write, in commit.go)
+//	2. indexed        publish: since and dedupe know the ids
+//	3. visible        publish: windows and streams see the events
+//	4. woken          publish: subscribers look
+//	5. acknowledged   finishAppend: posters get their answers
+
+// finish finishes the landed batch, if there is one.
+func (c *commitPipeline) finish() {
+	b := c.landed
+	if b == nil {
+		return
+	}
+	if c.env.committed != nil {
+		c.env.committed(b.posts, int(b.bytes), b.took)
+	}
+	for i, p := range b.acts {
+		if p != nil { // else the time of a pull, for which nobody waits
+			c.finishAct(&b.groups[i], p)
+		}
+	}
+	for i, a := range b.appends {
+		c.finishAppend(&b.groups[len(b.acts)+i], a)
+	}
+	c.pool.putBack(b)
+	c.landed = nil
+	c.backlog.release()
+}
+
+func (c *commitPipeline) finishAppend(g *Group, a *pendingAppend) {
+	switch g.Outcome {
+	case Stored:
+		c.env.publish(a.slot, a.hot, a.events, a.keys, g.NewVersion)
+		c.queue.answerAll(a.posts, false, nil)
+		c.queue.answerAll(a.dups, true, nil)
+	case Refused:
+		err := refusal(g.Err)
+		c.queue.answerAll(a.posts, false, err)
+		c.queue.answerAll(a.dups, false, err)
+	default: // another writer was first, or nobody knows
+		c.others.takeBack(a, g.Outcome != Conflict)
+	}
+}
+
+// publish brings stored events to the readers of their slot.
+func (e *commitEnv) publish(slot *Slot, h *hot, events []event.Event, keys []uint64, version uint64) {
+	var indexBytes, chunkBytes int64 // by which they grew
+	first := h.count
+	for i, ev := range events {
+		if keys[i] != 0 {
+			indexBytes += h.index.Insert(uint32(keys[i]), h.count) // indexed
+		}
+		chunkBytes += h.add(ev)
+	}
+	e.budget.add(memIndex, indexBytes)
+	e.budget.add(memChunk, chunkBytes)
+	if slot.subs.Load() != nil {
+		e.budget.add(memFrame, h.appendFrames(first, events, e.stats))
+	}
+	// The last stream empties the set first and drops the frames second. We store
+	// the frames first and look at the set second. So no frames stay that nobody
+	// reads.
+	if slot.subs.Load() == nil {
+		e.budget.dropFrames(h)
+	}
+	h.version = version
+	h.publish() // visible
+	e.tally(slot, h.count, h.appender.bytes)
+	// A subscriber joins the set first and loads the snapshot second. We publish
+	// first and load the set second. So one of us sees the other (I6).
+	slot.wakeSubscribers(e.clock.now) // woken
+}
+
+// tally notes how much a slot holds, so that it has counts while it is cold.
+func (e *commitEnv) tally(slot *Slot, count, bytes uint64) {
+	e.stats.Events.Add(int64(count - slot.count.Load()))
+	e.stats.Bytes.Add(int64(bytes - slot.bytes.Load()))
+	slot.count.Store(count)
+	slot.bytes.Store(bytes)
+}
+
+// finishAct finishes the creation or removal of a slot.
+func (c *commitPipeline) finishAct(g *Group, p *Post) {
+	p.slot.leaving = false
+	if g.Op == OpCreate {
+		c.creating--
+	}
+	switch {
+	case g.Outcome == Stored && g.Op == OpCreate:
+		p.slot.version = g.NewVersion
+		c.env.enter(p.slot)
+		c.queue.answer(p, false, nil)
+	case g.Outcome == Stored:
+		c.env.bury(p.slot)
+		c.queue.answer(p, false, nil)
+	case g.Outcome == Refused:
+		c.queue.answer(p, false, refusal(g.Err))
+	case g.Outcome == Conflict && g.Op == OpRemove:
+		c.others.takeBackRemoval(p)
+	case g.Outcome == Conflict:
+		c.queue.answer(p, false, ErrConflict)
+	default:
+		c.queue.answer(p, false, ErrUnknown)
+	}
+}
+
+// refusal is the error of posts in a group that the journal refused.
+func refusal(err error) error {
+	if err == nil {
+		return ErrBusy
+	}
+	return fmt.Errorf("cannot store: %w", err)
+}

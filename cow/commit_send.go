@@ -1,0 +1,61 @@
+package cow
+
+// Send: what was decided becomes a batch for the journal. The batch's groups are
+// its acts (creations, removals, times of pulls) and then one append for each
+// slot.
+
+// send seals the batch and begins another. Nil: there is nothing to write.
+func (c *commitPipeline) send() *batch {
+	b := c.next
+	c.addTouches(b)
+	if !b.empty() {
+		if err := c.env.room(); err != nil {
+			c.refuse(b, err)
+		}
+	}
+	if b.empty() {
+		c.pool.empty(b)
+		return nil
+	}
+	b.seal()
+	c.next = c.pool.batch()
+	return b
+}
+
+// addTouches adds the times of pulls that wait, as many as fit.
+func (c *commitPipeline) addTouches(b *batch) {
+	n := min(len(c.touched), batchPosts)
+	if n == 0 {
+		return
+	}
+	for _, slot := range c.touched[:n] {
+		if !slot.dead.Load() && !slot.leaving {
+			b.act(Group{Op: OpTouch, Slot: slot.id, PulledAt: slot.pulledAt.Load()}, nil)
+		}
+	}
+	c.touched = append(c.touched[:0], c.touched[n:]...)
+	c.inbox.untouched.Add(-int64(n))
+}
+
+// refuse takes out of the batch what the journal must not see while the disk is
+// nearly full, and answers it. Removals stay: they make room.
+func (c *commitPipeline) refuse(b *batch, err error) {
+	kept := 0
+	for i, p := range b.acts {
+		switch {
+		case b.groups[i].Op == OpRemove:
+			b.groups[kept], b.acts[kept] = b.groups[i], p
+			kept++
+		case p != nil:
+			c.creating--
+			c.queue.answer(p, false, err)
+		}
+	}
+	b.groups, b.acts = b.groups[:kept], b.acts[:kept]
+	for _, a := range b.appends {
+		c.env.stats.PostsNoSpace.Add(uint64(len(a.posts)))
+		c.queue.answerAll(a.posts, false, err)
+		c.queue.answerAll(a.dups, false, err)
+	}
+	c.pool.dropAppends(b)
+}
