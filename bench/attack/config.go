@@ -7,8 +7,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"cowrelay/bench"
 )
 
 // A Config says what to attack and how.
@@ -33,9 +31,17 @@ type Config struct {
 	// NoGroup leaves the control group out.
 	NoGroup bool
 	// Progress shows how far the run is; nil shows nothing.
-	Progress *bench.Progress
+	Progress Progress
 	// Commit names what is attacked, for the record.
 	Commit string
+}
+
+// A Progress shows how far a run is.
+type Progress interface {
+	// Show shows how much of what is done, 0 to 1, and at which step it is.
+	Show(what string, part float64, step string)
+	// Clear makes room for a line of output.
+	Clear()
 }
 
 // Validate completes c and says what is wrong with it.

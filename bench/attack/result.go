@@ -7,9 +7,9 @@ import (
 	"strings"
 	"time"
 
-	"cowrelay/bench"
-
 	"github.com/HdrHistogram/hdrhistogram-go"
+
+	"cowrelay/bench/report"
 )
 
 // A histogram records latencies from 1 µs to a minute with three digits.
@@ -107,9 +107,9 @@ type Result struct {
 	Kills        int `json:"kills,omitempty"`
 	Acknowledged int `json:"acknowledged"` // honest posts, all looked for in the end
 
-	Bars    []Bar         `json:"bars"`
-	Notes   []string      `json:"notes,omitempty"`
-	Machine bench.Machine `json:"machine"`
+	Bars    []Bar          `json:"bars"`
+	Notes   []string       `json:"notes,omitempty"`
+	Machine report.Machine `json:"machine"`
 }
 
 // bar adds a bar that holds if err is nil.

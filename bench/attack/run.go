@@ -11,7 +11,7 @@ import (
 	"syscall"
 	"time"
 
-	"cowrelay/bench"
+	"cowrelay/bench/report"
 )
 
 // A run is one variant of a drill under way.
@@ -38,7 +38,7 @@ func Run(ctx context.Context, cfg Config, names []string, emit func(Result)) err
 	if err := raiseFiles(); err != nil {
 		return err
 	}
-	machine := bench.ReadMachine(cfg.Commit, cfg.Dir)
+	machine := report.ReadMachine(cfg.Commit, cfg.Dir)
 	type job struct {
 		name string
 		v    variant
@@ -60,6 +60,9 @@ func Run(ctx context.Context, cfg Config, names []string, emit func(Result)) err
 			r := &run{cfg: &cfg, v: &j.v, step: func(format string, args ...any) {
 				mu.Lock()
 				defer mu.Unlock()
+				if cfg.Progress == nil {
+					return
+				}
 				cfg.Progress.Show("attack "+j.name, float64(done)/float64(len(jobs)), fmt.Sprintf(format, args...))
 			}}
 			r.res = &Result{Drill: j.name, Variant: j.v.name, Short: cfg.Short, Kills: cfg.Kills, Machine: machine}
@@ -67,7 +70,9 @@ func Run(ctx context.Context, cfg Config, names []string, emit func(Result)) err
 			mu.Lock()
 			defer mu.Unlock()
 			done++
-			cfg.Progress.Clear()
+			if cfg.Progress != nil {
+				cfg.Progress.Clear()
+			}
 			if err != nil {
 				return fmt.Errorf("%s (%s): %w", j.name, j.v.name, err)
 			}

@@ -10,7 +10,6 @@ import (
 	"os"
 	"strings"
 
-	"cowrelay/bench"
 	"cowrelay/bench/attack"
 )
 
@@ -130,7 +129,7 @@ func (o *attackOptions) run(ctx context.Context, stdout io.Writer, stderr *os.Fi
 	// under attack may send before it closes them.
 	log.SetOutput(io.Discard)
 	if !o.quiet {
-		o.cfg.Progress = bench.NewProgress(stderr)
+		o.cfg.Progress = newProgress(stderr)
 	}
 	var out *os.File
 	if o.out != "" {

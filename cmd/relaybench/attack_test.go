@@ -51,7 +51,7 @@ func TestAttackHelp(t *testing.T) {
 	}
 	defer null.Close()
 	for want, args := range map[int][]string{exitOK: {"attack", "--help"}, exitUsage: {"attack", "--nonsense"}} {
-		if got := run(t.Context(), args, null, null); got != want {
+		if got := command(t.Context(), args, null, null); got != want {
 			t.Errorf("exit status of %q is %d, want %d", args, got, want)
 		}
 	}

@@ -12,7 +12,11 @@ import (
 	"runtime"
 	"syscall"
 
-	"cowrelay/bench"
+	"cowrelay/bench/bound"
+	"cowrelay/bench/load/pullers"
+	"cowrelay/bench/report"
+	"cowrelay/bench/run"
+	"cowrelay/bench/scenario"
 )
 
 // Exit statuses.
@@ -24,15 +28,15 @@ const (
 
 func main() {
 	// First of all, because the bound dies of a signal like any program.
-	if len(os.Args) > 1 && os.Args[1] == bench.BoundCommand {
-		if err := bench.RunBound(os.Args[2:]); err != nil {
+	if len(os.Args) > 1 && os.Args[1] == bound.Command {
+		if err := bound.Run(os.Args[2:]); err != nil {
 			fmt.Fprintln(os.Stderr, "relaybench: bound server:", err)
 			os.Exit(exitError)
 		}
 		return
 	}
-	if len(os.Args) > 1 && os.Args[1] == bench.LoaderCommand {
-		if err := bench.RunLoader(os.Args[2:]); err != nil {
+	if len(os.Args) > 1 && os.Args[1] == pullers.Command {
+		if err := pullers.Run(os.Args[2:]); err != nil {
 			fmt.Fprintln(os.Stderr, "relaybench: pullers:", err)
 			os.Exit(exitError)
 		}
@@ -40,14 +44,15 @@ func main() {
 	}
 	// The servers that this command starts are stopped in order on both signals.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	code := command(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
 }
 
-func run(ctx context.Context, args []string, stdout io.Writer, stderr *os.File) int {
+// command runs what the command line says, and returns the exit status.
+func command(ctx context.Context, args []string, stdout io.Writer, stderr *os.File) int {
 	if len(args) > 0 && args[0] == plotCommand {
-		return plot(args[1:], stdout, stderr)
+		return drawResults(args[1:], stdout, stderr)
 	}
 	if len(args) > 0 && args[0] == attackCommand {
 		return attackRelay(ctx, args[1:], stdout, stderr)
@@ -74,15 +79,15 @@ func (o *options) run(ctx context.Context, stdout io.Writer, stderr *os.File) (e
 	if err != nil {
 		return fmt.Errorf("cannot find this program, to start it again as the bound: %w", err)
 	}
-	cfg.Loader = []string{self, bench.LoaderCommand}
+	cfg.Loader = []string{self, pullers.Command}
 	if !o.noBound {
-		cfg.Self = []string{self, bench.BoundCommand}
+		cfg.Self = []string{self, bound.Command}
 	}
 	if o.procs > 0 {
 		runtime.GOMAXPROCS(o.procs)
 	}
 	if !o.quiet {
-		cfg.Progress = bench.NewProgress(stderr)
+		cfg.Progress = newProgress(stderr)
 	}
 	var out *os.File
 	if o.out != "" {
@@ -91,16 +96,16 @@ func (o *options) run(ctx context.Context, stdout io.Writer, stderr *os.File) (e
 		}
 		defer func() { err = errors.Join(err, out.Close()) }()
 	}
-	var all []bench.Result
+	var all []report.Result
 	var wrong int64
 	var writeErr error
-	load := bench.Run
+	load := scenario.Run
 	if o.peers {
-		load = func(ctx context.Context, cfg bench.Config, _ []string, emit func(bench.Result)) error {
-			return runPeers(ctx, cfg, self, emit)
+		load = func(ctx context.Context, cfg run.Config, _ []string, emit func(report.Result)) error {
+			return o.runPeers(ctx, cfg, self, emit)
 		}
 	}
-	err = load(ctx, cfg, o.scenarios, func(r bench.Result) {
+	err = load(ctx, cfg, o.scenarios, func(r report.Result) {
 		wrong += r.Errors()
 		all = append(all, r)
 		if o.json {

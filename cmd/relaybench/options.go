@@ -10,14 +10,17 @@ import (
 	"strconv"
 	"strings"
 
-	"cowrelay/bench"
+	"cowrelay/bench/peer"
+	"cowrelay/bench/run"
+	"cowrelay/bench/scenario"
 )
 
 // options are what the command line says.
 type options struct {
 	scenarios []string
 	peers     bool // in the place of scenarios
-	cfg       bench.Config
+	cfg       run.Config
+	beside    []string // the peers; all without any
 	noBound   bool
 	json      bool
 	quiet     bool
@@ -30,7 +33,7 @@ var errHelp = errors.New("help")
 
 // parse reads the command line. Its error lists all that is wrong, a line each.
 func parse(args []string) (*options, error) {
-	o := &options{cfg: bench.Defaults(), args: args}
+	o := &options{cfg: run.Defaults(), args: args}
 	fs := o.flags()
 	var errs []error
 	names := []string{}
@@ -62,11 +65,11 @@ func parse(args []string) (*options, error) {
 			o.peers = true
 		case n == "all":
 			all = true
-			o.scenarios = append(o.scenarios, bench.Names...)
-		case slices.Contains(bench.Names, n):
+			o.scenarios = append(o.scenarios, scenario.Names...)
+		case slices.Contains(scenario.Names, n):
 			o.scenarios = append(o.scenarios, n)
 		default:
-			errs = append(errs, fmt.Errorf("unknown scenario %q: want %s or all", n, strings.Join(bench.Names, ", ")))
+			errs = append(errs, fmt.Errorf("unknown scenario %q: want %s or all", n, strings.Join(scenario.Names, ", ")))
 		}
 	}
 	if all && o.cfg.Target != "" {
@@ -75,18 +78,18 @@ func parse(args []string) (*options, error) {
 		o.cfg.GrowthSlots = nil
 	}
 	if len(names) == 0 {
-		errs = append(errs, fmt.Errorf("no scenario: want %s or all", strings.Join(bench.Names, ", ")))
+		errs = append(errs, fmt.Errorf("no scenario: want %s or all", strings.Join(scenario.Names, ", ")))
 	}
 	if o.procs < 0 || o.procs > 1024 {
 		errs = append(errs, fmt.Errorf("procs %d: want 0 to 1024", o.procs))
 	}
 	validate := o.cfg.Validate
 	if o.peers {
-		validate = o.cfg.ValidatePeers
+		validate = (&peer.Config{Config: o.cfg, Peers: o.beside}).Validate
 		if len(names) > 1 {
 			errs = append(errs, errors.New("peers stands alone: its scenarios are its own"))
 		}
-	} else if len(o.cfg.Peers) > 0 {
+	} else if len(o.beside) > 0 {
 		errs = append(errs, fmt.Errorf("peers: only after the word %s", peersWord))
 	}
 	if err := errors.Join(append(errs, validate())...); err != nil {
@@ -131,7 +134,7 @@ func (o *options) flags() *flag.FlagSet {
 	fs.Float64Var(&c.PullRate, "pull-rate", c.PullRate, "")
 	fs.IntVar(&c.PullerNice, "puller-nice", c.PullerNice, "")
 	fs.Func("peers", "", func(s string) error {
-		return list(&c.Peers, s, func(name string) (string, error) { return name, nil })
+		return list(&o.beside, s, func(name string) (string, error) { return name, nil })
 	})
 	fs.Func("growth-lengths", "", func(s string) error { return list(&c.GrowthLengths, s, strconv.Atoi) })
 	fs.IntVar(&c.GrowthEvents, "growth-events", c.GrowthEvents, "")

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"cowrelay/bench"
+	"cowrelay/bench/scenario"
 )
 
 func TestParse(t *testing.T) {
@@ -26,11 +26,11 @@ func TestParse(t *testing.T) {
 	if b := o.cfg.SlotBytes; len(b) != 2 || b[0] != 400<<10 || b[1] != 64<<20 {
 		t.Errorf("slot-bytes %v", b)
 	}
-	if o, err = parse([]string{"all", "--relay", os.Args[0]}); err != nil || len(o.scenarios) != len(bench.Names) || len(o.cfg.GrowthSlots) == 0 {
+	if o, err = parse([]string{"all", "--relay", os.Args[0]}); err != nil || len(o.scenarios) != len(scenario.Names) || len(o.cfg.GrowthSlots) == 0 {
 		t.Errorf("all: %+v, %v", o, err)
 	}
 	// What needs a relay of its own is not among all that a target can do.
-	if o, err = parse([]string{"all", "--target=http://127.0.0.1:1"}); err != nil || len(o.scenarios) != len(bench.Names)-1 ||
+	if o, err = parse([]string{"all", "--target=http://127.0.0.1:1"}); err != nil || len(o.scenarios) != len(scenario.Names)-1 ||
 		slices.Contains(o.scenarios, "restart") || len(o.cfg.GrowthSlots) > 0 {
 		t.Errorf("all: %+v, %v", o, err)
 	}
@@ -75,7 +75,7 @@ func TestHelp(t *testing.T) {
 			t.Errorf("help does not explain --%s", name)
 		}
 	}
-	for _, name := range bench.Names {
+	for _, name := range scenario.Names {
 		if !strings.Contains(help, "\n  "+name+" ") {
 			t.Errorf("help does not explain %s", name)
 		}
@@ -90,7 +90,7 @@ func TestRun_exitStatus(t *testing.T) {
 	defer null.Close()
 	f := func(want int, args ...string) {
 		t.Helper()
-		if got := run(t.Context(), args, null, null); got != want {
+		if got := command(t.Context(), args, null, null); got != want {
 			t.Errorf("exit status of %q is %d, want %d", args, got, want)
 		}
 	}

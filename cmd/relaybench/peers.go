@@ -4,15 +4,17 @@ import (
 	"context"
 	"path/filepath"
 
-	"cowrelay/bench"
+	"cowrelay/bench/peer"
+	"cowrelay/bench/report"
+	"cowrelay/bench/run"
 )
 
 // peersWord is the word that stands in the place of the scenarios.
 const peersWord = "peers"
 
-// runPeers is bench.Run for the peers. The program that is NATS lies beside
+// runPeers is scenario.Run for the peers. The program that is NATS lies beside
 // this one.
-func runPeers(ctx context.Context, cfg bench.Config, self string, emit func(bench.Result)) error {
-	cfg.NATSPeer = filepath.Join(filepath.Dir(self), "natspeer")
-	return bench.RunPeers(ctx, cfg, emit)
+func (o *options) runPeers(ctx context.Context, cfg run.Config, self string, emit func(report.Result)) error {
+	natspeer := filepath.Join(filepath.Dir(self), "natspeer")
+	return peer.Run(ctx, peer.Config{Config: cfg, NATSPeer: natspeer, Peers: o.beside}, emit)
 }

@@ -12,7 +12,7 @@ func TestParse_peers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !o.peers || len(o.scenarios) != 0 || strings.Join(o.cfg.Peers, " ") != "nchan target" {
+	if !o.peers || len(o.scenarios) != 0 || strings.Join(o.beside, " ") != "nchan target" {
 		t.Errorf("options %+v", o)
 	}
 	f := func(want string, args ...string) {

@@ -7,14 +7,15 @@ import (
 	"io"
 	"os"
 
-	"cowrelay/bench"
+	"cowrelay/bench/plot"
+	"cowrelay/bench/report"
 )
 
 // plotCommand draws results that were written by --out or --json.
 const plotCommand = "plot"
 
-// plot runs `relaybench plot RESULTS.jsonl... --out DIR`.
-func plot(args []string, stdout, stderr io.Writer) int {
+// drawResults runs `relaybench plot RESULTS.jsonl... --out DIR`.
+func drawResults(args []string, stdout, stderr io.Writer) int {
 	files, out, err := parsePlot(args)
 	switch {
 	case errors.Is(err, errHelp):
@@ -60,18 +61,18 @@ func parsePlot(args []string) (files []string, out string, err error) {
 }
 
 func plotFiles(files []string, out string) ([]string, error) {
-	var all []bench.Result
+	var all []report.Result
 	for _, name := range files {
 		f, err := os.Open(name)
 		if err != nil {
 			return nil, err
 		}
-		rs, err := bench.ReadResults(f)
+		rs, err := report.ReadResults(f)
 		f.Close()
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
 		all = append(all, rs...)
 	}
-	return bench.Plot(out, all)
+	return plot.Draw(out, all)
 }

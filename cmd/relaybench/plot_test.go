@@ -7,15 +7,15 @@ import (
 	"strings"
 	"testing"
 
-	"cowrelay/bench"
+	"cowrelay/bench/report"
 )
 
 func TestPlotCommand(t *testing.T) {
 	dir := t.TempDir()
 	good, bad := filepath.Join(dir, "good.jsonl"), filepath.Join(dir, "bad.jsonl")
 	var b bytes.Buffer
-	s := bench.SideResult{PerSec: 1}
-	r := bench.Result{Scenario: "poll", Compared: "per_second", Relay: s, Bound: &s, Ratio: &bench.Spread{Median: 1, Min: 1, Max: 1}}
+	s := report.SideResult{PerSec: 1}
+	r := report.Result{Scenario: "poll", Compared: "per_second", Relay: s, Bound: &s, Ratio: &report.Spread{Median: 1, Min: 1, Max: 1}}
 	if err := r.WriteJSON(&b); err != nil {
 		t.Fatal(err)
 	}
@@ -27,7 +27,7 @@ func TestPlotCommand(t *testing.T) {
 	f := func(want int, text string, args ...string) {
 		t.Helper()
 		var out, errs bytes.Buffer
-		if got := plot(args, &out, &errs); got != want || !strings.Contains(out.String()+errs.String(), text) {
+		if got := drawResults(args, &out, &errs); got != want || !strings.Contains(out.String()+errs.String(), text) {
 			t.Errorf("plot %q: exit status %d, want %d and %q\n%s%s", args, got, want, text, &out, &errs)
 		}
 	}

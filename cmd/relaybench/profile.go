@@ -6,13 +6,13 @@ import (
 	"io"
 	"strings"
 
-	"cowrelay/bench"
+	"cowrelay/bench/report"
 )
 
 // writeProfile completes the folder of a profiled run and says how to go on.
-func (o *options) writeProfile(ctx context.Context, rs []bench.Result, stderr io.Writer) error {
+func (o *options) writeProfile(ctx context.Context, rs []report.Result, stderr io.Writer) error {
 	dir := o.cfg.Profile
-	fresh, err := bench.WriteProfileNotes(ctx, dir, o.command(), rs)
+	fresh, err := report.WriteNotes(ctx, dir, o.command(), rs)
 	if err != nil {
 		return err
 	}

@@ -10,7 +10,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"cowrelay/bench"
+	"cowrelay/bench/peer"
 )
 
 // streams is the number of streams that the lanes are spread over; a lane is a
@@ -40,7 +40,7 @@ const connectTimeout = 10 * time.Second
 type backend struct{ url string }
 
 // dial makes the streams, unless they are there.
-func dial(addr string) (bench.Backend, error) {
+func dial(addr string) (peer.Backend, error) {
 	b := &backend{url: "nats://" + addr}
 	nc, js, err := b.connect()
 	if err != nil {
@@ -82,8 +82,8 @@ type poster struct {
 	id     []string // the value of the header, reused
 }
 
-// Poster is for bench.Backend.
-func (b *backend) Poster(_ context.Context, lane string) (bench.BackendPoster, error) {
+// Poster is for peer.Backend.
+func (b *backend) Poster(_ context.Context, lane string) (peer.Poster, error) {
 	nc, js, err := b.connect()
 	if err != nil {
 		return nil, err

@@ -4,7 +4,7 @@
 // nats.go are under the Apache License 2.0, like the relay.
 //
 //	natspeer server --bind HOST:PORT --dir DIR   until SIGTERM
-//	natspeer load …                              one round, see bench.RunPeerLoad
+//	natspeer load …                              one round, see peer.RunLoad
 package main
 
 import (
@@ -15,7 +15,7 @@ import (
 	"os/signal"
 	"syscall"
 
-	"cowrelay/bench"
+	"cowrelay/bench/peer"
 )
 
 func main() {
@@ -34,7 +34,7 @@ func run(ctx context.Context, args []string) error {
 		case "server":
 			return serve(ctx, args[1:])
 		case "load":
-			return bench.RunPeerLoad(ctx, args[1:], os.Stdout, dial)
+			return peer.RunLoad(ctx, args[1:], os.Stdout, dial)
 		}
 	}
 	return errors.New("want server or load; relaybench peers calls it")

@@ -13,7 +13,8 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 
-	"cowrelay/bench"
+	"cowrelay/bench/load"
+	"cowrelay/bench/peer"
 )
 
 func startTest(t *testing.T, dir string) (s *server.Server, addr string) {
@@ -27,7 +28,7 @@ func startTest(t *testing.T, dir string) (s *server.Server, addr string) {
 }
 
 // listen returns what a new stream of a lane delivers.
-func listen(t *testing.T, b bench.Backend, lane string) <-chan string {
+func listen(t *testing.T, b peer.Backend, lane string) <-chan string {
 	t.Helper()
 	got := make(chan string, 16)
 	done := make(chan struct{})
@@ -119,14 +120,14 @@ func TestLoad(t *testing.T) {
 	_, addr := startTest(t, t.TempDir())
 	for n, scenario := range []string{"post", "fanout"} {
 		var out bytes.Buffer
-		err := bench.RunPeerLoad(t.Context(), []string{
+		err := peer.RunLoad(t.Context(), []string{
 			"--scenario", scenario, "--addr", addr, "--pid", fmt.Sprint(os.Getpid()), "--nonce", fmt.Sprintf("%048x", n),
 			"--conns", "4", "--streams", "4", "--posters", "2", "--event-bytes", "512", "--duration", "200ms", "--warmup", "50ms",
 		}, &out, dial)
 		if err != nil {
 			t.Fatal(err)
 		}
-		var s bench.Sample
+		var s load.Sample
 		if err := json.Unmarshal(out.Bytes(), &s); err != nil || s.Ops == 0 || s.Errors != 0 || s.Latency.Count == 0 {
 			t.Errorf("%s: %v, %s", scenario, err, out.Bytes())
 		}

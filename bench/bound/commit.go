@@ -1,0 +1,110 @@
+package bound
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+
+	"github.com/valyala/fasthttp"
+
+	"cowrelay/bench/wire"
+)
+
+const (
+	// commitFileBytes is the size of the bound's file, written full of zeros
+	// before the first post and then overwritten from the start again and
+	// again: no write ever has to allocate a block or change the file's size.
+	commitFileBytes = 128 << 20
+	// commitBatch is the most posts that share one sync, the same as the relay's.
+	commitBatch = 1024
+)
+
+// A groupCommit is the bound of durable posts: whatever waits is written with
+// one write, synced with one fdatasync, and answered.
+type groupCommit struct {
+	in chan *waitingPost
+	f  *os.File // kept: without a reference it would be closed by its cleanup
+	fd int
+}
+
+// A waitingPost is a handler that waits. body is the request's own memory: the
+// handler does not return before done.
+type waitingPost struct {
+	body []byte
+	done chan struct{}
+}
+
+var waitingPosts = sync.Pool{New: func() any { return &waitingPost{done: make(chan struct{}, 1)} }}
+
+func newGroupCommit(dir string) (*groupCommit, error) {
+	f, err := os.Create(filepath.Join(dir, "bound.posts"))
+	if err != nil {
+		return nil, err
+	}
+	zeros := make([]byte, 1<<20)
+	for range commitFileBytes / len(zeros) {
+		if _, err := f.Write(zeros); err != nil {
+			return nil, fmt.Errorf("cannot preallocate: %w", err)
+		}
+	}
+	if err := f.Sync(); err != nil {
+		return nil, err
+	}
+	return &groupCommit{in: make(chan *waitingPost, commitBatch), f: f, fd: int(f.Fd())}, nil
+}
+
+// run is the commit loop, for the life of the process. published, if set, is
+// called with each batch after its sync and before its answers.
+func (g *groupCommit) run(published func(batch []*waitingPost)) {
+	var (
+		batch []*waitingPost
+		buf   []byte
+		at    int64
+	)
+	for p := range g.in {
+		batch, buf = append(batch[:0], p), append(buf[:0], p.body...)
+	drain:
+		for len(batch) < commitBatch {
+			select {
+			case p := <-g.in:
+				batch, buf = append(batch, p), append(buf, p.body...)
+			default:
+				break drain
+			}
+		}
+		if at+int64(len(buf)) > commitFileBytes {
+			at = 0
+		}
+		n, err := syscall.Pwrite(g.fd, buf, at)
+		if err == nil {
+			err = syscall.Fdatasync(g.fd)
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "bound: cannot write:", err)
+			os.Exit(1)
+		}
+		at += int64(n)
+		if published != nil {
+			published(batch)
+		}
+		for _, p := range batch {
+			p.done <- struct{}{}
+		}
+	}
+}
+
+// handler starts the commit loop and returns the handler that feeds it.
+func (g *groupCommit) handler(t *wire.Template, published func([]*waitingPost)) fasthttp.RequestHandler {
+	go g.run(published)
+	return func(ctx *fasthttp.RequestCtx) {
+		p := waitingPosts.Get().(*waitingPost)
+		p.body = ctx.PostBody()
+		g.in <- p
+		<-p.done
+		p.body = nil
+		waitingPosts.Put(p)
+		answerStored(ctx, t)
+	}
+}

@@ -1,0 +1,135 @@
+package load
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"sync"
+	"sync/atomic"
+
+	"cowrelay/bench/wire"
+)
+
+// A Slot is a mailbox of the relay under load.
+type Slot struct{ ID, Token string }
+
+// requestHead serializes everything of a request before its body.
+func (s *Server) requestHead(method, path, token string, length int) []byte {
+	b := []byte(method + " " + s.Prefix + path + " HTTP/1.1\r\nHost: " + s.Addr + "\r\n")
+	if token != "" {
+		b = append(b, "Authorization: Bearer "+token+"\r\n"...)
+	}
+	if s.Header != "" {
+		b = append(b, s.Header+"\r\n"...)
+	}
+	if method == "POST" {
+		b = append(b, "Content-Type: application/json\r\nContent-Length: "+strconv.Itoa(length)+"\r\n"...)
+	}
+	return append(b, "\r\n"...)
+}
+
+// PullRequest serializes a pull of at most limit events after the event whose
+// id is since; it also returns the offset of the id's number.
+func (s *Server) PullRequest(sl Slot, since []byte, limit int) (req []byte, numAt int) {
+	path := "/v1/events/" + sl.ID + "?since=" + string(since)
+	req = s.requestHead("GET", path+"&limit="+strconv.Itoa(limit), sl.Token, 0)
+	return req, len("GET ") + len(s.Prefix) + len(path) - wire.CounterDigits
+}
+
+// A PostRequest is a serialized post whose event's number is patched in place.
+type PostRequest struct {
+	Bytes []byte
+	NumAt int
+}
+
+func (s *Server) NewPost(sl Slot, t *wire.Template) PostRequest {
+	if s.Dialect != nil {
+		return s.Dialect.NewPost(s, sl, t)
+	}
+	req := s.requestHead("POST", "/v1/events/"+sl.ID, sl.Token, len(wire.PostOpen)+t.Size()+len(wire.PostClose))
+	req = append(req, wire.PostOpen...)
+	at := len(req) + t.NumAt
+	req = append(req, t.Event...)
+	return PostRequest{Bytes: append(req, wire.PostClose...), NumAt: at}
+}
+
+// StreamRequest serializes the opening of a stream.
+func (s *Server) StreamRequest(sl Slot) []byte {
+	if s.Dialect != nil {
+		return s.Dialect.StreamRequest(s, sl)
+	}
+	return s.requestHead("GET", "/v1/events/"+sl.ID+"/stream", sl.Token, 0)
+}
+
+func (p PostRequest) Number(n uint64) []byte {
+	wire.PutHex(p.Bytes[p.NumAt:], n)
+	return p.Bytes
+}
+
+// Allocate makes a slot over connection c.
+func (s *Server) Allocate(c *wire.Conn) (Slot, error) {
+	if s.Dialect != nil {
+		return s.Dialect.NewSlot(), nil
+	}
+	req := append(s.requestHead("POST", "/v1/slot/allocate", "", len("{}")), "{}"...)
+	h, err := c.Exchange(req)
+	if err != nil {
+		return Slot{}, fmt.Errorf("cannot allocate a slot: %w", err)
+	}
+	b, err := c.Body(nil, h.Length)
+	if err != nil {
+		return Slot{}, fmt.Errorf("cannot allocate a slot: %w", err)
+	}
+	var a struct {
+		ID    string `json:"slot_id"`
+		Token string `json:"slot_token"`
+	}
+	if h.Status != 201 {
+		return Slot{}, fmt.Errorf("cannot allocate a slot: status %d: %.200s", h.Status, b)
+	}
+	if err := json.Unmarshal(b, &a); err != nil || a.ID == "" || a.Token == "" {
+		return Slot{}, fmt.Errorf("cannot allocate a slot: unexpected answer %.200q", b)
+	}
+	return Slot{ID: a.ID, Token: a.Token}, nil
+}
+
+// AllocateN makes n slots over connections of its own: several for many slots,
+// because each allocation waits for a sync that others can share.
+func (s *Server) AllocateN(ctx context.Context, n int) ([]Slot, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	out := make([]Slot, n)
+	var (
+		next atomic.Int64
+		wg   sync.WaitGroup
+	)
+	for range min(FillConns, (n+15)/16) {
+		wg.Go(func() {
+			if err := s.allocateInto(ctx, out, &next); err != nil {
+				cancel(err)
+			}
+		})
+	}
+	wg.Wait()
+	if err := context.Cause(ctx); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// allocateInto makes slots over one connection until all of out are made.
+func (s *Server) allocateInto(ctx context.Context, out []Slot, next *atomic.Int64) error {
+	c, err := wire.Dial(ctx, s.Addr, wire.SmallBuffer)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	defer context.AfterFunc(ctx, c.Close)()
+	for i := next.Add(1) - 1; i < int64(len(out)); i = next.Add(1) - 1 {
+		if out[i], err = s.Allocate(c); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,55 @@
+package load
+
+import (
+	"fmt"
+	"sync"
+	"time"
+
+	"cowrelay/bench/wire"
+)
+
+// ErrorLog counts errors of many goroutines and keeps the first.
+type ErrorLog struct {
+	mu    sync.Mutex
+	n     int64
+	first string
+}
+
+func (l *ErrorLog) Add(err error) { l.AddN(1, err) }
+
+func (l *ErrorLog) AddN(n int64, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.n == 0 {
+		l.first = err.Error()
+	}
+	l.n += n
+}
+
+func (l *ErrorLog) Into(s *Sample) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s.Errors += l.n
+	if s.FirstError == "" {
+		s.FirstError = l.first
+	}
+}
+
+// AwaitWorkers waits for wg; workers that still wait for an answer after
+// AnswerGrace are interrupted and counted.
+func AwaitWorkers(wg *sync.WaitGroup, log *ErrorLog, interrupt func()) {
+	done := make(chan struct{})
+	go func() {
+		wg.Wait()
+		close(done)
+	}()
+	t := time.NewTimer(wire.AnswerGrace)
+	defer t.Stop()
+	select {
+	case <-done:
+	case <-t.C:
+		log.Add(fmt.Errorf("no answer within %v of the end of the round", wire.AnswerGrace))
+		interrupt()
+		<-done
+	}
+}

@@ -1,0 +1,43 @@
+package load
+
+import "cowrelay/bench/proc"
+
+// An Extra is what only some scenarios measure.
+type Extra struct {
+	// Memory is that of the server, in idle and churn.
+	Memory *Memory `json:"memory,omitempty"`
+	// Goroutines is how many the relay had, in churn.
+	Goroutines *Goroutines `json:"goroutines,omitempty"`
+	// AllClosed is how long after the last close of churn the relay counted no
+	// stream any more, in milliseconds.
+	AllClosed *float64 `json:"all_closed_ms,omitempty"`
+	// Heartbeats is how many came in the measured time of idle.
+	Heartbeats int64 `json:"heartbeats,omitempty"`
+	// TimeWait is how many sockets connect left behind at the end of a round.
+	TimeWait *proc.TimeWait `json:"time_wait,omitempty"`
+	// Parts are the latencies of each kind of operation of mix.
+	Parts map[string]Latency `json:"parts,omitempty"`
+
+	// PartHists holds the latencies behind Parts.
+	PartHists map[string]Histogram `json:"-"`
+}
+
+// A Memory is the resident memory of a server (VmRSS), in bytes.
+type Memory struct {
+	Before  int64 `json:"rss_before"` // the first stream, after the slots were made
+	After   int64 `json:"rss_after"`
+	Streams int   `json:"streams"` // open at After
+	// Each is (After-Before)/Streams and Whole is After/Streams, which also
+	// holds what the server needs without any stream.
+	Each  float64 `json:"bytes_per_stream,omitempty"`
+	Whole float64 `json:"rss_per_stream,omitempty"`
+}
+
+// Goroutines are counted before the first stream, 2 s after the last, and
+// Seconds after it, when they were back, or long should have been.
+type Goroutines struct {
+	Before  int     `json:"before"`
+	Soon    int     `json:"soon"`
+	After   int     `json:"after"`
+	Seconds float64 `json:"after_s"`
+}

@@ -1,0 +1,113 @@
+package load
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+	"time"
+
+	"cowrelay/bench/proc"
+	"cowrelay/bench/wire"
+)
+
+// StartTimeout bounds the time from start to readiness of a server.
+const StartTimeout = 60 * time.Second
+
+// Attach is the relay side for a relay that runs already.
+func Attach(target string, pid int) (*Server, error) {
+	u, err := url.Parse(target)
+	if err != nil {
+		return nil, fmt.Errorf("target: %w", err)
+	}
+	if u.Scheme != "http" || u.Host == "" {
+		return nil, fmt.Errorf("target %q: want http://host[:port]", target)
+	}
+	port := u.Port()
+	if port == "" {
+		port = "80"
+	}
+	return &Server{
+		Name: "relay", Addr: net.JoinHostPort(u.Hostname(), port),
+		Prefix: strings.TrimRight(u.EscapedPath(), "/"), PID: pid,
+	}, nil
+}
+
+// FreePort returns a loopback port that is free at this moment. Another process
+// can take it before the server does; then the start fails with a clear error.
+func FreePort() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer l.Close()
+	return l.Addr().String(), nil
+}
+
+// StartRelay starts the relay binary at path with an empty data folder in dir.
+func StartRelay(ctx context.Context, path string, args []string, dir string) (*Server, error) {
+	bind, err := FreePort()
+	if err != nil {
+		return nil, err
+	}
+	admin, err := FreePort()
+	if err != nil {
+		return nil, err
+	}
+	argv := append([]string{path, "serve", "--bind", bind, "--data-dir", dir + "/relay", "--admin", admin}, args...)
+	p, err := proc.Start(dir, "relay", argv)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{Name: "relay", Addr: bind, Admin: admin, PID: p.PID(), Proc: p}
+	if err := s.AwaitReady(ctx, bind, "/readyz"); err != nil {
+		return nil, errors.Join(err, s.Stop())
+	}
+	return s, nil
+}
+
+// AwaitReady asks for path until it answers 200.
+func (s *Server) AwaitReady(ctx context.Context, addr, path string) error {
+	return s.Await(ctx, func() error { return s.ready(ctx, addr, path) })
+}
+
+// Await asks until the answer is not an error.
+func (s *Server) Await(ctx context.Context, ask func() error) error {
+	end := time.Now().Add(StartTimeout)
+	last := errors.New("not asked yet")
+	for time.Now().Before(end) {
+		if s.Proc.Ended() {
+			return fmt.Errorf("the %s ended while starting", s.Name)
+		}
+		if last = ask(); last == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	return fmt.Errorf("the %s was not ready after %v: %w\n%s", s.Name, StartTimeout, last, s.Proc.Tail())
+}
+
+func (s *Server) ready(ctx context.Context, addr, path string) error {
+	c, err := wire.Dial(ctx, addr, wire.SmallBuffer)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	if err := c.TCP.SetDeadline(time.Now().Add(2 * time.Second)); err != nil {
+		return err
+	}
+	h, err := c.Send(s.requestHead("GET", path, "", 0))
+	if err != nil {
+		return err
+	}
+	if h.Status != 200 {
+		return fmt.Errorf("%s answered %d", path, h.Status)
+	}
+	return nil
+}

@@ -1,0 +1,94 @@
+package peer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"cowrelay/bench/load"
+	"cowrelay/bench/report"
+	"cowrelay/bench/run"
+)
+
+// A peer is a server that a user would pick instead of the relay.
+type peer struct {
+	name string
+	// missing says what has to be installed first; empty when nothing.
+	missing string
+	// promises is what it promises less than the relay, or what to know.
+	promises  string
+	scenarios []run.Variant
+}
+
+// peersOf are the peers in the order in which they run.
+func peersOf(cfg *Config) []peer {
+	_, _, nchanMissing := findNchan()
+	ps := []peer{
+		{name: "nchan", missing: nchanMissing, promises: nchanPromises, scenarios: nchanVariants(&cfg.Config)},
+		{name: "nats", missing: findNATS(cfg), promises: natsPromises, scenarios: natsVariants(cfg)},
+	}
+	if cfg.Target != "" {
+		ps = append(ps, peer{name: "target", promises: "as it says itself: same protocol", scenarios: targetVariants(&cfg.Config)})
+	}
+	return ps
+}
+
+// A PeersConfig is a Config for runs beside peers.
+type Config struct {
+	run.Config // Target, if set, is a further peer
+	// NATSPeer is the program that is NATS; without it that peer is skipped.
+	NATSPeer string
+	// Peers are the peers to run beside; all by default.
+	Peers []string
+}
+
+// Validate returns all that is wrong with c, joined, or nil.
+func (c *Config) Validate() error {
+	relay := c.Config
+	relay.Target, relay.TargetPID = "", 0
+	errs := []error{relay.Validate()}
+	if c.Target != "" {
+		_, err := load.Attach(c.Target, 0)
+		errs = append(errs, err)
+	}
+	if c.TargetPID < 0 || c.TargetPID > 0 && c.Target == "" {
+		errs = append(errs, fmt.Errorf("target-pid %d: want a process id, and target", c.TargetPID))
+	}
+	if c.Profile != "" {
+		errs = append(errs, errors.New("profile: not beside peers"))
+	}
+	for _, name := range c.Peers {
+		if !slices.ContainsFunc(peersOf(c), func(p peer) bool { return p.name == name }) {
+			errs = append(errs, fmt.Errorf("unknown peer %q: want nchan, nats, or target with a target", name))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Run runs the relay by turns with each peer and gives each result to
+// emit. cfg.Target, if set, is a further peer. A peer that is not installed
+// comes to a result that says so, without rounds.
+func Run(ctx context.Context, cfg Config, emit func(report.Result)) error {
+	if err := cfg.Validate(); err != nil {
+		return err
+	}
+	cfg.Self = nil // no bounds: the peers are in their place
+	for _, p := range peersOf(&cfg) {
+		if len(cfg.Peers) > 0 && !slices.Contains(cfg.Peers, p.name) {
+			continue
+		}
+		if p.missing != "" {
+			emit(report.Result{Scenario: "peers", Peer: p.name, Skipped: p.missing, Machine: report.ReadMachine(cfg.Commit, cfg.Dir)})
+			continue
+		}
+		all := p.scenarios
+		for i := range all {
+			all[i].Peer, all[i].Promises = p.name, p.promises
+		}
+		if err := run.All(ctx, &cfg.Config, all, emit); err != nil {
+			return fmt.Errorf("peer %s: %w", p.name, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,59 @@
+package plot
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"cowrelay/bench/report"
+)
+
+// A picture is what is drawn of some results, or nothing where they lack what
+// it shows.
+type picture struct {
+	name string
+	of   func(*set) drawer
+}
+
+type drawer interface{ draw(*theme) []byte }
+
+// pictures are all that Plot can draw.
+var pictures = []picture{
+	{"ratios", ratiosPicture},
+	{"outage", outagePicture},
+	{"growth", growthPicture},
+	{"fanout", fanoutPicture},
+	{"memory", memoryPicture},
+	{"slots", slotsPicture},
+	{"nchan", peerPicture("nchan", "Nchan")},
+	{"nats", peerPicture("nats", "NATS JetStream")},
+}
+
+// Draw draws what the results have as DIR/NAME-light.svg and DIR/NAME-dark.svg
+// and returns the files. Where a load was run more than once, its last result
+// counts.
+func Draw(dir string, rs []report.Result) ([]string, error) {
+	set := newSet(rs)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, fmt.Errorf("cannot make the folder of the plots: %w", err)
+	}
+	var files []string
+	for _, p := range pictures {
+		d := p.of(set)
+		if d == nil {
+			continue
+		}
+		for _, t := range themes {
+			name := filepath.Join(dir, p.name+"-"+t.name+".svg")
+			if err := os.WriteFile(name, d.draw(t), 0o644); err != nil {
+				return files, err
+			}
+			files = append(files, name)
+		}
+	}
+	if len(files) == 0 {
+		return nil, fmt.Errorf("the results have nothing to draw: %s", strings.Join(set.loads(), "; "))
+	}
+	return files, nil
+}

@@ -1,0 +1,130 @@
+package proc
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+// stopGrace is how long a server gets from SIGTERM to its end: a relay drains
+// within 10 s.
+const stopGrace = 15 * time.Second
+
+// A Child is a server process that the bench started, and will end.
+type Child struct {
+	cmd  *exec.Cmd
+	log  string        // file with its output
+	done chan struct{} // closed when it has ended
+	err  error         // why it ended; read after done
+	In   *os.File      // our end of its standard input
+}
+
+// Start starts a command whose output goes to a file in dir. Its standard
+// input ends when this process ends, however it ends.
+func Start(dir, name string, argv []string) (*Child, error) {
+	return StartTo(dir, name, argv, nil)
+}
+
+// StartTo is Start for a command whose standard output goes to stdout,
+// unless that is nil.
+func StartTo(dir, name string, argv []string, stdout *os.File) (*Child, error) {
+	log, err := os.Create(filepath.Join(dir, name+".log"))
+	if err != nil {
+		return nil, fmt.Errorf("cannot make the log of %s: %w", name, err)
+	}
+	defer log.Close()
+	in, out, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	defer in.Close()
+	cmd := exec.Command(argv[0], argv[1:]...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = in, log, log
+	if stdout != nil {
+		cmd.Stdout = stdout
+	}
+	// A group of its own: Ctrl-C is for the bench, which stops its servers in
+	// order. Pdeathsig is for a bench that was killed.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
+	if err := cmd.Start(); err != nil {
+		out.Close()
+		return nil, fmt.Errorf("cannot start %s: %w", name, err)
+	}
+	c := &Child{cmd: cmd, log: log.Name(), done: make(chan struct{}), In: out}
+	// Ends with the process; stop waits for it.
+	go func() {
+		c.err = cmd.Wait()
+		close(c.done)
+	}()
+	return c, nil
+}
+
+func (c *Child) PID() int { return c.cmd.Process.Pid }
+
+// Ended says whether the process is gone.
+func (c *Child) Ended() bool {
+	select {
+	case <-c.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// Stop ends the process by its id: SIGTERM, and SIGKILL where that is not
+// heard. It returns when the process is gone.
+func (c *Child) Stop() error {
+	defer c.In.Close()
+	if c.Ended() {
+		return c.ownEnd()
+	}
+	if err := c.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return err
+	}
+	t := time.NewTimer(stopGrace)
+	defer t.Stop()
+	select {
+	case <-c.done:
+		return nil
+	case <-t.C:
+		_ = c.cmd.Process.Kill()
+		<-c.done
+		return fmt.Errorf("the server did not end within %v of SIGTERM and was killed", stopGrace)
+	}
+}
+
+// Kill ends the process as a crash would (SIGKILL), and returns when it is gone.
+func (c *Child) Kill() error {
+	defer c.In.Close()
+	if c.Ended() {
+		return c.ownEnd()
+	}
+	if err := c.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return err
+	}
+	<-c.done
+	return nil
+}
+
+// ownEnd is the error for a process that ended unasked.
+func (c *Child) ownEnd() error {
+	return fmt.Errorf("the server ended by itself: %w\n%s", errors.Join(errors.New("process gone"), c.err), c.Tail())
+}
+
+// Tail returns the last lines of the process's output.
+func (c *Child) Tail() string {
+	b, err := os.ReadFile(c.log)
+	if err != nil {
+		return ""
+	}
+	const most = 2000
+	if len(b) > most {
+		b = b[len(b)-most:]
+	}
+	return string(bytes.TrimSpace(b))
+}

@@ -1,0 +1,84 @@
+package proc
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+// tick is the unit of CPU times in /proc: USER_HZ is 100 on every Linux port.
+const tick = 10 * time.Millisecond
+
+// processCPU returns the CPU time, user and system, that process pid and all
+// its threads have used since it started.
+func processCPU(pid int) (time.Duration, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, err
+	}
+	return parseProcStat(b)
+}
+
+// parseProcStat reads utime and stime, fields 14 and 15 of /proc/PID/stat.
+func parseProcStat(b []byte) (time.Duration, error) {
+	// The command, field 2, is in parentheses and may hold blanks and
+	// parentheses: count from its last one.
+	end := bytes.LastIndexByte(b, ')')
+	if end < 0 {
+		return 0, fmt.Errorf("cannot parse /proc/PID/stat: no command")
+	}
+	f := bytes.Fields(b[end+1:])
+	if len(f) < 13 {
+		return 0, fmt.Errorf("cannot parse /proc/PID/stat: %d fields", len(f)+2)
+	}
+	var sum time.Duration
+	for _, s := range f[11:13] {
+		n, err := strconv.ParseInt(string(s), 10, 64)
+		if err != nil {
+			return 0, fmt.Errorf("cannot parse /proc/PID/stat: %w", err)
+		}
+		sum += time.Duration(n) * tick
+	}
+	return sum, nil
+}
+
+// machineCPU returns the CPU time that all processes of the machine have used.
+func machineCPU() (time.Duration, error) {
+	b, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return 0, err
+	}
+	return parseMachineStat(b)
+}
+
+// parseMachineStat sums the busy columns of the first line of /proc/stat: user,
+// nice, system, irq, softirq, steal. Idle and iowait are not busy; guest time
+// is part of user already.
+func parseMachineStat(b []byte) (time.Duration, error) {
+	line, _, _ := bytes.Cut(b, []byte("\n"))
+	f := bytes.Fields(line)
+	if len(f) < 9 || string(f[0]) != "cpu" {
+		return 0, fmt.Errorf("cannot parse /proc/stat")
+	}
+	var sum time.Duration
+	for _, i := range []int{1, 2, 3, 6, 7, 8} {
+		n, err := strconv.ParseInt(string(f[i]), 10, 64)
+		if err != nil {
+			return 0, fmt.Errorf("cannot parse /proc/stat: %w", err)
+		}
+		sum += time.Duration(n) * tick
+	}
+	return sum, nil
+}
+
+// OwnCPU returns the CPU time that this process has used.
+func OwnCPU() time.Duration {
+	var u syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}

@@ -1,0 +1,57 @@
+package report
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"cowrelay/bench/load"
+)
+
+// writeMemory writes the figures of idle.
+func (r *Result) writeMemory(b *strings.Builder) {
+	b.WriteString(r.Relay.memoryText())
+	if r.Bound != nil {
+		b.WriteString(", bound " + r.Bound.memoryText())
+	}
+}
+
+func (s *SideResult) memoryText() string {
+	if s.Memory == nil {
+		return "unknown memory"
+	}
+	return fmt.Sprintf("%s B a stream (%s of the whole RSS)", load.Thousands(s.Memory.Each), load.Thousands(s.Memory.Whole))
+}
+
+// writeParts writes the latencies of mix.
+func (r *Result) writeParts(b *strings.Builder) {
+	for i, name := range slices.Sorted(maps.Keys(r.Relay.Parts)) {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		l := r.Relay.Parts[name]
+		fmt.Fprintf(b, "%s p50 %s p99 %s", name, load.Micros(float64(l.P50)), load.Micros(float64(l.P99)))
+	}
+	fmt.Fprintf(b, "; %s %s/s", load.Thousands(r.Relay.PerSec), r.Unit)
+}
+
+// writeExtra writes what is left of the Extra of the relay.
+func (r *Result) writeExtra(b *strings.Builder) {
+	s := &r.Relay
+	if s.Heartbeats > 0 {
+		fmt.Fprintf(b, "; %s heartbeats", load.Thousands(float64(s.Heartbeats)))
+		if r.Bound != nil {
+			fmt.Fprintf(b, ", bound %s", load.Thousands(float64(r.Bound.Heartbeats)))
+		}
+	}
+	if c := s.AllClosed; c != nil {
+		fmt.Fprintf(b, "; no stream counted %s after the last close", load.Micros(*c*1000))
+	}
+	if g := s.Goroutines; g != nil {
+		fmt.Fprintf(b, "; goroutines %d, then %d, and %d after %.0f s", g.Before, g.Soon, g.After, g.Seconds)
+	}
+	if m := s.Memory; m != nil && m.Streams == 0 {
+		fmt.Fprintf(b, "; RSS %.1f MB, then %.1f MB", float64(m.Before)/1e6, float64(m.After)/1e6)
+	}
+}

@@ -1,0 +1,41 @@
+package report
+
+import "cowrelay/bench/load"
+
+// Metrics of scenarios that are about neither throughput nor one latency.
+var (
+	MemoryEach = Metric{"bytes_per_stream", func(s *load.Sample) float64 {
+		if s.Memory == nil {
+			return 0
+		}
+		return s.Memory.Each
+	}}
+	PartLatencies = Metric{"latencies", func(s *load.Sample) float64 { return float64(s.Latency.P99) }}
+)
+
+// A Metric is what rounds are compared by.
+type Metric struct {
+	Name string
+	Of   func(*load.Sample) float64
+}
+
+var (
+	Throughput = Metric{"per_second", func(s *load.Sample) float64 { return s.PerSec }}
+	TailP99    = Metric{"p99", func(s *load.Sample) float64 { return float64(s.Latency.P99) }}
+	MedianP50  = Metric{"p50", func(s *load.Sample) float64 { return float64(s.Latency.P50) }}
+	Worst      = Metric{"max", func(s *load.Sample) float64 { return float64(s.Latency.Max) }}
+	cpuPerOp   = Metric{"cpu", func(s *load.Sample) float64 { return s.ServerCPU }}
+)
+
+func (m Metric) Each(ss []load.Sample) []float64 {
+	out := make([]float64, len(ss))
+	for i := range ss {
+		out[i] = m.Of(&ss[i])
+	}
+	return out
+}
+
+// medianOf is the median of one figure over the rounds.
+func medianOf(ss []load.Sample, of func(*load.Sample) float64) float64 {
+	return SpreadOf(Metric{Of: of}.Each(ss)).Median
+}

@@ -1,0 +1,45 @@
+package run
+
+import (
+	"runtime"
+	"time"
+
+	"cowrelay/bench/load"
+	"cowrelay/bench/wire"
+)
+
+// connectRateMost is more connections a second and core than loopback has been
+// seen to make.
+const connectRateMost = 10_000
+
+// checkPorts says whether the ports suffice for n connections to the relay that
+// end within PortHeld of each other.
+func checkPorts(cfg *Config, n int) error {
+	if n == 0 {
+		return nil
+	}
+	from, to, err := wire.PortRange()
+	if err != nil {
+		return err
+	}
+	addr := "127.0.0.1:1" // a relay of ours, on some port
+	if cfg.Target != "" {
+		s, err := load.Attach(cfg.Target, 0)
+		if err != nil {
+			return err
+		}
+		addr = s.Addr
+	}
+	addrs := 1
+	if s := wire.NewSources(addr, n); s != nil {
+		addrs = s.Count()
+	}
+	return wire.FitsPorts(n, from, to, addrs)
+}
+
+// ConnectsMost is the most connections to one side that may be in TIME_WAIT at
+// once during a run of cfg's rounds, by guess.
+func ConnectsMost(cfg *Config) int {
+	d := min(time.Duration(cfg.Rounds)*(cfg.Warmup+cfg.Duration), wire.PortHeld)
+	return int(d.Seconds() * connectRateMost * float64(runtime.NumCPU()))
+}

@@ -1,0 +1,168 @@
+package scenario
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"cowrelay/bench/bound"
+	"cowrelay/bench/load"
+	"cowrelay/bench/proc"
+	"cowrelay/bench/run"
+)
+
+func Fanout(cfg *run.Config) []run.Variant {
+	size := cfg.EventBytesOr(512)
+	return []run.Variant{{
+		Scenario: "fanout",
+		Text:     fmt.Sprintf("%d streams, %d posters, %d B", cfg.Streams, cfg.Posters, size),
+		Unit:     "deliveries", Files: cfg.Streams + cfg.Posters,
+		Bound: bound.Config{Mode: bound.Fanout, EventBytes: size},
+		Open: func(_ context.Context, e *run.Env, s *load.Server) (run.Runner, error) {
+			return NewFanoutRunner(e, s, nil), nil
+		},
+	}}
+}
+
+// FanoutRunner posts to one slot, new in each round, and reads all its streams.
+// Both sides pay a sync for each batch of posts. What counts is deliveries in
+// the measured time; latency is from the start of a post to its delivery.
+type FanoutRunner struct {
+	e    *run.Env
+	s    *load.Server
+	at   Venue  // nil: the side, over HTTP
+	next uint64 // first number of the next round
+}
+
+// NewFanoutRunner returns a fan-out at a venue; nil is s, over HTTP.
+func NewFanoutRunner(e *run.Env, s *load.Server, at Venue) *FanoutRunner {
+	return &FanoutRunner{e: e, s: s, at: at}
+}
+
+// A Venue is where a round of fan-out takes place.
+type Venue interface {
+	// Begin makes a new slot.
+	Begin(ctx context.Context) error
+	// Poster returns a poster to that slot.
+	Poster(ctx context.Context) (NumberPoster, error)
+	// Stream opens a stream of that slot for st. When it returns, the stream
+	// must get every later event.
+	Stream(ctx context.Context, st *StreamReader) (Feed, error)
+}
+
+// A NumberPoster posts events of the run's template by their number, one at a
+// time.
+type NumberPoster interface {
+	PostNumber(ctx context.Context, n uint64) error
+	// Interrupt ends a post that waits; called from another goroutine.
+	Interrupt()
+	Close()
+}
+
+func (r *FanoutRunner) Round(ctx context.Context) (load.Sample, error) {
+	v := r.at
+	if v == nil {
+		v = &httpVenue{e: r.e, s: r.s}
+	}
+	if err := v.Begin(ctx); err != nil {
+		return load.Sample{}, err
+	}
+	room := load.SlotEvents(r.e.Template.Size())
+	f := &fanoutRound{
+		t: r.e.Template, base: r.next, began: time.Now(), hist: load.NewHistogram(),
+		order: make([]atomic.Uint64, room), sent: make([]atomic.Int64, room),
+	}
+	r.next += uint64(room)
+
+	streams, err := r.openStreams(ctx, f, v)
+	var readers sync.WaitGroup
+	defer func() {
+		f.closed.Store(true)
+		for _, st := range streams {
+			st.feed.Close()
+		}
+		readers.Wait()
+	}()
+	if err != nil {
+		return load.Sample{}, err
+	}
+	for _, st := range streams {
+		readers.Go(st.run)
+	}
+	out, err := r.load(ctx, f, v, streams)
+	if err != nil {
+		return out, err
+	}
+	f.await(ctx, streams)
+	f.verify(streams)
+	f.mu.Lock()
+	out.Hist = f.hist
+	out.Latency = f.hist.Latency()
+	f.mu.Unlock()
+	f.log.Into(&out)
+	return out, ctx.Err()
+}
+
+// load runs the posters and counts deliveries while they post.
+func (r *FanoutRunner) load(ctx context.Context, f *fanoutRound, v Venue, streams []*StreamReader) (out load.Sample, err error) {
+	var (
+		posters sync.WaitGroup
+		stop    atomic.Bool
+		ps      = make([]NumberPoster, r.e.Config.Posters)
+	)
+	// A slot that is full ends the measured time early.
+	open, full := context.WithCancel(ctx)
+	defer full()
+	for i := range ps {
+		if ps[i], err = v.Poster(ctx); err != nil {
+			for _, p := range ps[:i] {
+				p.Close()
+			}
+			return out, err
+		}
+	}
+	for _, p := range ps {
+		posters.Go(func() {
+			defer p.Close()
+			errs := 0
+			for !stop.Load() && errs < load.MaxWorkerErrors {
+				more, err := f.post(ctx, p)
+				if err != nil {
+					f.log.Add(err)
+					errs++
+				}
+				if !more {
+					full()
+					return
+				}
+			}
+		})
+	}
+	defer func() {
+		stop.Store(true)
+		load.AwaitWorkers(&posters, &f.log, func() {
+			for _, p := range ps {
+				p.Interrupt()
+			}
+		})
+	}()
+	if err = r.e.Wait(open, r.e.Config.Warmup); err != nil {
+		return out, fmt.Errorf("the slot was full before the warm-up was over: %w", err)
+	}
+	a, err := proc.ReadUsage(r.s.PID)
+	if err != nil {
+		return out, err
+	}
+	profiled := r.e.TakeProfiles(ctx, r.s, r.e.Config.Duration)
+	before := delivered(streams)
+	if err = r.e.Wait(open, r.e.Config.Duration); err != nil && ctx.Err() != nil {
+		return out, errors.Join(err, profiled())
+	}
+	out.Ops = delivered(streams) - before
+	b, err := proc.ReadUsage(r.s.PID)
+	out.Account(a, b)
+	return out, errors.Join(err, profiled())
+}

@@ -1,0 +1,86 @@
+package scenario
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"cowrelay/bench/load"
+	"cowrelay/bench/wire"
+)
+
+// A fanoutRound is what streams and posters of one round share.
+type fanoutRound struct {
+	t     *wire.Template
+	base  uint64
+	began time.Time
+	// order holds number+1 of the event at each position, as the stream that
+	// got there first saw it; all others must see the same.
+	order []atomic.Uint64
+	// sent is when the post of each event began, in ns since began.
+	sent   []atomic.Int64
+	taken  atomic.Int64 // numbers given to posters
+	acked  atomic.Int64 // posts that were acknowledged
+	closed atomic.Bool  // the streams are being closed by us
+	log    load.ErrorLog
+
+	mu   sync.Mutex
+	hist load.Histogram
+}
+
+// post posts one event; more is false when the slot has no room for another.
+func (f *fanoutRound) post(ctx context.Context, p NumberPoster) (more bool, err error) {
+	i := f.taken.Add(1) - 1
+	if i >= int64(len(f.sent)) {
+		return false, nil
+	}
+	f.sent[i].Store(int64(time.Since(f.began)))
+	if err := p.PostNumber(ctx, f.base+uint64(i)); err != nil {
+		return true, err
+	}
+	f.acked.Add(1)
+	return true, nil
+}
+
+func delivered(streams []*StreamReader) (n int64) {
+	for _, st := range streams {
+		n += st.n.Load()
+	}
+	return n
+}
+
+// await waits until every stream has every acknowledged event.
+func (f *fanoutRound) await(ctx context.Context, streams []*StreamReader) {
+	end := time.Now().Add(wire.AnswerGrace)
+	for want := f.acked.Load() * int64(len(streams)); delivered(streams) < want; {
+		if ctx.Err() != nil || time.Now().After(end) {
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// verify counts what is missing at each stream, what is there too often, and
+// what is there without having been acknowledged.
+func (f *fanoutRound) verify(streams []*StreamReader) {
+	want := f.acked.Load()
+	for i, st := range streams {
+		if n := st.n.Load(); n != want {
+			f.log.AddN(max(want-n, n-want), fmt.Errorf("stream %d got %d events of %d", i, n, want))
+		}
+	}
+	seen := make([]bool, len(f.order))
+	for pos := range min(want, int64(len(f.order))) {
+		v := f.order[pos].Load()
+		if v == 0 {
+			continue // missing, and counted so
+		}
+		if i := v - 1 - f.base; seen[i] {
+			f.log.Add(fmt.Errorf("event %d was delivered twice, the second time at position %d", i, pos))
+		} else {
+			seen[i] = true
+		}
+	}
+}

@@ -1,0 +1,140 @@
+package scenario
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"cowrelay/bench/bound"
+	"cowrelay/bench/load"
+	"cowrelay/bench/proc"
+	"cowrelay/bench/report"
+	"cowrelay/bench/run"
+	"cowrelay/bench/wire"
+)
+
+// A day of an agent, at the speed of the clock: it polls over a new connection
+// each time, holds a stream, and now and then posts a few events, over one
+// connection, to the slot of another agent. One poll in mixAnew reads from the
+// oldest event, as that of a client does that was started anew.
+const (
+	mixPoll    = 5 * time.Second
+	mixAnew    = 12
+	mixBurst   = time.Minute // from one burst to the next
+	mixPosts   = 4           // of a burst
+	mixGap     = 200 * time.Millisecond
+	mixHistory = 20 // events that a slot has from the start
+)
+
+// mixConnects is how many connections of mix may be in TIME_WAIT at once: each
+// poll leaves one, and each burst.
+func mixConnects(c *run.Config) int {
+	day := min(time.Duration(c.Rounds)*(c.Warmup+c.Duration), wire.PortHeld).Seconds() * c.MixSpeed
+	return int(float64(c.MixAgents) * (day/mixPoll.Seconds() + day/mixBurst.Seconds() + 2*float64(c.Rounds) + 1))
+}
+
+func Mix(cfg *run.Config) []run.Variant {
+	return []run.Variant{{
+		Scenario: "mix",
+		Text:     fmt.Sprintf("a day of %s agents, %g times as fast", load.Thousands(float64(cfg.MixAgents)), cfg.MixSpeed),
+		Unit:     "operations", Files: 3 * cfg.MixAgents,
+		Ports:    mixConnects(cfg),
+		Bound:    bound.Config{EventBytes: cfg.EventBytesOr(512)},
+		Open:     openMix,
+		Compared: report.PartLatencies,
+	}}
+}
+
+// mixRunner has the agents, whose cursors last over the rounds.
+type mixRunner struct {
+	e      *run.Env
+	s      *load.Server
+	from   *wire.Sources
+	slots  []load.Slot
+	agents []*agent
+	next   uint64 // first number of the next round
+}
+
+// openMix gives every agent a slot with some history, which it reads.
+func openMix(ctx context.Context, e *run.Env, s *load.Server) (run.Runner, error) {
+	slots, err := s.AllocateN(ctx, e.Config.MixAgents)
+	if err != nil {
+		return nil, err
+	}
+	r := &mixRunner{e: e, s: s, slots: slots, from: wire.NewSources(s.Addr, mixConnects(e.Config))}
+	n := mixHistory * len(slots)
+	r.next = uint64(n)
+	out, err := e.RunNumbers(ctx, s, load.FillConns, 0, n, func() load.Numbered { return newHistorian(r) }, e.Track.Prepared)
+	if err != nil {
+		return nil, err
+	}
+	if out.Errors > 0 {
+		return nil, fmt.Errorf("cannot fill the slots: %s", out.FirstError)
+	}
+	for i := range slots {
+		a := newAgent(r, i)
+		r.agents = append(r.agents, a)
+		if err := a.readHistory(ctx); err != nil {
+			return nil, fmt.Errorf("agent %d: %w", i, err)
+		}
+	}
+	return r, nil
+}
+
+func (r *mixRunner) Round(ctx context.Context) (out load.Sample, err error) {
+	m := r.newRound()
+	var readers, workers sync.WaitGroup
+	defer func() {
+		m.closed.Store(true)
+		for _, a := range r.agents {
+			a.closeStream()
+		}
+		readers.Wait()
+	}()
+	for _, a := range r.agents {
+		if err := a.begin(ctx); err != nil {
+			return out, fmt.Errorf("cannot open a stream: %w", err)
+		}
+		readers.Go(func() { a.read(m) })
+	}
+	m.begin = time.Now()
+	m.from = m.begin.Add(r.e.Config.Warmup)
+	m.end = m.from.Add(r.e.Config.Duration)
+	work, cancel := context.WithCancel(ctx)
+	defer cancel()
+	for _, a := range r.agents {
+		workers.Go(func() { a.pollAll(work, m) })
+		workers.Go(func() { a.postAll(work, m) })
+	}
+	before, err := proc.ReadUsage(r.s.PID)
+	var after proc.Usage
+	if err == nil {
+		before, after, err = r.e.Measure(ctx, r.s, r.e.Config.Duration, &m.phase)
+	}
+	if err != nil {
+		cancel()
+	}
+	load.AwaitWorkers(&workers, &m.log, func() {
+		cancel()
+		for _, a := range r.agents {
+			a.polling.Interrupt()
+			a.posting.Interrupt()
+		}
+	})
+	if err != nil {
+		return out, err
+	}
+	m.await(ctx)
+	m.closed.Store(true)
+	for _, a := range r.agents {
+		a.closeStream()
+	}
+	readers.Wait()
+	if err := m.catchUp(ctx); err != nil {
+		return out, err
+	}
+	m.verify()
+	m.sum(&out, before, after)
+	return out, ctx.Err()
+}

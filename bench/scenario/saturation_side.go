@@ -1,0 +1,132 @@
+package scenario
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+	"time"
+
+	"cowrelay/bench/load"
+	"cowrelay/bench/load/pullers"
+	"cowrelay/bench/proc"
+	"cowrelay/bench/run"
+)
+
+// A saturated is one side of saturation: a long slot that a process of pullers
+// pulls from, and in each round a new slot for each poster.
+type saturated struct {
+	e    *run.Env
+	s    *load.Server
+	pull *pullers.Process
+	next uint64 // first number of the next poster
+}
+
+func openSaturated(ctx context.Context, e *run.Env, s *load.Server, count int) (*saturated, error) {
+	sl, err := e.NewSlot(ctx, s, count)
+	if err != nil {
+		return nil, err
+	}
+	l, err := pullers.Start(ctx, e.Config.Loader, e.Dir, pullers.Task{
+		Addr: s.Addr, Prefix: s.Prefix, Header: s.Header, Side: s.Name, Slot: sl.ID, Token: sl.Token,
+		Nonce: e.Variant.Bound.Nonce, EventBytes: e.Template.Size(), Count: count,
+		Page: e.Config.Page, Pullers: e.Config.Pullers, Procs: runtime.GOMAXPROCS(0), Nice: e.Config.PullerNice,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &saturated{e: e, s: s, pull: l, next: uint64(count)}, nil
+}
+
+// round runs posters at their rate, and pullers beside them until the last
+// post is answered. A post that was due in the measured time counts, whenever
+// its answer comes, from the time it was due.
+func (x *saturated) round(ctx context.Context, kind pullKind, rate float64, duration time.Duration) (out load.Sample, err error) {
+	slots, err := x.s.AllocateN(ctx, x.e.Config.Posters)
+	if err != nil {
+		return out, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if kind != pullPaced {
+		rate = 0
+	}
+	var pulls pullers.Report
+	if kind != pullNone {
+		if _, err = x.pull.Do(ctx, pullers.Order{Do: "start", Rate: rate}); err != nil {
+			return out, err
+		}
+	}
+	var (
+		posters sync.WaitGroup
+		log     load.ErrorLog
+		a, b    proc.Usage
+	)
+	posts, err := x.startPosts(ctx, slots, duration, &posters, &log)
+	if err == nil {
+		a, b, out.Pulls, err = x.measure(ctx, kind, duration)
+	}
+	if err != nil {
+		cancel()
+	}
+	load.AwaitWorkers(&posters, &log, func() {
+		for _, p := range posts.ps {
+			p.Interrupt()
+		}
+	})
+	if err != nil {
+		return out, err
+	}
+	if kind != pullNone {
+		if pulls, err = x.pull.Do(ctx, pullers.Order{Do: "stop"}); err != nil {
+			return out, err
+		}
+		if pulls.Errors > 0 {
+			log.AddN(pulls.Errors, fmt.Errorf("a pull: %s", pulls.FirstError))
+		}
+	}
+	out.Hist = load.NewHistogram()
+	for i := range posts.tallies {
+		out.Ops += posts.tallies[i].Ops
+		out.Hist.Merge(posts.tallies[i].Hist)
+	}
+	out.Latency = out.Hist.Latency()
+	lag := posts.lag.Latency()
+	late := posts.lateness()
+	out.Lag, out.Late = &lag, &late
+	out.Unsent = posts.unsent.Load()
+	out.Account(a, b)
+	log.Into(&out)
+	return out, nil
+}
+
+// measure passes through warm-up and measured time. The generator's own CPU
+// time is that of both its processes.
+func (x *saturated) measure(ctx context.Context, kind pullKind, d time.Duration) (a, b proc.Usage, pulls int64, err error) {
+	clocks := func() (proc.Usage, int64, error) {
+		var r pullers.Report
+		if kind != pullNone {
+			var err error
+			if r, err = x.pull.Do(ctx, pullers.Order{Do: "report"}); err != nil {
+				return proc.Usage{}, 0, err
+			}
+		}
+		u, err := proc.ReadUsage(x.s.PID)
+		u.Generator += time.Duration(r.CPU) * time.Microsecond
+		return u, r.Pulls, err
+	}
+	if err = x.e.Wait(ctx, x.e.Config.Warmup); err != nil {
+		return a, b, 0, err
+	}
+	a, before, err := clocks()
+	if err != nil {
+		return a, b, 0, err
+	}
+	profiled := x.e.TakeProfiles(ctx, x.s, d)
+	if err = x.e.Wait(ctx, d); err != nil {
+		return a, b, 0, errors.Join(err, profiled())
+	}
+	b, after, err := clocks()
+	return a, b, after - before, errors.Join(err, profiled())
+}

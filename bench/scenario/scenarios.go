@@ -1,0 +1,58 @@
+package scenario
+
+import (
+	"context"
+	"fmt"
+
+	"cowrelay/bench/report"
+	"cowrelay/bench/run"
+)
+
+// Names are the scenarios in the order of `all`.
+var Names = []string{"poll", "connect", "window", "post", "fanout", "saturation", "idle", "churn", "mix", "growth", "restart"}
+
+func variantsOf(cfg *run.Config, name string) ([]run.Variant, error) {
+	switch name {
+	case "poll":
+		return Poll(cfg), nil
+	case "window":
+		return Window(cfg), nil
+	case "post":
+		return Post(cfg), nil
+	case "fanout":
+		return Fanout(cfg), nil
+	case "saturation":
+		return Saturation(cfg), nil
+	case "connect":
+		return Connect(cfg), nil
+	case "idle":
+		return Idle(cfg), nil
+	case "churn":
+		return Churn(cfg), nil
+	case "mix":
+		return Mix(cfg), nil
+	case "growth":
+		return Growth(cfg), nil
+	case "restart":
+		return Restart(cfg), nil
+	}
+	return nil, fmt.Errorf("unknown scenario %q", name)
+}
+
+// Run runs the named scenarios one after the other and gives each result to
+// emit. It returns an error when a run could not be made; wrong answers are
+// counted in the results. Every server it started is gone when it returns.
+func Run(ctx context.Context, cfg run.Config, names []string, emit func(report.Result)) error {
+	if err := cfg.Validate(); err != nil {
+		return err
+	}
+	var all []run.Variant
+	for _, n := range names {
+		sc, err := variantsOf(&cfg, n)
+		if err != nil {
+			return err
+		}
+		all = append(all, sc...)
+	}
+	return run.All(ctx, &cfg, all, emit)
+}

@@ -1,0 +1,98 @@
+package wire
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"time"
+)
+
+// SmallBuffer is the read buffer of connections that carry small answers.
+const SmallBuffer = 4 << 10
+
+// DialTimeout bounds one connect on loopback.
+const DialTimeout = 5 * time.Second
+
+// A Conn is one keep-alive connection of the generator. It writes requests
+// that were serialized before and reads status and length of the answers. It
+// belongs to one goroutine; only close may be called from another.
+type Conn struct {
+	TCP  *net.TCPConn
+	br   *bufio.Reader
+	sink truncSink
+}
+
+// Dial connects to addr. buffer is the read buffer in bytes and the largest
+// response head.
+func Dial(ctx context.Context, addr string, buffer int) (*Conn, error) {
+	return DialFrom(ctx, nil, addr, buffer)
+}
+
+// DialFrom is Dial from the next source address of src; nil leaves the
+// choice to the system.
+func DialFrom(ctx context.Context, src *Sources, addr string, buffer int) (*Conn, error) {
+	d := net.Dialer{Timeout: DialTimeout, KeepAlive: -1} // keep-alive would be four system calls more
+	src.bind(&d)
+	c, err := d.DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("cannot connect: %w", err)
+	}
+	tc := c.(*net.TCPConn)
+	rc := &Conn{TCP: tc, br: bufio.NewReaderSize(tc, buffer)}
+	if err := rc.sink.init(tc); err != nil {
+		tc.Close()
+		return nil, err
+	}
+	return rc, nil
+}
+
+func (c *Conn) Close() { c.TCP.Close() }
+
+// Send writes one request and reads the head of its answer.
+func (c *Conn) Send(req []byte) (Head, error) {
+	if _, err := c.TCP.Write(req); err != nil {
+		return Head{}, fmt.Errorf("cannot write request: %w", err)
+	}
+	h, err := readHead(c.br)
+	if err != nil {
+		return h, fmt.Errorf("cannot read response: %w", err)
+	}
+	return h, nil
+}
+
+// Exchange is send for answers that must have a length.
+func (c *Conn) Exchange(req []byte) (Head, error) {
+	h, err := c.Send(req)
+	if err == nil && h.Length < 0 {
+		err = errNoLength
+	}
+	return h, err
+}
+
+// Body reads a body of n bytes into buf, grown where it is too small.
+func (c *Conn) Body(buf []byte, n int) ([]byte, error) {
+	if cap(buf) < n {
+		buf = make([]byte, n)
+	}
+	buf = buf[:n]
+	if _, err := io.ReadFull(c.br, buf); err != nil {
+		return buf, fmt.Errorf("cannot read body: %w", err)
+	}
+	return buf, nil
+}
+
+// Skip drops a body of n bytes.
+func (c *Conn) Skip(n int) error {
+	if have := min(n, c.br.Buffered()); have > 0 {
+		if _, err := c.br.Discard(have); err != nil {
+			return err
+		}
+		n -= have
+	}
+	if n > 0 {
+		return c.sink.drop(n)
+	}
+	return nil
+}

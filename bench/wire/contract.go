@@ -1,0 +1,8 @@
+package wire
+
+const (
+	PostOpen  = `{"event":`
+	PostClose = `}`
+)
+
+var EmptyPage = []byte("[]")
