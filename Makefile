@@ -85,7 +85,7 @@ benchstat: ## the last make bench in a table, the twins side by side; wants COUN
 
 .PHONY: test-real
 test-real: real-deps peer-deps foreign-deps ## checks that need Chromium, promtool, systemd, Node.js, Python, nginx and NATS; installs them from Debian's packages
-	go test -tags real -count=1 -run Real ./cmd/cowrelay/... ./bench
+	go test -tags real -count=1 -run Real ./cmd/cowrelay/... ./bench/peer
 	go vet -C bench/peers ./...
 	go test -C bench/peers -count=1 ./...
 

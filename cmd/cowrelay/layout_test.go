@@ -13,7 +13,10 @@ import (
 	"testing"
 )
 
-const server = "cowrelay/cmd/cowrelay/internal/"
+const (
+	server = "cowrelay/cmd/cowrelay/internal/"
+	bench  = "cowrelay/bench/"
+)
 
 // The rule of the tree: cow knows no HTTP, fasthttp knows no disk, only cmd
 // joins them. A package's tests may join what it may not.
@@ -32,9 +35,24 @@ var mayImport = map[string][]string{
 	"cowrelay/fasthttp/stats":  {"cowrelay/cow"},
 	"cowrelay/fasthttp/web":    {},
 	"cowrelay/fasthttp/client": {},
-	"cowrelay/bench":           {"cowrelay/cow", "cowrelay/fasthttp"},
-	"cowrelay/bench/attack":    {"cowrelay/bench"},
-	"cowrelay/cmd/relaybench":  {"cowrelay/bench", "cowrelay/bench/attack"},
+	// The load generator knows of the relay what a client knows, and no more.
+	"cowrelay/bench":         {},
+	bench + "wire":           {},
+	bench + "proc":           {},
+	bench + "load":           {bench + "wire", bench + "proc"},
+	bench + "load/pullers":   {bench + "wire", bench + "proc", bench + "load"},
+	bench + "bound":          {bench + "wire", bench + "proc", bench + "load"},
+	bench + "report":         {bench + "proc", bench + "load"},
+	bench + "plot":           {bench + "load", bench + "report"},
+	bench + "run":            {bench + "wire", bench + "proc", bench + "load", bench + "bound", bench + "report"},
+	bench + "scenario":       {bench + "wire", bench + "proc", bench + "load", bench + "load/pullers", bench + "bound", bench + "report", bench + "run"},
+	bench + "peer":           {bench + "wire", bench + "proc", bench + "load", bench + "bound", bench + "report", bench + "run", bench + "scenario"},
+	bench + "internal/tiny":  {}, // a relay for tests
+	bench + "internal/short": {bench + "wire", bench + "load/pullers", bench + "bound", bench + "report", bench + "run", bench + "internal/tiny"},
+	bench + "attack":         {bench + "report"},
+	"cowrelay/cmd/relaybench": {
+		bench + "attack", bench + "bound", bench + "load/pullers", bench + "peer", bench + "plot", bench + "report", bench + "run", bench + "scenario",
+	},
 	// The relay's program. Only its root knows all rooms; use speaks to a relay as
 	// any client does.
 	"cowrelay/cmd/cowrelay":            {server + "root"},
@@ -69,9 +87,6 @@ var never = map[string][]string{
 	"cowrelay/fasthttp":        {"github.com/cockroachdb", "github.com/getkin"}, // its tests validate by it
 	"cowrelay/fasthttp/stats":  {"net/http", "github.com/valyala", "github.com/cockroachdb"},
 	"cowrelay/fasthttp/stream": {"net/http", "github.com/valyala", "github.com/cockroachdb", "github.com/VictoriaMetrics"},
-	// NATS as a peer is a module of its own, bench/peers, so that the relay's
-	// does not need it.
-	"cowrelay/bench": {"github.com/nats-io"},
 }
 
 type goPackage struct {
@@ -100,6 +115,16 @@ func listPackages(t *testing.T) []goPackage {
 	return list
 }
 
+// benchMayImport says whether a load generator may import a package: whatever the
+// table allows, it stands outside of the relay. NATS as a peer is a module of its
+// own, bench/peers, so that the relay's does not need it.
+func benchMayImport(path string) bool {
+	if strings.HasPrefix(path, "cowrelay/") {
+		return strings.HasPrefix(path, bench) || path == "cowrelay/fasthttp/client"
+	}
+	return !strings.HasPrefix(path, "github.com/nats-io")
+}
+
 func TestLayout_ImportsFollowTheRule(t *testing.T) {
 	list := listPackages(t)
 	if len(list) < len(mayImport) {
@@ -113,6 +138,9 @@ func TestLayout_ImportsFollowTheRule(t *testing.T) {
 		for _, imp := range p.Imports {
 			if strings.HasPrefix(imp, "cowrelay") && !slices.Contains(allowed, imp) {
 				t.Errorf("%s imports %s", p.ImportPath, imp)
+			}
+			if strings.HasPrefix(p.ImportPath+"/", bench) && !benchMayImport(imp) {
+				t.Errorf("%s imports %s, which is not for a client", p.ImportPath, imp)
 			}
 			for _, prefix := range never[p.ImportPath] {
 				if strings.HasPrefix(imp, prefix) {
