@@ -2,15 +2,14 @@ package docs_test
 
 import (
 	"bytes"
-	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
 	"time"
+
+	"cowrelay/cmd/cowrelay/internal/relaytest"
 )
 
 // The addresses that pages name. Others may have them, so that blocks run
@@ -20,94 +19,16 @@ const (
 	pageAdmin = "http://127.0.0.1:9770"
 )
 
-// relay is a running relay, with its data in dir/cowrelay-data.
-type relay struct {
-	cmd        *exec.Cmd
-	url, admin string
-	exited     chan struct{}
-
-	mu  sync.Mutex
-	log bytes.Buffer // guarded by mu
-}
-
-func (r *relay) Write(p []byte) (int, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.log.Write(p)
-}
-
-func (r *relay) logged() string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.log.String()
-}
-
-// startRelay returns when the relay serves.
-func startRelay(t *testing.T, dir string) *relay {
+// start starts a relay with its data in dir/cowrelay-data.
+func start(t *testing.T, dir string) *relaytest.Relay {
 	t.Helper()
-	r := &relay{exited: make(chan struct{})}
-	r.cmd = exec.Command(filepath.Join(bin, "cowrelay"), "serve", "--bind=127.0.0.1:0", "--admin=127.0.0.1:0", "--data-dir=cowrelay-data", "--log-format=json")
-	r.cmd.Dir, r.cmd.Env, r.cmd.Stderr = dir, environment(t, dir), r
-	if err := r.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		r.cmd.Wait()
-		close(r.exited)
-	}()
-	t.Cleanup(func() {
-		r.cmd.Process.Kill()
-		<-r.exited
-	})
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(2 * time.Millisecond) {
-		for line := range strings.Lines(r.logged()) {
-			var v struct{ Msg, Bind, Admin string }
-			if json.Unmarshal([]byte(line), &v) == nil && v.Msg == "serving" {
-				r.url, r.admin = "http://"+v.Bind, "http://"+v.Admin
-				return r
-			}
-		}
-		select {
-		case <-r.exited:
-			t.Fatalf("the relay ended:\n%s", r.logged())
-		default:
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("the relay does not serve:\n%s", r.logged())
-		}
-	}
+	return relaytest.Start(t, filepath.Join(dir, "cowrelay-data"))
 }
 
-// stop ends the relay as an operator would.
-func (r *relay) stop(t *testing.T) {
-	t.Helper()
-	if err := r.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	r.wait(t)
-}
-
-func (r *relay) wait(t *testing.T) {
-	t.Helper()
-	select {
-	case <-r.exited:
-	case <-time.After(time.Minute):
-		t.Fatalf("the relay did not end:\n%s", r.logged())
-	}
-}
-
-// environment is this process's without what configures a relay, and with the
-// built commands in PATH.
-func environment(t *testing.T, dir string) []string {
-	t.Helper()
-	var env []string
-	for _, v := range os.Environ() {
-		if !strings.HasPrefix(v, "COWRELAY_") {
-			env = append(env, v)
-		}
-	}
-	return append(env, "HOME="+dir, "XDG_CONFIG_HOME="+filepath.Join(dir, "config"),
-		"PATH="+bin+string(os.PathListSeparator)+os.Getenv("PATH"))
+// environment is that of a user whose home is dir, with the built relay in PATH.
+func environment(dir string) []string {
+	return append(relaytest.CleanEnv(), "HOME="+dir, "XDG_CONFIG_HOME="+filepath.Join(dir, "config"),
+		"PATH="+filepath.Dir(relaytest.Binary)+string(os.PathListSeparator)+os.Getenv("PATH"))
 }
 
 // shell is a shell that is given one block after the other.
@@ -141,10 +62,10 @@ func (s *shell) run(t *testing.T, script string) string {
 func runPage(t *testing.T, p *page) (outs []string) {
 	t.Helper()
 	dir := t.TempDir()
-	r := startRelay(t, dir)
-	s := &shell{dir, append(environment(t, dir), "COWRELAY_RELAY="+r.url, "COWRELAY_ADMIN_URL="+r.admin)}
+	r := start(t, dir)
+	s := &shell{dir, append(environment(dir), "COWRELAY_RELAY="+r.URL, "COWRELAY_ADMIN_URL="+r.AdminURL)}
 	s.run(t, `cowrelay slot new --save of-the-test`)
-	address := strings.NewReplacer(pageRelay, r.url, pageAdmin, r.admin)
+	address := strings.NewReplacer(pageRelay, r.URL, pageAdmin, r.AdminURL)
 	for _, f := range p.fence {
 		if f.language != "sh" {
 			continue
@@ -152,7 +73,7 @@ func runPage(t *testing.T, p *page) (outs []string) {
 		t.Logf("%s:%d", p.path, f.line)
 		outs = append(outs, s.run(t, address.Replace(f.text)))
 		if strings.Contains(f.text, "cowrelay admin drain") {
-			r.wait(t)
+			r.Wait(time.Minute)
 		}
 	}
 	return outs
@@ -235,7 +156,7 @@ func TestDocs_GoClientRuns(t *testing.T) {
 		}
 	}
 	dir := t.TempDir()
-	r := startRelay(t, dir)
+	r := start(t, dir)
 	here, err := filepath.Abs(root)
 	if err != nil {
 		t.Fatal(err)
@@ -251,7 +172,7 @@ func TestDocs_GoClientRuns(t *testing.T) {
 	for name, text := range map[string]string{
 		"go.mod":  "module example\n\ngo 1.26\n\n" + strings.ReplaceAll(blocks["go.mod"], "../cowrelay", here),
 		"go.sum":  string(sums), // no question to a database of checksums
-		"main.go": strings.ReplaceAll(blocks["go"], pageRelay, r.url),
+		"main.go": strings.ReplaceAll(blocks["go"], pageRelay, r.URL),
 	} {
 		if err := os.WriteFile(filepath.Join(module, name), []byte(text), 0o644); err != nil {
 			t.Fatal(err)

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"cowrelay/cmd/cowrelay/internal/relaytest"
 	relayhttp "cowrelay/fasthttp"
 )
 
@@ -27,11 +28,11 @@ var (
 // describe asks a command for its help, and those below it.
 func describe(t *testing.T, args ...string) *command {
 	t.Helper()
-	out, err := exec.Command(filepath.Join(bin, "cowrelay"), append(args, "--help")...).CombinedOutput()
-	if err != nil {
-		t.Fatalf("cowrelay %v --help: %v\n%s", args, err, out)
+	out, errs, code := relaytest.Command(t, nil, append(slices.Clone(args), "--help")...)
+	if code != 0 {
+		t.Fatalf("cowrelay %v --help: exit %d\n%s", args, code, errs)
 	}
-	c := &command{help: string(out), flags: map[string]bool{}, below: map[string]*command{}}
+	c := &command{help: out, flags: map[string]bool{}, below: map[string]*command{}}
 	for _, m := range helpFlags.FindAllStringSubmatch(c.help, -1) {
 		c.flags[m[1]] = true
 	}
@@ -72,8 +73,12 @@ func TestDocs_CommandsAndFlagsExist(t *testing.T) {
 			variables[name] = true
 		}
 	})
+	relaybench := filepath.Join(t.TempDir(), "relaybench")
+	if out, err := exec.Command("go", "build", "-o", relaybench, "cowrelay/cmd/relaybench").CombinedOutput(); err != nil {
+		t.Fatalf("cannot build relaybench: %v\n%s", err, out)
+	}
 	for _, args := range [][]string{{"--help"}, {"attack", "--help"}} {
-		out, err := exec.Command(filepath.Join(bin, "relaybench"), args...).CombinedOutput()
+		out, err := exec.Command(relaybench, args...).CombinedOutput()
 		if err != nil {
 			t.Fatalf("relaybench %v: %v\n%s", args, err, out)
 		}

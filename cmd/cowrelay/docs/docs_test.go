@@ -5,43 +5,20 @@ package docs_test
 
 import (
 	"flag"
-	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+
+	"cowrelay/cmd/cowrelay/internal/relaytest"
 )
 
 const root = "../../.." // of the repository, from here
 
-var (
-	bin string // folder of the built commands
+var update = flag.Bool("update", false, "write the pages' generated tables")
 
-	update = flag.Bool("update", false, "write the pages' generated tables")
-)
-
-func TestMain(m *testing.M) {
-	flag.Parse()
-	os.Exit(func() int {
-		dir, err := os.MkdirTemp("", "cowrelay-docs")
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-		defer os.RemoveAll(dir)
-		bin = dir
-		build := exec.Command("go", "build", "-o", dir+"/", "./cmd/cowrelay", "./cmd/relaybench")
-		build.Dir = root
-		build.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if out, err := build.CombinedOutput(); err != nil {
-			fmt.Fprintf(os.Stderr, "cannot build the commands: %v\n%s", err, out)
-			return 1
-		}
-		return m.Run()
-	}())
-}
+func TestMain(m *testing.M) { relaytest.Main(m) }
 
 // page is one document.
 type page struct {

@@ -9,6 +9,9 @@ import (
 	"strings"
 	"testing"
 
+	"cowrelay/cmd/cowrelay/internal/config"
+	relayhttp "cowrelay/fasthttp"
+
 	"go.yaml.in/yaml/v3"
 )
 
@@ -34,6 +37,31 @@ func checkTable(t *testing.T, path, name, want string) {
 			t.Fatal(err)
 		}
 	}
+}
+
+func TestTables_Flags(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("| flag | variable | default | SIGHUP | what it is |\n| --- | --- | --- | --- | --- |\n")
+	for _, s := range config.Settings() {
+		def, reload := "", ""
+		if s.Value != "" {
+			def = "`" + s.Value + "`"
+		}
+		if s.Live {
+			reload = "yes"
+		}
+		fmt.Fprintf(&b, "| `--%s` | `%s` | %s | %s | %s |\n", s.Name, s.Env(), def, reload, cell(s.Help))
+	}
+	checkTable(t, "cmd/cowrelay/docs/configuration.md", "flags", b.String())
+}
+
+func TestTables_Metrics(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("| metric | type | what it is |\n| --- | --- | --- |\n")
+	for _, m := range relayhttp.MetricTable() {
+		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", m.Name, m.Type, cell(m.Help))
+	}
+	checkTable(t, "cmd/cowrelay/docs/metrics.md", "metrics", b.String())
 }
 
 func TestTables_Alerts(t *testing.T) {

@@ -1,41 +1,31 @@
 package docs_test
 
 import (
-	"bytes"
-	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
+
+	"cowrelay/cmd/cowrelay/internal/relaytest"
 )
 
 // These tests hold what upgrading.md says against the relay.
 
 // cowrelay runs a command and returns what it printed and its exit status.
-func cowrelay(t *testing.T, dir string, r *relay, args ...string) (out string, code int) {
+func cowrelay(t *testing.T, dir string, r *relaytest.Relay, args ...string) (out string, code int) {
 	t.Helper()
-	cmd := exec.Command(filepath.Join(bin, "cowrelay"), args...)
-	cmd.Dir, cmd.Env = dir, environment(t, dir)
+	cmd := exec.Command(relaytest.Binary, args...)
+	cmd.Dir, cmd.Env = dir, environment(dir)
 	if r != nil {
-		cmd.Env = append(cmd.Env, "COWRELAY_RELAY="+r.url, "COWRELAY_ADMIN_URL="+r.admin)
+		cmd.Env = append(cmd.Env, "COWRELAY_RELAY="+r.URL, "COWRELAY_ADMIN_URL="+r.AdminURL)
 	}
-	var all bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &all, &all
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	timer := time.AfterFunc(time.Minute, func() { cmd.Process.Kill() })
-	defer timer.Stop()
-	if err := cmd.Wait(); err != nil && !errors.As(err, new(*exec.ExitError)) {
-		t.Fatal(err)
-	}
-	return all.String(), cmd.ProcessState.ExitCode()
+	out, errs, code := relaytest.Finish(t, cmd)
+	return out + errs, code
 }
 
 // must runs a command that has to succeed.
-func must(t *testing.T, dir string, r *relay, args ...string) string {
+func must(t *testing.T, dir string, r *relaytest.Relay, args ...string) string {
 	t.Helper()
 	out, code := cowrelay(t, dir, r, args...)
 	if code != 0 {
@@ -45,7 +35,7 @@ func must(t *testing.T, dir string, r *relay, args ...string) string {
 }
 
 // moveTo gives profiles the address of a relay that was started again.
-func moveTo(t *testing.T, dir string, old, new *relay) {
+func moveTo(t *testing.T, dir string, old, new *relaytest.Relay) {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(dir, "config", "cowrelay", "*.json"))
 	if err != nil || len(files) == 0 {
@@ -56,7 +46,7 @@ func moveTo(t *testing.T, dir string, old, new *relay) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(name, []byte(strings.ReplaceAll(string(data), old.url, new.url)), 0o600); err != nil {
+		if err := os.WriteFile(name, []byte(strings.ReplaceAll(string(data), old.URL, new.URL)), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -67,23 +57,23 @@ const ab = `{"event_id":"a"}` + "\n" + `{"event_id":"b"}` + "\n"
 func TestUpgrading_RestoredCopy(t *testing.T) {
 	dir := t.TempDir()
 	data, backup := filepath.Join(dir, "cowrelay-data"), filepath.Join(dir, "backup")
-	r := startRelay(t, dir)
+	r := start(t, dir)
 	must(t, dir, r, "slot", "new", "--save", "kept")
 	must(t, dir, r, "post", "--profile", "kept", `{"event_id":"a"}`, `{"event_id":"b"}`)
 	out := must(t, dir, r, "slot", "new", "--save", "removed")
 	_, rest, _ := strings.Cut(out, `"slot_id":"`)
 	removed := rest[:32]
-	r.stop(t)
+	r.Stop()
 	if err := os.CopyFS(backup, os.DirFS(data)); err != nil {
 		t.Fatal(err)
 	}
 
-	again := startRelay(t, dir)
+	again := start(t, dir)
 	moveTo(t, dir, r, again)
 	must(t, dir, again, "post", "--profile", "kept", `{"event_id":"c"}`)
 	must(t, dir, again, "slot", "new", "--save", "later")
 	must(t, dir, again, "admin", "rm", "--yes", removed)
-	again.stop(t)
+	again.Stop()
 
 	if err := os.RemoveAll(data); err != nil {
 		t.Fatal(err)
@@ -92,7 +82,7 @@ func TestUpgrading_RestoredCopy(t *testing.T) {
 		t.Fatal(err)
 	}
 	must(t, dir, nil, "verify", "--data-dir", data)
-	restored := startRelay(t, dir)
+	restored := start(t, dir)
 	moveTo(t, dir, again, restored)
 	for _, args := range [][]string{{"pull", "--profile", "kept"}, {"pull", "--profile", "kept", "--since", "c"}} {
 		if out := must(t, dir, restored, args...); out != ab {
@@ -108,24 +98,24 @@ func TestUpgrading_RestoredCopy(t *testing.T) {
 	if want := `{"event_id":"b","status":"duplicate"}` + "\n" + `{"event_id":"c","status":"stored"}` + "\n"; out != want {
 		t.Errorf("posted again: %s", out)
 	}
-	if out := must(t, dir, restored, "export", "--all", "--admin", restored.admin); !strings.Contains(out, `"position":2,"event":{"event_id":"c"}`) {
+	if out := must(t, dir, restored, "export", "--all", "--admin", restored.AdminURL); !strings.Contains(out, `"position":2,"event":{"event_id":"c"}`) {
 		t.Errorf("the position is not used again: %s", out)
 	}
 }
 
 func TestUpgrading_MovedFolder(t *testing.T) {
 	dir := t.TempDir()
-	r := startRelay(t, dir)
+	r := start(t, dir)
 	must(t, dir, r, "slot", "new", "--save", "kept")
 	must(t, dir, r, "post", "--profile", "kept", `{"event_id":"a"}`, `{"event_id":"b"}`)
-	r.stop(t)
+	r.Stop()
 	elsewhere := t.TempDir()
 	for _, name := range []string{"cowrelay-data", "config"} {
 		if err := os.Rename(filepath.Join(dir, name), filepath.Join(elsewhere, name)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	moved := startRelay(t, elsewhere)
+	moved := start(t, elsewhere)
 	moveTo(t, elsewhere, r, moved)
 	if out := must(t, elsewhere, moved, "pull", "--profile", "kept"); out != ab {
 		t.Errorf("pull prints %q", out)
@@ -145,7 +135,7 @@ func TestUpgrading_MovedFolder(t *testing.T) {
 // key that the program does not know is an error.
 func TestUpgrading_Refusals(t *testing.T) {
 	dir := t.TempDir()
-	startRelay(t, dir)
+	start(t, dir)
 	for _, without := range []bool{false, true} {
 		if without {
 			if err := os.Remove(filepath.Join(dir, "cowrelay-data", "LOCK")); err != nil {
