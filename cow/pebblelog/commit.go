@@ -15,21 +15,26 @@ import (
 	"cowrelay/cow"
 )
 
-// pointDeletes is the number of events up to which a removal deletes them one
-// by one. Most slots that are removed are small, and point deletes vanish in
-// ordinary compactions, while range deletes slow reads down (see flush.go).
+// pointDeletes is how many events of a slot are deleted one by one. Most slots that
+// are removed are small. Point deletes vanish in ordinary compactions, while range
+// deletes slow reads down (see flush.go).
 const pointDeletes = 64
 
 // Commit implements cow.Journal: one batch and, in mode Always, one sync for
-// all groups. It answers Stored, Conflict (the slot has another version, does
-// not exist or, for OpCreate, exists) or Refused (the group contradicts
-// itself: a programming error), never Unknown: when the write or the sync
-// fails, Options.Fatal is called and Commit does not return.
+// all groups. Each group becomes one of these:
 //
-// It never reads the store: every poster waits for it.
+//   - Stored.
+//   - Conflict: the slot has another version, does not exist or, for OpCreate,
+//     exists.
+//   - Refused: the group contradicts itself, which is a programming error.
 //
-// The version of a slot is its count of events. A touch does not look at the
-// version: the time of a pull is true whatever was appended since.
+// It never becomes Unknown: when the write or the sync fails, Options.Fatal is
+// called and Commit does not return.
+//
+// Commit never reads the store, since every poster waits for it.
+//
+// The version of a slot is its count of events. A touch ignores the version: the
+// time of a pull is true whatever was appended since.
 func (l *Log) Commit(groups []cow.Group) {
 	if len(groups) == 0 {
 		return
@@ -91,8 +96,7 @@ func (l *Log) Commit(groups []cow.Group) {
 			g.Outcome, g.Err = cow.Refused, fmt.Errorf("BUG: unknown operation %d", g.Op)
 			continue
 		}
-		// From here on the group is in the batch: it becomes Stored or the
-		// process ends.
+		// The group is in the batch now. It becomes Stored, or the process ends.
 		g.NewVersion = h.count
 		l.heads.set(g.Slot, h)
 		l.before = append(l.before, pending{slot: g.Slot, exists: was.exists, count: was.count})
@@ -127,7 +131,8 @@ func (l *Log) Commit(groups []cow.Group) {
 	l.flusher.add(rangeDeletes)
 }
 
-// checkAppend finds what no other writer can have caused.
+// checkAppend finds a group that contradicts itself, or a head that does not belong
+// to its version. No other writer can have caused that.
 func checkAppend(g *cow.Group, h head) error {
 	var bytes uint64
 	for i := range g.Events {
@@ -147,10 +152,10 @@ func checkAppend(g *cow.Group, h head) error {
 	return nil
 }
 
-// sortBySlot puts the groups in the order of their keys; groups of one slot stay
-// as they are. A memtable is a skip list, and finds the place of a key from the
-// place of the last one: with all events of the batch in order, and all counts
-// behind them, that is near.
+// sortBySlot puts the groups in the order of their keys. Groups of one slot keep
+// their order. A memtable is a skip list that looks for the place of a key from the
+// place of the last one. That is near if all events of the batch come in order, and
+// all counts behind them.
 func (l *Log) sortBySlot(groups []cow.Group) {
 	l.order = l.order[:0]
 	for i := range groups {
@@ -178,7 +183,7 @@ func addCounts(b *pebble.Batch, slot cow.ID, count, bytes uint64) {
 	must(op.Finish())
 }
 
-// addRemove reports whether it took a range delete.
+// addRemove deletes a slot. It reports whether that took a range delete.
 func (l *Log) addRemove(b *pebble.Batch, slot cow.ID, count uint64) bool {
 	for _, part := range [...]byte{partCounts, partPulled, partToken} {
 		k := slotKey(slot, part)
@@ -196,7 +201,7 @@ func (l *Log) addRemove(b *pebble.Batch, slot cow.ID, count uint64) bool {
 	return true
 }
 
-// markPending tells loads how the slots of the batch were before it.
+// markPending notes for loads how the slots of the batch were before it.
 func (l *Log) markPending() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -208,8 +213,8 @@ func (l *Log) markPending() {
 	l.before = l.before[:0]
 }
 
-// apply writes a batch to the log and waits until it is durable under the sync
-// mode. It returns only then.
+// apply writes a batch to the log, and returns when it is as durable as the sync
+// mode wants.
 func (l *Log) apply(b *pebble.Batch) {
 	start, size := time.Now(), b.Len()
 	if l.opts.Sync == Always {
@@ -225,10 +230,10 @@ func (l *Log) apply(b *pebble.Batch) {
 
 // write returns when the batch is written and, with Sync, synced.
 //
-// A failed operation on the log file ends the process where it happens (see
-// walFS). What Pebble itself finds comes back here: ApplyNoSyncWait and
-// SyncWait wait as Apply does, but return the error that Apply would give to
-// Logger.Fatalf alone.
+// A failed operation on the log file ends the process at once (see walFS). An error
+// that Pebble finds comes back here. That is why write does not call Apply with
+// Sync: ApplyNoSyncWait and SyncWait wait as long, but return the error that Apply
+// gives to Logger.Fatalf alone.
 func (l *Log) write(b *pebble.Batch, opts *pebble.WriteOptions) {
 	if l.dead.Load() {
 		select {}
@@ -257,7 +262,7 @@ func (l *Log) write(b *pebble.Batch, opts *pebble.WriteOptions) {
 	l.syncs.Add(1)
 }
 
-// must checks errors of batch building, which only an indexed batch returns.
+// must checks an error of building a batch. Only an indexed batch returns one.
 func must(err error) {
 	if err != nil {
 		panic("BUG: " + err.Error())

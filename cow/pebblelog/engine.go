@@ -3,9 +3,11 @@ package pebblelog
 import (
 	"errors"
 	"log/slog"
+	"runtime"
 	"syscall"
 
 	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/objstorage/objstorageprovider"
 	"github.com/cockroachdb/pebble/v2/sstable"
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
@@ -25,10 +27,10 @@ const (
 	fixedBytes = 24 << 20
 )
 
-// MemoryBytes bounds what the store takes with these options: blocks in the
-// cache, three memtables, and 24 MiB of buffers. Each running Load takes 0.5
-// MiB more, and each slot some 40 bytes. The first two lie outside of the Go heap where the program is
-// built with cgo, so GOMEMLIMIT doesn't see them.
+// MemoryBytes bounds the memory of a store with these options: blocks in the
+// cache, three memtables, and 24 MiB of buffers. Each running Load takes 0.5 MiB
+// more, and each slot some 40 bytes. Built with cgo, the program keeps the cache
+// and the memtables outside of the Go heap, where GOMEMLIMIT doesn't see them.
 func (o Options) MemoryBytes() int64 {
 	o.ensureDefaults()
 	return o.CacheBytes + memTables*o.MemTableBytes + fixedBytes
@@ -42,21 +44,21 @@ func (l *Log) pebbleOptions() *pebble.Options {
 		CacheSize:                   l.opts.CacheBytes + memTables*l.opts.MemTableBytes,
 		MemTableSize:                uint64(l.opts.MemTableBytes),
 		MemTableStopWritesThreshold: stopWrites,
-		// Two cores are shared with the relay: one compaction at a time, and a
-		// second one when tables pile up. Writes wait only when it comes to 24
-		// layers, late, because a commit that waits is a relay that answers
-		// 503; reads stay correct, only slower.
+		// The store shares two cores with the relay. So it runs one compaction
+		// at a time, and a second one when tables pile up. Writes wait late, at
+		// 24 layers: while a commit waits, the relay answers 503. Reads stay
+		// correct meanwhile, only slower.
 		CompactionConcurrencyRange: func() (int, int) { return 1, files.compactions },
 		L0CompactionThreshold:      files.compactAt,
 		L0StopWritesThreshold:      files.stopAt,
-		// Flushes and compactions write back steadily, so that a commit's sync
-		// does not wait behind 64 MB of somebody else's pages. The log is
-		// synced by its commits; in the other modes this bounds what is
-		// written back at once.
+		// Flushes and compactions write back steadily, so that the sync of a
+		// commit does not wait behind 64 MB of their pages. The log is synced
+		// by its commits. In the other modes this bounds what the system writes
+		// back at once.
 		BytesPerSync:    512 << 10,
 		WALBytesPerSync: 512 << 10,
-		// The highest format that needs no value separation. Its log tells a
-		// torn tail from damage in the middle.
+		// The highest format that needs no value separation. With its log a torn
+		// tail can be told from damage in the middle.
 		FormatMajorVersion: pebble.FormatTableFormatV6,
 		Logger:             pebbleLogger{l},
 		EventListener:      l.listener(),
@@ -65,7 +67,7 @@ func (l *Log) pebbleOptions() *pebble.Options {
 	for i := range o.Levels {
 		o.Levels[i].BlockSize = blockSize
 		o.Levels[i].Compression = func() *sstable.CompressionProfile { return sstable.SnappyCompression }
-		// No filters: what is looked up is nearly always there.
+		// No filters: a key that is looked up is nearly always there.
 		o.Levels[i].FilterPolicy = pebble.NoFilterPolicy
 	}
 	if o.FS == nil {
@@ -76,9 +78,9 @@ func (l *Log) pebbleOptions() *pebble.Options {
 	return o
 }
 
-// listener counts what goes wrong behind the commits. None of it is fatal by
-// itself: a failed flush or compaction is tried again, and a damaged table
-// fails the loads that need it.
+// listener counts what goes wrong behind the commits. Nothing of that is fatal by
+// itself: a failed flush or compaction is tried again, and a damaged table fails
+// only the loads that need it.
 func (l *Log) listener() *pebble.EventListener {
 	return &pebble.EventListener{
 		BackgroundError: func(err error) {
@@ -104,4 +106,54 @@ func (l *Log) listener() *pebble.EventListener {
 			l.stallLog.log(l.opts.Logger, slog.LevelWarn, "writes wait for flushes or compactions", "reason", info.Reason, "do", "check free space and speed of the disk")
 		},
 	}
+}
+
+// files says how the store keeps to Options.OpenFiles descriptors. Tables that were
+// read stay open in a cache. Each reader, a load or a compaction, opens more for a
+// while: a table of each layer, and a second descriptor for each table that it
+// reads from end to end, so that the system reads ahead. So with few descriptors
+// there are few layers and few readers.
+type files struct {
+	tables      int  // in the cache
+	compactAt   int  // layers
+	stopAt      int  // layers at which writes wait
+	compactions int  // at once
+	few         bool // there are few descriptors
+}
+
+// otherFiles are the locks, the folder once for each part of Pebble, the manifest
+// and the log with their successors, and the tables that are being written.
+const otherFiles = 15
+
+func (o Options) files() files {
+	if o.OpenFiles < fewFiles {
+		return files{tables: o.OpenFiles - otherFiles - 8, compactAt: 2, stopAt: 6, compactions: 1, few: true}
+	}
+	return files{tables: o.OpenFiles - 128, compactAt: 4, stopAt: 24, compactions: 2}
+}
+
+// cache returns a cache for the open tables. Without it Pebble keeps at least 64 of
+// them open, whatever its options say.
+func (f files) cache() *pebble.FileCache {
+	return pebble.NewFileCache(max(min(runtime.GOMAXPROCS(0), f.tables/32), 1), f.tables)
+}
+
+// limit bounds the readers where descriptors are few: one descriptor a table, a
+// bounded number of tables, one load at a time.
+func (f files) limit(l *Log, o *pebble.Options) {
+	if f.few {
+		l.loading = make(chan struct{}, 1)
+		l.readers = newReaders(l.opts.OpenFiles - otherFiles)
+		o.Local.ReadaheadConfig = objstorageprovider.NewReadaheadConfig()
+		o.Local.ReadaheadConfig.Set(objstorageprovider.SysReadahead, objstorageprovider.SysReadahead)
+	}
+}
+
+// enterLoad waits until no other load runs, if only one may run at a time.
+func (l *Log) enterLoad() (leave func()) {
+	if l.loading == nil {
+		return func() {}
+	}
+	l.loading <- struct{}{}
+	return func() { <-l.loading }
 }

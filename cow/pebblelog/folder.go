@@ -3,17 +3,19 @@ package pebblelog
 import (
 	"errors"
 	"fmt"
-	"io/fs"
+	"io"
 	"os"
 	"strings"
-	"syscall"
 
+	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"golang.org/x/sys/unix"
 )
 
-// checkFolder looks at the names in the folder before Pebble does. Pebble
-// makes a new store wherever it finds no manifest marker, whatever else lies
-// there, and replays the log files that are there, without missing any.
+// checkFolder looks at the names in the folder before Pebble does. Pebble would
+// not notice a loss: it makes a new store wherever it finds no manifest marker,
+// whatever else lies there, and it replays the logs that it finds, however many
+// are gone.
 func (l *Log) checkFolder(fsys vfs.FS) error {
 	names, err := fsys.List(l.dir)
 	if err != nil {
@@ -39,40 +41,77 @@ func (l *Log) checkFolder(fsys vfs.FS) error {
 	case current && !marker:
 		return l.openError(errors.New("it holds a store of another program: CURRENT is there, marker.manifest.* is missing"))
 	case !marker && logs+options+tables > 0:
-		// A manifest alone is a creation that was cut short: nothing was
-		// stored yet.
+		// A manifest alone is no loss: the making of the store was cut short,
+		// and nothing was stored yet.
 		return l.openError(fmt.Errorf("marker.manifest.* is missing beside %d tables, %d logs and %d options files", tables, logs, options))
 	case marker && options > 0 && logs == 0:
-		// The options file is written after the first log file, and a log
-		// file goes only when the next one is there (see oldLogs).
+		// The options file is written after the first log file. A log file is
+		// removed only when the next one is there (see oldLogs).
 		return l.openError(errors.New("the log files *.log are missing"))
 	}
 	return nil
 }
 
-// isLocked reports whether another process, or this one, has the folder.
-func isLocked(err error) bool {
-	return errors.Is(err, syscall.EAGAIN) || strings.Contains(err.Error(), "lock held by current process") || strings.Contains(err.Error(), "file is already locked")
+// lockFolder locks the folder itself, shared by readers or for one writer alone.
+// The lock file in the folder is not enough, since anybody may remove it. This lock
+// belongs to the folder, whatever its name becomes, and ends with the process.
+// Unlike that of the lock file it also holds between two parts of one process. It
+// returns nil where the file system has no such locks; NFS has none for folders.
+func lockFolder(dir string, shared bool) (io.Closer, error) {
+	f, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	how := unix.LOCK_EX
+	if shared {
+		how = unix.LOCK_SH
+	}
+	if err = unix.Flock(int(f.Fd()), how|unix.LOCK_NB); err == nil {
+		return f, nil
+	}
+	f.Close()
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return nil, err
+	}
+	return nil, nil
 }
 
-// openError says what keeps the folder from being opened and what to do.
-func (l *Log) openError(err error) error {
-	var errno syscall.Errno
-	errors.As(err, &errno)
-	switch {
-	case isLocked(err):
-		return fmt.Errorf("data folder %q is in use by another process: stop that one, or choose another folder", l.dir)
-	case errors.Is(err, fs.ErrPermission), errno == syscall.EROFS:
-		return fmt.Errorf("data folder %q is not writable for user %d: %w: change its owner or mode, or choose another folder", l.dir, os.Getuid(), err)
-	case errno == syscall.ENOTDIR, errno == syscall.EEXIST:
-		return fmt.Errorf("cannot make data folder %q: %w: choose another folder", l.dir, err)
-	case errno == syscall.ENOSPC, errno == syscall.EDQUOT:
-		return fmt.Errorf("cannot open data folder %q: %w: make room on the disk", l.dir, err)
-	case strings.Contains(err.Error(), "unknown format major version"):
-		return fmt.Errorf("cannot open data folder %q: %w: it was written by a newer program, start that one", l.dir, err)
-	case errno != 0 && errno != syscall.ENOENT:
-		return fmt.Errorf("cannot open data folder %q: %w: check the disk and the limits of the process", l.dir, err)
+// lockStore locks the folder, if it is on the real disk, and the lock file in it.
+func (l *Log) lockStore(fsys vfs.FS, shared bool) (err error) {
+	if l.onDisk {
+		if l.folder, err = lockFolder(l.dir, shared); err != nil {
+			return err
+		}
 	}
-	l.corruptions.Add(1)
-	return fmt.Errorf("%w: cannot open data folder %q: %w: restore the folder from a backup, or move it away to start with an empty one", ErrCorrupt, l.dir, nameFile(err))
+	if l.lock, err = pebble.LockDirectory(l.dir, fsys); err != nil {
+		return errors.Join(err, l.unlockStore())
+	}
+	return nil
+}
+
+// unlockStore releases both locks, the folder's last.
+func (l *Log) unlockStore() (err error) {
+	if l.lock != nil {
+		err = l.lock.Close()
+	}
+	if l.folder != nil {
+		err = errors.Join(err, l.folder.Close())
+	}
+	return err
+}
+
+// FreeSpace returns how many bytes an unprivileged process can still write to
+// the file system that holds dir.
+func FreeSpace(dir string) (uint64, error) {
+	var s unix.Statfs_t
+	for {
+		err := unix.Statfs(dir, &s)
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil {
+			return 0, fmt.Errorf("cannot read the free space of %q: %w", dir, err)
+		}
+		return s.Bavail * uint64(s.Bsize), nil
+	}
 }

@@ -18,9 +18,9 @@ const (
 
 // Parts of a slot's record. They are keys of their own, side by side, so that
 // an append writes the counts blindly (without reading the token to write it
-// again) and a touch writes nothing but the time. Slots reads all three in
-// one scan. Leaving the counts out of the batch would save half a microsecond a
-// post, and was not worth finding them elsewhere at the next start:
+// again) and a touch writes nothing but the time. Slots reads all three in one
+// scan. A batch without the counts would save half a microsecond a post. That was
+// not worth the search for them at the next start:
 // profiles/2026-11-24-post-key-order.
 const (
 	partCounts = 'c' // uvarint count, uvarint bytes
@@ -61,8 +61,8 @@ func eventKey(slot cow.ID, pos uint64) (k [eventKeyLen]byte) {
 	return k
 }
 
-// eventsEnd is the exclusive upper bound of a slot's events: one byte longer
-// than the highest key, so that it exists for the highest slot id as well.
+// eventsEnd is the exclusive upper bound of a slot's events. It is one byte longer
+// than the highest key, so that the highest slot id has one too.
 func eventsEnd(slot cow.ID) (k [eventKeyLen + 1]byte) {
 	putEventKey(k[:], slot, ^uint64(0))
 	return k
@@ -81,7 +81,7 @@ func prefixEnd(prefix []byte) []byte {
 	panic("BUG: prefix without an end")
 }
 
-// errDecode is wrapped with the key's meaning by those who decode.
+// errDecode says that a value does not decode. The caller wraps it and says which.
 var errDecode = errors.New("value does not decode")
 
 // decodeEvent reads the value of an event key. The result is a part of v.

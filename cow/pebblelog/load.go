@@ -11,8 +11,8 @@ import (
 	"cowrelay/cow/event"
 )
 
-// A load hands its events out in groups of at most this many events and about
-// this many bytes.
+// A load yields its events in groups of at most this many events and about this
+// many bytes.
 const (
 	loadEvents = 256
 	loadBytes  = 256 << 10
@@ -31,13 +31,12 @@ var loadBuffers = sync.Pool{New: func() any {
 	return &loadBuffer{bytes: make([]byte, 0, loadBytes+event.MaxBytes)}
 }}
 
-// Load implements cow.Journal. What it gives is durable under the sync mode:
-// of a slot in a running Commit it gives what was there before. It fails with
-// an error that wraps ErrCorrupt where the store can't be read or a slot's
-// events don't fit its record. It reuses the Append and its bytes for all
-// calls of yield.
+// Load implements cow.Journal. It yields only what is durable under the sync mode:
+// of a slot in a running Commit it yields what was there before. Its error wraps
+// ErrCorrupt where the store can't be read or a slot's events don't fit its record.
+// It reuses the Append and its bytes for all calls of yield.
 //
-// The record and the events come from one iterator, so they are of one moment
+// The record and the events come from one iterator. So they are of one moment,
 // whatever is committed meanwhile.
 func (l *Log) Load(slot cow.ID, from uint64, yield func(*cow.Append) error) error {
 	defer l.enterLoad()()
@@ -92,8 +91,8 @@ func (l *Log) Load(slot cow.ID, from uint64, yield func(*cow.Append) error) erro
 	return nil
 }
 
-// loadEvents gives the events of positions [from, limit) and leaves the
-// iterator behind them. It returns how many bytes of JSON they have.
+// loadEvents yields the events of positions [from, limit) and leaves the iterator
+// behind them. It returns how many bytes of JSON they have.
 func (l *Log) loadEvents(it *pebble.Iterator, slot cow.ID, from, limit uint64, yield func(*cow.Append) error) (sum uint64, err error) {
 	buf := loadBuffers.Get().(*loadBuffer)
 	defer loadBuffers.Put(buf)
@@ -107,9 +106,9 @@ func (l *Log) loadEvents(it *pebble.Iterator, slot cow.ID, from, limit uint64, y
 		*a = cow.Append{Op: cow.OpAppend, Slot: slot, First: next - uint64(n), Version: next, Events: buf.events[:n]}
 		off := 0
 		for i := range n {
-			// The JSON is set here, not when it was copied, so that the buffer
-			// may have moved. Its capacity ends with it: no yield can write
-			// into the neighbour by an append.
+			// The JSON is set here, not when it was copied: the buffer may have
+			// moved since. Its capacity ends with it, so that an append in
+			// yield can't write into the next event.
 			buf.events[i].JSON = buf.bytes[off:buf.ends[i]:buf.ends[i]]
 			off = buf.ends[i]
 		}
@@ -150,9 +149,9 @@ func (l *Log) loadEvents(it *pebble.Iterator, slot cow.ID, from, limit uint64, y
 	return sum, flush(pos)
 }
 
-// Slots implements cow.Journal with one scan over the records of all slots; no
-// event is read. It is meant for start-up: unlike Load it may show a batch
-// that is not durable yet.
+// Slots implements cow.Journal with one scan over the records of all slots. It reads
+// no event. It is meant for start-up: unlike Load it may show a batch that is not
+// durable yet.
 func (l *Log) Slots(yield func(cow.SlotRecord) error) error {
 	it, err := l.db.NewIter(&pebble.IterOptions{LowerBound: []byte{familySlot}, UpperBound: []byte{familySlot + 1}})
 	if err != nil {

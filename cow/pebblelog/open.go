@@ -15,12 +15,11 @@ import (
 // written by a newer program.
 const formatVersion = 1
 
-// Open opens the store in the folder dir, or makes both where there is
-// nothing, readable by their owner alone. It keeps other processes out until
-// Close.
+// Open opens the store in the folder dir. Where there is nothing it makes both,
+// readable by their owner alone. It keeps other processes out until Close.
 //
-// A folder that holds parts of a store is never taken for an empty one. Errors
-// that wrap ErrCorrupt say what is damaged; others say what is in the way:
+// A folder that holds parts of a store is never taken for an empty one. An error
+// that wraps ErrCorrupt says what is damaged. Any other says what is in the way:
 // another process, permissions, a full disk, a newer format.
 //
 // Options.Fatal may be called before Open returns.
@@ -128,8 +127,8 @@ func (l *Log) readMeta() error {
 	}
 	l.apply(b)
 	if format == 0 {
-		// In a table the format version outlives the log file: a store whose
-		// log was lost is then one without a tail, not an empty one.
+		// In a table the format version outlives the log file. A store that
+		// loses its log is then a store without a tail, not an empty one.
 		if err := l.db.Flush(); err != nil {
 			return l.openError(err)
 		}
@@ -141,7 +140,7 @@ func (l *Log) newerFormat(format uint64) error {
 	return fmt.Errorf("cannot open data folder %q: it has format version %d, this program reads versions up to %d: start a newer cowrelay", l.dir, format, formatVersion)
 }
 
-// meta reads a number; 0 when it is not there.
+// meta reads one of the store's own numbers, 0 if it is not there.
 func (l *Log) meta(key []byte) (uint64, error) {
 	v, closer, err := l.db.Get(key)
 	if errors.Is(err, pebble.ErrNotFound) {
@@ -158,7 +157,7 @@ func (l *Log) meta(key []byte) (uint64, error) {
 	return x, nil
 }
 
-// checkEmpty finds a store that lost its format version, or that is not ours.
+// checkEmpty finds a store that lost its format version or was not made by us.
 func (l *Log) checkEmpty() error {
 	it, err := l.db.NewIter(nil)
 	if err != nil {
@@ -174,9 +173,8 @@ func (l *Log) checkEmpty() error {
 	return nil
 }
 
-// Close implements cow.Journal. It makes everything durable, in all modes, and
-// leaves nothing in the log that is not in tables, unless the disk has no room for
-// those or takes long.
+// Close implements cow.Journal. It makes everything durable, in all modes. All that
+// the log holds is then in tables too, unless the disk is full or slow.
 func (l *Log) Close() error {
 	close(l.stop)
 	l.wg.Wait()

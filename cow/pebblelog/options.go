@@ -9,7 +9,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// Sync says when what was committed is made durable.
+// Sync says when a commit becomes durable.
 type Sync uint8
 
 const (
@@ -18,8 +18,8 @@ const (
 	// Interval: within Options.Interval. A crash of the process or of the
 	// machine loses what was acknowledged since the last sync.
 	Interval
-	// Off: when the system or a flush does it. A crash loses any tail that was
-	// not flushed.
+	// Off: when the system writes it back or a flush does. A crash loses any tail
+	// that was not flushed.
 	Off
 )
 
@@ -48,14 +48,15 @@ const (
 	DefaultInterval      = 100 * time.Millisecond
 	DefaultCacheBytes    = 32 << 20
 	DefaultMemTableBytes = 16 << 20
-	// MinMemTableBytes keeps the largest batch of a commit loop (4 MiB) below
-	// half a memtable. A larger one would still be stored, but each by a flush
-	// of its own.
+	// MinMemTableBytes is for small machines and tests. A batch above half a
+	// memtable is stored as well, but by a flush of its own. The largest batch
+	// of a commit loop has 4 MiB.
 	MinMemTableBytes = 1 << 20
 	DefaultOpenFiles = 384
-	// MinOpenFiles lets the store write, flush, compact and load.
+	// MinOpenFiles is enough to write, flush, compact and load.
 	MinOpenFiles = 28
-	fewFiles     = 256
+	// fewFiles is where the store begins to save descriptors.
+	fewFiles = 256
 )
 
 // Options of Open. The zero value means the defaults.
@@ -71,25 +72,25 @@ type Options struct {
 	// 1 MiB. See MemoryBytes.
 	MemTableBytes int64
 	// OpenFiles is how many descriptors the store may have open. Default 384, at
-	// least MinOpenFiles. With less than 256 compactions come earlier, one at a
-	// time, and so do loads.
+	// least MinOpenFiles. With less than 256, compactions come earlier, and
+	// compactions and loads run one at a time.
 	OpenFiles int
 	// NoFiles is called while the store waits for a descriptor because the
 	// process has none left. It should free one. It must not call the Log.
 	// Default: nothing.
 	NoFiles func()
-	// FilesPatience is how long the store waits for that descriptor before the
-	// operation fails that needs it. Default 30 s.
+	// FilesPatience is how long an operation waits for that descriptor before it
+	// fails. Default 30 s.
 	FilesPatience time.Duration
 	// FS holds the folder. Default: the real disk, with files 0600.
 	FS vfs.FS
-	// Logger of what an operator should know; Pebble's own talk goes there at
-	// debug level. Default slog.Default().
+	// Logger gets what an operator should know, and Pebble's own lines at debug
+	// level. Default slog.Default().
 	Logger *slog.Logger
-	// Fatal is called once, on a goroutine of its own, when the store can no
-	// longer tell what is durable: a write or a sync failed, and a failed fsync
-	// can't be retried. It should end the process. Whoever waits for the store
-	// waits for ever from then on: nothing is acknowledged. Default: log what
+	// Fatal is called once, on a goroutine of its own, when a write or a sync
+	// failed: what is durable is unknown then, and a failed fsync can't be
+	// retried. It should end the process. From then on every call that waits for
+	// the store waits for ever, and nothing is acknowledged. Default: log what
 	// failed and what to do, Exit(1).
 	Fatal func(error)
 	// Exit ends the process for the default Fatal: a log may have to be written

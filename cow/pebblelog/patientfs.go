@@ -12,12 +12,12 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// patientFS waits where the process, or the machine, has no descriptor left to
-// open a file with. Pebble itself takes that for a broken disk: a log file that
-// can't be made ends the process.
+// patientFS waits where the process, or the machine, has no descriptor left for a
+// file. Pebble itself takes that for a broken disk: if it can't make a log file the
+// process ends.
 //
-// The store's own descriptors are bounded, and the process leaves it as many;
-// this is for what nobody counted.
+// The store keeps to its bound of descriptors, and the process leaves it as many.
+// This is for a descriptor that was not counted.
 type patientFS struct {
 	vfs.FS
 	l *Log
@@ -58,15 +58,15 @@ func (f patientFS) Open(name string, opts ...vfs.OpenOption) (vfs.File, error) {
 	return f.l.readers.open(func() (vfs.File, error) { return patient(f.l, open) })
 }
 
-// readers bounds the tables that are open to be read. Pebble closes those that
-// leave its cache behind the back of who opens the next, so a reader that is
-// fast enough has any number of them open.
+// readers bounds the tables that are open to be read. Pebble closes a table that
+// left its cache on another goroutine than the one that opens the next. So without
+// this a fast reader could have any number of tables open.
 type readers struct {
 	free chan struct{}
 }
 
-// readersPatience is how long a reader waits for another table to be closed.
-// Then it goes on: those who hold the others may wait for it.
+// readersPatience is how long a reader waits for another table to be closed. Then
+// it goes on: the readers that hold the others may be waiting for it.
 const readersPatience = 100 * time.Millisecond
 
 func newReaders(most int) *readers {

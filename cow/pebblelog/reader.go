@@ -14,17 +14,17 @@ import (
 // ErrInUse is wrapped by OpenReader's error when a relay has the folder.
 var ErrInUse = errors.New("is in use by another process")
 
-// Reader reads a store that no relay uses. It writes nothing, so a copy on a
-// read-only disk will do: it replays the log into memory (some memtables) and
-// keeps relays, but not other readers, out until Close. Methods may be called
-// concurrently, except Close with any other.
+// Reader reads a store that no relay uses. It writes nothing, so it can read a copy
+// on a read-only disk. It replays the log into memory (some memtables). Until Close
+// it keeps relays out, but not other readers. Methods may be called concurrently,
+// except Close with any other.
 type Reader struct {
-	log *Log // only what reads is used
+	log *Log // only its methods that read are used
 }
 
 // OpenReader opens the store in the folder dir. Of the options it takes FS,
-// CacheBytes and Logger. A store that can't be opened because it is damaged is
-// an error that wraps ErrCorrupt; one that a relay has, ErrInUse.
+// CacheBytes and Logger. The error wraps ErrCorrupt if the store is damaged, and
+// ErrInUse if a relay has it.
 func OpenReader(dir string, opts Options) (*Reader, error) {
 	opts.ensureDefaults()
 	l := &Log{dir: dir, onDisk: opts.FS == nil}
@@ -89,7 +89,7 @@ func (r *Reader) openError(err error) error {
 	return r.log.openError(err)
 }
 
-// checkFormat refuses what this program can't read.
+// checkFormat refuses a store that this program can't read.
 func (r *Reader) checkFormat() error {
 	l := r.log
 	format, err := l.meta(metaFormat)
@@ -104,17 +104,17 @@ func (r *Reader) checkFormat() error {
 	return nil
 }
 
-// Slots gives the record of each slot, by id. It fails at the first one that
-// can't be read.
+// Slots yields the record of each slot, by id. It fails at the first one that can't
+// be read.
 func (r *Reader) Slots(yield func(cow.SlotRecord) error) error { return r.log.Slots(yield) }
 
-// Load gives a slot's events from position from on, as Log.Load does.
+// Load yields a slot's events from position from on, as Log.Load does.
 func (r *Reader) Load(slot cow.ID, from uint64, yield func(*cow.Append) error) error {
 	return r.log.Load(slot, from, yield)
 }
 
-// TornTail returns what could not be read at the end of the log, or nil.
+// TornTail returns the end of the log that could not be read, or nil.
 func (r *Reader) TornTail() *TornTail { return r.log.torn }
 
-// Close gives the folder back.
+// Close releases the folder.
 func (r *Reader) Close() error { return r.log.closeStore() }

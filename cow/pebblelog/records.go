@@ -14,21 +14,21 @@ import (
 	"cowrelay/cow"
 )
 
-// records decides compare-and-set. Each key belongs to one of a fixed number
-// of mutexes, held from the read of the old version until the new one is
-// durable and told to the watchers: puts of different keys share a sync, puts
-// of one key are decided one after the other.
+// records decides compare-and-set. Each key belongs to one of a fixed number of
+// mutexes. It is held from the read of the old version until the new one is durable
+// and its watchers were called. So puts of one key are decided one after the other,
+// while puts of different keys share a sync.
 type records struct {
 	seed    maphash.Seed
 	stripes [64]sync.Mutex
 
 	// version is the last one given out. Its high bits count the opens of the
-	// store, so that no version ever comes back, not even for a record that
-	// was deleted and made again after a restart.
+	// store. So no version ever comes back, not even if a record is deleted and
+	// made again after a restart.
 	version atomic.Uint64
 
-	mu       sync.Mutex // guards changes of watchers
-	watchers atomic.Pointer[[]*watcher]
+	mu       sync.Mutex                 // held to change watchers
+	watchers atomic.Pointer[[]*watcher] // copied for each change: update stores, tell loads
 }
 
 // epochShift leaves 40 bits for the writes between two opens.
@@ -83,8 +83,7 @@ func (l *Log) swap(key string, value []byte, expected uint64, remove bool) (uint
 	if err != nil && !errors.Is(err, cow.ErrNoRecord) {
 		return 0, err
 	}
-	// A record that is not there has version 0: a delete of nothing is a
-	// conflict too.
+	// A record that is not there has version 0. To delete it is a conflict too.
 	if version != expected || remove && version == 0 {
 		return 0, cow.ErrConflict
 	}
@@ -131,10 +130,10 @@ func (l *Log) List(prefix string, yield func(key string, value []byte, version u
 	return nil
 }
 
-// Watch implements cow.Records. changed is called by the goroutine that put or
-// deleted, before that call returns, in order for each key. It must be fast,
-// must not write to the value, and must not put or delete. A call that runs
-// when stop is called may still finish.
+// Watch implements cow.Records. The goroutine that puts or deletes calls changed
+// before it returns. The calls for one key come in order. changed must be fast, must
+// not write to the value, and must not put or delete. A call of changed that runs
+// while stop is called may still finish.
 func (l *Log) Watch(prefix string, changed func(key string, value []byte, version uint64)) (stop func()) {
 	w := &watcher{prefix, changed}
 	r := &l.records

@@ -11,15 +11,16 @@ import (
 	"github.com/cockroachdb/pebble/v2/wal"
 )
 
-// TornTail is the end of the newest log where it can't be read. Pebble drops it: it
-// takes it for the rest of a write that a crash cut off. Damage looks the same.
+// TornTail is the part at the end of the newest log that can't be read. Pebble takes
+// it for the rest of a write that a crash cut off, and drops it. Damage looks the
+// same.
 type TornTail struct {
 	File   string // its name in the data folder
 	Offset int64  // of the first record that is dropped
 	Bytes  int64  // from there to the end of what belongs to this log
-	// Readable is how many whole chunks of records stand behind the one that can't
-	// be read. There are some when that was damaged, or when the power failed
-	// while a disk wrote out of order.
+	// Readable counts the whole chunks of records behind the one that can't be
+	// read. There are some if that one was damaged, or if the power failed while
+	// the disk wrote out of order.
 	Readable int
 }
 
@@ -32,9 +33,9 @@ func (t *TornTail) String() string {
 	return s
 }
 
-// findTornTail looks at the newest log before Pebble does, and says what Pebble
-// will drop. Older logs were closed whole, and Pebble refuses to open a store in
-// which one was not. What can't be read at all Pebble will say.
+// findTornTail looks at the newest log before Pebble does, and reports what Pebble
+// will drop. Older logs were closed whole: if one was not, Pebble refuses to open
+// the store. Pebble also reports a log that can't be read at all.
 func (l *Log) findTornTail(fsys vfs.FS) {
 	logs, err := wal.Scan(wal.Dir{FS: fsys, Dirname: l.dir})
 	if err != nil || len(logs) == 0 {
@@ -59,11 +60,12 @@ func (l *Log) findTornTail(fsys vfs.FS) {
 		"do", "after a crash nothing, unless there are readable parts behind; else check the disk, and restore the folder from a backup if events are missing")
 }
 
-// The format of a log is that of Pebble's package record: blocks of 32 KiB, in each
-// of them chunks that do not cross its end. A chunk has a header with the checksum,
-// the length, the type and, but for an old format, the number of the log, which
-// tells its own chunks from those of the log that the file was before. A record is
-// one chunk, or a first one, some from the middle and a last one.
+// A log has the format of Pebble's package record. It consists of blocks of 32 KiB.
+// A block consists of chunks, which do not cross its end. A chunk begins with a
+// header: its checksum, length and type and, except in an old format, the number of
+// the log. A log file is used again for a later log; by the number a chunk of this
+// log is told from an older one. A record is one chunk, or a first one, any number
+// of middle ones and a last one.
 const (
 	logBlock    = 32 << 10
 	shortHeader = 7
@@ -75,12 +77,14 @@ type logChunk struct {
 	first, last bool
 }
 
-// logHeaders is how long the header is of each type of chunk. A chunk of the types
-// 1, 5 and 9 is a record, 2, 6 and 10 begin one, 4, 8 and 12 end one.
+// logHeaders holds the length of the header for each type of chunk. Types 1, 5 and 9
+// are whole records, 2, 6 and 10 begin one, 3, 7 and 11 are from the middle, and 4,
+// 8 and 12 end one.
 var logHeaders = [...]int{0, 7, 7, 7, 7, 11, 11, 11, 11, 19, 19, 19, 19}
 
-// parseChunk reads the chunk at the beginning of b, which ends with its block. own:
-// it is one of this log, as far as that can be told where it is damaged.
+// parseChunk reads the chunk at the beginning of b, which reaches to the end of its
+// block. own says that the chunk belongs to this log; for a damaged chunk that is a
+// guess.
 func parseChunk(b []byte, number uint32) (c logChunk, own, ok bool) {
 	if len(b) < longHeader {
 		return c, false, false
@@ -99,8 +103,8 @@ func parseChunk(b []byte, number uint32) (c logChunk, own, ok bool) {
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// chunkSum is the checksum that a chunk of the log with this number has: that of
-// LevelDB's formats, over all behind the length.
+// chunkSum is the checksum of a chunk of the log with this number. It is that of
+// LevelDB's formats, over all bytes behind the length.
 func chunkSum(b []byte, number uint32) uint32 {
 	sum := crc32.Checksum(b[6:7], castagnoli)
 	sum = crc32.Update(sum, castagnoli, binary.LittleEndian.AppendUint32(nil, number))
@@ -112,9 +116,9 @@ func chunkSum(b []byte, number uint32) uint32 {
 type logScan struct {
 	number uint32
 	block  []byte
-	base   int64 // of the block
-	record int64 // where the record under way begins, or -1
-	stop   int64 // where what can be read ends, or -1
+	base   int64 // where the block begins
+	record int64 // where the record begins of which a part was read, or -1
+	stop   int64 // where the readable part of the log ends, or -1
 	torn   TornTail
 }
 
@@ -151,8 +155,8 @@ func scanLog(f io.Reader, number uint32) (*TornTail, error) {
 	return &s.torn, nil
 }
 
-// stopAt notes where reading ends. A record of which only a part was read is lost
-// with it.
+// stopAt notes where the readable part ends. A record of which only a part was read
+// is lost as well.
 func (s *logScan) stopAt(pos int64) {
 	s.stop, s.torn.Offset = pos, pos
 	if s.record >= 0 {
@@ -161,11 +165,11 @@ func (s *logScan) stopAt(pos int64) {
 	}
 }
 
-// lost notes that what is lost reaches up to end.
+// lost notes that the lost part reaches up to end at least.
 func (s *logScan) lost(end int64) { s.torn.Bytes = max(s.torn.Bytes, end-s.torn.Offset) }
 
-// read reads the chunks of a block until one can't be read, which at tells. ended:
-// the log says that this is its end.
+// read reads the chunks of a block until one can't be read, and returns where that
+// one begins. ended says that the log itself marks its end there.
 func (s *logScan) read() (at int, ended bool) {
 	for at+shortHeader <= len(s.block) {
 		b := s.block[at:]
@@ -174,7 +178,7 @@ func (s *logScan) read() (at int, ended bool) {
 		}
 		c, own, ok := parseChunk(b, s.number)
 		switch {
-		case ok && s.record < 0 && !c.first: // a part of a record that is not ours to judge
+		case ok && s.record < 0 && !c.first: // a part of a record without its beginning: Pebble judges it
 		case ok && c.last:
 			s.record = -1
 		case ok && s.record < 0:
@@ -201,7 +205,7 @@ func (s *logScan) read() (at int, ended bool) {
 	return at, false
 }
 
-// search finds chunks of this log behind what could not be read.
+// search counts the chunks of this log behind the part that could not be read.
 func (s *logScan) search(at int) {
 	for at+longHeader <= len(s.block) {
 		c, _, ok := parseChunk(s.block[at:], s.number)

@@ -11,19 +11,19 @@ import (
 	"cowrelay/cow"
 )
 
-// Kinds of faults. Their texts are for programs; do not change them.
+// Kinds of faults. Programs read these texts: do not change them.
 const (
 	FaultMissing    = "missing"    // positions that are not there, with others behind them (I2)
 	FaultCount      = "count"      // the record's count is not that of the events (I2)
 	FaultBytes      = "bytes"      // the record's bytes are not those of the events
-	FaultDuplicate  = "duplicate"  // an event_id that an earlier event of the slot has (I5)
-	FaultIndex      = "index"      // the offset that ids are found by is not that of the id
+	FaultDuplicate  = "duplicate"  // an event_id that an earlier event of the slot has too (I5)
+	FaultIndex      = "index"      // the stored offset of an id is not where the id stands
 	FaultEvent      = "event"      // an event that the door would refuse, or change (I8)
 	FaultOrphan     = "orphan"     // events of a slot that has no record
 	FaultRecord     = "record"     // a record, of a slot or another, that does not decode
 	FaultKey        = "key"        // a key that this program does not write
 	FaultTotals     = "totals"     // the totals or the store's own numbers don't fit
-	FaultUnreadable = "unreadable" // the disk or a checksum says no
+	FaultUnreadable = "unreadable" // the disk fails, or a checksum
 )
 
 // Fault is one thing that is wrong with a store.
@@ -46,15 +46,15 @@ func (f Fault) String() string {
 	return f.Kind + ": " + where + f.What
 }
 
-// Report counts what was looked at, and what was found.
+// Report counts what Verify looked at, and the faults that it found.
 type Report struct {
 	Slots, Events, Bytes, Records, Faults uint64
 }
 
 // VerifyOptions of Verify.
 type VerifyOptions struct {
-	// Fault is called for each fault, in the order of their keys within the
-	// slots, the records and the rest.
+	// Fault is called for each fault. Those of the slots come in the order of
+	// their keys, and so do those of the records and of the rest.
 	Fault func(Fault)
 	// Progress is called now and then. Default none.
 	Progress func(Report)
@@ -66,13 +66,13 @@ type VerifyOptions struct {
 //     events and their bytes as they are (I2);
 //   - an event_id occurs once in a slot (I5);
 //   - each event would pass the door, as the very bytes that are stored (I8);
-//   - the offset by which a load finds the id of an event is that of its id.
-//     There is no other index of ids on disk: a load builds it from these;
-//   - there are no events without a slot, no records that don't decode, no keys
-//     that this program does not write, and totals that fit.
+//   - the stored offset of an event's id is where the id stands. A load builds its
+//     index of ids from these offsets, and there is no other on disk;
+//   - no event is without a slot, each record decodes, each key is one that this
+//     program writes, and the totals fit.
 //
-// It goes on behind what is wrong. It keeps 8 bytes in memory for each id of
-// the slot it is at. The error is ctx's.
+// It goes on behind a fault. It keeps 8 bytes in memory for each id of the slot
+// that it looks at. The error is ctx's.
 func (r *Reader) Verify(ctx context.Context, o VerifyOptions) (Report, error) {
 	v := &verifier{l: r.log, ctx: ctx, o: o}
 	for _, look := range []func() error{v.families, v.meta, v.slots, v.records, v.totals} {
@@ -89,9 +89,9 @@ type verifier struct {
 	ctx    context.Context
 	o      VerifyOptions
 	report Report
-	epoch  uint64 // of the last open for writing
-	stored cow.Totals
-	told   uint64 // bytes at the last call of Progress
+	epoch  uint64     // of the last open for writing
+	stored cow.Totals // as the store says
+	told   uint64     // bytes at the last call of Progress
 	door   door
 	ids    idSet
 }
@@ -115,7 +115,8 @@ func (v *verifier) progress() error {
 	return nil
 }
 
-// iterate opens an iterator over a family of keys, or says why it can't.
+// iterate opens an iterator over a family of keys. If it can't, that is a fault, and
+// it returns nil.
 func (v *verifier) iterate(family byte) *pebble.Iterator {
 	it, err := v.l.db.NewIter(&pebble.IterOptions{LowerBound: []byte{family}, UpperBound: []byte{family + 1}})
 	if err != nil {
@@ -190,7 +191,7 @@ func (v *verifier) meta() error {
 	return nil
 }
 
-// records looks at the records that are no slot's.
+// records looks at the records that don't belong to slots.
 func (v *verifier) records() error {
 	it := v.iterate(familyRecord)
 	if it == nil {
@@ -229,10 +230,11 @@ func (v *verifier) records() error {
 	return nil
 }
 
-// healthPrefix is of the records in which package cow keeps responder health.
+// healthPrefix begins the keys of the records in which package cow keeps responder
+// health.
 const healthPrefix = "health/"
 
-// totals compares what was counted over the life of the store with what is left.
+// totals compares the counts over the life of the store with what is left in it.
 func (v *verifier) totals() error {
 	t := v.stored
 	if t.SlotAllocations < v.report.Slots || t.EventsPosted < v.report.Events {

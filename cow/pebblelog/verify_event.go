@@ -10,20 +10,20 @@ import (
 	"cowrelay/cow/event"
 )
 
-// door lets stored events in again.
+// door takes stored events through acceptance again.
 type door struct{ body, out []byte }
 
 const doorHead = `{"event":`
 
-// accept is what a post of the event would have made of it.
+// accept returns the event as a post of it would store it.
 func (d *door) accept(json []byte) (ev event.Event, err error) {
 	d.body = append(append(append(d.body[:0], doorHead...), json...), '}')
 	ev, d.out, err = event.Accept(d.out[:0], d.body)
 	return ev, err
 }
 
-// event checks one event and enters its id. It returns how many bytes of JSON
-// it has, if it decodes.
+// event checks one event and adds its id to those of the slot. It returns how many
+// bytes of JSON the event has, if it decodes.
 func (v *verifier) event(slot cow.ID, pos uint64, value []byte) (size uint64, ok bool) {
 	if pos >= maxPositions {
 		v.fault(FaultEvent, slot, int64(pos&(1<<63-1)), "no slot holds that many events")
@@ -57,8 +57,9 @@ const maxPositions = 1 << idPosBits
 
 const idPosBits = 26 // cow.MaxSlotBytes is 1<<26
 
-// idSet holds what may be the same id: a part of its hash over its position. Sorted, equal
-// hashes meet; the ids themselves are read again to tell.
+// idSet finds ids that occur twice. An entry is a part of the hash of an id, and
+// below it the position of the event. Sorted, entries with equal hashes stand side
+// by side; then the ids themselves are read again and compared.
 type idSet struct {
 	seed    maphash.Seed
 	entries []uint64
@@ -76,7 +77,7 @@ func (s *idSet) add(id []byte, pos uint64) {
 	s.entries = append(s.entries, maphash.Bytes(s.seed, id)>>idPosBits<<idPosBits|pos)
 }
 
-// groups gives the positions, in order, of ids whose hashes are equal.
+// groups yields the entries of each hash that occurs more than once, by position.
 func (s *idSet) groups(yield func([]uint64)) {
 	slices.Sort(s.entries)
 	for rest := s.entries; len(rest) > 1; {
@@ -91,7 +92,7 @@ func (s *idSet) groups(yield func([]uint64)) {
 	}
 }
 
-// duplicates tells ids that occur twice in the slot.
+// duplicates reports the ids that occur twice in the slot.
 func (v *verifier) duplicates(slot cow.ID) {
 	v.ids.groups(func(entries []uint64) {
 		first := make(map[string]uint64)

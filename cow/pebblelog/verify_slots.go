@@ -9,8 +9,8 @@ import (
 	"cowrelay/cow"
 )
 
-// slots walks over the records of slots and over the events, both by slot, side
-// by side.
+// slots walks over the records of slots and over the events side by side, both in
+// the order of the slots.
 func (v *verifier) slots() error {
 	records, events := v.iterate(familySlot), v.iterate(familyEvent)
 	if records != nil {
@@ -41,7 +41,7 @@ func (v *verifier) slots() error {
 	}
 	if err := records.Error(); err != nil {
 		v.fault(FaultUnreadable, cow.ID{}, -1, "the records of slots can't be read: %v", nameFile(err))
-		return nil // whose the events behind it are is unknown
+		return nil // the owners of the events behind it are unknown
 	}
 	return c.orphans(nil)
 }
@@ -54,7 +54,7 @@ type slotParts struct {
 	bytes  uint64
 }
 
-// slotRecord reads the record that it is at, and leaves it at the next one.
+// slotRecord reads the record at which it stands, and moves it to the next one.
 func (v *verifier) slotRecord(it *pebble.Iterator) (r slotParts, ok bool) {
 	r.slot = cow.ID(it.Key()[1 : slotKeyLen-1])
 	seen := make(map[byte]bool)
@@ -94,14 +94,16 @@ func (v *verifier) slotRecord(it *pebble.Iterator) (r slotParts, ok bool) {
 	return r, ok
 }
 
-// eventCursor stands at an event key, or behind the last, or where it can't read.
+// eventCursor stands at the key of an event, behind the last one, or where it can't
+// read on.
 type eventCursor struct {
 	v  *verifier
 	it *pebble.Iterator
 	ok bool
 }
 
-// event returns slot and position of the key, having skipped what is no event.
+// event returns the slot and the position of the next event. It skips keys that are
+// not events.
 func (c *eventCursor) event() (slot cow.ID, pos uint64, ok bool) {
 	for ; c.ok; c.ok = c.it.Next() {
 		if k := c.it.Key(); len(k) == eventKeyLen {
@@ -112,7 +114,8 @@ func (c *eventCursor) event() (slot cow.ID, pos uint64, ok bool) {
 	return cow.ID{}, 0, false
 }
 
-// orphans tells the slots before the next one that has a record.
+// orphans reports the slots before next, which have events but no record. next is
+// nil behind the last record.
 func (c *eventCursor) orphans(next *cow.ID) error {
 	var of cow.ID
 	var n uint64
@@ -157,7 +160,7 @@ func (v *verifier) slot(c *eventCursor, r slotParts) error {
 	}
 	var next, sum uint64
 	var failed error
-	whole := true // no fault that the sum would repeat
+	whole := true // no fault so far that a wrong sum would only repeat
 	for {
 		slot, pos, ok := c.event()
 		if !ok || slot != r.slot {
@@ -190,7 +193,7 @@ func (v *verifier) slot(c *eventCursor, r slotParts) error {
 	}
 	switch {
 	case failed != nil:
-		if r.counts && r.count == next { // it is whole: what fails lies behind it
+		if r.counts && r.count == next { // the slot is whole: the fault lies behind it
 			v.fault(FaultUnreadable, cow.ID{}, -1, "events behind those of slot %s can't be read: %v", r.slot, nameFile(failed))
 		} else {
 			v.fault(FaultUnreadable, r.slot, int64(next), "events from here on can't be read: %v", nameFile(failed))

@@ -10,11 +10,11 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// walFS ends the process where an operation on a log file fails, before Pebble
-// sees the error. Pebble gives some of these errors to whoever commits (see
-// write), but one at a rotation of the log makes it panic with its main mutex
-// in a state that Go can't recover from: exit 2 and a dump of all goroutines
-// instead of Options.Fatal (pebble v2.1.7). It can't go on after any of them.
+// walFS ends the process when an operation on a log file fails, before Pebble sees
+// the error. Pebble can't go on after any of them. It returns some to the caller
+// that commits (see write). But after an error at a rotation of the log it panics
+// with its main mutex in a state that Go can't recover from (pebble v2.1.7): that
+// would be exit 2 and a dump of all goroutines instead of Options.Fatal.
 //
 // While Open runs they are ordinary errors.
 type walFS struct {
@@ -58,7 +58,7 @@ func (f walFS) wrap(name string, file vfs.File, err error) (vfs.File, error) {
 	return walFile{file, f.l, name}, nil
 }
 
-// OpenDir wraps the folder: a log file whose name is not durable is lost.
+// OpenDir wraps the folder too: if its sync fails, the name of a log may be lost.
 func (f walFS) OpenDir(name string) (vfs.File, error) {
 	dir, err := f.FS.OpenDir(name)
 	if err != nil {

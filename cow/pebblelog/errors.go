@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
+	"os"
 	"regexp"
 	"strings"
 	"syscall"
@@ -16,8 +18,8 @@ import (
 // does not fit together.
 var ErrCorrupt = errors.New("pebblelog: corrupt store")
 
-// corrupt makes the error of something unreadable: what it is, where it lies,
-// and what an operator can do.
+// corrupt makes the error for something that can't be read. It says what that is,
+// where it lies, and what an operator can do.
 func (l *Log) corrupt(cause error, format string, args ...any) error {
 	l.corruptions.Add(1)
 	what := fmt.Sprintf(format, args...)
@@ -27,10 +29,10 @@ func (l *Log) corrupt(cause error, format string, args ...any) error {
 	return fmt.Errorf("%w: %s (data folder %q): %w: check the disk, or restore the folder from a backup", ErrCorrupt, what, l.dir, nameFile(cause))
 }
 
-// tableNumber is how Pebble names a table where it doesn't name its file.
+// tableNumber finds a table in those of Pebble's errors that name no file.
 var tableNumber = regexp.MustCompile(`file (\d{6,}) \(type sstable\)`)
 
-// nameFile has Pebble's errors say which file is damaged.
+// nameFile adds the name of the damaged file to an error of Pebble's.
 func nameFile(err error) error {
 	if info := pebble.ExtractDataCorruptionInfo(err); info != nil {
 		return fmt.Errorf("%s: %w", info.Path, info.Details)
@@ -44,14 +46,41 @@ func nameFile(err error) error {
 	return err
 }
 
-// die ends the process because nobody can tell any more what is durable. It
-// never returns: even if Options.Fatal does, whoever waits for the store waits
-// for ever, and nothing is acknowledged.
+// isLocked reports whether another process, or this one, has the folder.
+func isLocked(err error) bool {
+	return errors.Is(err, syscall.EAGAIN) || strings.Contains(err.Error(), "lock held by current process") || strings.Contains(err.Error(), "file is already locked")
+}
+
+// openError says what keeps the folder from being opened and what to do.
+func (l *Log) openError(err error) error {
+	var errno syscall.Errno
+	errors.As(err, &errno)
+	switch {
+	case isLocked(err):
+		return fmt.Errorf("data folder %q is in use by another process: stop that one, or choose another folder", l.dir)
+	case errors.Is(err, fs.ErrPermission), errno == syscall.EROFS:
+		return fmt.Errorf("data folder %q is not writable for user %d: %w: change its owner or mode, or choose another folder", l.dir, os.Getuid(), err)
+	case errno == syscall.ENOTDIR, errno == syscall.EEXIST:
+		return fmt.Errorf("cannot make data folder %q: %w: choose another folder", l.dir, err)
+	case errno == syscall.ENOSPC, errno == syscall.EDQUOT:
+		return fmt.Errorf("cannot open data folder %q: %w: make room on the disk", l.dir, err)
+	case strings.Contains(err.Error(), "unknown format major version"):
+		return fmt.Errorf("cannot open data folder %q: %w: it was written by a newer program, start that one", l.dir, err)
+	case errno != 0 && errno != syscall.ENOENT:
+		return fmt.Errorf("cannot open data folder %q: %w: check the disk and the limits of the process", l.dir, err)
+	}
+	l.corruptions.Add(1)
+	return fmt.Errorf("%w: cannot open data folder %q: %w: restore the folder from a backup, or move it away to start with an empty one", ErrCorrupt, l.dir, nameFile(err))
+}
+
+// die ends the process, because what is durable can't be known any more. It never
+// returns, not even if Options.Fatal does: then each caller that waits for the
+// store waits for ever, and nothing is acknowledged.
 func (l *Log) die(err error) {
 	if l.dead.CompareAndSwap(false, true) {
 		l.lastError.Store(&err)
-		// On a goroutine of its own: the caller may hold locks of Pebble's, and
-		// a Fatal that panics or exits its goroutine would release them.
+		// On a goroutine of its own. The caller may hold locks of Pebble's. A
+		// Fatal that panics or ends its goroutine would release them.
 		go l.opts.Fatal(fmt.Errorf("data folder %q: %w", l.dir, err))
 	}
 	select {}
@@ -69,7 +98,7 @@ func exit(log *slog.Logger, end func(int)) func(error) {
 	}
 }
 
-// pebbleLogger gives Pebble's talk to slog.
+// pebbleLogger passes Pebble's log lines on to slog.
 type pebbleLogger struct{ l *Log }
 
 func (p pebbleLogger) Infof(format string, args ...any) {
@@ -82,8 +111,8 @@ func (p pebbleLogger) Errorf(format string, args ...any) {
 	p.l.opts.Logger.Error("pebble", "message", fmt.Sprintf(format, args...))
 }
 
-// Fatalf never returns. Pebble calls it where it can't go on, for instance
-// when the manifest can't be written; what is durable is then unknown.
+// Fatalf never returns. Pebble calls it where it can't go on, for instance when
+// it can't write the manifest. What is durable is unknown then.
 func (p pebbleLogger) Fatalf(format string, args ...any) {
 	for _, a := range args {
 		if err, ok := a.(error); ok {
