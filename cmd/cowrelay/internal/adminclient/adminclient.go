@@ -18,7 +18,7 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// adminClient speaks to a relay's admin listener.
+// Client speaks to a relay's admin listener.
 type Client struct {
 	URL   string // without a slash at its end
 	token string
@@ -31,7 +31,7 @@ const (
 	adminFileVar     = "COWRELAY_ADMIN_TOKEN_FILE"
 )
 
-// addAdminFlags adds the flags that newAdminClient reads.
+// AddFlags adds the flags that newAdminClient reads.
 func AddFlags(f *pflag.FlagSet) {
 	f.String("admin", "", "URL of the relay's admin listener; else "+adminURLVariable+", else "+defaultAdminURL)
 	f.String("admin-token-file", "", "file with the admin token; else "+adminFileVar+", else the token in "+config.AdminTokenVariable)
@@ -61,10 +61,10 @@ func New(f *pflag.FlagSet) (*Client, error) {
 	}}, nil
 }
 
-// errUnreachable is behind the error of a relay that does not answer.
+// ErrUnreachable is behind the error of a relay that does not answer.
 var ErrUnreachable = errors.New("no relay answers")
 
-// open sends a request and returns the reply if it is a good one. body nil
+// Open sends a request and returns the reply if it is a good one. body nil
 // sends none.
 func (c *Client) Open(ctx context.Context, method, path string, body any) (*http.Response, error) {
 	var in io.Reader
@@ -114,7 +114,7 @@ func (c *Client) Open(ctx context.Context, method, path string, body any) (*http
 	return nil, &Refusal{res.StatusCode, fmt.Sprintf("%s: %s (%s)", c.URL, said.Error, res.Status)}
 }
 
-// adminRefusal is the error of a reply with another status than success.
+// Refusal is the error of a reply with another status than success.
 type Refusal struct {
 	Status int
 	text   string
@@ -122,7 +122,7 @@ type Refusal struct {
 
 func (e *Refusal) Error() string { return e.text }
 
-// call sends a request and reads the JSON reply into v, unless v is nil.
+// Call sends a request and reads the JSON reply into v, unless v is nil.
 func (c *Client) Call(ctx context.Context, method, path string, body, v any) error {
 	res, err := c.Open(ctx, method, path, body)
 	if err != nil {

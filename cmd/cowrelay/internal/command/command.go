@@ -1,6 +1,6 @@
-// Package command is what the commands of the program have in common: exit
-// statuses, the error of a command that was asked the wrong way, the groups of
-// the help, and how flags and signals are read.
+// Package command is what the commands of the program have in common: the exit
+// statuses, the error of a command that was asked the wrong way, the groups of the
+// help, and how flags and signals are read.
 //
 // It knows none of the commands.
 package command
@@ -16,11 +16,12 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// Exit statuses.
+// Exit statuses of the program. Scripts rely on the difference: what ended with
+// Failed may work later, what ended with Misused never will.
 const (
 	OK      = 0
-	Failed  = 1 // could not run
-	Misused = 2 // was asked the wrong way
+	Failed  = 1 // the command could not do what it was asked for
+	Misused = 2 // it was asked the wrong way: flags, arguments, configuration
 )
 
 // The groups of commands in the help.
@@ -31,24 +32,26 @@ const (
 )
 
 // usageError is the error of a command that was asked the wrong way. The program
-// then ends with exitUsage.
+// then ends with Misused, and names the help.
 type usageError struct{ error }
 
+// Unwrap returns the error that says what is wrong.
 func (e usageError) Unwrap() error { return e.error }
 
-// usage makes err the error of a command that was asked the wrong way.
+// Usage makes err the error of a command that was asked the wrong way.
 func Usage(err error) error { return usageError{err} }
 
-// isUsage says whether err is one of a command that was asked the wrong way.
+// IsUsage says whether err is one of a command that was asked the wrong way.
 func IsUsage(err error) bool { return errors.As(err, new(usageError)) }
 
-// untilInterrupted returns a context that SIGINT and SIGTERM end, for commands
-// other than serve.
+// UntilInterrupted returns a context that SIGINT and SIGTERM end. It is for all
+// commands but serve, which hears signals itself.
 func UntilInterrupted(cmd *cobra.Command) (context.Context, context.CancelFunc) {
 	return signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
 }
 
-// interrupted names the reason where a signal was it.
+// Interrupted returns err, or a plain "interrupted" if a signal has ended ctx: what
+// failed then failed because of it.
 func Interrupted(ctx context.Context, err error) error {
 	if err != nil && ctx.Err() != nil {
 		return errors.New("interrupted")
@@ -56,8 +59,8 @@ func Interrupted(ctx context.Context, err error) error {
 	return err
 }
 
-// flagOr returns a flag's value, else the variable's, else the default, and
-// the name of where it comes from.
+// FlagOr returns a flag's value, else the variable's, else the default. origin is
+// the name of the flag or of the variable that gave it.
 func FlagOr(f *pflag.FlagSet, flag, variable, def string) (value, origin string) {
 	if v := f.Lookup(flag).Value.String(); v != "" {
 		return v, "--" + flag
@@ -68,7 +71,7 @@ func FlagOr(f *pflag.FlagSet, flag, variable, def string) (value, origin string)
 	return def, "--" + flag
 }
 
-// noFiles keeps the shell from offering files as values of flags.
+// NoFiles keeps the shell from offering files as values of flags.
 func NoFiles(cmd *cobra.Command, flags ...string) {
 	for _, name := range flags {
 		cmd.RegisterFlagCompletionFunc(name, cobra.NoFileCompletions)

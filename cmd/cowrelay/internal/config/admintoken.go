@@ -8,12 +8,13 @@ import (
 	"cowrelay/cmd/cowrelay/internal/wholefile"
 )
 
-// adminTokenVariable holds the admin token itself, for where secrets come as
-// environment variables. There is no such flag: others can read command lines.
+// AdminTokenVariable holds the admin token itself, for machines that hand out
+// secrets as environment variables. There is no such flag: others can read command
+// lines.
 const AdminTokenVariable = "COWRELAY_ADMIN_TOKEN"
 
-// readAdminToken returns the token of the file, or of the environment where no
-// file is named. "" is none.
+// ReadAdminToken returns the token of the file, or of the environment if path is
+// "". A token of "" is none.
 func ReadAdminToken(path string) (string, error) {
 	token := os.Getenv(AdminTokenVariable)
 	if path != "" {
@@ -37,10 +38,4 @@ func ReadAdminToken(path string) (string, error) {
 		}
 	}
 	return token, nil
-}
-
-func (c *Config) setAdminToken(path string) (err error) {
-	c.AdminTokenFile = path
-	c.AdminToken, err = ReadAdminToken(path)
-	return err
 }

@@ -6,18 +6,18 @@ import (
 	"os"
 )
 
-// exposure is something of the relay's that others on the machine can reach and
-// need not.
+// exposure is a file or folder of the relay that others on the machine can reach
+// and need not.
 type exposure struct {
 	what, path string
 	mode       os.FileMode
 	do         string
 }
 
-// exposed finds what others can read or change: the folder of the store, and
-// the file of the admin token. It is told, not refused: containers mount
-// secrets that everybody in them can read, and volumes that a group can write.
-// What is not there, or can't be looked at, is nobody's.
+// Exposed returns what others can read or change of the store's folder and of the
+// file of the admin token. Such modes are warned of, not refused: containers mount
+// secrets that everybody in them can read, and volumes that a group can write. A
+// path that is not there, or can't be looked at, is not exposed.
 func (c *Config) Exposed() (list []exposure) {
 	check := func(path string, whats map[os.FileMode]string, do string) {
 		info, err := os.Stat(path)
@@ -42,10 +42,12 @@ func (c *Config) Exposed() (list []exposure) {
 	return list
 }
 
+// String is the exposure as a warning of check-config.
 func (e exposure) String() string {
 	return fmt.Sprintf("%s: %s (mode %04o): %s", e.path, e.what, e.mode, e.do)
 }
 
+// Log is the same in the log of the relay.
 func (e exposure) Log(log *slog.Logger) {
 	log.Warn(e.what, "path", e.path, "mode", fmt.Sprintf("%04o", e.mode), "do", e.do)
 }

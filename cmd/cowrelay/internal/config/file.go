@@ -47,7 +47,7 @@ func readConfigFile(path string, names []string) (values map[string]string, wron
 	return values, wrong
 }
 
-// configBytes is the most bytes of a configuration file.
+// FileBytes is the most bytes of a configuration file.
 const FileBytes = 1 << 20
 
 // settingText is a TOML value as a flag would take it.

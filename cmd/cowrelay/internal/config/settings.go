@@ -2,77 +2,18 @@ package config
 
 import (
 	"errors"
-	"fmt"
-	"log/slog"
-	"net"
-	"net/netip"
-	"os"
-	"runtime/debug"
 	"strconv"
-	"strings"
 	"time"
 
-	"cowrelay/cmd/cowrelay/internal/plan"
 	"cowrelay/cow/pebblelog"
 	relayhttp "cowrelay/fasthttp"
-
-	"github.com/KimMachineGun/automemlimit/memlimit"
 )
 
-// config is what serve runs with.
-type Config struct {
-	Bind               string
-	Admin              string
-	AdminToken         string
-	AdminTokenFile     string // that it is from, or ""
-	DataDir            string
-	Sync               pebblelog.Sync
-	MemoryBudget       int64 // bytes
-	RequestBudget      int64 // bytes of the budget; 0: as splitBudget has it
-	MemoryLimit        int64 // bytes of memory that the process may take
-	DiskReserve        int64 // bytes of disk
-	MaxSlots           int
-	MaxConns           int
-	MaxConnsPerAddress int // connections; 0: half of maxConns
-	MaxStreams         int
-	MaxLongPolls       int
-	RateLimits         relayhttp.RateLimits
-	TrustedProxies     []netip.Prefix
-	ClientHeaders      []string // headers
-	CORSOrigins        []string
-	PageBytes          int
-	Heartbeat          time.Duration
-	HeaderTimeout      time.Duration
-	BodyTimeout        time.Duration
-	WriteTimeout       time.Duration
-	IdleTimeout        time.Duration
-	StreamWriteTimeout time.Duration
-	DrainTimeout       time.Duration
-	DrainDelay         time.Duration
-	LogLevel           slog.Level
-	LogFormat          string
-	AccessLog          bool
-	MutexRate          int // as runtime.SetMutexProfileFraction takes it
-	BlockRate          int // as runtime.SetBlockProfileRate takes it
+// Settings returns all settings with their defaults, in the order in which they
+// are listed everywhere.
+func Settings() []Setting { return new(Config).table() }
 
-	settings []Setting
-}
-
-// setting is one flag with its environment variable and its key of the
-// configuration file. The manual's table, the help, the man page and default-config
-// are made from these.
-type Setting struct {
-	Name, Value, Help string
-	Set               func(string) error
-	Live              bool // SIGHUP may change it
-}
-
-const live, fixed = true, false
-
-func (s Setting) Env() string {
-	return "COWRELAY_" + strings.ToUpper(strings.ReplaceAll(s.Name, "-", "_"))
-}
-
+// table returns the settings with their defaults; their Set fills c.
 func (c *Config) table() []Setting {
 	return []Setting{
 		{"bind", "127.0.0.1:8770", "address that clients connect to", address(&c.Bind, false), fixed},
@@ -129,112 +70,9 @@ func (c *Config) table() []Setting {
 	}
 }
 
-// setBudget also finds how much memory the process may take.
-func (c *Config) setBudget(v string) error {
-	// Without GOMEMLIMIT this is MaxInt64.
-	if c.MemoryLimit = debug.SetMemoryLimit(-1); os.Getenv("GOMEMLIMIT") == "" || c.MemoryLimit == 1<<63-1 {
-		limit, err := memlimit.ApplyFallback(memlimit.FromCgroup, memlimit.FromSystem)()
-		if err != nil && v == "" {
-			return fmt.Errorf("cannot find the memory limit, so give it: %w", err)
-		}
-		if system, err := memlimit.FromSystem(); err == nil && (limit == 0 || system < limit) {
-			limit = system
-		}
-		c.MemoryLimit = int64(min(limit, 1<<62))
-	}
-	if v == "" {
-		c.MemoryBudget = max(c.MemoryLimit/10*6, plan.MinBudget)
-		return nil
-	}
-	return size(&c.MemoryBudget, plan.MinBudget)(v)
+// setAdminToken reads the token of the file, or of the environment for "".
+func (c *Config) setAdminToken(path string) (err error) {
+	c.AdminTokenFile = path
+	c.AdminToken, err = ReadAdminToken(path)
+	return err
 }
-
-func (c *Config) setRequestBudget(v string) error {
-	if v == "" {
-		return nil
-	}
-	return size(&c.RequestBudget, plan.MinRequests)(v)
-}
-
-// parsed is for what the package that uses the value reads itself.
-func parsed[T any](to *T, parse func(string) (T, error)) func(string) error {
-	return func(v string) (err error) {
-		*to, err = parse(v)
-		return err
-	}
-}
-
-func text(to *string) func(string) error {
-	return func(v string) error {
-		if v == "" {
-			return errors.New("it must not be empty")
-		}
-		*to = v
-		return nil
-	}
-}
-
-func address(to *string, optional bool) func(string) error {
-	return func(v string) error {
-		*to = v
-		if v == "" && optional {
-			return nil
-		}
-		if _, port, err := net.SplitHostPort(v); err != nil {
-			return errors.New("it is host:port, such as 127.0.0.1:8770")
-		} else if n, err := strconv.ParseUint(port, 10, 16); err != nil {
-			return fmt.Errorf("the port is a number from 0 to 65535, not %q", port)
-		} else if n == 0 {
-			return nil // the system chooses; the log tells
-		}
-		return nil
-	}
-}
-
-func whole(to *int, least int) func(string) error {
-	return func(v string) error {
-		n, err := strconv.Atoi(v)
-		if err != nil || n < least {
-			return fmt.Errorf("it is a whole number from %d up", least)
-		}
-		*to = n
-		return nil
-	}
-}
-
-func duration(to *time.Duration, least time.Duration) func(string) error {
-	return func(v string) error {
-		d, err := time.ParseDuration(v)
-		if err != nil || d < least {
-			return fmt.Errorf("it is a time such as 10s or 500ms, at least %v", least)
-		}
-		*to = d
-		return nil
-	}
-}
-
-// size reads bytes: a whole number with B, KiB, MiB, GiB or nothing behind it.
-func size(to *int64, least int64) func(string) error {
-	return func(v string) error {
-		num, unit := v, int64(1)
-		for _, u := range []struct {
-			suffix string
-			bytes  int64
-		}{{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"TiB", 1 << 40}, {"B", 1}} {
-			if n, ok := strings.CutSuffix(v, u.suffix); ok {
-				num, unit = n, u.bytes
-				break
-			}
-		}
-		n, err := strconv.ParseInt(num, 10, 64)
-		if err != nil || n < 0 || n > (1<<62)/unit || n*unit < least {
-			return fmt.Errorf("it is a size such as 256MiB, at least %d bytes", least)
-		}
-		*to = n * unit
-		return nil
-	}
-}
-
-// settings returns all settings with their defaults, in the order in which they
-// are listed everywhere.
-func Settings() []Setting { return new(Config).table() }

@@ -1,3 +1,4 @@
+// Package human prints what people read: numbers of few digits, with their units.
 package human
 
 import (
@@ -6,9 +7,7 @@ import (
 	"time"
 )
 
-// What people read: numbers of few digits, with their units.
-
-// count prints a whole number with commas between thousands.
+// Count prints a whole number with commas between thousands.
 func Count(v float64) string {
 	s := strconv.FormatFloat(math.Round(v), 'f', 0, 64)
 	sign := ""
@@ -21,7 +20,7 @@ func Count(v float64) string {
 	return sign + s
 }
 
-// bytesText prints a size with three digits or so.
+// Bytes prints a size, given in bytes, with three digits or so.
 func Bytes(v float64) string {
 	for _, unit := range []string{"B", "KiB", "MiB", "GiB"} {
 		if v < 1000 {
@@ -35,7 +34,7 @@ func Bytes(v float64) string {
 	return Digits(v) + " TiB"
 }
 
-// digits prints three significant digits without an exponent.
+// Digits prints three significant digits without an exponent.
 func Digits(v float64) string {
 	switch a := math.Abs(v); {
 	case a >= 99.95:
@@ -46,7 +45,7 @@ func Digits(v float64) string {
 	return strconv.FormatFloat(v, 'f', 2, 64)
 }
 
-// rateText prints a rate a second.
+// Rate prints a rate a second.
 func Rate(v float64) string {
 	switch {
 	case v == 0:
@@ -59,7 +58,7 @@ func Rate(v float64) string {
 	return strconv.FormatFloat(v, 'f', 2, 64)
 }
 
-// took prints a time that something took; negative is not known.
+// Took prints how many seconds something took. Negative is not known.
 func Took(seconds float64) string {
 	switch {
 	case seconds < 0 || math.IsNaN(seconds):
@@ -72,7 +71,7 @@ func Took(seconds float64) string {
 	return Digits(seconds) + " s"
 }
 
-// age prints how long something lasts, by its two largest units.
+// Age prints how long something lasts, by its two largest units.
 func Age(d time.Duration) string {
 	s := max(int64(d.Seconds()), 0)
 	two := func(a int64, x string, b int64, y string) string {

@@ -14,7 +14,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// newHealthCommand makes the command for supervisors that can run a program and
+// NewHealthCommand makes the command for supervisors that can run a program and
 // nothing else, such as HEALTHCHECK in an image without a shell.
 func NewHealthCommand() *cobra.Command {
 	l := config.NewLayers()

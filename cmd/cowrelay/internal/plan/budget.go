@@ -1,3 +1,5 @@
+// Package plan shares out what the process may take: memory and open files. serve
+// runs by these plans, and check-config prints them.
 package plan
 
 // The least that the memory budget may be, and of it the least that requests may
@@ -7,12 +9,18 @@ const (
 	MinRequests = 6 << 20  // bytes
 )
 
-// shares is how the memory budget is divided.
-type Budget struct{ Slots, Cache, MemTable, Requests int64 }
+// Budget is how the memory budget is divided, in bytes.
+type Budget struct {
+	Slots    int64 // segments, offsets, indexes and frames of slots that are in memory
+	Cache    int64 // the store's block cache
+	MemTable int64 // each of the store's memtables, of which up to three are there at once
+	Requests int64 // bodies and pages of requests that are arriving
+}
 
-// splitBudget gives the store's block cache an eighth, its memtables (of which
-// a few exist at a time) a thirty-second each, requests that are arriving what
-// the operator says or an eighth, and the slots the rest.
+// SplitBudget divides a budget of so many bytes. The block cache gets an eighth
+// and each memtable a thirty-second, both within bounds: a store gains little from
+// more, and needs some. Requests get what the operator says, or with 0 an eighth
+// or a bit more. The slots get the rest, which is never less than an eighth.
 func SplitBudget(budget, requests int64) Budget {
 	s := Budget{
 		Requests: requests,

@@ -11,15 +11,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// openFiles is how the descriptors that the process may have are shared out.
-// Each connection takes one, and so do the files of the store, which can't do
-// without.
+// OpenFiles is how the descriptors that the process may have are shared out. Each
+// connection takes one, and so does each file of the store. The store can't do
+// without, so a small limit costs connections.
 type OpenFiles struct {
+	Conns int // connections of clients
+	Admin int // connections of operators
+	Store int // files of the store
+
 	limit  int // of the process
-	Conns  int // connections of clients
-	wanted int // as many as are configured
-	Admin  int // connections of operators
-	Store  int // files of the store
+	wanted int // connections of clients as configured; Conns is at most that
 	others int // what is open already, what else the process opens, and a reserve
 }
 
@@ -28,11 +29,13 @@ const (
 	// itself, the service manager's socket, a configuration file that is read
 	// again, and what metrics read from /proc.
 	ownFiles = 8
-	// leastConns is the fewest connections that it makes sense to serve.
+	// leastConns is the fewest connections that a relay starts with.
 	leastConns = 4
 )
 
-// planFiles shares out what the process's limit of open files allows.
+// Files shares out what the process's limit of open files allows. conns is how many
+// connections of clients are configured. It is an error if the limit leaves less
+// than the store and a few connections need.
 func Files(conns int) (OpenFiles, error) {
 	var l unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &l); err != nil {
@@ -53,6 +56,10 @@ func countFiles(limit int) (n int) {
 	return n
 }
 
+// shareFiles shares out limit descriptors, of which open are taken. The store gets
+// an eighth of them and operators a sixteenth, both within bounds, and the clients
+// what is left, up to conns. Beside each connection the relay may have others in
+// hand that it is about to turn away (OverConns): they take descriptors too.
 func shareFiles(limit, open, conns int) (OpenFiles, error) {
 	f := OpenFiles{
 		limit: limit, wanted: conns,
@@ -60,7 +67,7 @@ func shareFiles(limit, open, conns int) (OpenFiles, error) {
 		Admin:  min(max(limit/16, 3), relayhttp.DefaultAdminConns),
 		others: open + ownFiles + min(max(limit/32, 2), 64),
 	}
-	room := limit - f.others - f.Store - f.Admin - 1 // the operators' that is being accepted
+	room := limit - f.others - f.Store - f.Admin - 1 // one of the operators' that is being accepted
 	for f.Conns = min(conns, room); f.Conns+relayhttp.OverConns(f.Conns) > room && f.Conns > 0; f.Conns-- {
 	}
 	if f.Conns < min(leastConns, conns) {
@@ -77,7 +84,7 @@ func (f OpenFiles) enough() int {
 	return f.wanted + relayhttp.OverConns(f.wanted) + pebblelog.DefaultOpenFiles + relayhttp.DefaultAdminConns + 1 + f.others + 64
 }
 
-// tell logs where the limit leaves less connections than are configured.
+// Log warns if the limit leaves fewer connections than are configured.
 func (f OpenFiles) Log(log *slog.Logger) {
 	if f.Conns < f.wanted {
 		log.Warn("connections limited by open files", "limit", f.limit, "connections", f.Conns, "configured", f.wanted,
@@ -86,7 +93,7 @@ func (f OpenFiles) Log(log *slog.Logger) {
 	}
 }
 
-// print tells the same to who checks the configuration.
+// Print writes the same, for check-config.
 func (f OpenFiles) Print(w io.Writer) {
 	if f.Conns < f.wanted {
 		fmt.Fprintf(w, "# connections limited by open files: %d of %d. The limit is %d; the store has %d of them, operators %d, the rest of the process %d.\n"+

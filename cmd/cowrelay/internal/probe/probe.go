@@ -1,4 +1,5 @@
-// Package probe asks a relay on this machine for one page.
+// Package probe asks a relay for one page. The command health uses it from another
+// process, and a running relay asks itself.
 package probe
 
 import (
@@ -10,8 +11,9 @@ import (
 	"strings"
 )
 
-// reachable returns an address to connect to for one that is listened on. All
-// addresses of IPv6 are all of IPv4 too, and ::1 may be missing in a container.
+// Reachable returns the address to connect to, for one that a listener was given.
+// A listener on all addresses of IPv6 is on all of IPv4 too, so the answer for both
+// is 127.0.0.1: ::1 may be missing in a container.
 func Reachable(address string) string {
 	host, port, err := net.SplitHostPort(address)
 	if ip := net.ParseIP(host); err == nil && (host == "" || ip.IsUnspecified()) {
@@ -20,8 +22,9 @@ func Reachable(address string) string {
 	return address
 }
 
-// probe gets a URL over a connection of its own and returns the status and the
-// first line of the answer.
+// Get gets a URL and returns the status and the first line of the answer. It opens
+// a connection of its own: one that is kept alive would not show that the listener
+// takes no more.
 func Get(ctx context.Context, url string) (status int, text string, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {

@@ -19,7 +19,7 @@ func EachFile(t *testing.T, dir, pattern string, do func(string) error) {
 	}
 }
 
-// stored makes a folder with a slot and some events and returns it with the
+// Stored makes a folder with a slot and some events and returns it with the
 // relay stopped.
 func Stored(t *testing.T) (dir string, s Slot) {
 	t.Helper()
@@ -48,7 +48,7 @@ func ConfigFile(t *testing.T, text string) string {
 	return path
 }
 
-// writeTemp returns the name of a file with a text.
+// WriteTemp returns the name of a file with a text.
 func WriteTemp(t *testing.T, text string) string {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "file")

@@ -16,7 +16,7 @@ import (
 	"cowrelay/cow/pebblelog"
 )
 
-// filled is a store that was written through the journal, far faster than over
+// Filled is a store that was written through the journal, far faster than over
 // HTTP. Every event follows from its slot and position.
 type Filled struct {
 	Dir    string
@@ -25,7 +25,7 @@ type Filled struct {
 	size   int // of each event
 }
 
-// event is what stands at a position of a slot. Half of it compresses.
+// Event is what stands at a position of a slot. Half of it compresses.
 func (f *Filled) Event(slot, pos int) []byte {
 	b := fmt.Appendf(make([]byte, 0, f.size+40), `{"event_id":"%08x.%08x","body":"`, slot, pos)
 	x := uint64(slot)<<32 | uint64(pos)
@@ -41,7 +41,7 @@ const filledID = len(`{"event_id":`) // where the id stands
 
 func (f *Filled) ID(slot, pos int) string { return fmt.Sprintf("%08x.%08x", slot, pos) }
 
-// fill makes a store and closes it.
+// Fill makes a store and closes it.
 func Fill(t *testing.T, slots, events, size int) *Filled {
 	t.Helper()
 	f := &Filled{Dir: t.TempDir(), Events: events, size: size}
@@ -89,7 +89,7 @@ func Fill(t *testing.T, slots, events, size int) *Filled {
 	return f
 }
 
-// scale returns the test's size: real with COWRELAY_SOAK=1 (make soak), small
+// Scale returns the test's size: real with COWRELAY_SOAK=1 (make soak), small
 // by default, tiny with -short.
 func Scale(tiny, small, real int) int {
 	switch {
@@ -101,7 +101,7 @@ func Scale(tiny, small, real int) int {
 	return small
 }
 
-// window pulls one anywhere and checks every byte.
+// Window pulls one anywhere and checks every byte.
 func (f *Filled) Window(t *testing.T, r *Relay, rng *rand.Rand) bool {
 	i, pos, limit := rng.IntN(len(f.Slots)), rng.IntN(f.Events+1), 1+rng.IntN(1000)
 	since := ""

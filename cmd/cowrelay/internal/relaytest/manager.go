@@ -20,7 +20,7 @@ type manager struct {
 	path string
 }
 
-// startManager listens where t's processes are told to, which it says it
+// StartManager listens where t's processes are told to, which it says it
 // watches every two seconds.
 func StartManager(t *testing.T) *manager {
 	t.Helper()
@@ -57,14 +57,14 @@ func StartManager(t *testing.T) *manager {
 	return m
 }
 
-// messages returns what came.
+// Messages returns what came.
 func (m *manager) Messages() []string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return slices.Clone(m.got)
 }
 
-// await returns when n messages with the text have come, and where the last of
+// Await returns when n messages with the text have come, and where the last of
 // them stands.
 func (m *manager) Await(n int, text string) int {
 	m.t.Helper()
@@ -90,7 +90,7 @@ func (m *manager) Count(text string) (n int) {
 	return n
 }
 
-// serving finds a relay whose log says nothing: the message to its service
+// Serving finds a relay whose log says nothing: the message to its service
 // manager that it serves names its address.
 func (m *manager) Serving() (url string) {
 	m.t.Helper()

@@ -17,14 +17,14 @@ import (
 	"time"
 )
 
-// binary is what is tested: the relay as it is released.
+// Binary is what is tested: the relay as it is released.
 var Binary string
 
 // launchers prepare this process by what only it can do to itself, and then
 // become the relay. The test binary runs itself with their name.
 var launchers = map[string]func(args []string){}
 
-// testMain is TestMain of a package whose tests run the binary: it builds it
+// Main is TestMain of a package whose tests run the binary: it builds it
 // once, runs the tests and exits.
 func Main(m *testing.M) {
 	if len(os.Args) > 1 && launchers[os.Args[1]] != nil {
@@ -50,7 +50,7 @@ func Main(m *testing.M) {
 	}())
 }
 
-// cleanEnv is the environment without what configures a relay.
+// CleanEnv is the environment without what configures a relay.
 func CleanEnv() []string {
 	var env []string
 	for _, v := range os.Environ() {
@@ -61,7 +61,7 @@ func CleanEnv() []string {
 	return env
 }
 
-// command runs the binary to its end, within ten seconds.
+// Command runs the binary to its end, within ten seconds.
 func Command(t *testing.T, env []string, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
 	cmd := exec.Command(Binary, args...)
@@ -88,7 +88,7 @@ func Finish(t *testing.T, cmd *exec.Cmd) (stdout, stderr string, code int) {
 	return out.String(), errs.String(), cmd.ProcessState.ExitCode()
 }
 
-// fullDisk is an output that has no room for a byte. Only Linux has one for
+// FullDisk is an output that has no room for a byte. Only Linux has one for
 // everybody.
 func FullDisk(t *testing.T) *os.File {
 	t.Helper()
@@ -103,7 +103,7 @@ func FullDisk(t *testing.T) *os.File {
 	return full
 }
 
-// relay is a running process.
+// Relay is a running process.
 type Relay struct {
 	T             testing.TB
 	Cmd           *exec.Cmd
@@ -112,7 +112,7 @@ type Relay struct {
 	Exited        chan struct{}
 }
 
-// newRelay prepares a relay on the folder, on ports that the system chooses.
+// New prepares a relay on the folder, on ports that the system chooses.
 func New(t testing.TB, dir string, args ...string) *Relay {
 	r := &Relay{T: t, Exited: make(chan struct{})}
 	r.Cmd = exec.Command(Binary, append([]string{"serve", "--bind=127.0.0.1:0", "--admin=127.0.0.1:0", "--data-dir=" + dir, "--log-format=json"}, args...)...)
@@ -120,13 +120,13 @@ func New(t testing.TB, dir string, args ...string) *Relay {
 	return r
 }
 
-// startRelay returns when the relay serves.
+// Start returns when the relay serves.
 func Start(t testing.TB, dir string, args ...string) *Relay {
 	t.Helper()
 	return New(t, dir, args...).Start()
 }
 
-// launch starts the process and does not wait for it.
+// Launch starts the process and does not wait for it.
 func (r *Relay) Launch() *Relay {
 	r.T.Helper()
 	r.Cmd.Stderr = &r.Log
@@ -146,7 +146,7 @@ func (r *Relay) Start() *Relay {
 	return r.Launch().Ready()
 }
 
-// ready returns when the relay serves.
+// Ready returns when the relay serves.
 func (r *Relay) Ready() *Relay {
 	r.T.Helper()
 	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(2 * time.Millisecond) {
@@ -165,7 +165,7 @@ func (r *Relay) Ready() *Relay {
 	}
 }
 
-// logged returns the first log line with the message, or nil.
+// Logged returns the first log line with the message, or nil.
 func (r *Relay) Logged(message string) map[string]any {
 	for line := range strings.Lines(r.Log.String()) {
 		var v map[string]any
@@ -176,7 +176,7 @@ func (r *Relay) Logged(message string) map[string]any {
 	return nil
 }
 
-// kill is kill -9.
+// Kill is kill -9.
 func (r *Relay) Kill() {
 	r.Cmd.Process.Kill()
 	<-r.Exited
@@ -189,7 +189,7 @@ func (r *Relay) Signal(sig syscall.Signal) {
 	}
 }
 
-// wait returns the exit status (-1: a signal), or fails after limit.
+// Wait returns the exit status (-1: a signal), or fails after limit.
 func (r *Relay) Wait(limit time.Duration) int {
 	r.T.Helper()
 	select {
@@ -200,7 +200,7 @@ func (r *Relay) Wait(limit time.Duration) int {
 	return r.Cmd.ProcessState.ExitCode()
 }
 
-// stop ends the relay as an operator would.
+// Stop ends the relay as an operator would.
 func (r *Relay) Stop() {
 	r.T.Helper()
 	r.Signal(syscall.SIGTERM)
@@ -209,7 +209,7 @@ func (r *Relay) Stop() {
 	}
 }
 
-// lockedBuffer is written by one and read by others.
+// Buffer is written by one and read by others.
 type Buffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -227,7 +227,7 @@ func (l *Buffer) String() string {
 	return l.b.String()
 }
 
-// contains fails unless text holds every part.
+// Contains fails unless text holds every part.
 func Contains(t *testing.T, text string, parts ...string) {
 	t.Helper()
 	for _, p := range parts {
@@ -237,7 +237,7 @@ func Contains(t *testing.T, text string, parts ...string) {
 	}
 }
 
-// hup tells the relay to read its configuration again, and returns when it has
+// Reload tells the relay to read its configuration again, and returns when it has
 // said so once more.
 func (r *Relay) Reload(says string) {
 	r.T.Helper()
@@ -252,7 +252,7 @@ func (r *Relay) Reload(says string) {
 	}
 }
 
-// awaitLog waits until the log has a message, and returns its line.
+// AwaitLog waits until the log has a message, and returns its line.
 func (r *Relay) AwaitLog(message string) map[string]any {
 	r.T.Helper()
 	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {

@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// slot is one mailbox, as a client knows it.
+// Slot is one mailbox, as a client knows it.
 type Slot struct {
 	ID    string `json:"slot_id"`
 	Token string `json:"slot_token"`
@@ -23,7 +23,7 @@ type Slot struct {
 
 var HTTPClient = &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
 
-// send makes a request with the slot's token and returns the reply with its
+// Send makes a request with the slot's token and returns the reply with its
 // body.
 func (s Slot) Send(client *http.Client, method, url string, body []byte) (*http.Response, []byte, error) {
 	req, err := http.NewRequest(method, url, bytes.NewReader(body))
@@ -45,7 +45,7 @@ func (s Slot) Send(client *http.Client, method, url string, body []byte) (*http.
 	return res, data, err
 }
 
-// mustSend fails unless the reply has the status.
+// MustSend fails unless the reply has the status.
 func (s Slot) MustSend(t testing.TB, status int, method, url string, body []byte) []byte {
 	t.Helper()
 	res, data, err := s.Send(HTTPClient, method, url, body)
@@ -71,13 +71,13 @@ func (r *Relay) EventsURL(s Slot) string { return r.URL + "/v1/events/" + s.ID }
 
 func PostBody(event []byte) []byte { return fmt.Appendf(nil, `{"event":%s}`, event) }
 
-// post stores an event.
+// Post stores an event.
 func (r *Relay) Post(s Slot, event []byte) {
 	r.T.Helper()
 	s.MustSend(r.T, http.StatusCreated, "POST", r.EventsURL(s), PostBody(event))
 }
 
-// pull returns the events behind since, page by page to the end.
+// Pull returns the events behind since, page by page to the end.
 func (r *Relay) Pull(s Slot, since string) (events []json.RawMessage) {
 	r.T.Helper()
 	for {
@@ -94,7 +94,7 @@ func (r *Relay) Pull(s Slot, since string) (events []json.RawMessage) {
 	}
 }
 
-// eventID returns the id of an event that begins with it, as all of the tests'
+// EventID returns the id of an event that begins with it, as all of the tests'
 // events do.
 func EventID(event []byte) string {
 	rest, ok := bytes.CutPrefix(event, []byte(`{"event_id":"`))
@@ -105,7 +105,7 @@ func EventID(event []byte) string {
 	return string(id)
 }
 
-// testEvent is the n-th event of a writer; all of it follows from the
+// Event is the n-th event of a writer; all of it follows from the
 // arguments, so that a reader can check every byte.
 func Event(writer string, n, size int) []byte {
 	b := make([]byte, 0, size+64)
@@ -121,16 +121,16 @@ func Event(writer string, n, size int) []byte {
 	return append(b, `"}`...)
 }
 
-// streamedEvent is one frame of a stream.
+// StreamedEvent is one frame of a stream.
 type StreamedEvent struct{ ID, Data string }
 
-// stream is an open stream over a connection of its own.
+// Stream is an open stream over a connection of its own.
 type Stream struct {
 	Conn net.Conn
 	R    *bufio.Reader
 }
 
-// openStream returns when the head has come. lastID resumes, unless empty.
+// OpenStream returns when the head has come. lastID resumes, unless empty.
 func OpenStream(r *Relay, s Slot, lastID string) (*Stream, error) {
 	conn, err := net.DialTimeout("tcp", strings.TrimPrefix(r.URL, "http://"), 5*time.Second)
 	if err != nil {
@@ -169,7 +169,7 @@ func MustStream(r *Relay, s Slot, lastID string) *Stream {
 	return st
 }
 
-// block reads the lines of a frame, or a comment or retry line. io.EOF comes
+// Block reads the lines of a frame, or a comment or retry line. io.EOF comes
 // between blocks only, and from a relay that ends the stream; an end inside of
 // one, or of the connection alone, is io.ErrUnexpectedEOF.
 func (st *Stream) Block() (lines []string, err error) {
@@ -192,7 +192,7 @@ func (st *Stream) Block() (lines []string, err error) {
 	}
 }
 
-// next returns the next event, past comments.
+// Next returns the next event, past comments.
 func (st *Stream) Next() (ev StreamedEvent, err error) {
 	st.Conn.SetDeadline(time.Now().Add(60 * time.Second))
 	for {
@@ -214,7 +214,7 @@ func (st *Stream) Next() (ev StreamedEvent, err error) {
 	}
 }
 
-// metric reads a series of the relay.
+// Metric reads a series of the relay.
 func (r *Relay) Metric(series string) (value float64) {
 	r.T.Helper()
 	res, err := http.Get(r.AdminURL + "/metrics")
@@ -233,13 +233,13 @@ func (r *Relay) Metric(series string) (value float64) {
 	return 0
 }
 
-// client returns one of its own, so that its connections end with it.
+// NewClient returns one of its own, so that its connections end with it.
 func NewClient() (*http.Client, func()) {
 	tr := &http.Transport{}
 	return &http.Client{Timeout: 20 * time.Second, Transport: tr}, tr.CloseIdleConnections
 }
 
-// adminOf runs an admin command against a relay and fails unless it ends well.
+// Admin runs an admin command against a relay and fails unless it ends well.
 func (r *Relay) Admin(t *testing.T, args ...string) string {
 	t.Helper()
 	out, errs, code := Command(t, []string{"COWRELAY_ADMIN_URL=" + r.AdminURL}, append([]string{"admin"}, args...)...)

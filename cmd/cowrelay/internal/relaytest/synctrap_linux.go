@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// syncTrap decides what becomes of the relay's fsync and fdatasync calls: the
+// SyncTrap decides what becomes of the relay's fsync and fdatasync calls: the
 // kernel stops each and asks (a seccomp filter with user notification, which
 // needs no privilege). The binary has no code for it and can't tell it from a
 // disk that fails or hangs.
@@ -60,20 +60,20 @@ func launchTrapped(args []string) {
 	must("exec", unix.Exec(args[0], args, os.Environ()))
 }
 
-// startTrapped starts a relay with trapped syncs; they pass until told else.
+// StartTrapped starts a relay with trapped syncs; they pass until told else.
 func StartTrapped(t *testing.T, dir string, args ...string) (*Relay, *SyncTrap) {
 	t.Helper()
 	trap := new(SyncTrap)
 	return LaunchTrap(t, trap, dir, args...).Ready(), trap
 }
 
-// launchTrap does not wait until the relay serves.
+// LaunchTrap does not wait until the relay serves.
 func LaunchTrap(t *testing.T, trap *SyncTrap, dir string, args ...string) *Relay {
 	t.Helper()
 	return LaunchTrapOn(t, trap, New(t, dir, args...))
 }
 
-// launchTrapOn starts what the command is, of the binary, with trapped syncs.
+// LaunchTrapOn starts what the command is, of the binary, with trapped syncs.
 func LaunchTrapOn(t *testing.T, trap *SyncTrap, r *Relay) *Relay {
 	t.Helper()
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
@@ -178,14 +178,14 @@ func (s *SyncTrap) serve(t *testing.T, fd int) {
 	}
 }
 
-// failSyncs makes all syncs of the log fail from now on.
+// FailSyncs makes all syncs of the log fail from now on.
 func (s *SyncTrap) FailSyncs(errno syscall.Errno) {
 	s.Mu.Lock()
 	defer s.Mu.Unlock()
 	s.fail = errno
 }
 
-// holdSyncs makes the syncs of the log wait for release.
+// HoldSyncs makes the syncs of the log wait for release.
 func (s *SyncTrap) HoldSyncs() (release func()) {
 	hold := make(chan struct{})
 	s.Mu.Lock()
@@ -201,14 +201,14 @@ func (s *SyncTrap) HoldSyncs() (release func()) {
 	}
 }
 
-// count is how many syncs failed or waited.
+// Count is how many syncs failed or waited.
 func (s *SyncTrap) Count() int {
 	s.Mu.Lock()
 	defer s.Mu.Unlock()
 	return s.trapped
 }
 
-// await returns when a sync has failed or waits.
+// Await returns when a sync has failed or waits.
 func (s *SyncTrap) Await(t *testing.T) {
 	t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); s.Count() == 0; time.Sleep(time.Millisecond) {

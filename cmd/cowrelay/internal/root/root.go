@@ -19,7 +19,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// newRoot returns the tree of commands. Help, completion and man pages are
+// New returns the tree of commands. Help, completion and man pages are
 // made from it. release is as for versionText; args are the command line.
 func New(release string, args []string) *cobra.Command {
 	root := &cobra.Command{
@@ -58,7 +58,7 @@ COWRELAY_DATA_DIR. A flag wins over its variable, a variable over the file.`,
 	return root
 }
 
-// run executes one command of the given release and returns the exit status.
+// Run executes one command of the given release and returns the exit status.
 func Run(release string, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	root := New(release, args)
 	root.SetArgs(args)

@@ -6,11 +6,12 @@ import (
 	"os"
 )
 
-// tokenBytes is the most bytes of a file that holds a token.
+// TokenBytes is the most bytes of a file that holds a token.
 const TokenBytes = 64 << 10
 
-// readSmall reads a file of at most so many bytes. It may be a FIFO, for which
-// it waits.
+// Read reads a file of at most so many bytes. The limit is for a path that names
+// the wrong file: it costs an error, not the memory. The file may be a FIFO; Read
+// then waits for its writer.
 func Read(path string, most int64) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {

@@ -5,18 +5,12 @@ import (
 	"time"
 
 	"github.com/schollz/progressbar/v3"
-	"golang.org/x/term"
 )
 
-// isTerminal says whether a person may be looking at w.
-func IsTerminal(w io.Writer) bool {
-	f := FileOf(w)
-	return f != nil && term.IsTerminal(int(f.Fd()))
-}
-
-// newProgress returns a bar on stderr that counts up to total units (-1: nobody
-// knows how many); "bytes" are shown as MB. Where stderr is no terminal it shows
-// nothing. It may be used from several goroutines; endProgress takes it away.
+// NewBar returns a progress bar on stderr. It counts up to total units, -1 if
+// nobody knows how many there are; "bytes" are shown as MB. If stderr is no
+// terminal the bar shows nothing. It may be used from several goroutines; EndBar
+// takes it away.
 func NewBar(stderr io.Writer, total int64, doing, unit string) *progressbar.ProgressBar {
 	counts := progressbar.OptionShowBytes(true)
 	if unit != "bytes" {
@@ -37,7 +31,7 @@ func NewBar(stderr io.Writer, total int64, doing, unit string) *progressbar.Prog
 	)
 }
 
-// endProgress takes a bar away, wherever it stands.
+// EndBar takes a bar away, at whatever count it is.
 func EndBar(bar *progressbar.ProgressBar) {
 	bar.Exit()
 	bar.Clear()

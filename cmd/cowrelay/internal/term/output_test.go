@@ -11,7 +11,7 @@ func TestOutput_Parts(t *testing.T) {
 	for _, split := range []int{1, 2, 3, 5, 7} {
 		text := []byte("é漢\U0001f600\u009b\r\x1bz\xff\xe6\xbc")
 		var b strings.Builder
-		o := &output{w: &b, terminal: true}
+		o := &Output{w: &b, terminal: true}
 		for part := range slices.Chunk(text, split) {
 			if n, err := o.Write(part); n != len(part) || err != nil {
 				t.Fatal(n, err)

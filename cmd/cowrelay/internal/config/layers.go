@@ -1,0 +1,121 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"cowrelay/cmd/cowrelay/internal/command"
+)
+
+// Layers is where a configuration comes from. Each layer wins over those below it:
+//
+//	flags         read once, when the command starts
+//	environment
+//	file          read at each Load: it may have changed
+//	defaults
+//
+// NewLayers or Bind makes it. Load may be called again, from any goroutine, but
+// not from two at once.
+type Layers struct {
+	path   string                      // of the file, "" for none
+	flags  map[string]string           // as given
+	lookup func(string) (string, bool) // os.LookupEnv
+	wrong  []error                     // arguments that are not flags of the command
+}
+
+// NewLayers returns the layers of a program that was given no flag.
+func NewLayers() *Layers { return &Layers{flags: make(map[string]string), lookup: os.LookupEnv} }
+
+// Load reads all layers. Its error, one of usage, lists everything that is wrong.
+func (l *Layers) Load() (*Config, error) {
+	c := new(Config)
+	c.settings = c.table()
+	wrong := slices.Clone(l.wrong)
+	path := l.path
+	if v, ok := l.lookup("COWRELAY_CONFIG"); ok && path == "" {
+		path = v
+	}
+	file := make(map[string]string)
+	if path != "" {
+		var faults []error
+		file, faults = readConfigFile(path, c.names())
+		wrong = append(wrong, faults...)
+	}
+	for i, s := range c.settings {
+		value, origin := s.Value, "--"+s.Name
+		if v, ok := file[s.Name]; ok {
+			value, origin = v, path+": "+s.Name
+		}
+		if v, ok := l.lookup(s.Env()); ok {
+			value, origin = v, s.Env()
+		}
+		if v, ok := l.flags[s.Name]; ok {
+			value, origin = v, "--"+s.Name
+		}
+		if err := s.Set(value); err != nil {
+			wrong = append(wrong, fmt.Errorf("%s: %q: %w", origin, value, err))
+		}
+		c.settings[i].Value = value
+	}
+	if len(wrong) == 0 && c.RequestBudget > c.MemoryBudget/2 {
+		wrong = append(wrong, fmt.Errorf("--request-budget: it is more than half of --memory-budget, which is %d bytes", c.MemoryBudget))
+	}
+	if len(wrong) == 0 && c.Bind == c.Admin && !strings.HasSuffix(c.Bind, ":0") {
+		wrong = append(wrong, fmt.Errorf("--bind and --admin: both are %s", c.Bind))
+	}
+	if len(wrong) > 0 {
+		return nil, wrongConfiguration(wrong)
+	}
+	return c, nil
+}
+
+// Defaults returns the configuration of a relay that was given nothing.
+func Defaults() (*Config, error) {
+	return (&Layers{lookup: func(string) (string, bool) { return "", false }}).Load()
+}
+
+// settingChange is a setting that differs between two configurations. Its value is
+// the new one.
+type settingChange struct {
+	Setting
+	Old string
+}
+
+// KeepFixed compares c with old, the configuration that runs, and returns what
+// differs. Settings that need a restart become in c what they are in old, so that
+// c says what will run.
+func (c *Config) KeepFixed(old *Config) (changes []settingChange, err error) {
+	for i, s := range c.settings {
+		was := old.settings[i].Value
+		if s.Value == was {
+			continue
+		}
+		changes = append(changes, settingChange{s, was})
+		if !s.Live {
+			c.settings[i].Value = was
+			if e := s.Set(was); e != nil { // it was right once
+				err = errors.Join(err, fmt.Errorf("%s: %w", s.Name, e))
+			}
+		}
+	}
+	return changes, err
+}
+
+func (c *Config) names() []string {
+	var names []string
+	for _, s := range c.settings {
+		names = append(names, s.Name)
+	}
+	return names
+}
+
+func wrongConfiguration(list []error) error {
+	text := "wrong configuration:"
+	for _, err := range list {
+		text += "\n  " + err.Error()
+	}
+	return command.Usage(errors.New(text))
+}

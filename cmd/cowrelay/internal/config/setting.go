@@ -1,0 +1,22 @@
+package config
+
+import "strings"
+
+// Setting is one flag, with its environment variable and its key of the
+// configuration file. In the table its value is the default; Config keeps a copy
+// with the value that was read.
+type Setting struct {
+	Name, Value, Help string
+	Set               func(string) error // fills the field of the Config that the table was made for
+	Live              bool               // SIGHUP may change it
+}
+
+const live, fixed = true, false
+
+// Env is the name of the setting's environment variable.
+func (s Setting) Env() string {
+	return "COWRELAY_" + strings.ToUpper(strings.ReplaceAll(s.Name, "-", "_"))
+}
+
+// isSwitch says whether the setting is true or false: such a flag needs no value.
+func (s Setting) isSwitch() bool { return s.Value == "true" || s.Value == "false" }
