@@ -94,7 +94,7 @@ func (req *request) book(n int) bool {
 // arrived says that the request, or its header, is there or is given up, and
 // that nothing more of it is waited for.
 func (c *conn) arrived() {
-	c.inBody, c.lines = false, 0
+	c.begun, c.inBody, c.lines = false, false, 0
 	c.relay.underway.settle(c)
 }
 

@@ -23,16 +23,6 @@ import (
 // operator names the proxy's own header, and it alone.
 var DefaultClientHeaders = []string{fasthttp.HeaderXForwardedFor, "CF-Connecting-IP", "Fly-Client-IP"}
 
-// connOf finds the connection whose request has the header h, and nil if it is
-// none of the listener's. The server gives the header alone to those who are to
-// judge a request by it, but it is always a part of the request's context.
-func connOf(h *fasthttp.RequestHeader) *conn {
-	const at = unsafe.Offsetof(fasthttp.RequestCtx{}.Request) + unsafe.Offsetof(fasthttp.Request{}.Header)
-	ctx := (*fasthttp.RequestCtx)(unsafe.Add(unsafe.Pointer(h), -int(at)))
-	c, _ := ctx.Conn().(*conn)
-	return c
-}
-
 // peer is the address at the other end of the connection.
 func (c *conn) peer() netip.Addr {
 	tcp, ok := c.TCPConn.RemoteAddr().(*net.TCPAddr)

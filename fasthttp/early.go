@@ -7,11 +7,6 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// headerWithheld marks, between the header and the handler, a request whose
-// body is not read, and says why. What a client sends under this name is
-// dropped.
-const headerWithheld = "Cowrelay-Withheld"
-
 // Why a body is not read.
 const (
 	withheldAdmit = "admit" // admit refuses the request, and will say so again
@@ -34,9 +29,6 @@ func (r *Relay) headerReceived(h *fasthttp.RequestHeader) (conf fasthttp.Request
 			h.SetConnectionClose()
 		}
 		c.arrived() // the header is there
-	}
-	if h.ConnectionClose() { // withheld asks for it first
-		h.Del(headerWithheld)
 	}
 	switch bad, fields := misframed(h); {
 	case bad:
@@ -68,26 +60,9 @@ func (r *Relay) headerReceived(h *fasthttp.RequestHeader) (conf fasthttp.Request
 	return conf
 }
 
-// withhold turns the request into one without a body, and its connection into
-// one that is closed behind the reply.
-func withhold(h *fasthttp.RequestHeader, why string) {
-	h.Del(fasthttp.HeaderExpect)
-	h.SetContentLength(0)
-	h.Set(headerWithheld, why)
-	h.SetConnectionClose()
-}
-
-// withheld says why the request's body is not read, and nothing if it is.
-func withheld(h *fasthttp.RequestHeader) []byte {
-	if !h.ConnectionClose() { // withhold asks for it, and it is cheap to see
-		return nil
-	}
-	return h.Peek(headerWithheld)
-}
-
-// withheldFor returns the reply that was decided with the header, or nil.
-func withheldFor(h *fasthttp.RequestHeader) *failure {
-	switch string(withheld(h)) {
+// decided returns the reply that was decided with the header, or nil.
+func decided(why string) *failure {
+	switch why {
 	case withheldFrame:
 		return errFraming
 	case withheldField:

@@ -128,6 +128,9 @@ func (r *Relay) servePull(req request) error {
 	res := &req.ctx.Response
 	res.Header.SetContentTypeBytes(contentTypeJSON)
 	res.SetBodyStream(p, p.Len())
+	if !req.head && p.long() {
+		bodyOwnsHead(req.ctx, p.conn, p)
+	}
 	return nil
 }
 

@@ -106,6 +106,7 @@ type conn struct {
 	// and its handler; see limited.
 	judged *failure
 	// What is arriving; the goroutine's that serves the connection.
+	begun   bool // a request has begun to arrive, and its header is not there
 	inBody  bool // the header is there, and a body is wanted
 	lines   int  // of the header, as far as it matters
 	loose   bool // see underway
@@ -113,7 +114,7 @@ type conn struct {
 	// cut is set when the request under way has no room. The connection is of no
 	// use then. Pairs with the Loads in Read and in those who answer.
 	cut  atomic.Bool
-	page *page           // that is being gathered
+	head headTaker       // what the reply's head goes to, if not the socket; see bodyOwnsHead
 	raw  syscall.RawConn // made by the first page; see rawConn
 	// opening is a stream that will get the connection, from the handler to
 	// the hijack. If the connection is closed in between, it is told.
@@ -173,9 +174,7 @@ var newline = []byte{'\n'}
 // Read implements net.Conn.
 func (c *conn) Read(b []byte) (n int, err error) {
 	defer c.relay.rescue("read", func() { n, err = 0, errFault })
-	// The server gives its whole buffer where it waits for a request, and less of
-	// it where a part of a header is in it.
-	if (c.inBody || len(b) < readBuffer) && !c.prompt {
+	if (c.inBody || c.begun) && !c.prompt {
 		if err := c.relay.underway.wait(c); err != nil {
 			return 0, err
 		}
@@ -203,7 +202,7 @@ func (c *conn) Read(b []byte) (n int, err error) {
 	return n, err
 }
 
-// Write implements net.Conn. What a page gathers goes out with it.
+// Write implements net.Conn.
 func (c *conn) Write(b []byte) (n int, err error) {
 	defer c.relay.rescue("write", func() { n, err = 0, errFault })
 	if c.writeBy.want != c.writeBy.armed {
@@ -211,8 +210,9 @@ func (c *conn) Write(b []byte) (n int, err error) {
 			return 0, err
 		}
 	}
-	if c.page != nil {
-		return c.page.write(b)
+	if c.head != nil {
+		c.head.takeHead(b)
+		return len(b), nil
 	}
 	if len(b) > frame.MaxPiece {
 		return c.writePieces(b)

@@ -28,8 +28,8 @@ type page struct {
 	conn  *conn // nil where it is not ours
 
 	text  []byte   // of a short page
-	held  []byte   // what the server's buffer gave us ahead of the page
-	head  []byte   // what is left to write of it
+	head  []byte   // the reply's head, and what the server wrote before it
+	sent  int      // bytes of head that the socket has taken
 	parts [][]byte // of one system call
 	vec   vector
 
@@ -52,49 +52,56 @@ func (r *Relay) newPage(req request) *page {
 	return p
 }
 
+// long says whether the page is written from the slot's own bytes. A short one is
+// copied into the server's buffer, where its head is.
+func (p *page) long() bool { return p.conn != nil && p.Len() >= longPage }
+
+const longPage = 3 * 4096
+
+// takeHead implements headTaker: it keeps a copy of the reply's head, and of what
+// else was in the server's buffer before it.
+func (p *page) takeHead(part []byte) { p.head = append(p.head, part...) }
+
 // Read is never used: the server writes bodies that can write themselves.
 func (p *page) Read([]byte) (int, error) { return 0, io.ErrNoProgress }
 
 // Close ends the page. The server calls it when the reply is written or given up.
-func (p *page) Close() error {
+func (p *page) Close() (err error) {
 	defer p.relay.rescue("page", nil)
+	if p.ownsHead() {
+		p.conn.head = nil
+		if len(p.head) > 0 {
+			err = errHead // the server drops the connection for it
+		}
+	}
 	p.Reset()
 	clear(p.parts)
-	p.relay, p.conn, p.held, p.head, p.fault = nil, nil, nil, nil, nil
+	p.relay, p.conn, p.fault = nil, nil, nil
+	p.head, p.sent = p.head[:0], 0
 	pagePool.Put(p)
-	return nil
+	return err
 }
 
-// gatherBytes is the length from which on a write to the server's buffer, of 4
-// KiB, is certain to flush it and then to pass it by. A page that is shorter is
-// copied.
-const gatherBytes = 3 * 4096
-
-// trigger stands for a page in the server's buffer: the page's own bytes would be
-// held by the server for as long as the client keeps it waiting.
-var trigger = make([]byte, gatherBytes)
+// ownsHead says whether the reply's head goes to the page.
+func (p *page) ownsHead() bool { return p.conn != nil && p.conn.head == headTaker(p) }
 
 var (
-	errGather  = errors.New("BUG: the server's buffer kept a part back")
+	errHead    = errors.New("BUG: the head of a page was not sent")
 	errNotHere = errors.New("what comes next is not in memory")
 )
 
-// WriteTo writes the page. A long one goes out together with the header, which
-// the server's buffer still has, in one system call if the socket takes it: in
-// several, as the buffer would do it, the receiver is woken for each.
+// WriteTo writes the page. A long one goes out together with its head, in one
+// system call if the socket takes it.
 func (p *page) WriteTo(dst io.Writer) (n int64, err error) {
-	defer p.relay.rescue("page", func() {
-		if err = errFault; p.conn != nil {
-			p.conn.page = nil
-		}
-	})
+	defer p.relay.rescue("page", func() { err = errFault })
 	switch {
 	case p.conn == nil: // a test's
 		return p.Window.WriteTo(dst)
-	case p.Len() < gatherBytes:
+	case !p.ownsHead():
 		return p.copyTo(dst)
 	}
-	if err := p.gather(dst); err != nil {
+	p.conn.head = nil
+	if err := p.send(); err != nil {
 		return 0, err
 	}
 	return int64(p.Len()), nil
@@ -127,43 +134,6 @@ func (p *page) copyTo(dst io.Writer) (int64, error) {
 	}
 	n, err := dst.Write(p.text)
 	return int64(n), err
-}
-
-// gather has the server's buffer give the connection what it holds, and then
-// writes the page; see conn.Write.
-func (p *page) gather(dst io.Writer) error {
-	p.conn.page = p
-	_, err := dst.Write(trigger)
-	p.conn.page = nil
-	if err == nil && p.Left() > 0 {
-		err = errGather
-	}
-	return err
-}
-
-// write is what conn.Write does while p gathers: it keeps what the buffer holds,
-// which ends with the beginning of the trigger, and with the trigger's end
-// writes the page.
-func (p *page) write(b []byte) (int, error) {
-	if len(b) == 0 || p.Left() == 0 {
-		return 0, errGather
-	}
-	if &b[len(b)-1] != &trigger[gatherBytes-1] {
-		if p.held != nil {
-			return 0, errGather
-		}
-		p.held = b // the buffer's own bytes: it leaves them alone until this write is done
-		return len(b), nil
-	}
-	before := len(p.held) - (gatherBytes - len(b))
-	if before < 0 {
-		return 0, errGather
-	}
-	p.head = p.held[:before]
-	if err := p.send(); err != nil {
-		return 0, err
-	}
-	return len(b), nil
 }
 
 // send writes head and page. It waits for the client, and for the store.
@@ -200,8 +170,8 @@ func (p *page) send() error {
 func (p *page) attempt(fd uintptr) bool {
 	for p.Left() > 0 {
 		p.parts = p.parts[:0]
-		if len(p.head) > 0 {
-			p.parts = append(p.parts, p.head)
+		if head := p.head[p.sent:]; len(head) > 0 {
+			p.parts = append(p.parts, head)
 		}
 		ahead := len(p.parts)
 		if p.parts = p.Parts(p.parts); len(p.parts) == ahead {
@@ -225,8 +195,8 @@ func (p *page) attempt(fd uintptr) bool {
 
 func (p *page) wrote(n int) {
 	p.left -= n
-	k := min(n, len(p.head))
-	p.head = p.head[k:]
+	k := min(n, len(p.head)-p.sent)
+	p.sent += k
 	p.Wrote(n - k)
 }
 

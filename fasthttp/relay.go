@@ -184,15 +184,6 @@ func (r *Relay) Serve(ln net.Listener) error {
 	return r.server.Serve(own)
 }
 
-// connState hears from the server that a request has been answered.
-func connState(nc net.Conn, state fasthttp.ConnState) {
-	if state == fasthttp.StateIdle {
-		if c, ok := nc.(*conn); ok {
-			c.wait()
-		}
-	}
-}
-
 // Ready says whether the relay serves and does not drain.
 func (r *Relay) Ready() bool { return r.serving.Load() && !r.draining.Load() }
 
@@ -258,7 +249,9 @@ func (r *Relay) handle(ctx *fasthttp.RequestCtx) {
 		defer req.conn.arrived()
 	}
 	req.start = start
-	serve, refused := (func(*Relay, request) error)(nil), withheldFor(&ctx.Request.Header)
+	why := withheld(ctx)
+	req.withheld = why != ""
+	serve, refused := (func(*Relay, request) error)(nil), decided(why)
 	if refused == nil {
 		serve, refused = r.admit(&ctx.Request.Header, &req)
 	} else {
@@ -270,7 +263,7 @@ func (r *Relay) handle(ctx *fasthttp.RequestCtx) {
 		refused = r.asFailure(err)
 		refused.write(&ctx.Response)
 	}
-	if len(withheld(&ctx.Request.Header)) > 0 || refused != nil && unread(ctx) {
+	if req.withheld || refused != nil && unread(ctx) {
 		refuse(ctx)
 	}
 	status := ctx.Response.StatusCode()

@@ -144,17 +144,22 @@ func (f *faultyRig) wantPanicsLater(live *Live, in string) {
 	f.wantPanics(in, 1)
 }
 
+// faultyHead panics when it is given the head of a reply.
+type faultyHead struct{}
+
+func (faultyHead) takeHead([]byte) { panic("BUG: a panic for this test") }
+
 // Faults of a connection's own methods close it, whoever calls them.
 func TestRescue_Connection(t *testing.T) {
 	for in, poison := range map[string]func(*conn){
-		"write": func(c *conn) { c.page = new(page) }, // which has no connection
+		"write": func(c *conn) { c.head = faultyHead{} },
 		"close": func(c *conn) { c.opening.Store(new(stream.Stream)) },
 	} {
 		t.Run(in, func(t *testing.T) {
 			g := newFaultyRig(t, 1)
 			defer withHandler(routeStats, func(_ *Relay, req request) error {
 				poison(req.conn)
-				req.ctx.Response.SetBodyRaw(trigger)
+				req.ctx.Response.SetBodyRaw(make([]byte, longPage))
 				refuse(req.ctx)
 				req.conn.linger.Store(false)
 				return nil

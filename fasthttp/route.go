@@ -30,13 +30,14 @@ type route struct {
 
 // request is what routing and authentication found out about a request.
 type request struct {
-	ctx   *fasthttp.RequestCtx
-	route *route
-	slot  *cow.Slot
-	head  bool
-	conn  *conn // nil where it is not ours
-	early bool  // only the header is there
-	start int64 // on the store's clock
+	ctx      *fasthttp.RequestCtx
+	route    *route
+	slot     *cow.Slot
+	head     bool
+	conn     *conn // nil where it is not ours
+	early    bool  // only the header is there
+	withheld bool  // the header said that the body is not to be read
+	start    int64 // on the store's clock
 }
 
 var (
@@ -228,7 +229,7 @@ func (r *Relay) admit(h *fasthttp.RequestHeader, req *request) (func(*Relay, req
 		if !isJSON(h.ContentType()) {
 			return nil, errContentType
 		}
-		if h.ContentLength() > rt.maxBody || len(withheld(h)) > 0 { // withheld for nothing else: all else is refused above
+		if h.ContentLength() > rt.maxBody || req.withheld { // withheld for nothing else: all else is refused above
 			return nil, errBodyTooLarge
 		}
 	}
