@@ -4,9 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
-	"strings"
 	"time"
+
+	"cowrelay/bench/attack/drill"
 )
 
 // A Config says what to attack and how.
@@ -87,42 +87,13 @@ func (c *Config) Validate() error {
 
 // memory is what the relay and its sockets may take, in bytes: a small machine,
 // and half of one.
-func (c *Config) memory() int64 { return int64(c.size(512_000_000, 256_000_000)) }
+func (c *Config) memory() int64 { return int64(c.scale().Of(512_000_000, 256_000_000)) }
 
-// size is one of the two sizes of an attack.
-func (c *Config) size(full, short int) int {
-	if c.Short {
-		return short
-	}
-	return full
-}
+// scale is the size of all attacks.
+func (c *Config) scale() drill.Scale { return drill.Scale{Short: c.Short} }
 
-// Names are the drills in their order.
-func Names() []string {
-	var names []string
-	for _, d := range drills {
-		names = append(names, d.name)
-	}
-	return names
-}
+// coldSlots are enough for some minutes.
+const coldSlots = 150
 
-// What says in a line what a drill does.
-func What(name string) string {
-	for _, d := range drills {
-		if d.name == name {
-			return d.what
-		}
-	}
-	return ""
-}
-
-// CheckNames says which of the names is no drill.
-func CheckNames(names []string) error {
-	all := Names()
-	for _, n := range names {
-		if !slices.Contains(all, n) {
-			return fmt.Errorf("unknown drill %q: want %s, or none for all", n, strings.Join(all, ", "))
-		}
-	}
-	return nil
-}
+// armTime bounds how long an attack may take to be as large as it gets.
+const armTime = 2 * time.Minute

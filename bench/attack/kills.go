@@ -7,6 +7,9 @@ import (
 	"math/rand/v2"
 	"sync"
 	"time"
+
+	"cowrelay/bench/attack/client"
+	"cowrelay/bench/attack/relay"
 )
 
 // killWithin is the time from the start of an attack in which the relay is
@@ -17,7 +20,7 @@ const killWithin = 3 * time.Second
 // is left each time.
 func (r *run) kills(ctx context.Context) error {
 	h := r.honest
-	h.forgiving = true
+	h.Forgiving = true
 	n, lost := 0, error(nil)
 	for n < r.cfg.Kills && lost == nil {
 		n++
@@ -26,26 +29,26 @@ func (r *run) kills(ctx context.Context) error {
 			return err
 		}
 		r.step("round %d of %d: looking at what is left", n, r.cfg.Kills)
-		if lost = r.relay.verify(ctx); lost != nil {
+		if lost = r.Relay.Verify(ctx); lost != nil {
 			break
 		}
-		if err := r.relay.start(ctx); err != nil {
+		if err := r.Relay.Start(ctx); err != nil {
 			return fmt.Errorf("after a kill: %w", err)
 		}
-		lost = h.ledger.check(ctx, r.relay, h.slots)
+		lost = h.Ledger.Check(ctx, r.Relay, h.Slots)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
 	}
-	r.res.Acknowledged = h.ledger.count()
+	r.res.Acknowledged = h.Ledger.Count()
 	if lost != nil {
 		lost = fmt.Errorf("after kill %d: %w", n, lost)
 	} else if r.res.Acknowledged == 0 {
 		lost = errors.New("no post was acknowledged: this shows nothing")
 	}
 	r.res.bar(fmt.Sprintf("nothing lost in %d kills, and the store sound", r.cfg.Kills), lost, fmt.Sprintf("%d acknowledged posts are there", r.res.Acknowledged))
-	if !r.relay.ended() {
-		took, err := r.relay.stop(stopTimeout)
+	if !r.Relay.Ended() {
+		took, err := r.Relay.Stop(relay.StopTimeout)
 		r.res.bar("ends in order", err, took.Round(time.Millisecond).String())
 	}
 	return ctx.Err()
@@ -53,13 +56,13 @@ func (r *run) kills(ctx context.Context) error {
 
 // killOnce loads and attacks the relay, and kills it.
 func (r *run) killOnce(ctx context.Context) error {
-	r.honest.run(ctx)
-	stopped := sync.OnceFunc(r.honest.end)
+	r.honest.Run(ctx)
+	stopped := sync.OnceFunc(r.honest.End)
 	defer stopped()
-	pause(ctx, 200*time.Millisecond)
+	client.Pause(ctx, 200*time.Millisecond)
 	a := r.attack(ctx)
-	pause(ctx, rand.N(killWithin))
-	r.relay.kill()
+	client.Pause(ctx, rand.N(killWithin))
+	r.Relay.Kill()
 	stopped()
 	return errors.Join(a.end(), ctx.Err())
 }

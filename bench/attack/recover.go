@@ -4,6 +4,9 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"cowrelay/bench/attack/books"
+	"cowrelay/bench/attack/relay"
 )
 
 // How much more than at rest may be left when all have gone: a pool's workers
@@ -18,13 +21,13 @@ const (
 
 // recovered checks that what the attack took came back, that the books agree,
 // and that all that was acknowledged is there; then it ends the relay in order.
-func (r *run) recovered(ctx context.Context, rest *Books) error {
+func (r *run) recovered(ctx context.Context, rest *books.Books) error {
 	r.step("waiting for what the attack took")
-	var now Held
+	var now relay.Held
 	var err error
 	at := r.res.AtRest
-	r.await(ctx, backTime, func() bool {
-		now, err = r.relay.held(ctx)
+	r.Await(ctx, backTime, func() bool {
+		now, err = r.Relay.Held(ctx)
 		return err != nil || now.Goroutines <= at.Goroutines+spareGoroutines && now.Sockets <= at.Sockets+spareSockets && now.Files <= at.Files+spareFiles
 	})
 	if err != nil {
@@ -44,17 +47,17 @@ func (r *run) recovered(ctx context.Context, rest *Books) error {
 	back("descriptors", now.Files, at.Files, spareFiles)
 	// Memory that is counted is a cache of slots, within its budget. What is not
 	// counted must be as it was.
-	b, err := ReadBooks(ctx, r.relay.admin, r.relay.token)
+	b, err := books.Read(ctx, r.Relay.Admin, r.Relay.Token)
 	if err != nil {
 		return err
 	}
 	b.Rest = rest.Difference()
 	r.res.Books = b
-	r.res.bar("books", b.Check(), fmt.Sprintf("off by %s, allowed are %s", mib(b.Difference()-b.Rest), mib(b.Allowed())))
+	r.res.bar("books", b.Check(), fmt.Sprintf("off by %s, allowed are %s", books.MiB(b.Difference()-b.Rest), books.MiB(b.Allowed())))
 	r.step("looking for all that was acknowledged")
 	h := r.honest
-	r.res.bar("nothing lost", h.ledger.check(ctx, r.relay, h.slots), fmt.Sprintf("%d acknowledged posts are there", h.ledger.count()))
-	took, err := r.relay.stop(stopTimeout)
+	r.res.bar("nothing lost", h.Ledger.Check(ctx, r.Relay, h.Slots), fmt.Sprintf("%d acknowledged posts are there", h.Ledger.Count()))
+	took, err := r.Relay.Stop(relay.StopTimeout)
 	r.res.bar("ends in order", err, took.Round(time.Millisecond).String())
 	return ctx.Err()
 }
@@ -62,15 +65,15 @@ func (r *run) recovered(ctx context.Context, rest *Books) error {
 // stillThere starts a relay that has ended, and looks for all that was
 // acknowledged.
 func (r *run) stillThere(ctx context.Context) error {
-	if !r.relay.ended() {
-		r.relay.kill()
+	if !r.Relay.Ended() {
+		r.Relay.Kill()
 	}
-	r.relay.args = relayArgs{}
-	if err := r.relay.start(ctx); err != nil {
+	r.Relay.Args = relay.Args{}
+	if err := r.Relay.Start(ctx); err != nil {
 		return err
 	}
 	h := r.honest
-	r.res.bar("nothing lost", h.ledger.check(ctx, r.relay, h.slots), fmt.Sprintf("%d acknowledged posts are there", h.ledger.count()))
-	_, err := r.relay.stop(stopTimeout)
+	r.res.bar("nothing lost", h.Ledger.Check(ctx, r.Relay, h.Slots), fmt.Sprintf("%d acknowledged posts are there", h.Ledger.Count()))
+	_, err := r.Relay.Stop(relay.StopTimeout)
 	return err
 }

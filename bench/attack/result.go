@@ -7,71 +7,11 @@ import (
 	"strings"
 	"time"
 
-	"github.com/HdrHistogram/hdrhistogram-go"
-
+	"cowrelay/bench/attack/books"
+	"cowrelay/bench/attack/honest"
+	"cowrelay/bench/attack/relay"
 	"cowrelay/bench/report"
 )
-
-// A histogram records latencies from 1 µs to a minute with three digits.
-type histogram struct{ h *hdrhistogram.Histogram }
-
-func newHistogram() histogram {
-	return histogram{hdrhistogram.New(1, time.Minute.Microseconds(), 3)}
-}
-
-func (h histogram) record(d time.Duration) {
-	// Can't fail: the value is within the range.
-	_ = h.h.RecordValue(min(max(d.Microseconds(), 1), time.Minute.Microseconds()))
-}
-
-// Latency is a summary in microseconds.
-type Latency struct {
-	Count int64 `json:"count"`
-	P50   int64 `json:"p50_us"`
-	P99   int64 `json:"p99_us"`
-	Max   int64 `json:"max_us"`
-}
-
-func (h histogram) latency() Latency {
-	return Latency{Count: h.h.TotalCount(), P50: h.h.ValueAtPercentile(50), P99: h.h.ValueAtPercentile(99), Max: h.h.Max()}
-}
-
-// Figures are what honest clients met in a phase: all that they did together,
-// and each kind for itself.
-type Figures struct {
-	Latency
-	Errors int64              `json:"errors"`
-	First  []string           `json:"first_errors,omitempty"`
-	Kinds  map[string]Latency `json:"kinds"`
-}
-
-func (f *figures) sum() Figures {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	all := newHistogram()
-	out := Figures{Errors: f.errors, First: f.first, Kinds: map[string]Latency{}}
-	for k, h := range f.kinds {
-		all.h.Merge(h.h)
-		if l := h.latency(); l.Count > 0 {
-			out.Kinds[opNames[k]] = l
-		}
-	}
-	out.Latency = all.latency()
-	return out
-}
-
-// p99 is that of the kinds that count, in microseconds.
-func (f *figures) p99(counts func(kind int) bool) int64 {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	all := newHistogram()
-	for k, h := range f.kinds {
-		if counts(k) {
-			all.h.Merge(h.h)
-		}
-	}
-	return all.latency().P99
-}
 
 // A Bar is something that must hold.
 type Bar struct {
@@ -87,19 +27,19 @@ type Result struct {
 	Limits  string `json:"limits"` // what the relay could take
 	Short   bool   `json:"short,omitempty"`
 
-	Before *Figures `json:"before,omitempty"`
-	During *Figures `json:"during,omitempty"`
-	After  *Figures `json:"after,omitempty"`
+	Before *honest.Figures `json:"before,omitempty"`
+	During *honest.Figures `json:"during,omitempty"`
+	After  *honest.Figures `json:"after,omitempty"`
 	// Ratio is the p99 during the attack to that before it. Where posts may be
 	// refused, it is that of all that does not wait for a post.
 	Ratio float64 `json:"ratio,omitempty"`
 
-	Peak Peak `json:"peak"`
+	Peak relay.Peak `json:"peak"`
 	// AtRest is what the relay held before anybody came, CameBack when all had
 	// left again.
-	AtRest   Held   `json:"at_rest"`
-	CameBack *Held  `json:"came_back,omitempty"`
-	Books    *Books `json:"books,omitempty"`
+	AtRest   relay.Held   `json:"at_rest"`
+	CameBack *relay.Held  `json:"came_back,omitempty"`
+	Books    *books.Books `json:"books,omitempty"`
 
 	// Skipped says why it did not run; then nothing else is of meaning.
 	Skipped string `json:"skipped,omitempty"`
@@ -154,7 +94,7 @@ func (r *Result) Text() string {
 	fmt.Fprintf(&b, "%s: %s (%s; %s)\n", verdict, r.Drill, r.Variant, r.Limits)
 	for _, p := range []struct {
 		name string
-		f    *Figures
+		f    *honest.Figures
 	}{{"before", r.Before}, {"during", r.During}, {"after", r.After}} {
 		if p.f == nil {
 			continue
@@ -170,10 +110,10 @@ func (r *Result) Text() string {
 	}
 	if c := r.CameBack; c != nil {
 		fmt.Fprintf(&b, "  after   %d goroutines (at rest %d), %d sockets (%d), %d descriptors (%d), resident %s (%s)\n", c.Goroutines, r.AtRest.Goroutines,
-			c.Sockets, r.AtRest.Sockets, c.Files, r.AtRest.Files, mib(c.Resident), mib(r.AtRest.Resident))
+			c.Sockets, r.AtRest.Sockets, c.Files, r.AtRest.Files, books.MiB(c.Resident), books.MiB(r.AtRest.Resident))
 	}
 	if k := r.Books; k != nil {
-		fmt.Fprintf(&b, "  books   live heap %s, counted %s: difference %s, at rest %s; the store's heap %s\n", mib(k.Live), mib(k.Counted), mib(k.Difference()), mib(k.Rest), mib(k.Store))
+		fmt.Fprintf(&b, "  books   live heap %s, counted %s: difference %s, at rest %s; the store's heap %s\n", books.MiB(k.Live), books.MiB(k.Counted), books.MiB(k.Difference()), books.MiB(k.Rest), books.MiB(k.Store))
 	}
 	for _, x := range r.Bars {
 		mark := "ok"
@@ -189,11 +129,11 @@ func (r *Result) Text() string {
 }
 
 func (r *Result) writePeak(b *strings.Builder) {
-	fmt.Fprintf(b, "  peak    process %s, kernel sockets %s, %d descriptors", mib(r.Peak.Resident), mib(r.Peak.Sockets), r.Peak.Files)
+	fmt.Fprintf(b, "  peak    process %s, kernel sockets %s, %d descriptors", books.MiB(r.Peak.Resident), books.MiB(r.Peak.Sockets), r.Peak.Files)
 	if g := r.Peak.Group; g != nil {
-		fmt.Fprintf(b, "; group %s with page cache", mib(g.Memory))
+		fmt.Fprintf(b, "; group %s with page cache", books.MiB(g.Memory))
 		if g.Sockets > 0 {
-			fmt.Fprintf(b, ", its sockets %s", mib(g.Sockets))
+			fmt.Fprintf(b, ", its sockets %s", books.MiB(g.Sockets))
 		}
 	}
 	b.WriteByte('\n')

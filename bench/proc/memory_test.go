@@ -7,12 +7,12 @@ import (
 )
 
 func TestResidentMemory(t *testing.T) {
-	if n, err := parseVmRSS([]byte("Name:\tx\nVmHWM:\t  999 kB\nVmRSS:\t  1234 kB\nRssAnon:\t 1 kB\n")); err != nil || n != 1234<<10 {
+	if n, err := parseStatus([]byte("Name:\tx\nVmHWM:\t  999 kB\nVmRSS:\t  1234 kB\nRssAnon:\t 1 kB\n"), "VmRSS"); err != nil || n != 1234<<10 {
 		t.Errorf("parseVmRSS = %d, %v", n, err)
 	}
 	for _, bad := range []string{"", "Name:\tx\n", "VmRSS:\t12 MB\n", "VmRSS:\tx kB\n"} {
-		if _, err := parseVmRSS([]byte(bad)); err == nil {
-			t.Errorf("parseVmRSS(%q) gave no error", bad)
+		if _, err := parseStatus([]byte(bad), "VmRSS"); err == nil {
+			t.Errorf("parseStatus(%q) gave no error", bad)
 		}
 	}
 	// Of this process, with 32 MiB more that were touched. What other tests left

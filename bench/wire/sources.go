@@ -60,12 +60,14 @@ func (s *Sources) bind(d *net.Dialer) {
 		return
 	}
 	d.LocalAddr = s.addrs[s.next.Add(1)%uint32(len(s.addrs))]
-	d.ControlContext = bindNoPort
+	d.ControlContext = BindNoPort
 }
 
 const ipBindAddressNoPort = 24 // IP_BIND_ADDRESS_NO_PORT, which syscall lacks
 
-func bindNoPort(_ context.Context, _, _ string, c syscall.RawConn) error {
+// BindNoPort leaves the port to connect, though the address is given: it is for
+// net.Dialer.ControlContext.
+func BindNoPort(_ context.Context, _, _ string, c syscall.RawConn) error {
 	var err error
 	if e := c.Control(func(fd uintptr) {
 		err = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_IP, ipBindAddressNoPort, 1)

@@ -49,9 +49,17 @@ var mayImport = map[string][]string{
 	bench + "peer":           {bench + "wire", bench + "proc", bench + "load", bench + "bound", bench + "report", bench + "run", bench + "scenario"},
 	bench + "internal/tiny":  {}, // a relay for tests
 	bench + "internal/short": {bench + "wire", bench + "load/pullers", bench + "bound", bench + "report", bench + "run", bench + "internal/tiny"},
-	bench + "attack":         {bench + "report"},
+	// What attacks the relay.
+	bench + "attack/client": {bench + "wire"},
+	bench + "attack/books":  {bench + "attack/client"},
+	bench + "attack/relay":  {bench + "proc", bench + "attack/books", bench + "attack/client"},
+	bench + "attack/honest": {bench + "load", bench + "attack/client", bench + "attack/relay"},
+	bench + "attack/drill":  {bench + "wire", bench + "attack/books", bench + "attack/client", bench + "attack/relay"},
+	bench + "attack": {
+		bench + "proc", bench + "report", bench + "attack/books", bench + "attack/client", bench + "attack/drill", bench + "attack/honest", bench + "attack/relay",
+	},
 	"cowrelay/cmd/relaybench": {
-		bench + "attack", bench + "bound", bench + "load/pullers", bench + "peer", bench + "plot", bench + "report", bench + "run", bench + "scenario",
+		bench + "attack", bench + "attack/drill", bench + "bound", bench + "load/pullers", bench + "peer", bench + "plot", bench + "report", bench + "run", bench + "scenario",
 	},
 	// The relay's program. Only its root knows all rooms; use speaks to a relay as
 	// any client does.

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"cowrelay/bench/attack"
+	"cowrelay/bench/attack/drill"
 )
 
 // attackCommand attacks the relay and watches what honest clients get.
@@ -64,8 +65,8 @@ type attackOptions struct {
 
 func attackUsage() string {
 	var b strings.Builder
-	for _, n := range attack.Names() {
-		fmt.Fprintf(&b, "  %-12s %s\n", n, attack.What(n))
+	for _, n := range drill.Names() {
+		fmt.Fprintf(&b, "  %-12s %s\n", n, drill.What(n))
 	}
 	return fmt.Sprintf(attackHelp, b.String())
 }
@@ -103,7 +104,7 @@ func parseAttack(args []string) (*attackOptions, error) {
 			o.drills, args = append(o.drills, args[0]), args[1:]
 		}
 	}
-	return o, errors.Join(attack.CheckNames(o.drills), o.cfg.Validate())
+	return o, errors.Join(drill.CheckNames(o.drills), o.cfg.Validate())
 }
 
 // attackRelay runs `relaybench attack`.

@@ -7,12 +7,12 @@ import (
 	"testing"
 	"time"
 
-	"cowrelay/bench/attack"
+	"cowrelay/bench/attack/drill"
 )
 
 func TestParseAttack(t *testing.T) {
 	const relay = "/bin/sh" // a file that is a program
-	names := attack.Names()
+	names := drill.Names()
 	o, err := parseAttack([]string{names[0], "--relay", relay, "--kills", "3", names[len(names)-1], "--short", "--during=1s"})
 	if err != nil {
 		t.Fatal(err)
@@ -40,7 +40,7 @@ func TestAttackHelp(t *testing.T) {
 			t.Errorf("help does not explain --%s", f.Name)
 		}
 	})
-	for _, n := range attack.Names() {
+	for _, n := range drill.Names() {
 		if !strings.Contains(text, "\n  "+n+" ") {
 			t.Errorf("help does not explain %s", n)
 		}

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"cowrelay/bench/attack"
+	relaybooks "cowrelay/bench/attack/books"
 	"cowrelay/cmd/cowrelay/internal/relaytest"
 )
 
@@ -67,9 +67,9 @@ func TestMemory_StoreFiveTimesTheBudget(t *testing.T) {
 }
 
 // books are what the relay says that it keeps in memory, and what is there.
-func books(t *testing.T, r *relaytest.Relay) *attack.Books {
+func books(t *testing.T, r *relaytest.Relay) *relaybooks.Books {
 	t.Helper()
-	b, err := attack.ReadBooks(t.Context(), strings.TrimPrefix(r.AdminURL, "http://"), "")
+	b, err := relaybooks.Read(t.Context(), strings.TrimPrefix(r.AdminURL, "http://"), "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,86 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"time"
+
+	"cowrelay/bench/wire"
+)
+
+// Timeout is how long an honest client waits for an answer.
+const Timeout = 30 * time.Second
+
+// MostBody bounds what is read of an answer.
+const MostBody = 8 << 20
+
+// Fresh makes a connection for each request, as existing clients do.
+var Fresh = &http.Client{
+	Timeout:   Timeout,
+	Transport: &http.Transport{DisableKeepAlives: true, DialContext: Dial},
+}
+
+// HonestIP is the address of the honest clients. Attackers have others, unless
+// a variant says so.
+var HonestIP = net.IPv4(127, 0, 0, 1)
+
+// At is a client at another address that keeps up to n connections. done
+// closes them.
+func At(ip net.IP, n int) (c *http.Client, done func()) {
+	d := net.Dialer{Timeout: Timeout, LocalAddr: &net.TCPAddr{IP: ip}, ControlContext: wire.BindNoPort}
+	tr := &http.Transport{DialContext: d.DialContext, MaxIdleConnsPerHost: n}
+	return &http.Client{Timeout: Timeout, Transport: tr}, tr.CloseIdleConnections
+}
+
+func Dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	d := net.Dialer{Timeout: Timeout, LocalAddr: &net.TCPAddr{IP: HonestIP}, ControlContext: wire.BindNoPort}
+	return d.DialContext(ctx, network, addr)
+}
+
+// A Slot is a mailbox of the relay.
+type Slot struct {
+	ID    string `json:"slot_id"`
+	Token string `json:"slot_token"`
+}
+
+// Send sends one request and reads the whole answer. A status other than want
+// is an error.
+func Send(ctx context.Context, c *http.Client, method, url, token string, body []byte, want ...int) ([]byte, error) {
+	var r io.Reader
+	if body != nil {
+		r = bytes.NewReader(body)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, url, r)
+	if err != nil {
+		return nil, err
+	}
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+		// An event's id makes it safe to send it again over another connection
+		// where the relay closed a kept one: this tells net/http so. Nothing is
+		// sent for it.
+		req.Header["Idempotency-Key"] = []string{}
+	}
+	res, err := c.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer res.Body.Close()
+	b, err := io.ReadAll(io.LimitReader(res.Body, MostBody))
+	if err != nil {
+		return nil, fmt.Errorf("status %d, then %w", res.StatusCode, err)
+	}
+	for _, w := range want {
+		if res.StatusCode == w {
+			return b, nil
+		}
+	}
+	return b, fmt.Errorf("status %d: %.200s", res.StatusCode, bytes.TrimSpace(b))
+}

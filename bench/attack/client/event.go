@@ -1,0 +1,28 @@
+package client
+
+import "encoding/json"
+
+// Event is an event of about size bytes.
+func Event(id string, size int) []byte {
+	const text = "the quick brown fox jumps over the lazy dog 0123456789 "
+	b := make([]byte, 0, size+64)
+	b = append(b, `{"event_id":"`+id+`","text":"`...)
+	for len(b) < size {
+		b = append(b, text[:min(len(text), size-len(b))]...)
+	}
+	return append(b, `"}`...)
+}
+
+func IDOf(event json.RawMessage) string {
+	var e struct {
+		ID string `json:"event_id"`
+	}
+	_ = json.Unmarshal(event, &e) // none is no id
+	return e.ID
+}
+
+// Sizes of events, in bytes.
+const (
+	SmallEvent = 300
+	LargeEvent = 100_000
+)

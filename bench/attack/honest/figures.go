@@ -1,0 +1,95 @@
+package honest
+
+import (
+	"fmt"
+	"sync"
+	"time"
+
+	"cowrelay/bench/load"
+)
+
+// Counts is what is counted in a phase. Safe for several goroutines.
+type Counts struct {
+	mu     sync.Mutex
+	kinds  [opKinds]load.Histogram
+	errors int64
+	first  []string // some of their texts
+}
+
+func (h *Load) countLate(limit time.Duration) {
+	for phase, n := range h.waiting.overdue(limit) {
+		for range n {
+			h.failed(phase, OpStream, fmt.Errorf("an acknowledged event did not come within %v", limit))
+		}
+	}
+}
+
+func (h *Load) took(phase int32, kind int, d time.Duration) {
+	f := &h.Figures[phase]
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.kinds[kind].Record(d)
+}
+
+func (h *Load) failed(phase int32, kind int, err error) {
+	if h.Forgiving || h.Phase.Load() == Ending ||
+		h.Refusable && kind == OpPost && (phase == During || phase == Between) {
+		return
+	}
+	f := &h.Figures[phase]
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.errors++; len(f.first) < 3 {
+		f.first = append(f.first, opNames[kind]+": "+err.Error())
+	}
+}
+
+// Latency is a summary in microseconds.
+type Latency struct {
+	Count int64 `json:"count"`
+	P50   int64 `json:"p50_us"`
+	P99   int64 `json:"p99_us"`
+	Max   int64 `json:"max_us"`
+}
+
+func latencyOf(h load.Histogram) Latency {
+	l := h.Latency()
+	return Latency{Count: l.Count, P50: l.P50, P99: l.P99, Max: l.Max}
+}
+
+// Figures are what honest clients met in a phase: all that they did together,
+// and each kind for itself.
+type Figures struct {
+	Latency
+	Errors int64              `json:"errors"`
+	First  []string           `json:"first_errors,omitempty"`
+	Kinds  map[string]Latency `json:"kinds"`
+}
+
+func (f *Counts) Sum() Figures {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	all := load.NewHistogram()
+	out := Figures{Errors: f.errors, First: f.first, Kinds: map[string]Latency{}}
+	for k, h := range f.kinds {
+		all.Merge(h)
+		if l := latencyOf(h); l.Count > 0 {
+			out.Kinds[opNames[k]] = l
+		}
+	}
+	out.Latency = latencyOf(all)
+	return out
+}
+
+// P99 is that of the kinds that count, in microseconds.
+func (f *Counts) P99(counts func(kind int) bool) int64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	all := load.NewHistogram()
+	for k, h := range f.kinds {
+		if counts(k) {
+			all.Merge(h)
+		}
+	}
+	return latencyOf(all).P99
+}

@@ -1,0 +1,80 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+// Ended says whether the process is gone, or was never there.
+func (r *Process) Ended() bool {
+	if r.cmd == nil {
+		return true
+	}
+	select {
+	case <-r.Done:
+		return true
+	default:
+		return false
+	}
+}
+
+// State says how the process ended, with the end of its log. It may be called
+// once ended.
+func (r *Process) State() string {
+	return fmt.Sprintf("%v\n%s", r.cmd.ProcessState, r.tail())
+}
+
+// Stop ends the relay by SIGTERM. It must end by itself within limit, with
+// status 0; took is how long it took.
+func (r *Process) Stop(limit time.Duration) (took time.Duration, err error) {
+	if r.Ended() {
+		return 0, errors.New("the relay had ended by itself")
+	}
+	began := time.Now()
+	if err := r.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return 0, err
+	}
+	t := time.NewTimer(limit)
+	defer t.Stop()
+	select {
+	case <-r.Done:
+		took = time.Since(began)
+		if code := r.cmd.ProcessState.ExitCode(); code != 0 {
+			return took, fmt.Errorf("the relay ended with %s", r.State())
+		}
+		return took, nil
+	case <-t.C:
+		r.Kill()
+		return time.Since(began), fmt.Errorf("the relay did not end within %v of SIGTERM\n%s", limit, r.tail())
+	}
+}
+
+// Kill ends the relay as a crash would, and returns when it is gone.
+func (r *Process) Kill() {
+	if r.cmd == nil {
+		return
+	}
+	_ = r.cmd.Process.Kill() // gone is as good
+	<-r.Done
+	if r.pipe != nil {
+		_ = r.CloseLog()
+	}
+}
+
+// Verify has the relay's own command look at the store, which must not be open.
+func (r *Process) Verify(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, r.bin, "verify", "--data-dir", filepath.Join(r.dir, "data"))
+	cmd.Env = relayEnv()
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("the store is not sound: %w\n%s", err, lastOf(out))
+	}
+	return nil
+}
