@@ -8,72 +8,10 @@ import (
 	"math/rand/v2"
 	"net/http/httputil"
 	"strings"
-	"sync"
-	"testing"
 
 	"cowrelay/cow"
 	"cowrelay/cow/frame"
 )
-
-const historyActors = 8
-
-// HistoryAtOnce runs scripts of a seed with eight actors at once, some rounds
-// with a restart between them. What they saw is held against the order that the
-// journal gives when it is loaded at last: each acknowledged event is in it
-// exactly once, each page and each stream is a part of it without a gap, from
-// where it had to begin, and no actor misses what it was told is stored.
-func HistoryAtOnce(t testing.TB, open Open, seed uint64, steps int) {
-	t.Helper()
-	h := &crowd{history: history{TB: t, seed: seed}}
-	h.j, h.records, h.reopen = open(t)
-	h.start()
-	for range 4 {
-		id, _, err := h.s.Allocate()
-		if err != nil {
-			h.fatal("allocate: %v", err)
-		}
-		h.slots = append(h.slots, id)
-	}
-	actors := make([]*actor, historyActors)
-	for i := range actors {
-		actors[i] = &actor{crowd: h, n: i, r: rand.New(rand.NewPCG(seed, uint64(i)+1)), last: make(map[cow.ID]string)}
-	}
-	const rounds = 3
-	for round := range rounds {
-		var wg sync.WaitGroup
-		for _, a := range actors {
-			wg.Go(func() {
-				for range steps / rounds {
-					if !a.step() {
-						return
-					}
-				}
-				a.endStream()
-			})
-		}
-		if round == 1 { // one slot goes while all use it
-			if err := h.s.Remove(h.s.Slot(h.slots[3])); err != nil {
-				h.Errorf("remove: %v; replay: %s", err, Replay(seed))
-			}
-		}
-		wg.Wait()
-		if t.Failed() {
-			h.s.Close()
-			t.FailNow()
-		}
-		h.stop()
-		h.j, h.records = h.reopen()
-		h.start()
-	}
-	h.stop()
-	h.judge(actors)
-}
-
-// crowd is what the actors share.
-type crowd struct {
-	history
-	slots []cow.ID // the last one is removed at half time
-}
 
 // actor does as it likes and notes what it sees.
 type actor struct {
@@ -85,25 +23,6 @@ type actor struct {
 	views     []view
 	stream    *actorStream
 	own       []cow.ID // slots of its own, removed again
-}
-
-type ack struct {
-	slot cow.ID
-	id   string
-	dup  bool
-}
-
-// view is a page or what a stream gave.
-type view struct {
-	slot   cow.ID
-	since  string // the event in front of it; "" is the beginning
-	behind string // the view begins no earlier than behind this event
-	live   bool   // begins anywhere behind that, for want of a since
-	events int
-	sum    uint64
-	seen   string // an event that must be in it, or in front of it
-	frames bool
-	first  string // id of the first event of a live stream
 }
 
 type actorStream struct {
@@ -295,102 +214,4 @@ func (a *actor) ownSlot() {
 		a.Errorf("remove a slot of one's own: %v; replay: %s", err, Replay(a.seed))
 	}
 	a.own = append(a.own, id)
-}
-
-// judge loads the journal and holds what the actors saw against it.
-func (h *crowd) judge(actors []*actor) {
-	h.Helper()
-	order := make(map[cow.ID][]string)    // ids
-	at := make(map[cow.ID]map[string]int) // position of an id
-	text := make(map[cow.ID][]string)     // events
-	for _, id := range h.slots[:3] {
-		at[id] = make(map[string]int)
-		events, err := load(h.j, id, 0)
-		if err != nil {
-			h.fatal("load: %v", err)
-		}
-		for pos, e := range events {
-			raw, ok := e.ID(nil)
-			if !ok || string(e.JSON) != actorEvent(string(raw)) {
-				h.fatal("position %d holds what nobody posted: %.100s", pos, e.JSON)
-			}
-			eventID := string(raw)
-			if first, twice := at[id][eventID]; twice {
-				h.fatal("I5: %s is at %d and at %d", eventID, first, pos)
-			}
-			at[id][eventID] = pos
-			order[id] = append(order[id], eventID)
-			text[id] = append(text[id], string(e.JSON))
-		}
-	}
-	if _, err := load(h.j, h.slots[3], 0); !errors.Is(err, cow.ErrNoSlot) {
-		h.fatal("the removed slot can be loaded: %v", err)
-	}
-	stored := make(map[cow.ID]int)
-	views := 0
-	for _, a := range actors {
-		for _, k := range a.acks {
-			if _, ok := at[k.slot][k.id]; !ok && k.slot != h.slots[3] {
-				h.fatal("I3: actor %d was told that %s is stored (duplicate %v), and it is not there", a.n, k.id, k.dup)
-			}
-			if !k.dup {
-				stored[k.slot]++
-			}
-		}
-		for _, v := range a.views {
-			if v.slot != h.slots[3] {
-				h.judgeView(a.n, v, at[v.slot], text[v.slot], order[v.slot])
-				views++
-			}
-		}
-		for _, id := range a.own {
-			if _, err := load(h.j, id, 0); !errors.Is(err, cow.ErrNoSlot) {
-				h.fatal("a slot that actor %d removed can be loaded: %v", a.n, err)
-			}
-		}
-	}
-	for id, n := range stored {
-		if id != h.slots[3] && n != len(order[id]) {
-			h.fatal("I5: %d posts were told that they are stored, and %d events are there", n, len(order[id]))
-		}
-	}
-	if views == 0 {
-		h.fatal("nobody saw anything")
-	}
-}
-
-func (h *crowd) judgeView(n int, v view, at map[string]int, text, order []string) {
-	h.Helper()
-	start := 0
-	if v.since != "" {
-		start = at[v.since] + 1
-	}
-	if v.live {
-		pos, ok := at[v.first]
-		if !ok {
-			h.fatal("actor %d saw a stream begin with %s, which is not there", n, v.first)
-		}
-		if v.behind != "" && pos <= at[v.behind] {
-			h.fatal("I6: actor %d began to listen behind %s (%d), and got %s (%d)", n, v.behind, at[v.behind], v.first, pos)
-		}
-		start = pos
-	}
-	end := start + v.events
-	if end > len(text) {
-		h.fatal("actor %d saw [%d, %d) of %d events", n, start, end, len(text))
-	}
-	var want strings.Builder
-	if v.frames {
-		for pos := start; pos < end; pos++ {
-			want.WriteString(historyFrame(order[pos], text[pos]))
-		}
-	} else {
-		want.WriteString("[" + strings.Join(text[start:end], ",") + "]")
-	}
-	if digest([]byte(want.String())) != v.sum {
-		h.fatal("I2, I6: what actor %d saw since %q is not [%d, %d) of the journal (stream %v)", n, v.since, start, end, v.frames)
-	}
-	if v.seen != "" && !v.frames && at[v.seen] >= end {
-		h.fatal("I3: actor %d was told that %s is stored, at %d, and then saw only [%d, %d)", n, v.seen, at[v.seen], start, end)
-	}
 }

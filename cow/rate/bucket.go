@@ -7,13 +7,13 @@ import (
 	"time"
 )
 
-// Limit says how often. The zero value is no limit.
+// Limit says how often something may happen. The zero value is no limit.
 type Limit struct {
-	Every time.Duration // in which one more is allowed; 0: no limit
-	Burst int           // how many are allowed at once after a rest, at least 1
+	Every time.Duration // one token comes back in this time; 0: no limit
+	Burst int           // how many tokens a full bucket holds, at least 1
 }
 
-// PerSecond is a limit of so many acts a second. 0 is no limit.
+// PerSecond returns a limit of that many acts a second. 0 is no limit.
 func PerSecond(acts float64, burst int) Limit {
 	if acts == 0 {
 		return Limit{}
@@ -21,13 +21,14 @@ func PerSecond(acts float64, burst int) Limit {
 	return Limit{Every: time.Duration(float64(time.Second) / acts), Burst: burst}
 }
 
-// meter is a limit as a bucket needs it.
+// meter is a limit as a bucket needs it, in nanoseconds.
 type meter struct {
 	every int64
-	spare int64 // how far from full a bucket may be and still have a token
+	spare int64 // a bucket has a token if it is full again within this time
 }
 
-// Longer than any clock here will run, and far from overflow when added to it.
+// longest is more nanoseconds than any clock here will show. A sum of two does not
+// overflow.
 const longest = math.MaxInt64 / 4
 
 func newMeter(l Limit) meter {
@@ -40,11 +41,11 @@ func newMeter(l Limit) meter {
 	return meter{every: int64(l.Every), spare: int64(l.Every) * int64(l.Burst-1)}
 }
 
-// gone stands in a bucket that its limiter has forgotten.
+// gone stands in a bucket that its limiter has forgotten, in place of a time.
 const gone = math.MinInt64
 
-// take takes a token, or says how long none will be there. live is false for a
-// bucket that is gone.
+// take takes a token, or returns how long it will be until there is one. live is
+// false for a bucket that is gone.
 func (m meter) take(full *atomic.Int64, now int64) (ok bool, wait time.Duration, live bool) {
 	for {
 		at := full.Load()
@@ -63,21 +64,22 @@ func (m meter) take(full *atomic.Int64, now int64) (ok bool, wait time.Duration,
 	}
 }
 
-// A Bucket is one limit over all. NewBucket makes it; it must not be copied.
+// A Bucket is one limit for all acts together. NewBucket makes it. It must not be
+// copied.
 type Bucket struct {
 	meter meter
-	full  atomic.Int64
+	full  atomic.Int64 // when it is full again, in nanoseconds
 }
 
 // NewBucket returns a full bucket.
 func NewBucket(l Limit) *Bucket {
 	b := &Bucket{meter: newMeter(l)}
-	b.full.Store(-longest) // full at whatever time
+	b.full.Store(-longest) // full at any time
 	return b
 }
 
-// Allow says whether one more act is within the limit now, and takes its token.
-// If not, one will be after retryAfter.
+// Allow reports whether one more act is within the limit now, and takes its token.
+// If it is not, the next one will be after retryAfter.
 func (b *Bucket) Allow(now int64) (ok bool, retryAfter time.Duration) {
 	if b.meter.every == 0 {
 		return true, 0

@@ -1,21 +1,27 @@
-// Package rate limits how often something may happen: for each of many keys, or
-// over all. It knows neither what its keys are nor what time it is: the clock
-// is passed in, in nanoseconds from any fixed point.
+// Package rate limits how often something may happen, for each of many keys or
+// over all. It does not know what its keys are, nor what time it is: the caller
+// passes the time, in nanoseconds from any fixed point.
 //
-// A limit is a token bucket. It holds up to Burst tokens, one act takes one, and
-// one comes back each Every. Here a bucket is a single word, the time at which
-// it will be full again, so that an act is one compare-and-swap.
+// A limit is a token bucket. A full bucket holds Burst tokens. One act takes one
+// token, and one token comes back every Every. An act without a token is refused.
+//
+// A bucket here is a single word: the time at which it will be full again. Each
+// act moves that time by Every, so an act is one compare-and-swap:
+//
+//	now         now + Every        now + Burst*Every
+//	 |  full  ->  |  one token taken ...  | none left: wait until the time is nearer
 //
 // What holds:
-//   - R1 Of acts at times that don't fall, exactly those are allowed that a
-//     plain token bucket allows, however many callers there are. A refused act
-//     takes nothing.
-//   - R2 A Limiter has at most as many keys as it was made for, whatever comes.
-//   - R3 The key that is forgotten to make room is the one that is full again
-//     first. If its bucket is full, nothing is lost: a key without a bucket has
-//     a full one. If it lacks some tokens, every other key lacks as many or
-//     more, to within what came back meanwhile. So a key that is limited gets
-//     its tokens back early only by a flood of keys that each spent as many as
-//     it has: keys that are used once push out each other.
-//   - R4 An act of a known key takes no lock, and allocates nothing.
+//   - R1 A bucket allows exactly the acts that a plain token bucket allows, with
+//     any number of callers, as long as the times that they pass don't go back. A
+//     refused act takes nothing.
+//   - R2 A Limiter never has more keys than it was made for.
+//   - R3 To make room, a Limiter forgets the key whose bucket will be full again
+//     first. If that bucket is full already, nothing is lost: a key without a
+//     bucket counts as full. If some of its tokens are missing, then at least as
+//     many are missing from every other bucket. So a flood of keys that are used
+//     once only pushes out keys of the flood. A client that has reached its limit
+//     gets its tokens back early only if each key of a flood has spent as many
+//     tokens as the client has.
+//   - R4 An act of a known key takes no lock and allocates nothing.
 package rate

@@ -5,50 +5,51 @@ import (
 	"sync"
 )
 
-// A Ledger says who holds how much of one bounded thing. New makes it; it must
-// not be copied. All methods may be called concurrently.
+// A Ledger knows which client holds how many units of one bounded thing. New makes
+// it. It must not be copied. All methods may be called concurrently.
 type Ledger[K comparable] struct {
+	// mu guards all that follows, and the accounts and holders.
 	mu    sync.Mutex
 	limit int64 // units in all
 	share int64 // units of one client
-	used  int64
-	named int // holders that Victim has named and that hold still
+	used  int64 // units that are held
+	named int   // holders that Victim has named and that have not given back yet
 
 	clients map[K]*account[K]
-	order   accounts[K] // a heap: who has the most is first
+	order   accounts[K] // a heap: the client that holds the most is first
 }
 
-// A Holder is one part that a client took. The zero value holds nothing and may
-// take. It must not be copied, and not take while it holds.
+// A Holder holds some of a client's units. The zero value holds nothing and may
+// take. It must not be copied, and must not take again while it holds.
 type Holder[K comparable] struct {
-	// Owner is for whoever finds the holder by Victim. It is set before Take.
+	// Owner is what the caller of Victim ends. Set it before Take.
 	Owner any
 
-	// The ledger's, under its lock.
-	account      *account[K] // nil: holds nothing
-	n            int64
-	leaving      bool // Victim has named it
+	// Guarded by Ledger.mu.
+	account      *account[K] // nil: it holds nothing
+	n            int64       // units
+	leaving      bool        // Victim has named it
 	older, newer *Holder[K]
 }
 
 // account is one client. Its holders stand in the order of their last use.
 type account[K comparable] struct {
 	client         K
-	held           int64
-	at             int // in the heap
-	oldest, newest *Holder[K]
+	held           int64      // units
+	at             int        // in the heap
+	oldest, newest *Holder[K] // by their last use
 	holders        int
 }
 
-// New returns a ledger of limit units, of which one client may have share; 0 is
-// as many as there are.
+// New returns a ledger of limit units, of which one client may hold share. A share
+// of 0 is the limit.
 func New[K comparable](limit, share int64) *Ledger[K] {
 	l := &Ledger[K]{clients: make(map[K]*account[K])}
 	l.SetLimits(limit, share)
 	return l
 }
 
-// SetLimits changes both. What is held beyond them stays until it is given
+// SetLimits changes both. Units that are held beyond them stay until they are given
 // back.
 func (l *Ledger[K]) SetLimits(limit, share int64) {
 	l.mu.Lock()
@@ -59,8 +60,8 @@ func (l *Ledger[K]) SetLimits(limit, share int64) {
 	l.limit, l.share = limit, share
 }
 
-// Take takes n units, from 0 up, for the client, and reports whether limit and
-// share allow it.
+// Take takes n units, 0 or more, for the client. It reports whether limit and share
+// allow it.
 func (l *Ledger[K]) Take(h *Holder[K], client K, n int64) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -83,8 +84,8 @@ func (l *Ledger[K]) Take(h *Holder[K], client K, n int64) bool {
 	return true
 }
 
-// Grow takes n units more for a holder, and reports whether limit and share
-// allow it. One that has given back, or was made to, can't grow.
+// Grow takes n more units for a holder. It reports whether limit and share allow it.
+// A holder that has given back can't grow.
 func (l *Ledger[K]) Grow(h *Holder[K], n int64) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -97,8 +98,7 @@ func (l *Ledger[K]) Grow(h *Holder[K], n int64) bool {
 	return true
 }
 
-// Give gives back all that the holder has. A holder that has nothing may give:
-// nothing happens.
+// Give gives back all units of the holder. If it holds none, nothing happens.
 func (l *Ledger[K]) Give(h *Holder[K]) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -118,7 +118,7 @@ func (l *Ledger[K]) Give(h *Holder[K]) {
 	}
 }
 
-// Touch makes the holder the last of its client's to give way.
+// Touch makes the holder the last of its client's holders to give way.
 func (l *Ledger[K]) Touch(h *Holder[K]) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -127,15 +127,17 @@ func (l *Ledger[K]) Touch(h *Holder[K]) {
 	}
 }
 
-// Victim names a holder that is to give way: of the client that has the most,
-// the oldest of those that may go, or one of a client that has nearly as much
-// if none of those may. Nil: it found none. It still holds: the caller ends
-// what holds it, and gives back for it. No holder is named twice. may is asked
-// under the ledger's lock and must not call it.
+// Victim names a holder that is to give way (S3), or returns nil if it finds none.
+// may says whether a holder may go. It is called under the ledger's lock and must
+// not call the ledger.
+//
+// The holder still holds its units. The caller ends the holder's Owner and gives
+// back for it. No holder is named twice.
 func (l *Ledger[K]) Victim(may func(*Holder[K]) bool) *Holder[K] {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	// The first of the heap, and those behind it as far as three levels go.
+	// The first three levels of the heap: the client that holds the most, and six
+	// that hold nearly as much.
 	for _, a := range l.order[:min(len(l.order), 7)] {
 		if h := l.victim(a, may); h != nil {
 			return h
@@ -154,8 +156,8 @@ func (l *Ledger[K]) VictimOf(client K, may func(*Holder[K]) bool) *Holder[K] {
 	return nil
 }
 
-// Leaving returns how many holders have been named to give way and have not yet
-// given back.
+// Leaving returns how many holders were named to give way and have not given back
+// yet.
 func (l *Ledger[K]) Leaving() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -169,7 +171,7 @@ func (l *Ledger[K]) Used() int64 {
 	return l.used
 }
 
-// Held returns how many of them the client holds.
+// Held returns how many units the client holds.
 func (l *Ledger[K]) Held(client K) int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -179,7 +181,7 @@ func (l *Ledger[K]) Held(client K) int64 {
 	return 0
 }
 
-// Most returns how many units the client holds that has the most.
+// Most returns the most units that any one client holds.
 func (l *Ledger[K]) Most() int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -203,8 +205,8 @@ func (l *Ledger[K]) add(h *Holder[K], n int64) {
 	heap.Fix(&l.order, h.account.at)
 }
 
-// victimLook is how many of a client's holders are looked at. Those that may
-// not go are then the newest, so the next look begins behind them.
+// victimLook is how many of a client's holders one call looks at. It makes each of
+// them the newest, so that the next call looks at others first.
 const victimLook = 64
 
 func (l *Ledger[K]) victim(a *account[K], may func(*Holder[K]) bool) *Holder[K] {
