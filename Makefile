@@ -48,20 +48,27 @@ run: build ## build and start the relay on 127.0.0.1:8770 with its data in ./cow
 # Tests are about what the code does, not how fast: compiling it once is enough.
 test race test-real bench: export GOFLAGS += -pgo=off
 
+# The time limit ends a test that hangs. A busy machine must never meet it: beside
+# other work a package takes several times as long as alone.
+GOTEST = set -o pipefail; go test -json -timeout 30m $(1) $(PKGS) | $(AWK) -f .ci/tests.awk
+
+# mawk waits for a full buffer otherwise.
+AWK := $(shell awk -W version 2>&1 </dev/null | grep -q mawk && echo awk -W interactive || echo awk)
+
 .PHONY: test
-test: ## all tests that need Go alone; with a C compiler also under the race detector
+test: ## all tests that need Go alone, and how long each package took; with a C compiler also under the race detector
 	go vet $(PKGS)
-	go test -timeout 5m $(PKGS)
+	@echo "go test"; $(call GOTEST)
 ifeq ($(HAVE_CC),yes)
 	$(MAKE) race
 else
 	@echo "no C compiler: the race detector can't run; testing the invariants build instead"
-	go test -tags invariants -short -timeout 8m $(PKGS)
+	@echo "go test -tags invariants -short"; $(call GOTEST,-tags invariants -short)
 endif
 
 .PHONY: race
 race: ## tests under the race detector, which also turns the invariants on
-	go test -race -short -timeout 8m $(PKGS)
+	@echo "go test -race -short"; $(call GOTEST,-race -short)
 
 .PHONY: lint
 lint: ## formatting, vet, staticcheck

@@ -8,8 +8,9 @@
 // A bucket here is a single word: the time at which it will be full again. Each
 // act moves that time by Every, so an act is one compare-and-swap:
 //
-//	now         now + Every        now + Burst*Every
-//	 |  full  ->  |  one token taken ...  | none left: wait until the time is nearer
+//	full <= now                      all Burst tokens are there
+//	full <= now + (Burst-1)*Every    at least one token is there
+//	full >  now + (Burst-1)*Every    none is: wait until the line above holds
 //
 // What holds:
 //   - R1 A bucket allows exactly the acts that a plain token bucket allows, with
