@@ -53,3 +53,7 @@ func AwaitWorkers(wg *sync.WaitGroup, log *ErrorLog, interrupt func()) {
 		<-done
 	}
 }
+
+// UnsentGrace is how long after the end of a round a post that was due in it
+// is still sent.
+const UnsentGrace = 5 * time.Second

@@ -6,6 +6,8 @@ import (
 
 	"cowrelay/bench/report"
 	"cowrelay/bench/run"
+	"cowrelay/bench/scenario/mix"
+	"cowrelay/bench/scenario/saturation"
 )
 
 // Names are the scenarios in the order of `all`.
@@ -22,7 +24,7 @@ func variantsOf(cfg *run.Config, name string) ([]run.Variant, error) {
 	case "fanout":
 		return Fanout(cfg), nil
 	case "saturation":
-		return Saturation(cfg), nil
+		return saturation.Variants(cfg), nil
 	case "connect":
 		return Connect(cfg), nil
 	case "idle":
@@ -30,7 +32,7 @@ func variantsOf(cfg *run.Config, name string) ([]run.Variant, error) {
 	case "churn":
 		return Churn(cfg), nil
 	case "mix":
-		return Mix(cfg), nil
+		return mix.Variants(cfg), nil
 	case "growth":
 		return Growth(cfg), nil
 	case "restart":

@@ -1,4 +1,4 @@
-package scenario
+package mix
 
 import (
 	"context"
@@ -171,7 +171,7 @@ func (m *mixRound) sleepUntil(ctx context.Context, due time.Time) error {
 // late says that what was due at due can't be done any more in this round.
 func (m *mixRound) late(due time.Time, h load.Histogram) bool {
 	now := time.Now()
-	if now.Before(m.end.Add(unsentGrace)) {
+	if now.Before(m.end.Add(load.UnsentGrace)) {
 		return false
 	}
 	if !due.Before(m.from) {

@@ -1,4 +1,4 @@
-package scenario
+package saturation
 
 import (
 	"context"
@@ -29,7 +29,7 @@ const (
 	idleLeast = 0.25
 )
 
-func Saturation(cfg *run.Config) []run.Variant {
+func Variants(cfg *run.Config) []run.Variant {
 	size := cfg.EventBytesOr(300)
 	length := cfg.SlotBytes[0]
 	for _, n := range cfg.SlotBytes {

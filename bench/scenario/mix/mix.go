@@ -1,4 +1,4 @@
-package scenario
+package mix
 
 import (
 	"context"
@@ -34,7 +34,7 @@ func mixConnects(c *run.Config) int {
 	return int(float64(c.MixAgents) * (day/mixPoll.Seconds() + day/mixBurst.Seconds() + 2*float64(c.Rounds) + 1))
 }
 
-func Mix(cfg *run.Config) []run.Variant {
+func Variants(cfg *run.Config) []run.Variant {
 	return []run.Variant{{
 		Scenario: "mix",
 		Text:     fmt.Sprintf("a day of %s agents, %g times as fast", load.Thousands(float64(cfg.MixAgents)), cfg.MixSpeed),

@@ -1,4 +1,4 @@
-package scenario
+package saturation
 
 import (
 	"context"
@@ -9,10 +9,6 @@ import (
 
 	"cowrelay/bench/load"
 )
-
-// unsentGrace is how long after the end of a round a post that was due in it
-// is still sent.
-const unsentGrace = 5 * time.Second
 
 // A postLoad is the posters of a round.
 type postLoad struct {
@@ -40,7 +36,7 @@ func (x *saturated) startPosts(ctx context.Context, slots []load.Slot, duration 
 	if err != nil {
 		return l, err
 	}
-	from, end := p.Base.Add(cfg.Warmup), p.Base.Add(cfg.Warmup+duration+unsentGrace)
+	from, end := p.Base.Add(cfg.Warmup), p.Base.Add(cfg.Warmup+duration+load.UnsentGrace)
 	for i := range due {
 		t := &l.tallies[i]
 		t.Hist = load.NewHistogram()

@@ -1,4 +1,4 @@
-package scenario
+package mix
 
 import (
 	"bytes"

@@ -1,4 +1,4 @@
-package scenario
+package saturation
 
 import (
 	"context"
