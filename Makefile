@@ -21,6 +21,9 @@ LOAD_ARGS    ?=
 LOAD_DIR     ?= .cache/load
 RESULTS      ?= bench/results/$(DATE)-$(COMMIT)
 PLOTS        ?= bench/results/plots
+# The pages show the pictures in PLOTS. Only a whole make load draws them: all
+# loads, with the usual rounds. Any other run is drawn in .cache/plots.
+LOAD_PLOTS   := $(if $(strip $(filter-out all,$(LOAD)) $(LOAD_ARGS)),.cache/plots,$(PLOTS))
 SCENARIO     ?= post
 PROFILE_ARGS ?= --conns 64 --rounds 3
 
@@ -193,11 +196,11 @@ soak: ## the memory and start-up tests at their real size: 1.2 GB stored, 512 MB
 	COWRELAY_SOAK=1 go test -count=1 -timeout 30m -v -run "Startup|Memory" ./cmd/cowrelay/internal/e2e/crash
 
 .PHONY: load
-load: build ## load the built relay beside its bounds: ratios, raw output and curves in bench/results; LOAD="poll post"
+load: build ## load the built relay beside its bounds: results and pictures in bench/results; with LOAD="poll post" or LOAD_ARGS="--rounds 1", pictures in .cache/plots
 	@mkdir -p $(LOAD_DIR) $(dir $(RESULTS))
 	set -o pipefail; ./bin/relaybench $(LOAD) --relay ./bin/cowrelay --dir $(LOAD_DIR) --commit $(COMMIT) \
 		--out $(RESULTS).jsonl $(LOAD_ARGS) | tee -a $(RESULTS).txt
-	$(MAKE) plots
+	$(MAKE) plots PLOTS=$(LOAD_PLOTS)
 
 # Results of attacks, beside those of loads. DRILL names some drills, KILLS=30
 # kills the relay under each instead of measuring.
@@ -217,7 +220,7 @@ attack-short: build ## the attacks at the size that tests run them with: no bar 
 	./bin/relaybench attack $(DRILL) --relay ./bin/cowrelay --dir $(LOAD_DIR) --short --at-once 3 --kills $(KILLS) $(ATTACK_ARGS)
 
 .PHONY: plots
-plots: build ## draw the curves of the last make load; RESULTS=bench/results/NAME for another
+plots: build ## draw the pictures of the last make load in bench/results/plots; RESULTS=bench/results/NAME for another
 	./bin/relaybench plot $(or $(wildcard $(RESULTS).jsonl),$(lastword $(sort $(wildcard bench/results/*.jsonl)))) --out $(PLOTS)
 
 .PHONY: profile
