@@ -2,6 +2,7 @@ package docs_test
 
 import (
 	"os"
+	"os/exec"
 	"path"
 	"path/filepath"
 	"regexp"
@@ -156,6 +157,31 @@ func treeFiles(t *testing.T) []string {
 		}
 	}
 	return tree
+}
+
+// contributing.md maps every package, or a folder above it.
+func TestDocs_MapIsWhole(t *testing.T) {
+	out, err := exec.Command("go", "list", "cowrelay/...").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	_, rest, _ := strings.Cut(readPage(t, "cmd/cowrelay/docs/contributing.md").text, "\n## The map of the tree\n")
+	section, _, _ := strings.Cut(rest, "\n## ")
+	rows := map[string]bool{}
+	for line := range strings.Lines(section) {
+		if m := codeSpan.FindStringSubmatch(line); m != nil && strings.HasPrefix(line, "| `") {
+			rows[m[1]] = true
+		}
+	}
+	// Rooms of these are described by their own doc comments.
+	whole := []string{"bench/attack", "bench/internal", "bench/load", "cmd/cowrelay/deploy", "cmd/cowrelay/internal/e2e"}
+	for dir := range strings.FieldsSeq(string(out)) {
+		dir = strings.TrimPrefix(dir, "cowrelay/")
+		below := slices.ContainsFunc(whole, func(above string) bool { return rows[above] && strings.HasPrefix(dir, above+"/") })
+		if !rows[dir] && !below {
+			t.Errorf("contributing.md does not map %s", dir)
+		}
+	}
 }
 
 // Every make target that a page names is in the Makefile, and contributing.md
