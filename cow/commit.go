@@ -2,62 +2,102 @@ package cow
 
 import "time"
 
-// # The commit pipeline
+// The commit pipeline brings posts into the journal and then to the readers.
 //
-// A post goes through five stages. Each has a file of its own.
+// # The stages
 //
-//	gather   commit_gather.go   take what waits, until the batch is full
-//	decide   commit_decide.go   one post: new, a duplicate, too much, or to wait
-//	send     commit_send.go     seal the batch: one group for each slot
-//	commit   this file          the journal stores the groups: durable
-//	finish   commit_finish.go   indexed, visible, woken, acknowledged
+//	gather   take what waits, until the batch is full          commit_decide.go
+//	decide   one post: new, a duplicate, too much, or to wait  commit_decide.go
+//	send     seal the batch: one group for each slot           commit_send.go
+//	commit   the journal stores the groups: durable            commit_send.go
+//	finish   indexed, visible, woken, acknowledged             commit_finish.go
 //
-// Three kinds of goroutines take part.
+// # The goroutines
 //
-//	posters             accept an event, put a post into the queue, and wait for
-//	                    the answer (commit_post.go, commit_queue.go)
-//	the loop            gathers, decides, sends, finishes, and runs the inbox. It
-//	                    owns every slot's future: it alone appends to a slot, makes
-//	                    it or buries it, and makes a hot slot cold. It reads no disk.
-//	                    (loop, below)
-//	the journal's       writes a batch and gives it back. It touches nothing but
-//	                    the batch's groups. (writer, below)
+// Posters, any number: each accepts an event, puts a post into the queue and
+// waits for its answer (commit_post.go, commit_queue.go). They touch no slot.
 //
-// A post's way:
+// The loop, one: it gathers, decides, sends and finishes. It is the one owner of
+// every slot's future: it alone appends to a slot, makes it, buries it, or takes
+// it out of memory. It never reads the disk. A slot or chunk that is not in
+// memory is loaded elsewhere, while the posts that need it are parked
+// (commit_park.go).
 //
-//	                          .---- held, parked <----.   (commit_park.go)
-//	                          v                       |
-//	poster --put--> queue --gather--> decide ---------+--> answered: a duplicate,
-//	                                    |                  too much, no slot
-//	                                    v
-//	                             pendingAppend --send--> batch
+// The writer, one: it gives a batch to the journal and hands it back. It touches
+// the batch's groups and nothing else.
 //
-// A batch's way (commit_batch.go). There are at most two on it.
+// # The way of a post
 //
-//	         decide      send             write              finish
-//	c.next ----------> sealed ------> at the journal ------> c.landed ------> pool
+//	         put           gather          new
+//	poster ------> queue --------> decide -----> batch --> the journal --> answer
+//	                                ^    |
+//	                                |    |  a duplicate, no room, no slot
+//	                                |    +----------------------------> answer
+//	                                |    |  can't be decided yet
+//	                                +----+ held, or parked
 //
-// While a batch is at the journal, the loop finishes the one that landed before.
-// Then it decides the next one and only sends it when the journal is free: so it
-// takes along all that has come meanwhile. Two rules keep decisions sound:
+// # The way of a batch
 //
-//   - A decision never rests on an append that may still fail. A post to a slot of
-//     the landed batch is held until that is finished.
-//   - Such a post still goes into the next batch with all others. The landed batch
-//     is finished for it first, even though the journal has nothing to do
-//     meanwhile. Otherwise the post would miss this batch, and one slot that is
-//     posted to all the time would get every second batch.
+// At most two are on it: one is filled or written while the other is finished.
 //
-// To wait a little before a batch is sent, for more posts, lost at every load:
-// profiles/2026-11-24-post-64.
+//	          send               commit             finish
+//	filling -------> sealed -----------------> landed -------> empty, to be filled
+//	c.next           with the journal          c.landed
 //
-// Whoever is no poster asks by the inbox (commit_inbox.go): a load has ended, the
-// budget wants slots to go cold, another writer stored something. That runs when
-// nothing is decided, at the journal or unfinished. What other writers do, and
-// appends whose outcome is unknown, are in commit_others.go and commit_catchup.go:
-// a journal with one writer never leads there.
+// When a batch has landed the loop first decides and sends the next one, and
+// finishes the landed one behind that. So its readers and posters are served
+// while the journal syncs. Two rules keep this sound:
+//
+//   - No decision rests on an append that may have failed. A post to a slot of the
+//     landed batch is held.
+//   - A held post does not miss a batch. If there is one, the landed batch is
+//     finished before the next one is sent, and the post goes into that.
+//
+// To wait a little before a batch is sent, so that more posts come along, lost
+// at every load: profiles/2026-11-24-post-64.
+//
+// # All others
+//
+// Loads that have ended, the budget, other writers and probes ask the loop by
+// the inbox (commit_inbox.go). The loop runs it when nothing is decided, written
+// or unfinished, so it may change any slot then. What other writers did, and
+// appends whose outcome is unknown, are in commit_others.go: a journal with one
+// writer, which always knows, does not lead there.
+type commitPipeline struct {
+	env   commitEnv
+	queue *postQueue
+	inbox *inbox
 
-// loop is the owner. It ends when stop is closed and nothing waits any more.
+	// The loop sends a sealed batch to toJournal, and receives it from fromJournal
+	// when it has landed. Both have a capacity of 1, and one batch at most is in
+	// them, so no send waits.
+	toJournal   chan *batch
+	fromJournal chan *batch
+
+	// Owned by the loop, as are all methods but writeBatches and commitBatch.
+	next     *batch  // filling
+	landed   *batch  // not finished yet; or nil
+	creating int64   // slots that next and landed will make
+	touched  []*Slot // the times of their last pulls are to be written
+	backlog  backlog
+	parking  *parking
+	others   *others
+	pool     batchPool
+}
+
+func newCommitPipeline(env commitEnv, q *postQueue, in *inbox) *commitPipeline {
+	c := &commitPipeline{
+		env: env, queue: q, inbox: in,
+		toJournal: make(chan *batch, 1), fromJournal: make(chan *batch, 1),
+		next: new(batch),
+	}
+	c.parking = &parking{env: &c.env, queue: q, inbox: in, backlog: &c.backlog, slots: make(map[*Slot]*parked)}
+	c.others = &others{env: &c.env, queue: q, inbox: in, parking: c.parking, slots: make(map[*Slot]*catchUp)}
+	return c
+}
+
+// loop runs until stop is closed and nothing waits any more. It ends the
+// goroutine of writeBatches.
 func (c *commitPipeline) loop(stop <-chan struct{}) {
 	defer close(c.toJournal)
 	defer c.inbox.end()
@@ -65,18 +105,18 @@ func (c *commitPipeline) loop(stop <-chan struct{}) {
 	}
 }
 
-// turn goes through all stages once. False: there was nothing to do.
+// turn goes through the stages once. False: there was nothing to do.
 func (c *commitPipeline) turn() bool {
 	c.runInbox()
 	c.gather()
-	if len(c.backlog.held) > 0 {
+	if len(c.backlog.held) > 0 { // they may rest on the landed batch
 		c.finish()
 		c.gather()
 	}
 	b := c.send()
 	switch {
-	case b != nil && c.landed == nil: // nothing to finish meanwhile
-		c.write(b)
+	case b != nil && c.landed == nil: // nothing to do meanwhile: spare the switch of goroutines
+		c.commitBatch(b)
 		c.landed = b
 	case b != nil:
 		c.toJournal <- b
@@ -84,15 +124,15 @@ func (c *commitPipeline) turn() bool {
 		c.landed = <-c.fromJournal
 	case c.landed != nil:
 		c.finish()
-	case !c.backlog.empty():
-		c.backlog.release() // held for what was refused in send
+	case !c.backlog.empty(): // it rested on what send refused
+		c.backlog.release()
 	default:
 		return false
 	}
 	return true
 }
 
-// rest waits for something to do. False: the store closes, and nothing is left.
+// rest waits for something to do. False: the store closes, and nothing waits.
 func (c *commitPipeline) rest(stop <-chan struct{}) bool {
 	select {
 	case p := <-c.queue.posts:
@@ -103,27 +143,9 @@ func (c *commitPipeline) rest(stop <-chan struct{}) bool {
 		if c.queue.empty() && c.parking.empty() && c.inbox.empty() {
 			return false
 		}
-		time.Sleep(time.Millisecond) // parked posts: their loads end soon
+		time.Sleep(time.Millisecond) // posts are parked: their loads end soon
 	}
 	return true
-}
-
-// writer is the goroutine at the journal.
-func (c *commitPipeline) writer() {
-	for b := range c.toJournal {
-		c.write(b)
-		c.fromJournal <- b
-	}
-}
-
-// write is the stage in which a batch becomes durable. Posters can see how long
-// it takes.
-func (c *commitPipeline) write(b *batch) {
-	began := c.env.clock.now()
-	c.queue.writeBegan.Store(max(began, 1))
-	c.env.write(b.groups)
-	c.queue.writeBegan.Store(0)
-	b.took = time.Duration(c.env.clock.now() - began)
 }
 
 // runInbox runs what others than posters asked for.
@@ -161,5 +183,5 @@ func (c *commitPipeline) runInbox() {
 
 // mayCool says whether no post needs the slot in memory.
 func (c *commitPipeline) mayCool(slot *Slot) bool {
-	return !c.parking.holds(slot) && slot.pending == nil
+	return slot.pending == nil && !c.parking.holds(slot)
 }

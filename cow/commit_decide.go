@@ -7,6 +7,24 @@ import "cowrelay/cow/event"
 // and no quota is overrun (I5). Each question below stands behind those that its
 // answer rests on.
 
+// gather decides what waits: first what the loop has already, then what is
+// queued.
+func (c *commitPipeline) gather() {
+	n := 0
+	for ; n < len(c.backlog.todo) && !c.next.full(); n++ {
+		c.decide(c.backlog.todo[n])
+	}
+	c.backlog.drop(n)
+	for !c.next.full() {
+		select {
+		case p := <-c.queue.posts:
+			c.decide(p)
+		default:
+			return
+		}
+	}
+}
+
 // decide decides one post.
 func (c *commitPipeline) decide(p *Post) {
 	slot := p.slot

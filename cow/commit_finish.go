@@ -10,7 +10,7 @@ import (
 // This file alone holds the order that I3, I4 and I6 rest on. A group has come
 // here because it is
 //
-//	1. durable        the journal has returned (write, in commit.go)
+//	1. durable        commitBatch, in commit_send.go: the journal has returned
 //	2. indexed        publish: since and dedupe know the ids
 //	3. visible        publish: windows and streams see the events
 //	4. woken          publish: subscribers look

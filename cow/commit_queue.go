@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// clock is the store's clock: monotonic nanoseconds since it was opened. It is
-// a value and no function, as every post may ask it.
+// clock is the store's clock: nanoseconds since it was opened, which never go
+// back. It is a value and not a function, as every post may ask it.
 type clock struct{ opened time.Time }
 
 func (c clock) now() int64 { return int64(time.Since(c.opened)) }
@@ -20,10 +20,10 @@ type queueLimits struct {
 }
 
 // postQueue is where posters and the commit loop meet. Any number of posters
-// submit; the loop alone takes and answers.
+// submit. The loop alone takes and answers.
 //
-// It is also the gate for requests that write records beside the slots, since
-// they are turned away for the same reasons.
+// It also admits the requests that write records beside the slots: those are
+// turned away for the same reasons as posts.
 type postQueue struct {
 	limits queueLimits
 	clock  clock
@@ -39,9 +39,8 @@ type postQueue struct {
 	// ends when closed was set first and count was 0 second. So no post is left
 	// without an answer.
 	closed atomic.Bool
-	// writeBegan is when the write under way began, on the clock; 0 for none. The
-	// goroutine at the journal stores it, and posters learn from it that the disk
-	// hangs.
+	// writeBegan is when the commit under way began, on the clock; 0 for none.
+	// commitBatch stores it. Posters learn from it that the disk hangs.
 	writeBegan atomic.Int64
 	// records is how many requests are writing a record.
 	records atomic.Int64

@@ -1,8 +1,8 @@
 package cow
 
-// Send: what was decided becomes a batch for the journal. The batch's groups are
-// its acts (creations, removals, times of pulls) and then one append for each
-// slot.
+import "time"
+
+// Send and commit: what was decided goes to the journal and becomes durable.
 
 // send seals the batch and begins another. Nil: there is nothing to write.
 func (c *commitPipeline) send() *batch {
@@ -22,7 +22,7 @@ func (c *commitPipeline) send() *batch {
 	return b
 }
 
-// addTouches adds the times of pulls that wait, as many as fit.
+// addTouches adds the times of pulls that wait, as many as a batch may have.
 func (c *commitPipeline) addTouches(b *batch) {
 	n := min(len(c.touched), batchPosts)
 	if n == 0 {
@@ -58,4 +58,22 @@ func (c *commitPipeline) refuse(b *batch, err error) {
 		c.queue.answerAll(a.dups, false, err)
 	}
 	c.pool.dropAppends(b)
+}
+
+// commitBatch has the journal store a batch. When it returns all that is Stored is
+// durable. Posters see meanwhile since when it has been under way.
+func (c *commitPipeline) commitBatch(b *batch) {
+	began := c.env.clock.now()
+	c.queue.writeBegan.Store(max(began, 1))
+	c.env.write(b.groups)
+	c.queue.writeBegan.Store(0)
+	b.took = time.Duration(c.env.clock.now() - began)
+}
+
+// writeBatches is the goroutine that calls the journal beside the loop.
+func (c *commitPipeline) writeBatches() {
+	for b := range c.toJournal {
+		c.commitBatch(b)
+		c.fromJournal <- b
+	}
 }

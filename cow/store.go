@@ -165,7 +165,7 @@ func Open(j Journal, r Records, opts Options) (*Store, error) {
 		return nil, err
 	}
 	s.wg.Go(func() { labeled("commit", func() { s.pipeline.loop(s.stop) }) })
-	s.wg.Go(func() { labeled("journal", s.pipeline.writer) })
+	s.wg.Go(func() { labeled("journal", s.pipeline.writeBatches) })
 	s.wg.Go(func() { labeled("evict", func() { s.budget.keep(s.stop) }) })
 	s.wg.Go(func() { labeled("touch", s.touchLoop) })
 	j.Feed(func(a *Append) { s.inbox.feed(copyAppend(a)) })
