@@ -105,7 +105,8 @@ func (c *commitPipeline) loop(stop <-chan struct{}) {
 	}
 }
 
-// turn goes through the stages once. False: there was nothing to do.
+// turn goes through the stages once. False: it found nothing to write or to
+// finish.
 func (c *commitPipeline) turn() bool {
 	c.runInbox()
 	c.gather()
