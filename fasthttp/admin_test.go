@@ -14,12 +14,14 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"cowrelay/fasthttp/admin"
 )
 
 // operator speaks to the admin side of a rig as a process on this machine does.
 type operator struct {
 	*rig
-	admin *Admin
+	admin *admin.Server
 	log   *syncBuffer
 	level *slog.LevelVar
 	stops atomic.Int32
@@ -44,11 +46,11 @@ func (s *syncBuffer) String() string {
 
 func newOperator(g *rig, local bool, token string) *operator {
 	o := &operator{rig: g, log: new(syncBuffer), level: new(slog.LevelVar)}
-	o.admin = newAdmin(local, AdminOptions{
+	o.admin = admin.New(local, admin.Options{
 		Token: token, Level: o.level, Stop: func() { o.stops.Add(1) },
 		Logger: slog.New(slog.NewTextHandler(o.log, &slog.HandlerOptions{Level: o.level})),
 	})
-	o.admin.Attach(g.relay)
+	o.admin.Attach(g.relay, g.store)
 	g.Cleanup(func() { o.admin.Close() })
 	return o
 }
@@ -165,8 +167,8 @@ func TestAdmin_WhoMay(t *testing.T) {
 			t.Fatal(err)
 		}
 		told, _ := net.ResolveTCPAddr("tcp", address)
-		a := ServeAdmin(elsewhere{ln, told}, AdminOptions{Logger: g.opts.relay.Logger})
-		a.Attach(g.relay)
+		a := admin.Serve(elsewhere{ln, told}, admin.Options{Logger: g.opts.relay.Logger})
+		a.Attach(g.relay, g.store)
 		res, err := g.client.Get("http://" + ln.Addr().String() + "/admin/v1/status")
 		if err != nil {
 			t.Fatal(err)
@@ -178,7 +180,7 @@ func TestAdmin_WhoMay(t *testing.T) {
 		a.Close()
 	}
 	// Before there is a relay there is nothing to ask.
-	early := newAdmin(true, AdminOptions{})
+	early := admin.New(true, admin.Options{})
 	for path, want := range map[string]int{"/healthz": 200, "/readyz": 503, "/metrics": 503, "/admin/v1/status": 503} {
 		rec := httptest.NewRecorder()
 		early.ServeHTTP(rec, httptest.NewRequest("GET", "http://127.0.0.1"+path, nil))
@@ -260,30 +262,6 @@ func TestAdmin_Lists(t *testing.T) {
 	}
 }
 
-// A few kept of many are the first of them, whatever the order they come in.
-func TestAdmin_Leaders(t *testing.T) {
-	g := newRig(t)
-	var all []ranked
-	for i := range 40 {
-		id := g.allocate().id
-		for slot := range g.store.All {
-			if slot.ID().String() == id {
-				all = append(all, ranked{float64(i * 7 % 10), slot})
-			}
-		}
-	}
-	sorted := slices.SortedFunc(slices.Values(all), ranked.before)
-	for limit := 1; limit <= 45; limit += 4 {
-		l := leaders{limit: limit}
-		for _, e := range all {
-			l.offer(e)
-		}
-		if want := sorted[:min(limit, 40)]; !slices.Equal(l.sorted(), want) {
-			t.Errorf("limit %d: %v, want %v", limit, l.list, want)
-		}
-	}
-}
-
 func TestAdmin_InspectAndDelete(t *testing.T) {
 	g := newRig(t)
 	o := newOperator(g, true, "")
@@ -329,7 +307,7 @@ func TestAdmin_Block(t *testing.T) {
 	live, untouched := m.stream("", ""), other.stream("", "")
 	poll := m.longPoll("?since=e2&wait=25")
 	g.eventually("the poll waits", func() bool { return metric(g, "cowrelay_long_polls") == 1 })
-	o.must(422, "POST", "/admin/v1/slots/"+m.id+"/block", `{"reason":"`+strings.Repeat("x", maxReason+1)+`"}`)
+	o.must(422, "POST", "/admin/v1/slots/"+m.id+"/block", `{"reason":"`+strings.Repeat("x", 1001)+`"}`)
 	o.must(422, "POST", "/admin/v1/slots/"+m.id+"/block", `{"reason":1}`)
 	o.must(400, "POST", "/admin/v1/slots/"+m.id+"/block", `{`)
 	o.must(413, "POST", "/admin/v1/slots/"+m.id+"/block", `{"reason":"`+strings.Repeat("x", 20<<10)+`"}`)
@@ -372,7 +350,7 @@ func TestAdmin_Block(t *testing.T) {
 	untouched.want(1, 2)
 	untouched.close()
 	g.restart()
-	o.admin.Attach(g.relay)
+	o.admin.Attach(g.relay, g.store)
 	refused(2)
 	if v := o.must(200, "POST", "/admin/v1/slots/"+m.id+"/unblock", ""); v["blocked"] != false {
 		t.Errorf("unblock: %v", v)
@@ -436,8 +414,8 @@ func TestAdmin_StatusLevelDrain(t *testing.T) {
 		t.Errorf("status after the drain: %v", v)
 	}
 	// Who gave neither level nor stop can't be asked for them.
-	bare := newAdmin(true, AdminOptions{Logger: g.opts.relay.Logger})
-	bare.Attach(g.relay)
+	bare := admin.New(true, admin.Options{Logger: g.opts.relay.Logger})
+	bare.Attach(g.relay, g.store)
 	for method, path := range map[string]string{"GET": "/admin/v1/log-level", "PUT": "/admin/v1/log-level", "POST": "/admin/v1/drain"} {
 		o.admin = bare
 		o.must(http.StatusNotImplemented, method, path, `{"level":"info"}`)

@@ -19,7 +19,7 @@ import (
 func (o *operator) lines(path string) []string {
 	o.Helper()
 	rec := o.ask("GET", path, "")
-	if rec.Code != 200 || rec.Header().Get("Content-Type") != jsonLines || rec.Header().Get("Cache-Control") != "no-store" {
+	if rec.Code != 200 || rec.Header().Get("Content-Type") != "application/jsonl" || rec.Header().Get("Cache-Control") != "no-store" {
 		o.Fatalf("GET %s: status %d, %v: %.200s", path, rec.Code, rec.Header(), rec.Body)
 	}
 	var list []string

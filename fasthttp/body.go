@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"cowrelay/cow/invariants"
+	"cowrelay/fasthttp/refusal"
 
 	"github.com/valyala/fasthttp"
 )
@@ -58,29 +59,29 @@ func (req *request) readBody(dst []byte) ([]byte, error) {
 		if len(dst) == cap(dst) {
 			to := min(max(2*cap(dst), 4<<10), limit+1)
 			if to > keptBody && !req.book(to) {
-				return dst, errManyBytes
+				return dst, refusal.ManyBytes
 			}
 			dst = append(make([]byte, 0, to), dst...)
 		}
 		n, err := in.Read(dst[len(dst):min(cap(dst), limit+1)])
 		dst = dst[:len(dst)+n]
 		if len(dst) > limit {
-			return dst, errBodyTooLarge
+			return dst, refusal.BodyTooLarge
 		}
 		switch {
 		case err == io.EOF:
 			if n := ctx.Request.Header.ContentLength(); n >= 0 && len(dst) < n {
-				return dst, errCutBody
+				return dst, refusal.CutBody
 			}
 			return dst, nil
 		case err != nil:
 			if req.conn != nil && req.conn.cut.Load() {
-				return dst, errManyBytes
+				return dst, refusal.ManyBytes
 			}
 			if isTimeout(err) {
-				return dst, errTimeout
+				return dst, refusal.Timeout
 			}
-			return dst, errCutBody
+			return dst, refusal.CutBody
 		}
 	}
 }

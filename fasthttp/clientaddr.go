@@ -10,6 +10,8 @@ import (
 	"strings"
 	"unsafe"
 
+	"cowrelay/fasthttp/accept"
+
 	"github.com/valyala/fasthttp"
 )
 
@@ -115,24 +117,6 @@ func isPort(text []byte) bool {
 	return true
 }
 
-// clientKey stands for all addresses that are limited as one: an IPv4 address,
-// or the /64 that an IPv6 host chooses its addresses from. Prefixes that begin
-// as IPv4's keys do are reserved and belong to nobody.
-type clientKey uint64
-
-func keyOf(addr netip.Addr) clientKey {
-	if addr.Is4() {
-		b := addr.As4()
-		return 1<<32 | clientKey(b[0])<<24 | clientKey(b[1])<<16 | clientKey(b[2])<<8 | clientKey(b[3])
-	}
-	var key clientKey
-	b := addr.As16()
-	for _, c := range b[:8] {
-		key = key<<8 | clientKey(c)
-	}
-	return key
-}
-
 // ParseTrustedProxies reads a list of addresses and networks, with commas
 // between them.
 func ParseTrustedProxies(list string) ([]netip.Prefix, error) {
@@ -193,7 +177,7 @@ func (l *Live) remote(ctx *fasthttp.RequestCtx) string {
 
 // clientOf is whose request it is, for whoever shares something out. All clients
 // that come by another way than TCP are one.
-func (r *Relay) clientOf(req request) clientKey {
+func (r *Relay) clientOf(req request) accept.Client {
 	if req.conn == nil {
 		return 0
 	}

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"cowrelay/fasthttp/accept"
+
 	"github.com/valyala/fasthttp"
 )
 
@@ -107,15 +109,15 @@ func TestClientAddr_Keys(t *testing.T) {
 		{"::1", "::2"},
 		{"fe80::1", "fe80::2"},
 	}
-	seen := map[clientKey]string{}
+	seen := map[accept.Client]string{}
 	for _, group := range same {
-		first := keyOf(netip.MustParseAddr(group[0]).Unmap())
+		first := accept.ClientAt(netip.MustParseAddr(group[0]).Unmap())
 		if other, ok := seen[first]; ok {
 			t.Errorf("%s and %s are one", group[0], other)
 		}
 		seen[first] = group[0]
 		for _, text := range group[1:] {
-			if keyOf(netip.MustParseAddr(text).Unmap()) != first {
+			if accept.ClientAt(netip.MustParseAddr(text).Unmap()) != first {
 				t.Errorf("%s and %s are two", group[0], text)
 			}
 		}

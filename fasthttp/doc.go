@@ -5,3 +5,5 @@
 // imported bare here; everywhere else this one is imported as relayhttp. It
 // exports no name that upstream exports.
 package fasthttp
+
+import ()

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"net"
 
+	"cowrelay/fasthttp/refusal"
+
 	"github.com/valyala/fasthttp"
 )
 
@@ -25,7 +27,7 @@ func (r *Relay) headerReceived(h *fasthttp.RequestHeader) (conf fasthttp.Request
 	conf.ReadTimeout = r.opts.BodyTimeout
 	c := connOf(h)
 	if c != nil {
-		if c.begin() {
+		if c.Begin() {
 			h.SetConnectionClose()
 		}
 		c.arrived() // the header is there
@@ -61,16 +63,16 @@ func (r *Relay) headerReceived(h *fasthttp.RequestHeader) (conf fasthttp.Request
 }
 
 // decided returns the reply that was decided with the header, or nil.
-func decided(why string) *failure {
+func decided(why string) *refusal.Reply {
 	switch why {
 	case withheldFrame:
-		return errFraming
+		return refusal.Framing
 	case withheldField:
-		return errManyFields
+		return refusal.ManyFields
 	case withheldRoom:
-		return errManyBytes
+		return refusal.ManyBytes
 	case withheldFault:
-		return errInternal
+		return refusal.Internal
 	}
 	return nil
 }
@@ -91,31 +93,31 @@ func forget(h *fasthttp.RequestHeader) { *h = fasthttp.RequestHeader{} }
 // failed answers what the server itself could not read as a request.
 func (r *Relay) failed(ctx *fasthttp.RequestCtx, err error) {
 	defer r.rescue("error reply", func() {
-		errInternal.write(&ctx.Response)
+		writeRefusal(&ctx.Response, refusal.Internal)
 		refuse(ctx)
 	})
-	f := &failure{status: fasthttp.StatusBadRequest, text: "the request can't be read"}
+	f := &refusal.Reply{Status: fasthttp.StatusBadRequest, Text: "the request can't be read"}
 	c, _ := ctx.Conn().(*conn)
 	switch {
 	case c != nil && c.cut.Load():
-		f = errManyBytes
+		f = refusal.ManyBytes
 	case asSmallBuffer(err):
-		f = &failure{status: fasthttp.StatusRequestHeaderFieldsTooLarge, text: "the request header is too large"}
+		f = &refusal.Reply{Status: fasthttp.StatusRequestHeaderFieldsTooLarge, Text: "the request header is too large"}
 	case errors.Is(err, errFault):
-		f = errInternal
+		f = refusal.Internal
 	case isTimeout(err):
-		f = errTimeout
+		f = refusal.Timeout
 	case err == fasthttp.ErrBodyTooLarge:
-		f = errBodyTooLarge
+		f = refusal.BodyTooLarge
 	}
 	r.live.Load().share(&ctx.Request.Header, &ctx.Response)
-	f.write(&ctx.Response)
+	writeRefusal(&ctx.Response, f)
 	refuse(ctx)
 	if c != nil {
 		c.arrived()
 	}
 	forget(&ctx.Request.Header)
-	r.counted(routeNone, f.status, -1)
+	r.counted(routeNone, f.Status, -1)
 }
 
 // dropConn closes a connection that gets no answer.

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"cowrelay/fasthttp/refusal"
+
 	"github.com/valyala/fasthttp"
 )
 
@@ -107,8 +109,8 @@ func fuzzHeader(t *testing.T, g *rig, data []byte) {
 		t.Fatalf("a handler %v and a refusal %v", serve != nil, refused)
 	}
 	if refused != nil {
-		if refused.status < 400 || refused.status > 499 {
-			t.Fatalf("refused with %d", refused.status)
+		if refused.Status < 400 || refused.Status > 499 {
+			t.Fatalf("refused with %d", refused.Status)
 		}
 		return
 	}
@@ -117,11 +119,11 @@ func fuzzHeader(t *testing.T, g *rig, data []byte) {
 	}
 	var res fasthttp.Response
 	if q, err := req.pullQuery(); err != nil {
-		var bad *failure
-		if !errors.As(err, &bad) || bad.status != 400 {
+		var bad *refusal.Reply
+		if !errors.As(err, &bad) || bad.Status != 400 {
 			t.Fatalf("a bad query is %v", err)
 		}
-		bad.write(&res)
+		writeRefusal(&res, bad)
 	} else if q.limit < 0 || q.limit > maxLimit || q.wait < 0 || q.wait > maxWait {
 		t.Fatalf("query %+v", q)
 	}

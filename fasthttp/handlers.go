@@ -7,9 +7,9 @@ import (
 	"time"
 
 	"cowrelay/cow"
+	"cowrelay/fasthttp/refusal"
 
 	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
 	"github.com/valyala/fasthttp"
 )
 
@@ -28,21 +28,9 @@ func (r *Relay) serveHealthz(req request) error {
 
 func (r *Relay) serveReadyz(req request) error {
 	if !r.Ready() {
-		return errDraining
+		return refusal.Draining
 	}
 	return r.serveHealthz(req)
-}
-
-// decode reads a small strict JSON document into v: errors in the text are
-// 400, a document of another shape is 422.
-func decode(body []byte, v any) error {
-	if !jsontext.Value(body).IsValid(jsontext.AllowDuplicateNames(true)) {
-		return &failure{status: fasthttp.StatusBadRequest, text: "the body is not JSON"}
-	}
-	if err := json.Unmarshal(body, v); err != nil {
-		return &failure{status: fasthttp.StatusUnprocessableEntity, text: "the body has the wrong shape"}
-	}
-	return nil
 }
 
 func (r *Relay) serveAllocate(req request) error {
@@ -50,11 +38,11 @@ func (r *Relay) serveAllocate(req request) error {
 		var hint *struct {
 			Handle *string `json:"handle"`
 		}
-		if err := decode(body, &hint); err != nil {
+		if err := refusal.Decode(body, &hint); err != nil {
 			return err
 		}
 		if hint == nil {
-			return &failure{status: fasthttp.StatusUnprocessableEntity, text: "the body has the wrong shape: send {}"}
+			return &refusal.Reply{Status: fasthttp.StatusUnprocessableEntity, Text: "the body has the wrong shape: send {}"}
 		}
 		id, token, err := r.store.Allocate()
 		if err != nil {
@@ -74,7 +62,7 @@ func (r *Relay) servePost(req request) error {
 	duplicate, err := p.Commit(req.slot)
 	switch {
 	case errors.Is(err, cow.ErrSlotFull):
-		return slotFull(req.slot.Bytes())
+		return refusal.SlotFull(req.slot.Bytes())
 	case errors.Is(err, cow.ErrUnknown):
 		// Nothing true can be said: no answer. The client sends again, and the
 		// event's id makes that safe.
@@ -163,7 +151,7 @@ func (req request) pullQuery() (pullQuery, error) {
 			continue
 		}
 		if err != nil || seen[at] {
-			return q, errQuery
+			return q, refusal.Query
 		}
 		seen[at] = true
 	}
@@ -174,12 +162,12 @@ func (req request) pullQuery() (pullQuery, error) {
 // good as that.
 func number(text []byte) (int, error) {
 	if len(text) == 0 {
-		return 0, errQuery
+		return 0, refusal.Query
 	}
 	n := 0
 	for _, c := range text {
 		if c < '0' || c > '9' {
-			return 0, errQuery
+			return 0, refusal.Query
 		}
 		n = min(n*10+int(c-'0'), 1_000_000_000)
 	}
@@ -219,11 +207,11 @@ func (r *Relay) serveHealth(req request) error {
 			Reason        *string `json:"reason,omitzero"`
 			LastSuccessAt *string `json:"last_success_at,omitzero"`
 		}
-		if err := decode(body, &h); err != nil {
+		if err := refusal.Decode(body, &h); err != nil {
 			return err
 		}
 		if h == nil || h.Status == nil || h.SetAt == nil {
-			return &failure{status: fasthttp.StatusUnprocessableEntity, text: "status and set_at must be strings"}
+			return &refusal.Reply{Status: fasthttp.StatusUnprocessableEntity, Text: "status and set_at must be strings"}
 		}
 		record, err := json.Marshal(h)
 		if err != nil {

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"cowrelay/cow/rate"
+	"cowrelay/fasthttp/accept"
+	"cowrelay/fasthttp/refusal"
 
 	"github.com/valyala/fasthttp"
 )
@@ -99,7 +101,7 @@ const clientKeys = 1 << 15
 // limits holds clients to their rates.
 type limits struct {
 	RateLimits
-	byClient [classTotal]*rate.Limiter[clientKey]
+	byClient [classTotal]*rate.Limiter[accept.Client]
 	total    *rate.Bucket
 }
 
@@ -110,7 +112,7 @@ func newLimits(to RateLimits, old *limits) *limits {
 		if old != nil && old.RateLimits[c] == to[c] {
 			l.byClient[c] = old.byClient[c]
 		} else {
-			l.byClient[c] = rate.NewLimiter[clientKey](to[c], clientKeys)
+			l.byClient[c] = rate.NewLimiter[accept.Client](to[c], clientKeys)
 		}
 	}
 	if old != nil && old.RateLimits[classTotal] == to[classTotal] {
@@ -139,8 +141,8 @@ func classOf(rt *route, h *fasthttp.RequestHeader) class {
 	return classOther
 }
 
-// errWithin stands for no failure where nil means that nobody has judged.
-var errWithin = &failure{text: "BUG: this is no failure"}
+// errWithin stands for "not refused" where nil means "not judged yet".
+var errWithin = &refusal.Reply{Text: "BUG: this is not a refusal"}
 
 // limited says whether the client asks too often. It is asked before all else,
 // tokens included, so that guessing them is limited too. A request is counted
@@ -149,7 +151,7 @@ var errWithin = &failure{text: "BUG: this is no failure"}
 //
 // Loopback is exempt if the client is there, not if a proxy there speaks for
 // another; nor if it names a loopback address, which nobody there needs it for.
-func (r *Relay) limited(req *request, h *fasthttp.RequestHeader) *failure {
+func (r *Relay) limited(req *request, h *fasthttp.RequestHeader) *refusal.Reply {
 	c := req.conn
 	if c == nil { // no TCP: of this machine
 		return nil
@@ -174,7 +176,7 @@ func (r *Relay) limited(req *request, h *fasthttp.RequestHeader) *failure {
 	return judged
 }
 
-func (r *Relay) judge(req *request, h *fasthttp.RequestHeader, live *Live) *failure {
+func (r *Relay) judge(req *request, h *fasthttp.RequestHeader, live *Live) *refusal.Reply {
 	kind := classOf(req.route, h)
 	if kind == classFree {
 		return nil
@@ -187,7 +189,7 @@ func (r *Relay) judge(req *request, h *fasthttp.RequestHeader, live *Live) *fail
 	if r.opts.now != nil {
 		now = r.opts.now()
 	}
-	if ok, wait := live.limits.byClient[kind].Allow(keyOf(client), now); !ok {
+	if ok, wait := live.limits.byClient[kind].Allow(accept.ClientAt(client), now); !ok {
 		r.limitedBy[kind].Add(1)
 		return tooMany("too many requests of this kind from your address; try again", wait)
 	}
@@ -200,13 +202,13 @@ func (r *Relay) judge(req *request, h *fasthttp.RequestHeader, live *Live) *fail
 }
 
 // clientKey is the key of the client that the request is from.
-func (r *Relay) clientKey(c *conn, h *fasthttp.RequestHeader) clientKey {
+func (r *Relay) clientKey(c *conn, h *fasthttp.RequestHeader) accept.Client {
 	client, _ := r.live.Load().clientOf(c.peer(), h)
-	return keyOf(client)
+	return accept.ClientAt(client)
 }
 
-func tooMany(text string, wait time.Duration) *failure {
-	return &failure{status: fasthttp.StatusTooManyRequests, text: text, retryAfter: int((wait + time.Second - 1) / time.Second)}
+func tooMany(text string, wait time.Duration) *refusal.Reply {
+	return &refusal.Reply{Status: fasthttp.StatusTooManyRequests, Text: text, RetryAfter: int((wait + time.Second - 1) / time.Second)}
 }
 
 // keys returns how many clients are kept in mind, once for each class.

@@ -14,6 +14,7 @@ import (
 
 	"cowrelay/cow/invariants"
 	"cowrelay/cow/rate"
+	"cowrelay/fasthttp/refusal"
 
 	"github.com/valyala/fasthttp"
 )
@@ -294,7 +295,7 @@ func TestLimits_MemoryIsBounded(t *testing.T) {
 		clock.Add(1000)
 		addr = fmt.Appendf(addr[:0], "2001:db8:%x:%x::1", i>>16, i&0xffff)
 		h.SetBytesV(xff, addr)
-		if _, refused := g.relay.admit(h, &req); refused != errNoBearer {
+		if _, refused := g.relay.admit(h, &req); refused != refusal.NoBearer {
 			t.Fatal(refused)
 		}
 	}

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"cowrelay/cow/frame"
+	"cowrelay/fasthttp/accept"
+	"cowrelay/fasthttp/refusal"
 	"cowrelay/fasthttp/stream"
 
 	"github.com/valyala/fasthttp"
@@ -20,14 +22,14 @@ import (
 // listener gives the relay's connections their places, and turns away who finds
 // none, with an answer.
 type listener struct {
-	*acceptor
+	*accept.Listener
 	relay *Relay
 }
 
 // Accept implements net.Listener.
 func (l *listener) Accept() (net.Conn, error) {
 	for {
-		c, err := l.acceptor.Accept()
+		c, err := l.Listener.Accept()
 		if err != nil {
 			return nil, err
 		}
@@ -45,7 +47,6 @@ func (l *listener) admit(c net.Conn) (admitted net.Conn) {
 		return c
 	}
 	own := &conn{TCPConn: tcp, relay: r}
-	own.tcp = tcp
 	r.conns.Add(1) // Close takes it back
 	defer r.rescue("accept", func() {
 		own.Close()
@@ -54,14 +55,14 @@ func (l *listener) admit(c net.Conn) (admitted net.Conn) {
 	peer := own.peer()
 	own.local = peer.IsLoopback()
 	live := r.live.Load()
-	if r.places.take(&own.place, keyOf(peer), live.mostConns(peer), l.done) {
+	if r.places.Take(&own.Place, tcp, accept.ClientAt(peer), live.mostConns(peer), l.Done()) {
 		return own
 	}
 	// The reply fits into any send buffer, so this does not wait.
 	c.SetWriteDeadline(time.Now().Add(time.Second))
 	var res fasthttp.Response
 	live.share(nil, &res)
-	errManyConns.write(&res)
+	writeRefusal(&res, refusal.ManyConns)
 	res.SetConnectionClose()
 	res.WriteTo(c)
 	own.linger.Store(true) // its request may be on its way
@@ -92,7 +93,7 @@ func OverConns(most int) int { return min(lingerMax, most/16+4) + 1 }
 // conn is a counted TCP connection.
 type conn struct {
 	*net.TCPConn
-	place
+	accept.Place
 	relay  *Relay
 	linger atomic.Bool // close gently
 	closed atomic.Bool
@@ -104,7 +105,7 @@ type conn struct {
 	over            bool // it is turned away
 	// judged is what the limits say to the request under way, between its header
 	// and its handler; see limited.
-	judged *failure
+	judged *refusal.Reply
 	// What is arriving; the goroutine's that serves the connection.
 	begun   bool // a request has begun to arrive, and its header is not there
 	inBody  bool // the header is there, and a body is wanted
@@ -141,7 +142,7 @@ func (c *conn) Close() (err error) {
 			most = int64(OverConns(r.opts.MaxConns) - 1)
 		}
 		if r.lingering.Add(1) <= most {
-			c.wait() // it has had its answer, and may go
+			c.Wait() // it has had its answer, and may go
 			r.spawn("linger", c.drop)
 			return nil
 		}
@@ -153,7 +154,7 @@ func (c *conn) Close() (err error) {
 // end gives the connection's place back. It is the last of Close.
 func (c *conn) end() error {
 	err := c.TCPConn.Close()
-	c.relay.places.give(&c.place)
+	c.relay.places.Give(&c.Place)
 	c.relay.conns.Add(-1)
 	return err
 }
@@ -185,7 +186,7 @@ func (c *conn) Read(b []byte) (n int, err error) {
 		}
 	}
 	if c.cut.Load() {
-		return 0, errManyBytes
+		return 0, refusal.ManyBytes
 	}
 	n, err = c.TCPConn.Read(b)
 	switch {
@@ -195,8 +196,8 @@ func (c *conn) Read(b []byte) (n int, err error) {
 		c.lines += bytes.Count(b[:n], newline)
 	}
 	if err != nil {
-		if err = c.readError(err); c.cut.Load() {
-			err = errManyBytes
+		if err = c.ReadError(err); c.cut.Load() {
+			err = refusal.ManyBytes
 		}
 	}
 	return n, err

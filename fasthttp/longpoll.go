@@ -8,6 +8,8 @@ import (
 
 	"cowrelay/cow"
 	"cowrelay/cow/share"
+	"cowrelay/fasthttp/accept"
+	"cowrelay/fasthttp/refusal"
 	"cowrelay/fasthttp/stream"
 )
 
@@ -27,7 +29,7 @@ var pollEndNames = [pollEnds]string{"event", "time", "client", "share", "cap", "
 
 // longPolls keeps the books of all pulls that wait.
 type longPolls struct {
-	books *share.Ledger[clientKey]
+	books *share.Ledger[accept.Client]
 	hangs *stream.Hangups // which clients have left
 	ended [pollEnds]atomic.Uint64
 	// Refused: none could give way, or the slot has as many as it may.
@@ -44,7 +46,7 @@ func (l *longPolls) waiting() int64 { return l.books.Used() }
 type longPoll struct {
 	polls *longPolls
 	sub   *cow.Subscriber
-	place holder
+	place share.Holder[accept.Client]
 	wake  chan struct{} // filled when there may be something, or it has ended
 	ended atomic.Int32  // its reason, from 1; set before wake is filled: pairs with the Load behind the wait
 
@@ -103,7 +105,7 @@ func (r *Relay) await(req request, q pullQuery, w *cow.Window) error {
 			return nil
 		}
 		if req.slot.Blocked() {
-			return errBlocked
+			return refusal.Blocked
 		}
 		if over {
 			return nil
@@ -141,7 +143,7 @@ func (r *Relay) openPoll(req request) (*longPoll, error) {
 	if !r.countPoll(p, r.clientOf(req)) {
 		p.sub.Close()
 		r.polls.refusedCap.Add(1)
-		return nil, errManyPolls
+		return nil, refusal.ManyPolls
 	}
 	if req.conn != nil {
 		if raw, err := req.conn.SyscallConn(); err == nil && r.polls.hangs.Watch(p, &p.watch, raw, false) {
@@ -162,10 +164,10 @@ func (r *Relay) closePoll(p *longPoll, reason int) {
 // its own client if that has its share, else of the client that has the most.
 // Its place is free as soon as it is ended, so nobody waits, and there are never
 // more than there may be.
-func (r *Relay) countPoll(p *longPoll, client clientKey) bool {
+func (r *Relay) countPoll(p *longPoll, client accept.Client) bool {
 	l := &r.polls
 	for !l.books.Take(&p.place, client, 1) {
-		var victim *holder
+		var victim *share.Holder[accept.Client]
 		reason := pollCap
 		if l.books.Held(client) >= stream.ShareOf(r.live.Load().MaxWaiters) {
 			reason, victim = pollShare, l.books.VictimOf(client, anyPoll)
@@ -180,4 +182,4 @@ func (r *Relay) countPoll(p *longPoll, client clientKey) bool {
 	return true
 }
 
-func anyPoll(*holder) bool { return true }
+func anyPoll(*share.Holder[accept.Client]) bool { return true }

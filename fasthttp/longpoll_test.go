@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"cowrelay/cow"
+	"cowrelay/fasthttp/accept"
 )
 
 // dialFrom is dial from another address of loopback.
@@ -226,7 +227,7 @@ func TestLongPoll_SharesBehindProxy(t *testing.T) {
 	poll("2001:db8::2")
 	poll("2001:db8::3")
 	g.eventually("one gave way in its share", func() bool { return g.relay.polls.ended[pollShare].Load() == 4 })
-	if n := g.relay.polls.books.Held(keyOf(netip.MustParseAddr("192.0.2.2"))); n != 1 {
+	if n := g.relay.polls.books.Held(accept.ClientAt(netip.MustParseAddr("192.0.2.2"))); n != 1 {
 		t.Errorf("the modest one has %d polls, want its one", n)
 	}
 }

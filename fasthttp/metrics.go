@@ -59,42 +59,39 @@ func (r *Relay) connectionFamilies() []stats.Family {
 	return []stats.Family{
 		stats.Gauge("cowrelay_http_connections", "Connections open now, streams included.", func() int64 { return r.conns.Load() }),
 		stats.Gauge("cowrelay_http_connections_max", "Connections that may be open at once.", func() int64 { return int64(r.opts.MaxConns) }),
-		stats.Gauge("cowrelay_http_connections_largest", "Connections of the client address that has the most.", func() int64 { return r.places.ledger.Most() }),
+		stats.Gauge("cowrelay_http_connections_largest", "Connections of the client address that has the most.", func() int64 { return r.places.Largest() }),
 		stats.Gauge("cowrelay_http_connections_per_address_max", "Connections that one client address may have.", func() int64 {
 			if most := r.live.Load().MaxConnsPerAddress; most > 0 {
 				return int64(most)
 			}
 			return int64(r.opts.MaxConns)
 		}),
-		stats.Counter("cowrelay_http_connections_rejected_total", "Connections turned away with 503: over the limit, and none of the others could go.", func() uint64 { return r.places.refused.Load() }),
-		stats.Counter("cowrelay_http_connections_evicted_total", "Connections without a request under way that were closed to make room for others.", func() uint64 { return r.places.evicted.Load() }),
+		stats.Counter("cowrelay_http_connections_rejected_total", "Connections turned away with 503: over the limit, and none of the others could go.", func() uint64 { return r.places.Refused() }),
+		stats.Counter("cowrelay_http_connections_evicted_total", "Connections without a request under way that were closed to make room for others.", func() uint64 { return r.places.Evicted() }),
 		{Info: stats.Info{Name: "cowrelay_http_accept_errors_total", Type: "counter", Help: "Errors of accept that were waited out, by listener (public, admin) and error; emfile: the process has no descriptor left."},
 			Print: func(w io.Writer, name string) {
-				r.places.writeAcceptErrors(w, name)
-				if a := r.admin.Load(); a != nil {
-					a.places.writeAcceptErrors(w, name)
+				of := func(listener string) stats.Show {
+					return func(reason string, n uint64) {
+						fmt.Fprintf(w, "%s{listener=%q,error=%q} %d\n", name, listener, reason, n)
+					}
+				}
+				r.places.Errors(of("public"))
+				if o := r.operators.Load(); o != nil {
+					o.AcceptErrors(of("admin"))
 				}
 			}},
-		// 0 where there is no operators' listener.
-		stats.Gauge("cowrelay_admin_connections", "Connections of operators open now.", func() int64 {
-			if a := r.admin.Load(); a != nil {
-				return a.places.ledger.Used()
-			}
-			return 0
-		}),
-		stats.Gauge("cowrelay_admin_connections_max", "Connections that operators may have open at once.", func() int64 {
-			if a := r.admin.Load(); a != nil {
-				return int64(a.opts.MaxConns)
-			}
-			return 0
-		}),
-		stats.Counter("cowrelay_admin_wrong_tokens_total", "Requests to the operators' listener with a wrong token.", func() uint64 {
-			if a := r.admin.Load(); a != nil {
-				return a.guesses.wrong.Load()
-			}
-			return 0
-		}),
+		stats.Gauge("cowrelay_admin_connections", "Connections of operators open now.", func() int64 { return r.shownOperators().Connections() }),
+		stats.Gauge("cowrelay_admin_connections_max", "Connections that operators may have open at once.", func() int64 { return r.shownOperators().MaxConnections() }),
+		stats.Counter("cowrelay_admin_wrong_tokens_total", "Requests to the operators' listener with a wrong token.", func() uint64 { return r.shownOperators().WrongTokens() }),
 	}
+}
+
+// shownOperators is the operators' listener, or one that shows 0.
+func (r *Relay) shownOperators() *stats.Operators {
+	if o := r.operators.Load(); o != nil {
+		return o
+	}
+	return stats.NoOperators
 }
 
 func (r *Relay) arrivalFamilies() []stats.Family {

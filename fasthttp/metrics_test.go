@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"cowrelay/fasthttp/admin"
 	"cowrelay/fasthttp/stats"
 )
 
@@ -193,9 +194,9 @@ func TestAdmin(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	admin := ServeAdmin(ln, AdminOptions{Logger: g.opts.relay.Logger})
-	admin.Attach(g.relay)
-	defer admin.Close()
+	operators := admin.Serve(ln, admin.Options{Logger: g.opts.relay.Logger})
+	operators.Attach(g.relay, g.store)
+	defer operators.Close()
 	get := func(path string) (int, string) {
 		res, err := http.Get("http://" + ln.Addr().String() + path)
 		if err != nil {
@@ -218,8 +219,8 @@ func TestAdmin(t *testing.T) {
 	}
 	starting := NewRelay(g.store, Options{Logger: g.opts.relay.Logger})
 	rec := httptest.NewRecorder()
-	early := newAdmin(true, AdminOptions{Logger: g.opts.relay.Logger})
-	early.Attach(starting)
+	early := admin.New(true, admin.Options{Logger: g.opts.relay.Logger})
+	early.Attach(starting, g.store)
 	early.ServeHTTP(rec, httptest.NewRequest("GET", "/readyz", nil))
 	if rec.Code != 503 {
 		t.Errorf("/readyz before the relay serves: %d", rec.Code)

@@ -3,6 +3,7 @@ package fasthttp
 import (
 	"bytes"
 
+	"cowrelay/fasthttp/refusal"
 	"cowrelay/fasthttp/web"
 
 	"github.com/valyala/fasthttp"
@@ -14,7 +15,7 @@ func (r *Relay) serveDashboard(req request) error { return req.file(web.Dashboar
 func (r *Relay) serveAsset(req request) error {
 	f := web.Asset(pathOf(req.ctx.Request.Header.RequestURI()))
 	if f == nil {
-		return errNotFound
+		return refusal.NotFound
 	}
 	return req.file(f)
 }

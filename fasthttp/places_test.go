@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"cowrelay/fasthttp/accept"
 )
 
 // honest sends n pulls and probes from the address, each over a connection of
@@ -59,10 +61,10 @@ func TestPlaces_TheGreediestGivesWay(t *testing.T) {
 	for _, address := range []string{"127.0.0.2", "127.0.0.1"} {
 		m.honest(address, 150)
 	}
-	if n := g.relay.places.refused.Load(); n != 0 {
+	if n := g.relay.places.Refused(); n != 0 {
 		t.Errorf("%d connections got 503", n)
 	}
-	if n := g.relay.places.evicted.Load(); n != 350 {
+	if n := g.relay.places.Evicted(); n != 350 {
 		t.Errorf("%d connections gave way, want 350", n)
 	}
 }
@@ -97,7 +99,7 @@ func TestPlaces_InUseGivesWay(t *testing.T) {
 				w.send(fmt.Sprintf(request, m.id, m.token))
 				all = append(all, w)
 			}
-			g.eventually("all are in use", func() bool { return busyPlaces(g) == most })
+			g.eventually("all are in use", func() bool { return g.relay.places.Busy() == most })
 			if name == "stream" {
 				g.eventually("all streams have begun", func() bool { return g.relay.streams.Len() == most })
 			}
@@ -105,12 +107,12 @@ func TestPlaces_InUseGivesWay(t *testing.T) {
 			w.reply("GET").want(t, 503)
 			w.Close()
 			other.honest("127.0.0.2", 30)
-			if n := g.relay.places.refused.Load(); n != 1 {
+			if n := g.relay.places.Refused(); n != 1 {
 				t.Errorf("%d connections got 503, want one", n)
 			}
 			// Up to the point where the other client has half as many; from then on
 			// its own idle ones do.
-			inUse := busyPlaces(g)
+			inUse := g.relay.places.Busy()
 			if inUse < most/2 || inUse == most {
 				t.Errorf("%d of %d are in use still", inUse, most)
 			}
@@ -165,7 +167,7 @@ func TestPlaces_Share(t *testing.T) {
 	w := g.dial()
 	w.reply("GET").want(t, 503)
 	g.relay.SetLive(Live{TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}})
-	g.eventually("the other's last reply is behind it", func() bool { return busyPlaces(g) == 2+most/2 })
+	g.eventually("the other's last reply is behind it", func() bool { return g.relay.places.Busy() == 2+most/2 })
 	for range most - most/2 - 2 {
 		open(200)
 	}
@@ -188,8 +190,8 @@ func TestPlaces_WhoMayGo(t *testing.T) {
 	post := g.dial()
 	post.send("POST /v1/events/" + m.id + auth + fmt.Sprintf("Content-Type: application/json\nContent-Length: %d\n\n", len(body)) + body[:5])
 	g.eventually("they are under way", func() bool { return g.relay.polls.waiting() == 1 && g.relay.conns.Load() == 3 })
-	g.eventually("all headers were read", func() bool { return busyPlaces(g) == 3 })
-	if g.relay.places.makeRoom() {
+	g.eventually("all headers were read", func() bool { return g.relay.places.Busy() == 3 })
+	if g.relay.places.MakeRoom() {
 		t.Error("a connection with a request under way gave way")
 	}
 
@@ -198,7 +200,7 @@ func TestPlaces_WhoMayGo(t *testing.T) {
 		if w.send(sent); strings.HasSuffix(sent, "\n\n") {
 			w.reply("GET").want(t, 200)
 		}
-		g.eventually(what+" gives way", g.relay.places.makeRoom)
+		g.eventually(what+" gives way", g.relay.places.MakeRoom)
 		if rest, err := io.ReadAll(w.br); len(rest) > 0 || err != nil {
 			t.Errorf("%s: the connection ends with %q, %v", what, rest, err)
 		}
@@ -207,7 +209,7 @@ func TestPlaces_WhoMayGo(t *testing.T) {
 	w := g.dial()
 	w.send("POST /v1/events/" + m.id + " HTTP/1.1\nHost: x\nContent-Length: 1000\n\nx")
 	w.reply("POST").want(t, 401)
-	g.eventually("a refused one gives way", g.relay.places.makeRoom)
+	g.eventually("a refused one gives way", g.relay.places.MakeRoom)
 	g.eventually("it is closed", func() bool { return g.relay.conns.Load() == 3 })
 
 	post.send(body[5:])
@@ -229,14 +231,14 @@ func TestPlaces_RequestAtThatMoment(t *testing.T) {
 	answered, lost := 0, 0
 	for i := range 300 {
 		w := g.dial()
-		g.eventually("it has a place", func() bool { return g.relay.places.ledger.Used() == 1 })
+		g.eventually("it has a place", func() bool { return g.relay.places.Used() == 1 })
 		body := fmt.Sprintf(`{"event":{"event_id":"m%d"}}`, i)
 		request := fmt.Sprintf("POST /v1/events/%s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", m.id, m.token, len(body), body)
 		gone := make(chan struct{})
 		go func() {
 			defer close(gone)
 			time.Sleep(time.Duration(i%30) * 10 * time.Microsecond)
-			g.relay.places.makeRoom()
+			g.relay.places.MakeRoom()
 		}()
 		time.Sleep(time.Duration(i%7) * 20 * time.Microsecond)
 		fmt.Fprint(w.Conn, request)
@@ -251,7 +253,7 @@ func TestPlaces_RequestAtThatMoment(t *testing.T) {
 		}
 		<-gone
 		w.Close()
-		g.eventually("its place is free", func() bool { return g.relay.places.ledger.Used() == 0 })
+		g.eventually("its place is free", func() bool { return g.relay.places.Used() == 0 })
 	}
 	if got := len(m.pull("?limit=1000")); got < answered {
 		t.Errorf("%d events, %d acknowledged", got, answered)
@@ -273,15 +275,18 @@ func TestPlaces_EvictReadsWhatCame(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := &conn{TCPConn: tcp.(*net.TCPConn), relay: g.relay}
-	c.tcp = c.TCPConn
+	own := accept.NewPlaces("one", 1)
+	own.Take(&c.Place, c.TCPConn, 1, 0, nil)
 	w.send("a request")
 	b := make([]byte, 100)
 	n, err := c.Read(b[:1])
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.evict()
-	if !c.begin() {
+	if !own.MakeRoom() {
+		t.Fatal("it does not make room")
+	}
+	if !c.Begin() {
 		t.Error("the request does not hear that it is the last")
 	}
 	for err == nil && n < len("a request") {
@@ -296,14 +301,4 @@ func TestPlaces_EvictReadsWhatCame(t *testing.T) {
 		t.Errorf("then: %v", err)
 	}
 	w.ends()
-}
-
-func busyPlaces(g *rig) (n int) {
-	g.relay.places.ledger.Victim(func(h *holder) bool {
-		if h.Owner.(*place).busy.Load() {
-			n++
-		}
-		return false
-	})
-	return n
 }

@@ -11,6 +11,9 @@ import (
 	"cowrelay/cow"
 	"cowrelay/cow/event"
 	"cowrelay/cow/share"
+	"cowrelay/fasthttp/accept"
+	"cowrelay/fasthttp/redact"
+	"cowrelay/fasthttp/refusal"
 	"cowrelay/fasthttp/stats"
 	"cowrelay/fasthttp/stream"
 
@@ -111,11 +114,11 @@ type Relay struct {
 	lingering atomic.Int64
 	panics    atomic.Uint64
 	conns     atomic.Int64 // open, those that are turned away included
-	places    *places
+	places    *accept.Places
 	underway  *underway
 	cuts      [cutReasons]atomic.Uint64
-	cutLogged atomic.Int64          // when a cut was logged last, on clock
-	admin     atomic.Pointer[Admin] // nil: there is none
+	cutLogged atomic.Int64                    // when a cut was logged last, on clock
+	operators atomic.Pointer[stats.Operators] // nil: there is no listener for them
 
 	journalSeen atomic.Pointer[stats.Journal]
 }
@@ -124,9 +127,9 @@ type Relay struct {
 func NewRelay(store *cow.Store, opts Options) *Relay {
 	opts.setDefaults()
 	r := &Relay{opts: opts, store: store, started: time.Now(), drain: make(chan struct{})}
-	r.places = newPlaces("public", opts.MaxConns)
+	r.places = accept.NewPlaces("public", opts.MaxConns)
 	r.underway = newUnderway(r, opts.RequestBytes)
-	r.polls.books = share.New[clientKey](0, 0)
+	r.polls.books = share.New[accept.Client](0, 0)
 	r.lag = stats.NewHistogram(stats.LagBounds)
 	r.streams = newStreams(r)
 	r.polls.hangs = r.streams.Hangups()
@@ -176,7 +179,7 @@ func NewRelay(store *cow.Store, opts Options) *Relay {
 // Serve answers requests on ln until Drain. It takes ln over.
 func (r *Relay) Serve(ln net.Listener) error {
 	setBuffers(ln, r.opts.SendBuffer, r.opts.UnsentBuffer, r.opts.ReceiveBuffer)
-	own := &listener{newAcceptor(ln, r.places, r.opts.Logger), r}
+	own := &listener{accept.New(ln, r.places, r.opts.Logger), r}
 	r.lnMu.Lock()
 	r.listeners = append(r.listeners, own)
 	r.lnMu.Unlock()
@@ -240,7 +243,7 @@ func (r *Relay) handle(ctx *fasthttp.RequestCtx) {
 	live.share(&ctx.Request.Header, &ctx.Response)
 	var req request
 	defer r.rescue("handler", func() {
-		errInternal.write(&ctx.Response)
+		writeRefusal(&ctx.Response, refusal.Internal)
 		refuse(ctx)
 		r.counted(req.route, fasthttp.StatusInternalServerError, time.Duration(r.store.Now()-start))
 	})
@@ -258,10 +261,10 @@ func (r *Relay) handle(ctx *fasthttp.RequestCtx) {
 		req.route, _ = findRoute(ctx.Request.Header.RequestURI())
 	}
 	if refused != nil {
-		refused.write(&ctx.Response)
+		writeRefusal(&ctx.Response, refused)
 	} else if err := serve(r, req); err != nil {
-		refused = r.asFailure(err)
-		refused.write(&ctx.Response)
+		refused = r.refusalOf(err)
+		writeRefusal(&ctx.Response, refused)
 	}
 	if req.withheld || refused != nil && unread(ctx) {
 		refuse(ctx)
@@ -269,11 +272,11 @@ func (r *Relay) handle(ctx *fasthttp.RequestCtx) {
 	status := ctx.Response.StatusCode()
 	took := time.Duration(r.store.Now() - start)
 	r.counted(req.route, status, took)
-	if refused == errManyFields {
+	if refused == refusal.ManyFields {
 		defer forget(&ctx.Request.Header)
 	}
 	if live.AccessLog {
-		r.opts.Logger.Info("request", "method", loggedMethod(ctx.Method()), "path", loggedPath(ctx.Path()), "route", req.route.name,
+		r.opts.Logger.Info("request", "method", redact.Method(string(ctx.Method())), "path", redact.Path(string(ctx.Path())), "route", req.route.name,
 			"status", status, "took", took, "bytes", ctx.Response.Header.ContentLength(), "remote", live.remote(ctx))
 	}
 }

@@ -2,10 +2,9 @@ package fasthttp
 
 import (
 	"errors"
-	"fmt"
-	"runtime"
 	"runtime/debug"
-	"strings"
+
+	"cowrelay/fasthttp/redact"
 )
 
 // rescue, deferred, keeps a panic from ending the process: upstream recovers
@@ -15,7 +14,7 @@ import (
 // that says what ran.
 func (r *Relay) rescue(where string, after func()) {
 	if fault := recover(); fault != nil {
-		r.faulted(where, fault)
+		r.Faulted(where, fault)
 		if after != nil {
 			after()
 		}
@@ -31,26 +30,12 @@ func (r *Relay) spawn(label string, f func()) {
 	})
 }
 
-// faulted counts and logs a panic. It is called on the goroutine that panicked,
+// Faulted counts and logs a panic. It is called on the goroutine that panicked,
 // before its stack is gone.
-func (r *Relay) faulted(where string, fault any) {
+func (r *Relay) Faulted(where string, fault any) {
 	r.panics.Add(1)
-	r.opts.Logger.Error("panic", "in", where, "panic", faultText(fault), "stack", string(debug.Stack()))
+	r.opts.Logger.Error("panic", "in", where, "panic", redact.Panic(fault), "stack", string(debug.Stack()))
 }
 
 // errFault is what upstream hears where a panic left nothing to return.
 var errFault = errors.New("a fault in the relay")
-
-// faultText tells a panic's value if that holds nothing which a client sent: a
-// token could be in it.
-func faultText(fault any) string {
-	switch v := fault.(type) {
-	case runtime.Error:
-		return v.Error()
-	case string:
-		if strings.HasPrefix(v, "BUG: ") {
-			return v
-		}
-	}
-	return fmt.Sprintf("a value of type %T", fault)
-}

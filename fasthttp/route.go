@@ -5,6 +5,7 @@ import (
 
 	"cowrelay/cow"
 	"cowrelay/cow/event"
+	"cowrelay/fasthttp/refusal"
 	"cowrelay/fasthttp/web"
 
 	"github.com/valyala/fasthttp"
@@ -186,7 +187,7 @@ func (rt *route) method(h *fasthttp.RequestHeader) func(*Relay, request) error {
 
 // admit limits, routes and authenticates by the header alone. It returns the handler,
 // or the reply that the request gets whatever its body holds.
-func (r *Relay) admit(h *fasthttp.RequestHeader, req *request) (func(*Relay, request) error, *failure) {
+func (r *Relay) admit(h *fasthttp.RequestHeader, req *request) (func(*Relay, request) error, *refusal.Reply) {
 	rt, text := findRoute(h.RequestURI())
 	req.route = rt
 	if refused := r.limited(req, h); refused != nil {
@@ -196,41 +197,41 @@ func (r *Relay) admit(h *fasthttp.RequestHeader, req *request) (func(*Relay, req
 		return (*Relay).servePreflight, nil
 	}
 	if rt == routeNone {
-		return nil, errNotFound
+		return nil, refusal.NotFound
 	}
 	serve := rt.method(h)
 	if serve == nil {
-		return nil, &failure{status: fasthttp.StatusMethodNotAllowed, text: "method not allowed", allow: rt.allow}
+		return nil, &refusal.Reply{Status: fasthttp.StatusMethodNotAllowed, Text: "method not allowed", Allow: rt.allow}
 	}
 	req.head = h.IsHead()
 	if rt.bearer {
 		id, isID := cow.ParseID(text)
 		if rt.shapeFirst && !isID {
-			return nil, errSlotShape
+			return nil, refusal.SlotShape
 		}
 		token := bearer(h)
 		if len(token) == 0 {
-			return nil, errNoBearer
+			return nil, refusal.NoBearer
 		}
 		if isID {
 			req.slot = r.store.Slot(id)
 		}
 		if req.slot == nil {
-			return nil, errUnknownSlot
+			return nil, refusal.UnknownSlot
 		}
 		if !req.slot.Authorize(cow.HashToken(token)) {
-			return nil, errWrongToken
+			return nil, refusal.WrongToken
 		}
 		if req.slot.Blocked() && !rt.evenBlocked {
-			return nil, errBlocked
+			return nil, refusal.Blocked
 		}
 	}
 	if h.IsPost() {
-		if !isJSON(h.ContentType()) {
-			return nil, errContentType
+		if !refusal.IsJSON(h.ContentType()) {
+			return nil, refusal.ContentType
 		}
 		if h.ContentLength() > rt.maxBody || req.withheld { // withheld for nothing else: all else is refused above
-			return nil, errBodyTooLarge
+			return nil, refusal.BodyTooLarge
 		}
 	}
 	return serve, nil
@@ -244,17 +245,4 @@ func bearer(h *fasthttp.RequestHeader) []byte {
 		return nil
 	}
 	return bytes.TrimSpace(v[len(scheme):])
-}
-
-// isJSON accepts application/json and application/*+json, with parameters.
-func isJSON(contentType []byte) bool {
-	media, _, _ := bytes.Cut(contentType, []byte{';'})
-	media = bytes.TrimSpace(media)
-	if bytes.EqualFold(media, contentTypeJSON) {
-		return true
-	}
-	const prefix, suffix = "application/", "+json"
-	return len(media) > len(prefix)+len(suffix) &&
-		bytes.EqualFold(media[:len(prefix)], []byte(prefix)) &&
-		bytes.EqualFold(media[len(media)-len(suffix):], []byte(suffix))
 }

@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"io"
-	"log"
 	"log/slog"
 	"net"
-	"strings"
 	"syscall"
 
 	"github.com/valyala/fasthttp"
@@ -56,43 +54,4 @@ func errorKind(err error) string {
 		return "a closed connection"
 	}
 	return "what is no request"
-}
-
-// loggedPath is a path as the log has it: without the query, and without parts
-// that are longer than an id and could be a token.
-func loggedPath(path []byte) string {
-	const idLen = 32
-	parts := strings.Split(string(path), "/")
-	for i, part := range parts {
-		if len(part) > idLen {
-			parts[i] = "…"
-		}
-	}
-	return strings.Join(parts, "/")
-}
-
-// loggedMethod is a method as the log has it, if it is one: a client may send
-// any word in its place.
-func loggedMethod(method []byte) string {
-	if known := string(method); len(known) <= len(fasthttp.MethodOptions) {
-		return known
-	}
-	return "…"
-}
-
-// httpLog is the log of net/http, which the operators' listener has. It tells
-// of panics with their values, and those may quote a request; ours are logged
-// elsewhere.
-func httpLog(to *slog.Logger) *log.Logger { return log.New(httpLogger{to}, "", 0) }
-
-type httpLogger struct{ *slog.Logger }
-
-// Write implements io.Writer.
-func (l httpLogger) Write(line []byte) (int, error) {
-	text, _, _ := strings.Cut(string(line), "\n")
-	if strings.Contains(text, "panic") {
-		text = "a panic"
-	}
-	l.Debug("admin http server", "message", text)
-	return len(line), nil
 }

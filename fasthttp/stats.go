@@ -5,6 +5,7 @@ import (
 	"io"
 	"time"
 
+	"cowrelay/fasthttp/refusal"
 	"cowrelay/fasthttp/stats"
 
 	"github.com/go-json-experiment/json"
@@ -71,7 +72,7 @@ func (req request) hours() (int, error) {
 		n, err := number(values[0])
 		return min(n, maxHours), err
 	}
-	return 0, errQuery
+	return 0, refusal.Query
 }
 
 // rowsBody is the body of a /stats.history reply. Upstream calls it behind the
@@ -105,7 +106,7 @@ func (r *Relay) serveStatsHistory(req request) error {
 func (r *Relay) serveStatsSeries(req request) error {
 	hours, err := req.hours()
 	if err != nil || hours == 0 {
-		return errQuery
+		return refusal.Query
 	}
 	res := &req.ctx.Response
 	res.SetStatusCode(fasthttp.StatusOK)

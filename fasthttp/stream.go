@@ -3,6 +3,7 @@ package fasthttp
 import (
 	"net"
 
+	"cowrelay/fasthttp/refusal"
 	"cowrelay/fasthttp/stream"
 
 	"github.com/valyala/fasthttp"
@@ -15,7 +16,7 @@ func newStreams(r *Relay) *stream.Set {
 		Subscribe: r.store.Subscribe,
 		Draining:  r.draining.Load,
 		Lag:       r.lag.Observe,
-		Faulted:   r.faulted,
+		Faulted:   r.Faulted,
 		Logger:    r.opts.Logger,
 	}, stream.Options{
 		Heartbeat:    r.opts.Heartbeat,
@@ -36,7 +37,7 @@ func (r *Relay) serveStream(req request) error {
 		return nil
 	}
 	if r.draining.Load() {
-		return errDraining
+		return refusal.Draining
 	}
 	since, resume := req.cursor()
 	chunked := req.ctx.Request.Header.IsHTTP11()
@@ -47,9 +48,9 @@ func (r *Relay) serveStream(req request) error {
 	switch err {
 	case nil:
 	case stream.ErrFull:
-		return errManyStreams
+		return refusal.ManyStreams
 	case stream.ErrShare:
-		return errStreamShare
+		return refusal.StreamShare
 	default:
 		return err
 	}
@@ -72,6 +73,6 @@ func handOver(c net.Conn, st *stream.Stream) {
 		own.prompt = true
 	}
 	if st.Start(c) && own != nil {
-		own.stream.Store(st) // it can be asked to leave from here on
+		own.Serves(st) // it can be asked to leave from here on
 	}
 }

@@ -168,16 +168,3 @@ func TestTokens_NeverLogged(t *testing.T) {
 		}
 	}
 }
-
-// The operators' listener logs by net/http.
-func TestTokens_HTTPLog(t *testing.T) {
-	b := new(tokenBook)
-	token := strings.Repeat("0123456789abcdef", 4)
-	b.add(token)
-	httpLog(slog.New(b.handler())).Printf("http: panic serving 127.0.0.1:1: %s\n%s", token, token)
-	httpLog(slog.New(b.handler())).Print("http: Accept error: too many open files")
-	b.check(t)
-	if !bytes.Contains(b.text, []byte("too many open files")) || !bytes.Contains(b.text, []byte("a panic")) {
-		t.Errorf("%s", b.text)
-	}
-}

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"cowrelay/cow/share"
+	"cowrelay/fasthttp/accept"
+	"cowrelay/fasthttp/refusal"
 )
 
 const (
@@ -44,7 +46,7 @@ const (
 type underway struct {
 	relay  *Relay
 	limit  int64 // bytes in all
-	booked *share.Ledger[clientKey]
+	booked *share.Ledger[accept.Client]
 	share  int64 // of booked, for one client
 
 	loose    atomic.Int64 // requests that are only counted
@@ -64,7 +66,7 @@ func newUnderway(r *Relay, limit int64) *underway {
 	u := &underway{relay: r, limit: limit, looseMax: limit / 4 / unfinishedBytes}
 	booked := limit - u.looseMax*unfinishedBytes
 	u.share = booked / 2
-	u.booked = share.New[clientKey](booked, u.share)
+	u.booked = share.New[accept.Client](booked, u.share)
 	return u
 }
 
@@ -74,9 +76,9 @@ func (u *underway) used() int64 { return u.booked.Used() + u.loose.Load()*unfini
 // arrival is what a request that is arriving has booked. It is for one request
 // alone, so that who makes room can give back for it at any time.
 type arrival struct {
-	holder holder
+	holder share.Holder[accept.Client]
 	conn   *conn
-	client clientKey
+	client accept.Client
 	bytes  int64        // the connection's goroutine's
 	since  int64        // nanoseconds since the relay was made
 	got    atomic.Int64 // bytes read since
@@ -98,16 +100,16 @@ func (u *underway) wait(c *conn) error {
 		}
 		u.loose.Add(-1)
 	}
-	if !u.book(c, keyOf(c.peer()), unfinishedBytes+int64(c.lines)*fieldBytes, !c.inBody) {
+	if !u.book(c, accept.ClientAt(c.peer()), unfinishedBytes+int64(c.lines)*fieldBytes, !c.inBody) {
 		c.cut.Store(true) // for those who see no error of ours
-		return errManyBytes
+		return refusal.ManyBytes
 	}
 	return nil
 }
 
 // body books n bytes of a body, in all, for the client. What the request had
 // booked as one that waits is included.
-func (u *underway) body(c *conn, client clientKey, n int64) bool {
+func (u *underway) body(c *conn, client accept.Client, n int64) bool {
 	n += unfinishedBytes
 	if a := c.arrival; a != nil {
 		a.head.Store(false)
@@ -127,7 +129,7 @@ func (u *underway) body(c *conn, client clientKey, n int64) bool {
 	return true
 }
 
-func (u *underway) book(c *conn, client clientKey, n int64, head bool) bool {
+func (u *underway) book(c *conn, client accept.Client, n int64, head bool) bool {
 	a := &arrival{conn: c, client: client, since: u.now()}
 	a.head.Store(head)
 	a.holder.Owner = a
@@ -182,19 +184,19 @@ func (u *underway) find(a *arrival, n int64, take func() bool) bool {
 // victim names a request that is to give way for n bytes of a, or nil.
 func (u *underway) victim(a *arrival, n int64) *arrival {
 	now := u.now()
-	yields := func(h *holder) bool {
+	yields := func(h *share.Holder[accept.Client]) bool {
 		v := h.Owner.(*arrival)
 		age := time.Duration(now - v.since)
 		return v != a && (v.head.Load() && !a.head.Load() ||
 			age > u.relay.opts.grace && v.got.Load() < int64(age.Seconds()*slow))
 	}
 	held := u.booked.Held(a.client) + n
-	var h *holder
+	var h *share.Holder[accept.Client]
 	if held > u.share {
 		h = u.booked.VictimOf(a.client, yields)
 	} else {
 		most := u.booked.Most()
-		h = u.booked.Victim(func(h *holder) bool {
+		h = u.booked.Victim(func(h *share.Holder[accept.Client]) bool {
 			return most > held && h.Owner.(*arrival).client != a.client || yields(h)
 		})
 	}
@@ -204,7 +206,7 @@ func (u *underway) victim(a *arrival, n int64) *arrival {
 	return h.Owner.(*arrival)
 }
 
-// giveWay ends the request: whoever reads it hears errManyBytes, now or with
+// giveWay ends the request: whoever reads it hears refusal.ManyBytes, now or with
 // the next read. First the mark, then the deadline: conn.Read sets its own
 // deadline first and looks at the mark second.
 func (a *arrival) giveWay() {

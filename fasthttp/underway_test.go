@@ -10,6 +10,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"cowrelay/fasthttp/accept"
 )
 
 // other is an address of loopback that is not the clients' own.
@@ -136,7 +138,7 @@ func TestUnderway_TheGreedyGivesWay(t *testing.T) {
 		t.Errorf("%d gave way, want 1", n)
 	}
 	for from, w := range greedy {
-		if g.relay.underway.booked.Held(keyOf(netip.MustParseAddr(from))) == 0 {
+		if g.relay.underway.booked.Held(accept.ClientAt(netip.MustParseAddr(from))) == 0 {
 			w.reply("POST").want(t, 503)
 			w.ends()
 			delete(greedy, from)

@@ -97,6 +97,6 @@ func connState(nc net.Conn, state fasthttp.ConnState) {
 	case fasthttp.StateActive:
 		c.begun = true
 	case fasthttp.StateIdle:
-		c.wait()
+		c.Wait()
 	}
 }

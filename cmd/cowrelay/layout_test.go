@@ -21,20 +21,24 @@ const (
 // The rule of the tree: cow knows no HTTP, fasthttp knows no disk, only cmd
 // joins them. A package's tests may join what it may not.
 var mayImport = map[string][]string{
-	"cowrelay/cow":             {"cowrelay/cow/event", "cowrelay/cow/frame", "cowrelay/cow/index", "cowrelay/cow/invariants"},
-	"cowrelay/cow/event":       {},
-	"cowrelay/cow/frame":       {"cowrelay/cow/event"},
-	"cowrelay/cow/index":       {},
-	"cowrelay/cow/invariants":  {},
-	"cowrelay/cow/pebblelog":   {"cowrelay/cow", "cowrelay/cow/event"},
-	"cowrelay/cow/journaltest": {"cowrelay/cow", "cowrelay/cow/event", "cowrelay/cow/frame"},
-	"cowrelay/cow/rate":        {},
-	"cowrelay/cow/share":       {},
-	"cowrelay/fasthttp":        {"cowrelay/cow", "cowrelay/cow/event", "cowrelay/cow/frame", "cowrelay/cow/invariants", "cowrelay/cow/rate", "cowrelay/cow/share", "cowrelay/fasthttp/stats", "cowrelay/fasthttp/stream", "cowrelay/fasthttp/web"},
-	"cowrelay/fasthttp/stream": {"cowrelay/cow", "cowrelay/cow/frame", "cowrelay/cow/share"},
-	"cowrelay/fasthttp/stats":  {"cowrelay/cow"},
-	"cowrelay/fasthttp/web":    {},
-	"cowrelay/fasthttp/client": {},
+	"cowrelay/cow":              {"cowrelay/cow/event", "cowrelay/cow/frame", "cowrelay/cow/index", "cowrelay/cow/invariants"},
+	"cowrelay/cow/event":        {},
+	"cowrelay/cow/frame":        {"cowrelay/cow/event"},
+	"cowrelay/cow/index":        {},
+	"cowrelay/cow/invariants":   {},
+	"cowrelay/cow/pebblelog":    {"cowrelay/cow", "cowrelay/cow/event"},
+	"cowrelay/cow/journaltest":  {"cowrelay/cow", "cowrelay/cow/event", "cowrelay/cow/frame"},
+	"cowrelay/cow/rate":         {},
+	"cowrelay/cow/share":        {},
+	"cowrelay/fasthttp":         {"cowrelay/cow", "cowrelay/cow/event", "cowrelay/cow/frame", "cowrelay/cow/invariants", "cowrelay/cow/rate", "cowrelay/cow/share", "cowrelay/fasthttp/accept", "cowrelay/fasthttp/redact", "cowrelay/fasthttp/refusal", "cowrelay/fasthttp/stats", "cowrelay/fasthttp/stream", "cowrelay/fasthttp/web"},
+	"cowrelay/fasthttp/stream":  {"cowrelay/cow", "cowrelay/cow/frame", "cowrelay/cow/share"},
+	"cowrelay/fasthttp/admin":   {"cowrelay/cow", "cowrelay/cow/rate", "cowrelay/fasthttp/accept", "cowrelay/fasthttp/redact", "cowrelay/fasthttp/refusal", "cowrelay/fasthttp/stats"},
+	"cowrelay/fasthttp/accept":  {"cowrelay/cow/share"},
+	"cowrelay/fasthttp/refusal": {"cowrelay/cow", "cowrelay/cow/event"},
+	"cowrelay/fasthttp/redact":  {},
+	"cowrelay/fasthttp/stats":   {"cowrelay/cow"},
+	"cowrelay/fasthttp/web":     {},
+	"cowrelay/fasthttp/client":  {},
 	// The load generator knows of the relay what a client knows, and no more.
 	"cowrelay/bench":              {},
 	bench + "wire":                {},
@@ -68,13 +72,13 @@ var mayImport = map[string][]string{
 	"cowrelay/cmd/cowrelay":            {server + "root"},
 	"cowrelay/cmd/cowrelay/deploy/man": {server + "root", server + "wholefile"},
 	server + "root":                    {server + "command", server + "config", server + "offline", server + "operate", server + "serve", server + "term", server + "use"},
-	server + "serve":                   {server + "command", server + "config", server + "plan", server + "probe", "cowrelay/cow", "cowrelay/cow/pebblelog", "cowrelay/fasthttp", "cowrelay/fasthttp/stats"},
+	server + "serve":                   {server + "command", server + "config", server + "plan", server + "probe", "cowrelay/cow", "cowrelay/cow/pebblelog", "cowrelay/fasthttp", "cowrelay/fasthttp/admin", "cowrelay/fasthttp/stats"},
 	server + "use":                     {server + "command", server + "human", server + "term", server + "wholefile", "cowrelay/fasthttp/client"},
 	server + "operate":                 {server + "adminclient", server + "command", server + "config", server + "human", server + "probe", server + "term", "cowrelay/cow"},
 	server + "offline":                 {server + "adminclient", server + "command", server + "term", server + "wholefile", "cowrelay/cow", "cowrelay/cow/event", "cowrelay/cow/pebblelog"},
 	server + "adminclient":             {server + "command", server + "config"},
 	server + "config":                  {server + "command", server + "plan", server + "wholefile", "cowrelay/cow/pebblelog", "cowrelay/fasthttp"},
-	server + "plan":                    {"cowrelay/cow/pebblelog", "cowrelay/fasthttp"},
+	server + "plan":                    {"cowrelay/cow/pebblelog", "cowrelay/fasthttp", "cowrelay/fasthttp/admin"},
 	server + "command":                 {},
 	server + "human":                   {},
 	server + "probe":                   {},
@@ -92,12 +96,16 @@ var mayImport = map[string][]string{
 
 // Foreign packages that only one side may know.
 var never = map[string][]string{
-	"cowrelay/cow/event":       {"net/http", "github.com/valyala", "github.com/cockroachdb", "github.com/VictoriaMetrics"},
-	"cowrelay/cow":             {"net/http", "github.com/valyala", "github.com/cockroachdb", "github.com/VictoriaMetrics"},
-	"cowrelay/cow/pebblelog":   {"net/http", "github.com/valyala/fasthttp"},
-	"cowrelay/fasthttp":        {"github.com/cockroachdb", "github.com/getkin"}, // its tests validate by it
-	"cowrelay/fasthttp/stats":  {"net/http", "github.com/valyala", "github.com/cockroachdb"},
-	"cowrelay/fasthttp/stream": {"net/http", "github.com/valyala", "github.com/cockroachdb", "github.com/VictoriaMetrics"},
+	"cowrelay/cow/event":        {"net/http", "github.com/valyala", "github.com/cockroachdb", "github.com/VictoriaMetrics"},
+	"cowrelay/cow":              {"net/http", "github.com/valyala", "github.com/cockroachdb", "github.com/VictoriaMetrics"},
+	"cowrelay/cow/pebblelog":    {"net/http", "github.com/valyala/fasthttp"},
+	"cowrelay/fasthttp":         {"github.com/cockroachdb", "github.com/getkin"}, // its tests validate by it
+	"cowrelay/fasthttp/stats":   {"net/http", "github.com/valyala", "github.com/cockroachdb"},
+	"cowrelay/fasthttp/admin":   {"github.com/valyala", "github.com/cockroachdb"},
+	"cowrelay/fasthttp/accept":  {"net/http", "github.com/valyala", "github.com/cockroachdb"},
+	"cowrelay/fasthttp/refusal": {"github.com/valyala", "github.com/cockroachdb"},
+	"cowrelay/fasthttp/redact":  {"net/http", "github.com/valyala"},
+	"cowrelay/fasthttp/stream":  {"net/http", "github.com/valyala", "github.com/cockroachdb", "github.com/VictoriaMetrics"},
 }
 
 type goPackage struct {

@@ -7,6 +7,7 @@ import (
 
 	"cowrelay/cow/pebblelog"
 	relayhttp "cowrelay/fasthttp"
+	"cowrelay/fasthttp/admin"
 
 	"golang.org/x/sys/unix"
 )
@@ -64,7 +65,7 @@ func shareFiles(limit, open, conns int) (OpenFiles, error) {
 	f := OpenFiles{
 		limit: limit, wanted: conns,
 		Store:  min(max(limit/8, pebblelog.MinOpenFiles), pebblelog.DefaultOpenFiles),
-		Admin:  min(max(limit/16, 3), relayhttp.DefaultAdminConns),
+		Admin:  min(max(limit/16, 3), admin.DefaultConns),
 		others: open + ownFiles + min(max(limit/32, 2), 64),
 	}
 	room := limit - f.others - f.Store - f.Admin - 1 // one of the operators' that is being accepted
@@ -81,7 +82,7 @@ const raiseFiles = "ulimit -n, LimitNOFILE= of systemd, ulimits.nofile of compos
 
 // enough is the limit that leaves room for all connections that are configured.
 func (f OpenFiles) enough() int {
-	return f.wanted + relayhttp.OverConns(f.wanted) + pebblelog.DefaultOpenFiles + relayhttp.DefaultAdminConns + 1 + f.others + 64
+	return f.wanted + relayhttp.OverConns(f.wanted) + pebblelog.DefaultOpenFiles + admin.DefaultConns + 1 + f.others + 64
 }
 
 // Log warns if the limit leaves fewer connections than are configured.

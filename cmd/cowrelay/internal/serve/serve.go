@@ -11,6 +11,7 @@ import (
 	"cowrelay/cmd/cowrelay/internal/plan"
 	"cowrelay/cow/pebblelog"
 	relayhttp "cowrelay/fasthttp"
+	"cowrelay/fasthttp/admin"
 )
 
 // server is one run of a relay.
@@ -40,7 +41,7 @@ type server struct {
 
 	ln      net.Listener // of clients
 	adminLn net.Listener // of operators; nil: there is none
-	admin   *relayhttp.Admin
+	admin   *admin.Server
 	manager *supervisor
 	journal *pebblelog.Log
 

@@ -16,6 +16,7 @@ import (
 	"cowrelay/cow"
 	"cowrelay/cow/pebblelog"
 	relayhttp "cowrelay/fasthttp"
+	"cowrelay/fasthttp/admin"
 	"cowrelay/fasthttp/stats"
 )
 
@@ -79,7 +80,7 @@ func (s *server) listen() (err error) {
 	if s.adminLn, err = listen(s.Admin, "--admin"); err != nil {
 		return err
 	}
-	s.admin = relayhttp.ServeAdmin(s.adminLn, relayhttp.AdminOptions{
+	s.admin = admin.Serve(s.adminLn, admin.Options{
 		Token: s.AdminToken, Level: s.level, MaxConns: s.files.Admin, Logger: s.log,
 		Stop: sync.OnceFunc(func() { s.process.stop <- syscall.SIGTERM }),
 	})
@@ -147,7 +148,7 @@ func (s *server) begin() {
 		s.log.Warn("acknowledged posts may be lost in a crash", "sync", s.Sync.String())
 	}
 	if s.admin != nil {
-		s.admin.Attach(s.relay)
+		s.admin.Attach(s.relay, s.store)
 	}
 	// It ends with the relay's drain, and run takes its error.
 	go pprof.Do(context.Background(), pprof.Labels("relay", "serve"), func(context.Context) { s.served <- s.relay.Serve(s.ln) })

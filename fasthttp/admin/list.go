@@ -1,4 +1,4 @@
-package fasthttp
+package admin
 
 import (
 	"bytes"
@@ -11,41 +11,17 @@ import (
 	"strconv"
 
 	"cowrelay/cow"
-
-	"github.com/valyala/fasthttp"
+	"cowrelay/fasthttp/refusal"
 )
 
-// slotInfo is what operators see of a slot.
-type slotInfo struct {
-	ID       string   `json:"slot_id"`
-	Events   uint64   `json:"events"`
-	Bytes    uint64   `json:"bytes"`
-	Streams  int      `json:"streams"` // long polls included
-	Hot      bool     `json:"hot"`
-	Blocked  bool     `json:"blocked"`
-	PulledAt *int64   `json:"last_pull_at_unix"`
-	Posts    *float64 `json:"posts_per_second,omitzero"`
-}
-
-func (a *Admin) describe(slot *cow.Slot) slotInfo {
-	id := slot.ID()
-	info := slotInfo{
-		ID: id.String(), Events: slot.Count(), Bytes: slot.Bytes(),
-		Streams: slot.Subscribers(), Hot: slot.Hot(), Blocked: slot.Blocked(),
-	}
-	if at := slot.PulledAt(); at != 0 {
-		info.PulledAt = &at
-	}
-	return info
-}
-
-// orders are what slots can be listed by, the largest first.
+// orders are what slots can be listed by, the largest first. nil is the rate of
+// posts, which takes two looks.
 var orders = map[string]func(*cow.Slot) float64{
 	"bytes":   func(s *cow.Slot) float64 { return float64(s.Bytes()) },
 	"events":  func(s *cow.Slot) float64 { return float64(s.Count()) },
 	"streams": func(s *cow.Slot) float64 { return float64(s.Subscribers()) },
 	"pulled":  func(s *cow.Slot) float64 { return float64(s.PulledAt()) },
-	"posts":   nil, // a rate, which takes two looks
+	"posts":   nil,
 }
 
 const (
@@ -53,8 +29,8 @@ const (
 	maxListed     = 1000
 )
 
-var errList = &failure{status: fasthttp.StatusBadRequest,
-	text: "bad query: by is bytes, events, streams, pulled or posts; limit is a whole number from 1 to 1000; blocked and rates are true or false"}
+var errList = &refusal.Reply{Status: http.StatusBadRequest,
+	Text: "bad query: by is bytes, events, streams, pulled or posts; limit is a whole number from 1 to 1000; blocked and rates are true or false"}
 
 // slotQuery is what a list is asked for.
 type slotQuery struct {
@@ -72,7 +48,7 @@ type slotList struct {
 	Slots    []slotInfo `json:"slots"`
 }
 
-func (a *Admin) listSlots(r *Relay, w http.ResponseWriter, req *http.Request) error {
+func (s *Server) listSlots(r *attached, w http.ResponseWriter, req *http.Request) error {
 	values := req.URL.Query()
 	q := slotQuery{by: cmp.Or(values.Get("by"), "bytes")}
 	_, known := orders[q.by]
@@ -83,21 +59,21 @@ func (a *Admin) listSlots(r *Relay, w http.ResponseWriter, req *http.Request) er
 	if !known || errors.Join(err1, err2, err3) != nil || q.limit < 1 || q.limit > maxListed {
 		return errList
 	}
-	list, err := a.firstSlots(req.Context(), r.store, q)
+	list, err := s.firstSlots(req.Context(), r.store, q)
 	if err != nil {
 		return nil // the client left
 	}
-	return replyJSON(w, fasthttp.StatusOK, list)
+	return replyJSON(w, http.StatusOK, list)
 }
 
-// firstSlots gives the first of all slots in an order. It looks at every slot
-// and keeps as many as it gives.
-func (a *Admin) firstSlots(ctx context.Context, store *cow.Store, q slotQuery) (*slotList, error) {
+// firstSlots lists the first of all slots in an order. It looks at every slot and
+// keeps only those that it lists.
+func (s *Server) firstSlots(ctx context.Context, store *cow.Store, q slotQuery) (*slotList, error) {
 	reply := &slotList{By: q.by, Slots: []slotInfo{}}
 	value := orders[q.by]
 	var rate func(*cow.Slot) float64
 	if q.rates || q.by == "posts" {
-		measured, seconds, done, err := a.rates.measure(ctx, store)
+		measured, seconds, done, err := s.rates.measure(ctx, store)
 		if err != nil {
 			return nil, err
 		}
@@ -116,7 +92,7 @@ func (a *Admin) firstSlots(ctx context.Context, store *cow.Store, q slotQuery) (
 		return true
 	})
 	for _, e := range best.sorted() {
-		info := a.describe(e.slot)
+		info := describe(e.slot)
 		if rate != nil {
 			posts := rate(e.slot)
 			info.Posts = &posts
@@ -139,8 +115,8 @@ func (e ranked) before(o ranked) int {
 	return cmp.Or(cmp.Compare(o.value, e.value), bytes.Compare(x[:], y[:]))
 }
 
-// leaders keeps the first limit of what it is offered: a heap with the last of
-// them at its root.
+// leaders keeps the first limit of all that it is offered. It is a heap with the
+// last of them at its root.
 type leaders struct {
 	limit int
 	list  []ranked

@@ -1,4 +1,4 @@
-package fasthttp
+package admin
 
 import (
 	"net/http"
@@ -7,15 +7,14 @@ import (
 	"time"
 
 	"cowrelay/cow"
-
-	"github.com/valyala/fasthttp"
+	"cowrelay/fasthttp/refusal"
 )
 
 // exportRoutes adds what cowrelay export reads.
-func (a *Admin) exportRoutes() {
-	a.handle("GET /admin/v1/counts", a.counts)
-	a.handle("GET /admin/v1/slots/{id}/events", a.exportSlot)
-	a.handle("GET /admin/v1/events", a.exportSlots)
+func (s *Server) exportRoutes() {
+	s.handle("GET /admin/v1/counts", s.counts)
+	s.handle("GET /admin/v1/slots/{id}/events", s.exportSlot)
+	s.handle("GET /admin/v1/events", s.exportSlots)
 }
 
 const (
@@ -30,12 +29,12 @@ const (
 
 // counts gives all slots with their counts of events, in no order, a JSON object
 // a line.
-func (a *Admin) counts(r *Relay, w http.ResponseWriter, req *http.Request) error {
-	a.acted(req, "count events", "all slots", nil)
+func (s *Server) counts(r *attached, w http.ResponseWriter, req *http.Request) error {
+	s.acted(req, "count events", "all slots", nil)
 	out := newLinesWriter(w)
 	var b []byte
-	for s := range r.store.All { // which waits for no lock while a client is slow
-		if b = appendCount(b, s.ID(), s.Count()); len(b) >= exportBytes-100 {
+	for slot := range r.store.All { // which waits for no lock while a client is slow
+		if b = appendCount(b, slot.ID(), slot.Count()); len(b) >= exportBytes-100 {
 			out.write(b)
 			b = b[:0]
 		}
@@ -46,13 +45,13 @@ func (a *Admin) counts(r *Relay, w http.ResponseWriter, req *http.Request) error
 	return nil
 }
 
-var errRange = &failure{status: fasthttp.StatusBadRequest, text: "bad query: from and to are positions, whole numbers from 0"}
+var errRange = &refusal.Reply{Status: http.StatusBadRequest, Text: "bad query: from and to are positions, whole numbers from 0"}
 
-// exportSlot gives the events from position from up to below to (by default,
-// and at most, the count of events now), one a line. The connection is cut
-// where the rest can't be had: the slot is removed, or can't be read, which who
-// asks for the rest is told. A blocked slot is given like any other.
-func (a *Admin) exportSlot(r *Relay, w http.ResponseWriter, req *http.Request) error {
+// exportSlot gives the events from position from up to below to, one a line. to is
+// at most, and by default, the count of events now. If the slot is removed
+// meanwhile, or can't be read, the connection is cut: the client asks for the rest
+// and hears why. A blocked slot is given like any other.
+func (s *Server) exportSlot(r *attached, w http.ResponseWriter, req *http.Request) error {
 	slot, err := slotOf(r, req)
 	if err != nil {
 		return err
@@ -72,7 +71,7 @@ func (a *Admin) exportSlot(r *Relay, w http.ResponseWriter, req *http.Request) e
 		to = min(to, n)
 	}
 	if from == 0 {
-		a.opts.Logger.Debug("admin", "remote", req.RemoteAddr, "act", "export slot", "on", slot.ID().String())
+		s.opts.Logger.Debug("admin", "remote", req.RemoteAddr, "act", "export slot", "on", slot.ID().String())
 	}
 	buf, next, err := r.store.ReadLines(nil, slot, from, to, exportBytes)
 	if err != nil {
@@ -89,19 +88,21 @@ func (a *Admin) exportSlot(r *Relay, w http.ResponseWriter, req *http.Request) e
 			buf, next, err = r.store.ReadLines(buf[:0], slot, next, to, exportBytes)
 		}
 		if err != nil {
-			r.asFailure(err)            // logs what has to be
+			if _, known := refusal.Of(err); !known {
+				s.opts.Logger.Error("request failed", "error", err)
+			}
 			panic(http.ErrAbortHandler) // or what was sent would pass for all
 		}
 	}
 }
 
-var errOf = &failure{status: fasthttp.StatusBadRequest, text: "bad query: of is <slot id>-<events>, with commas between; at most 1000 of them"}
+var errOf = &refusal.Reply{Status: http.StatusBadRequest, Text: "bad query: of is <slot id>-<events>, with commas between; at most 1000 of them"}
 
-// exportSlots gives the first events of several small slots, as many as the
-// query says: of each a line {"slot_id":…,"events":n}, and n lines. What it can't
-// give to its end, or what would make the reply long, it leaves out: who asks
-// for that slot alone gets it, or the reason.
-func (a *Admin) exportSlots(r *Relay, w http.ResponseWriter, req *http.Request) error {
+// exportSlots gives the first events of several small slots, as many as the query
+// says: for each slot a line {"slot_id":…,"events":n}, and n lines. It leaves out a
+// slot that it can't read, and slots that would make the reply long: a client that
+// asks for such a slot alone gets it, or the reason.
+func (s *Server) exportSlots(r *attached, w http.ResponseWriter, req *http.Request) error {
 	const mostSlots, mostBytes = 1000, 4 << 20
 	list := strings.Split(req.URL.Query().Get("of"), ",")
 	if len(list) > mostSlots {

@@ -1,0 +1,28 @@
+// Package admin is the operators' listener: /metrics, probes, profiles and the
+// admin API, over net/http.
+//
+// It answers from the first moment of a start, so that a probe can tell a relay
+// that opens its store from one that hangs:
+//
+//	Serve            Attach                          Close
+//	  │ /healthz: ok   │ all routes                     │
+//	  └─ else 503 ─────┴─ /readyz: what the relay says ─┘
+//
+// /metrics, /healthz and /readyz are open to whoever reaches the listener.
+// /admin/v1 and /debug/pprof are protected; guard.go says how.
+//
+//	admin.go   the listener's life, and the open routes
+//	relay.go   what it needs of the relay
+//	conn.go    connections, and their times
+//	guard.go   who may
+//	guess.go   wrong tokens are answered slowly
+//	api.go     status, log level, drain
+//	slot.go    one slot: inspect, delete, block
+//	list.go    many slots, by what is asked
+//	rates.go   posts a second of each slot
+//	export.go  events as JSON lines
+//	reply.go   bodies that come and go
+//
+// The package knows the store and what the relay shows of itself. It knows
+// neither the public routes nor a token of a slot.
+package admin

@@ -1,0 +1,123 @@
+// Package refusal is what clients hear when they do not get what they asked for:
+// the statuses and texts of both listeners, and which error of the core means
+// which.
+//
+// It knows no HTTP server. Whoever replies writes a Reply in its server's way.
+package refusal
+
+import (
+	"errors"
+	"net/http"
+	"strconv"
+
+	"cowrelay/cow"
+	"cowrelay/cow/event"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// Reply is an error reply. Its texts hold no free-standing "404" or "410" and
+// none of "connection refused", "operation timed out" and "certificate": clients
+// look for these words.
+//
+// A Reply is shared by all requests that get it. Nobody changes it.
+type Reply struct {
+	Status     int
+	Text       string
+	Extra      string // further members of the JSON object, from the comma on
+	RetryAfter int    // seconds; 0 sends no header
+	Allow      string // for 405
+}
+
+// Error implements error.
+func (r *Reply) Error() string { return r.Text }
+
+// Body returns the JSON object that is sent.
+func (r *Reply) Body() []byte {
+	body, err := jsontext.AppendQuote([]byte(`{"error":`), r.Text)
+	if err != nil { // the text is not UTF-8
+		body = []byte(`{"error":"bad request"`)
+	}
+	return append(append(body, r.Extra...), '}')
+}
+
+var (
+	NotFound     = &Reply{Status: http.StatusNotFound, Text: "no such path"}
+	NoBearer     = &Reply{Status: http.StatusUnauthorized, Text: "missing bearer token: send Authorization: Bearer <slot_token>"}
+	UnknownSlot  = &Reply{Status: http.StatusNotFound, Text: "unknown slot"}
+	WrongToken   = &Reply{Status: http.StatusForbidden, Text: "the token is not this slot's"}
+	Blocked      = &Reply{Status: http.StatusForbidden, Text: "this slot is blocked by the relay's operator", Extra: `,"blocked":true`}
+	SlotShape    = &Reply{Status: http.StatusBadRequest, Text: "a slot id is 32 lowercase hex digits"}
+	ContentType  = &Reply{Status: http.StatusUnsupportedMediaType, Text: "send Content-Type: application/json"}
+	BodyTooLarge = &Reply{Status: http.StatusRequestEntityTooLarge, Text: "the request body is too large"}
+	Framing      = &Reply{Status: http.StatusBadRequest, Text: "the request's header leaves open where the request ends"}
+	Timeout      = &Reply{Status: http.StatusRequestTimeout, Text: "the request did not arrive in time"}
+	CutBody      = &Reply{Status: http.StatusBadRequest, Text: "the request body ended early"}
+	Internal     = &Reply{Status: http.StatusInternalServerError, Text: "internal error"}
+	Busy         = &Reply{Status: http.StatusServiceUnavailable, Text: "too much waits; try again", RetryAfter: 1}
+	ManyBytes    = &Reply{Status: http.StatusServiceUnavailable, Text: "too much of other requests is on its way; try again", RetryAfter: 1}
+	ManyFields   = &Reply{Status: http.StatusRequestHeaderFieldsTooLarge, Text: "the request header has too many fields"}
+	NoSpace      = &Reply{Status: http.StatusInsufficientStorage, Text: "the relay's disk is nearly full; nothing was stored", RetryAfter: 10}
+	Draining     = &Reply{Status: http.StatusServiceUnavailable, Text: "the relay is shutting down; try again", RetryAfter: 1}
+	ManySlots    = &Reply{Status: http.StatusServiceUnavailable, Text: "the relay has as many slots as it may", RetryAfter: 60}
+	ManyStreams  = &Reply{Status: http.StatusServiceUnavailable, Text: "too many streams", RetryAfter: 5}
+	StreamShare  = &Reply{Status: http.StatusServiceUnavailable, Text: "too many streams from your address", RetryAfter: 5}
+	SlotStreams  = &Reply{Status: http.StatusServiceUnavailable, Text: "this slot has as many streams and long polls as it may", RetryAfter: 5}
+	ManyPolls    = &Reply{Status: http.StatusServiceUnavailable, Text: "too many long polls", RetryAfter: 5}
+	ManyConns    = &Reply{Status: http.StatusServiceUnavailable, Text: "too many connections", RetryAfter: 1}
+	Query        = &Reply{Status: http.StatusBadRequest, Text: "bad query: limit, wait and hours are whole numbers from 0 up, each parameter given once"}
+)
+
+// Of returns what a client hears of err. It is the one place that maps errors of
+// the core to statuses. known is false for an error that no client caused: the
+// caller logs it.
+func Of(err error) (reply *Reply, known bool) {
+	var f *Reply
+	var bad *event.Error
+	switch {
+	case errors.As(err, &f):
+		return f, true
+	case errors.As(err, &bad):
+		return ofEvent(bad), true
+	case errors.Is(err, cow.ErrNoSlot):
+		return UnknownSlot, true
+	case errors.Is(err, cow.ErrBusy):
+		return Busy, true
+	case errors.Is(err, cow.ErrNoSpace):
+		return NoSpace, true
+	case errors.Is(err, cow.ErrClosed):
+		return Draining, true
+	case errors.Is(err, cow.ErrTooManySlots):
+		return ManySlots, true
+	case errors.Is(err, cow.ErrTooManyStreams):
+		return SlotStreams, true
+	}
+	return unavailable, false
+}
+
+var unavailable = &Reply{Status: http.StatusServiceUnavailable, Text: "the relay can't serve this slot now; try again", RetryAfter: 1}
+
+// ofEvent is the reply to an event that the door did not let in.
+func ofEvent(bad *event.Error) *Reply {
+	switch bad.Class {
+	case event.ErrTooLarge:
+		return &Reply{
+			Status: http.StatusRequestEntityTooLarge, Text: bad.Error(),
+			Extra: `,"max_bytes":` + strconv.Itoa(event.MaxBytes),
+		}
+	case event.ErrShape:
+		return &Reply{Status: http.StatusUnprocessableEntity, Text: bad.Error()}
+	}
+	return &Reply{Status: http.StatusBadRequest, Text: bad.Error()}
+}
+
+// SlotFull is the reply to a post over the quota of a slot that holds so many
+// bytes.
+func SlotFull(usedBytes uint64) *Reply {
+	return &Reply{
+		Status: http.StatusRequestEntityTooLarge, Text: "the slot is full",
+		Extra: `,"slot_bytes_used":` + strconv.FormatUint(usedBytes, 10) +
+			`,"slot_bytes_max":` + strconv.Itoa(cow.MaxSlotBytes) +
+			`,"remediation":"the receiver allocates a new slot and tells its peers; this one keeps its events until it is deleted"`,
+	}
+}
