@@ -1,3 +1,6 @@
+// Package adminclient speaks to the admin listener of a running relay, for all
+// commands that do: it finds the listener and the token by the same flags and
+// variables everywhere, and turns replies into errors that say what to do.
 package adminclient
 
 import (
@@ -18,11 +21,12 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// Client speaks to a relay's admin listener.
+// Client speaks to a relay's admin listener. New makes it. It may be used from
+// several goroutines.
 type Client struct {
 	URL   string // without a slash at its end
-	token string
-	HTTP  *http.Client
+	token string // "": none
+	http  *http.Client
 }
 
 const (
@@ -31,12 +35,13 @@ const (
 	adminFileVar     = "COWRELAY_ADMIN_TOKEN_FILE"
 )
 
-// AddFlags adds the flags that newAdminClient reads.
+// AddFlags adds the flags that New reads.
 func AddFlags(f *pflag.FlagSet) {
 	f.String("admin", "", "URL of the relay's admin listener; else "+adminURLVariable+", else "+defaultAdminURL)
 	f.String("admin-token-file", "", "file with the admin token; else "+adminFileVar+", else the token in "+config.AdminTokenVariable)
 }
 
+// New returns the client that flags and environment ask for.
 func New(f *pflag.FlagSet) (*Client, error) {
 	text, origin := command.FlagOr(f, "admin", adminURLVariable, defaultAdminURL)
 	if !strings.Contains(text, "://") {
@@ -61,11 +66,23 @@ func New(f *pflag.FlagSet) (*Client, error) {
 	}}, nil
 }
 
+// LongReplies has c wait for a reply for as long as it takes, if it begins within
+// the time that a whole one has otherwise. Call it before the first request.
+func (c *Client) LongReplies() {
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.DisableCompression = true
+	transport.ResponseHeaderTimeout = c.http.Timeout
+	c.http.Transport, c.http.Timeout = transport, 0
+}
+
+// Close closes the connections that are kept for a next request.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
 // ErrUnreachable is behind the error of a relay that does not answer.
 var ErrUnreachable = errors.New("no relay answers")
 
-// Open sends a request and returns the reply if it is a good one. body nil
-// sends none.
+// Open sends a request and returns the reply if it is a good one; the caller closes
+// its body. body is sent as JSON, unless it is nil.
 func (c *Client) Open(ctx context.Context, method, path string, body any) (*http.Response, error) {
 	var in io.Reader
 	if body != nil {
@@ -83,7 +100,7 @@ func (c *Client) Open(ctx context.Context, method, path string, body any) (*http
 	if c.token != "" {
 		req.Header.Set("Authorization", "Bearer "+c.token)
 	}
-	res, err := c.HTTP.Do(req)
+	res, err := c.http.Do(req)
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
@@ -97,6 +114,11 @@ func (c *Client) Open(ctx context.Context, method, path string, body any) (*http
 		return res, nil
 	}
 	defer res.Body.Close()
+	return nil, c.refused(res)
+}
+
+// refused returns the error of a reply that is not a good one.
+func (c *Client) refused(res *http.Response) error {
 	data, _ := io.ReadAll(io.LimitReader(res.Body, 64<<10))
 	var said struct{ Error string }
 	switch {
@@ -111,16 +133,26 @@ func (c *Client) Open(ctx context.Context, method, path string, body any) (*http
 	} else if res.StatusCode == http.StatusUnauthorized {
 		said.Error = "it asks for an admin token: give --admin-token-file"
 	}
-	return nil, &Refusal{res.StatusCode, fmt.Sprintf("%s: %s (%s)", c.URL, said.Error, res.Status)}
+	return &refusal{res.StatusCode, fmt.Sprintf("%s: %s (%s)", c.URL, said.Error, res.Status)}
 }
 
-// Refusal is the error of a reply with another status than success.
-type Refusal struct {
-	Status int
+// refusal is the error of a reply with another status than success.
+type refusal struct {
+	status int
 	text   string
 }
 
-func (e *Refusal) Error() string { return e.text }
+func (e *refusal) Error() string { return e.text }
+
+// Status returns the status that a relay refused with, or 0 if err is anything
+// else.
+func Status(err error) int {
+	var no *refusal
+	if errors.As(err, &no) {
+		return no.status
+	}
+	return 0
+}
 
 // Call sends a request and reads the JSON reply into v, unless v is nil.
 func (c *Client) Call(ctx context.Context, method, path string, body, v any) error {

@@ -6,17 +6,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strconv"
 	"time"
 
 	"cowrelay/cmd/cowrelay/internal/adminclient"
 	"cowrelay/cmd/cowrelay/internal/command"
-	"cowrelay/cmd/cowrelay/internal/term"
 	"cowrelay/cow"
 
 	"github.com/spf13/cobra"
 )
 
+// NewExportCommand returns the command export.
 func NewExportCommand() *cobra.Command {
 	var e export
 	cmd := &cobra.Command{
@@ -62,44 +61,24 @@ written to.`,
 
 // export is one run of the command.
 type export struct {
-	names     []string
+	// As it was asked for.
+	names     []string // ids of slots
 	all, bare bool
-	out       string
+	out       string   // "": standard output
+	wanted    []cow.ID // names, read; empty: all
 
-	wanted  []cow.ID // empty: all
-	stderr  io.Writer
-	w       *bufio.Writer
+	stderr io.Writer
+	w      *bufio.Writer
+	failed error // of writing to w
+
+	// What was done.
 	events  int64
 	bytes   uint64 // of events
-	removed int
-	broken  int   // slots that could not be read to their end
-	failed  error // of writing
+	removed int    // slots that were removed meanwhile
+	broken  int    // slots that could not be read to their end
 }
 
-// source is where events come from.
-type source interface {
-	// slots gives the slots with their counts of events, by id: the wanted
-	// ones, of which each must be there, or all.
-	slots(ctx context.Context, wanted []cow.ID) ([]exportSlot, error)
-	// events gives the events of the slot below its count in order. The bytes are
-	// good until yield returns. errRemoved where the slot is no more, errSlot
-	// (wrapped) where it alone can't be read.
-	events(ctx context.Context, s exportSlot, yield func([]byte) error) error
-	Close() error
-}
-
-// exportSlot is a slot and how many events it had when the export began: 24 bytes,
-// of which all are kept.
-type exportSlot struct {
-	id    cow.ID
-	count uint64
-}
-
-var (
-	errRemoved = errors.New("the slot was removed meanwhile")
-	errSlot    = errors.New("the slot can't be read")
-)
-
+// check reads the names, and refuses flags that exclude each other.
 func (e *export) check(cmd *cobra.Command) error {
 	for _, name := range e.names {
 		id, ok := cow.ParseID(name)
@@ -124,7 +103,7 @@ func (e *export) check(cmd *cobra.Command) error {
 func (e *export) run(cmd *cobra.Command) (err error) {
 	ctx, cancel := command.UntilInterrupted(cmd)
 	defer cancel()
-	// A second signal ends the process, should the first meet a write that waits.
+	// A second signal ends the process: the first may have met a write that waits.
 	defer context.AfterFunc(ctx, cancel)()
 	e.stderr = cmd.ErrOrStderr()
 	began := time.Now()
@@ -160,78 +139,4 @@ func (e *export) run(cmd *cobra.Command) (err error) {
 	}
 	fmt.Fprintf(e.stderr, "exported %d events of %d slots, %s\n", e.events, len(slots)-e.removed, amount(e.bytes, time.Since(began)))
 	return nil
-}
-
-// copy writes all events. What concerns one slot alone is told, and counted.
-func (e *export) copy(ctx context.Context, src source, slots []exportSlot) error {
-	var total int64
-	for _, s := range slots {
-		total += int64(s.count)
-	}
-	bar := term.NewBar(e.stderr, total, "exporting", "events")
-	defer term.EndBar(bar)
-	tell := func(times int, s exportSlot, format string, args ...any) {
-		const most = 20 // or a removal of many slots would hide all else
-		if times <= most {
-			bar.Clear()
-			fmt.Fprintln(e.stderr, "slot "+s.id.String()+": "+term.Shown(fmt.Sprintf(format, args...)))
-		}
-		if times == most {
-			fmt.Fprintln(e.stderr, "more of the same is not told")
-		}
-	}
-	var done int64 // events, removed ones included
-	for _, s := range slots {
-		if s.count == 0 {
-			continue
-		}
-		pos := uint64(0)
-		prefix := []byte(`{"slot_id":"` + s.id.String() + `","position":`)
-		err := src.events(ctx, s, func(event []byte) error {
-			if e.failed = e.line(prefix, pos, event); e.failed != nil {
-				return e.failed
-			}
-			e.events++
-			e.bytes += uint64(len(event))
-			if pos++; pos%256 == 0 {
-				bar.Set64(done + int64(pos))
-				return ctx.Err()
-			}
-			return nil
-		})
-		switch {
-		case err == nil && pos != s.count:
-			return fmt.Errorf("BUG: slot %s gave %d of %d events", s.id, pos, s.count)
-		case err == nil:
-		case e.failed != nil:
-			return e.failed
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case errors.Is(err, errRemoved):
-			e.removed++
-			tell(e.removed, s, "removed meanwhile, with %d of its %d events exported", pos, s.count)
-		case errors.Is(err, errSlot):
-			e.broken++
-			tell(e.broken, s, "%d of its %d events exported: %v", pos, s.count, err)
-		default:
-			return fmt.Errorf("slot %s, behind %d events: %w", s.id, pos, err)
-		}
-		done += int64(s.count)
-		bar.Set64(done)
-	}
-	return ctx.Err()
-}
-
-// line writes a line. A write that failed stays failed, so the last one tells.
-func (e *export) line(prefix []byte, pos uint64, event []byte) error {
-	if !e.bare {
-		e.w.Write(prefix)
-		e.w.Write(strconv.AppendUint(e.w.AvailableBuffer(), pos, 10))
-		e.w.WriteString(`,"event":`)
-	}
-	e.w.Write(event)
-	if !e.bare {
-		e.w.WriteByte('}')
-	}
-	return e.w.WriteByte('\n')
 }

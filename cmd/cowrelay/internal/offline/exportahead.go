@@ -2,7 +2,6 @@ package offline
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"io"
 	"slices"
@@ -12,43 +11,31 @@ import (
 	"cowrelay/cow"
 )
 
-// aheadSlots are small slots that were asked for in one request: most slots are
-// small, and a request for each of 200,000 takes a minute.
+// aheadSlots are the events of small slots that were asked for together. Most slots
+// are small, and one request for each of 200,000 slots takes a minute.
 type aheadSlots struct {
-	list []exportSlot      // all, by id
-	got  map[cow.ID][]byte // lines of events, whole
-	to   cow.ID            // asked for up to here
+	list []exportSlot      // all slots, ordered by id
+	got  map[cow.ID][]byte // lines of events of the slots of the last reply that were whole
+	to   cow.ID            // the last slot that was asked for
 }
 
-// A slot of so many events is small, and so many are asked for at once; the
-// relay leaves out what makes its reply too long.
 const (
-	aheadEvents = 100
-	aheadMost   = 256
-	aheadBytes  = 16 << 20
+	aheadEvents = 100      // a slot of at most so many events is small
+	aheadMost   = 256      // slots of one request
+	aheadBytes  = 16 << 20 // of a reply; the relay leaves out slots that would make it longer
 )
 
-// lookAhead returns the lines of a small slot. Where it returns nil the slot has
-// to be asked for by itself, which then says why.
-func (r *relaySource) lookAhead(ctx context.Context, s exportSlot) []byte {
-	a := &r.ahead
+// lines returns the lines of a small slot, nil for one that has to be asked for by
+// itself. An error is nil too: that request then says why. open asks the relay.
+func (a *aheadSlots) lines(s exportSlot, open func(path string) (io.ReadCloser, error)) []byte {
 	if s.count > aheadEvents {
 		return nil
 	}
 	if bytes.Compare(s.id[:], a.to[:]) > 0 {
-		a.got, a.to = nil, s.id
-		at, _ := slices.BinarySearchFunc(a.list, s, byID)
-		var of strings.Builder
-		for n := 0; at < len(a.list) && n < aheadMost; at++ {
-			if next := a.list[at]; next.count > 0 && next.count <= aheadEvents {
-				of.WriteString("," + next.id.String() + "-" + strconv.FormatUint(next.count, 10))
-				a.to = next.id
-				n++
-			}
-		}
-		if res, err := r.Open(ctx, "GET", "/admin/v1/events?of="+of.String()[1:], nil); err == nil {
-			body, _ := io.ReadAll(io.LimitReader(res.Body, aheadBytes)) // of a part, what is whole is good
-			res.Body.Close()
+		a.got = nil
+		if res, err := open("/admin/v1/events?of=" + a.next(s)); err == nil {
+			body, _ := io.ReadAll(io.LimitReader(res, aheadBytes)) // what is whole in a part is good
+			res.Close()
 			a.got = wholeSlots(body)
 		}
 	}
@@ -59,8 +46,23 @@ func (r *relaySource) lookAhead(ctx context.Context, s exportSlot) []byte {
 	return lines
 }
 
-// wholeSlots takes a reply apart: for each slot a line that counts its events,
-// and these.
+// next names s and the small slots behind it, each with its count, as many as one
+// request asks for.
+func (a *aheadSlots) next(s exportSlot) string {
+	a.to = s.id
+	at, _ := slices.BinarySearchFunc(a.list, s, byID)
+	var names []string
+	for ; at < len(a.list) && len(names) < aheadMost; at++ {
+		if next := a.list[at]; next.count > 0 && next.count <= aheadEvents {
+			names = append(names, next.id.String()+"-"+strconv.FormatUint(next.count, 10))
+			a.to = next.id
+		}
+	}
+	return strings.Join(names, ",")
+}
+
+// wholeSlots takes a reply apart: for each slot a line with its count, and its
+// events, one a line. It ends at the first slot that is not whole.
 func wholeSlots(body []byte) map[cow.ID][]byte {
 	got := make(map[cow.ID][]byte)
 	for {

@@ -9,14 +9,15 @@ import (
 	"cowrelay/cmd/cowrelay/internal/wholefile"
 )
 
-// exportOut is standard output, what is no regular file and is written to, or a
-// file that has its name only when it is whole.
+// exportOut is where lines go: standard output, a file that gets its name when it
+// is whole, or something that is there already and can only be written to.
 type exportOut struct {
-	io.Writer
-	device *os.File        // neither standard output nor a regular file
-	whole  *wholefile.File // a regular file
+	io.Writer                 // standard output, if both of these are nil
+	device    *os.File        // neither standard output nor a regular file
+	whole     *wholefile.File // a regular file
 }
 
+// newExportOut opens the file that --out names, "" for standard output.
 func newExportOut(path string, stdout io.Writer) (*exportOut, error) {
 	if path == "" || sameFile(path, term.FileOf(stdout)) {
 		return &exportOut{Writer: stdout}, nil

@@ -19,41 +19,38 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// relaySource is a running relay, asked over its admin listener. It asks again
-// where the connection breaks off or the relay is busy.
+// relaySource is a running relay, asked over its admin listener. It asks again if
+// the connection breaks off or the relay is busy, from the position that it had
+// got to.
 type relaySource struct {
 	*adminclient.Client
 	ahead aheadSlots
 }
 
-// Tries of one request without an event of progress between them: of a relay
-// that does not answer, and of one that answers that it can't. The pause before
-// the n-th is n times exportPause.
+// How often one request is tried without an event of progress between the tries.
+// The pause after the n-th is n times exportPause.
 const (
-	exportTries     = 12 // some 20 s
-	exportTriesBusy = 4
+	exportTries     = 12 // of a relay that does not answer: for some 20 s
+	exportTriesBusy = 4  // of one that answers that it can't
 	exportPause     = 300 * time.Millisecond
 )
 
+// newRelaySource returns the relay that flags and environment name.
 func newRelaySource(f *pflag.FlagSet) (source, error) {
 	c, err := adminclient.New(f)
 	if err != nil {
 		return nil, err
 	}
-	// A reply may be long, but it begins at once.
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.DisableCompression = true
-	transport.ResponseHeaderTimeout = 30 * time.Second
-	c.HTTP.Transport, c.HTTP.Timeout = transport, 0
+	c.LongReplies()
 	return &relaySource{Client: c}, nil
 }
 
 func (r *relaySource) Close() error {
-	r.HTTP.CloseIdleConnections()
+	r.Client.Close()
 	return nil
 }
 
-// lines gives the lines of a reply, which are good until yield returns.
+// lines yields the lines of a reply. Each is good until yield returns.
 func (r *relaySource) lines(ctx context.Context, path string, yield func([]byte) error) error {
 	res, err := r.Open(ctx, "GET", path, nil)
 	if err != nil {
@@ -75,26 +72,18 @@ func (r *relaySource) lines(ctx context.Context, path string, yield func([]byte)
 	}
 }
 
-// yieldError is the error of who takes the lines: nothing to try again for.
+// yieldError is an error of the code that takes the lines. To ask the relay again
+// would not help.
 type yieldError struct{ error }
 
 func (e *yieldError) Unwrap() error { return e.error }
-
-// refusal returns the status that the relay refused with, or 0.
-func refusal(err error) int {
-	var no *adminclient.Refusal
-	if errors.As(err, &no) {
-		return no.Status
-	}
-	return 0
-}
 
 // again runs ask until it succeeds, fails for good, or fails too often without
 // progress.
 func (r *relaySource) again(ctx context.Context, progress *uint64, ask func() error) error {
 	for try, was := 1, *progress; ; try++ {
 		err := ask()
-		status := refusal(err)
+		status := adminclient.Status(err)
 		if err == nil || errors.As(err, new(*yieldError)) || status != 0 && status != http.StatusServiceUnavailable {
 			return err
 		}
@@ -124,7 +113,7 @@ func (r *relaySource) slots(ctx context.Context, wanted []cow.ID) (list []export
 	for _, id := range wanted {
 		var v slotCount
 		switch err = r.Call(ctx, "GET", "/admin/v1/slots/"+id.String(), nil, &v); {
-		case refusal(err) == http.StatusNotFound:
+		case adminclient.Status(err) == http.StatusNotFound:
 			continue // missing says so
 		case err != nil:
 			return nil, err
@@ -144,24 +133,15 @@ func (r *relaySource) slots(ctx context.Context, wanted []cow.ID) (list []export
 	return list, missing(list, wanted)
 }
 
-func byID(a, b exportSlot) int { return bytes.Compare(a.id[:], b.id[:]) }
-
-// slotCount is what the relay says of a slot.
-type slotCount struct {
-	ID     string  `json:"slot_id"`
-	Events *uint64 `json:"events"`
-}
-
-func (v *slotCount) slot(err error) (exportSlot, error) {
-	id, ok := cow.ParseID(v.ID)
-	if err != nil || !ok || v.Events == nil {
-		return exportSlot{}, errors.New("the reply is not that of a relay's admin listener")
-	}
-	return exportSlot{id, *v.Events}, nil
-}
-
 func (r *relaySource) events(ctx context.Context, s exportSlot, yield func([]byte) error) error {
-	if lines := r.lookAhead(ctx, s); lines != nil {
+	open := func(path string) (io.ReadCloser, error) {
+		res, err := r.Open(ctx, "GET", path, nil)
+		if err != nil {
+			return nil, err
+		}
+		return res.Body, nil
+	}
+	if lines := r.ahead.lines(s, open); lines != nil {
 		for line := range bytes.Lines(lines) {
 			if err := yield(line[:len(line)-1]); err != nil {
 				return err
@@ -183,7 +163,7 @@ func (r *relaySource) events(ctx context.Context, s exportSlot, yield func([]byt
 		}
 		return err
 	})
-	switch refusal(err) {
+	switch adminclient.Status(err) {
 	case http.StatusNotFound:
 		return errRemoved
 	case http.StatusServiceUnavailable:

@@ -1,7 +1,6 @@
 package offline
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +13,7 @@ import (
 // storeSource is the store of a stopped relay.
 type storeSource struct{ *pebblelog.Reader }
 
+// openStoreSource opens the store in a folder, for reading only.
 func openStoreSource(dir string) (source, error) {
 	r, err := pebblelog.OpenReader(dir, readerOptions())
 	if errors.Is(err, pebblelog.ErrInUse) {
@@ -36,17 +36,6 @@ func (s storeSource) slots(ctx context.Context, wanted []cow.ID) (list []exportS
 		return nil, err
 	}
 	return list, missing(list, wanted)
-}
-
-// missing says which of the wanted slots are not in the list, which is by id.
-func missing(list []exportSlot, wanted []cow.ID) error {
-	var errs []error
-	for _, id := range wanted {
-		if _, ok := slices.BinarySearchFunc(list, id, func(s exportSlot, id cow.ID) int { return bytes.Compare(s.id[:], id[:]) }); !ok {
-			errs = append(errs, fmt.Errorf("there is no slot %s", id))
-		}
-	}
-	return errors.Join(errs...)
 }
 
 func (s storeSource) events(_ context.Context, slot exportSlot, yield func([]byte) error) error {

@@ -1,12 +1,9 @@
 package offline
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
-	"os"
 	"time"
 
 	"cowrelay/cmd/cowrelay/internal/command"
@@ -15,9 +12,9 @@ import (
 	"cowrelay/cow/pebblelog"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 )
 
+// NewVerifyCommand returns the command verify.
 func NewVerifyCommand() *cobra.Command {
 	var v verification
 	cmd := &cobra.Command{
@@ -59,27 +56,14 @@ wrong command line.`,
 	return cmd
 }
 
-// addDataDir adds the flag that dataDir reads.
-func addDataDir(f *pflag.FlagSet) {
-	f.String("data-dir", "cowrelay-data", "folder of the store; else COWRELAY_DATA_DIR names it, as for serve")
-}
-
-func dataDir(cmd *cobra.Command) string {
-	f := cmd.Flags().Lookup("data-dir")
-	if dir := os.Getenv("COWRELAY_DATA_DIR"); dir != "" && !f.Changed {
-		return dir
-	}
-	return f.Value.String()
-}
-
 // verification is one run of verify.
 type verification struct {
 	dir  string
 	json bool
-	most int
+	most int // faults to list
 
 	out  io.Writer
-	told int
+	told int // faults that were found, listed or not
 	torn *pebblelog.TornTail
 	err  error // of writing
 }
@@ -138,90 +122,4 @@ func (v *verification) verify(cmd *cobra.Command, look func(*pebblelog.Reader, i
 	}
 	report, err := look(r, total)
 	return report, errors.Join(err, r.Close())
-}
-
-// readerOptions are for one pass over a store: there is little to cache. What is
-// damaged comes as errors; the log would say it again.
-func readerOptions() pebblelog.Options {
-	return pebblelog.Options{CacheBytes: 8 << 20, Logger: slog.New(slog.DiscardHandler)}
-}
-
-// faultLine is a fault as JSON.
-type faultLine struct {
-	Kind     string `json:"kind"`
-	Slot     string `json:"slot_id,omitempty"`
-	Position *int64 `json:"position,omitempty"`
-	What     string `json:"what"`
-}
-
-// torn is a log's torn tail as JSON.
-type torn struct {
-	File     string `json:"file"`
-	Offset   int64  `json:"offset"`
-	Bytes    int64  `json:"bytes"`
-	Readable int    `json:"readable_parts_behind"`
-}
-
-func (v *verification) tell(f pebblelog.Fault) {
-	if v.told++; v.told > v.most {
-		return
-	}
-	if !v.json {
-		v.line(f.String())
-		return
-	}
-	line := faultLine{Kind: f.Kind, What: f.What}
-	if f.Slot != (cow.ID{}) {
-		line.Slot = f.Slot.String()
-	}
-	if f.Position >= 0 {
-		line.Position = &f.Position
-	}
-	v.object(line)
-}
-
-func (v *verification) sum(r pebblelog.Report, took time.Duration) {
-	if v.json {
-		v.object(struct {
-			Sound   bool    `json:"sound"`
-			Slots   uint64  `json:"slots"`
-			Events  uint64  `json:"events"`
-			Bytes   uint64  `json:"bytes"`
-			Records uint64  `json:"records"`
-			Faults  uint64  `json:"faults"`
-			Seconds float64 `json:"seconds"`
-			Torn    *torn   `json:"torn_tail,omitempty"`
-		}{r.Faults == 0, r.Slots, r.Events, r.Bytes, r.Records, r.Faults, took.Seconds(), (*torn)(v.torn)})
-		return
-	}
-	if v.torn != nil {
-		v.line("note: " + v.torn.String())
-	}
-	state := "sound"
-	if r.Faults > 0 {
-		state = "not sound"
-		if more := v.told - v.most; more > 0 {
-			v.line(fmt.Sprintf("and %d more", more))
-		}
-	}
-	v.line(fmt.Sprintf("%s: looked at %d slots, %d events and %d records, %s", state, r.Slots, r.Events, r.Records, amount(r.Bytes, took)))
-}
-
-func (v *verification) object(o any) {
-	b, err := json.Marshal(o)
-	if err != nil {
-		panic("BUG: " + err.Error())
-	}
-	v.line(string(b))
-}
-
-func (v *verification) line(s string) {
-	if _, err := io.WriteString(v.out, s+"\n"); err != nil && v.err == nil {
-		v.err = err
-	}
-}
-
-// amount says how many bytes took how long.
-func amount(bytes uint64, took time.Duration) string {
-	return fmt.Sprintf("%.1f MB in %.1f s (%.0f MB/s)", float64(bytes)/1e6, took.Seconds(), float64(bytes)/1e6/took.Seconds())
 }

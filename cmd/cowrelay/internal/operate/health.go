@@ -14,8 +14,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// NewHealthCommand makes the command for supervisors that can run a program and
-// nothing else, such as HEALTHCHECK in an image without a shell.
+// NewHealthCommand returns the command health. It is for supervisors that can run a
+// program and nothing else, such as HEALTHCHECK in an image without a shell.
 func NewHealthCommand() *cobra.Command {
 	l := config.NewLayers()
 	var alive bool

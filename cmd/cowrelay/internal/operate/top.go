@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
+// NewTopCommand returns the command top.
 func NewTopCommand() *cobra.Command {
 	var every time.Duration
 	var once bool
@@ -72,7 +73,8 @@ func orderOf(text string) (string, error) {
 	return "", command.Usage(fmt.Errorf("--by %s: it is one of %s", text, strings.Join(topOrders, ", ")))
 }
 
-// top is one run of the command.
+// top is one run of the command. Its view belongs to the goroutine of watch; what
+// asks the relay runs beside it.
 type top struct {
 	client *adminclient.Client
 	view   topView
@@ -81,7 +83,7 @@ type top struct {
 // topSlots is how many slots top asks for: what a tall screen holds.
 const topSlots = 100
 
-// read asks the relay within a time, so that one that hangs is told as such.
+// read asks the relay, and gives up on one that hangs.
 func (t *top) read(ctx context.Context, by string) (*reading, error) {
 	ctx, cancel := context.WithTimeout(ctx, max(2*t.view.every, 5*time.Second))
 	defer cancel()
@@ -120,7 +122,7 @@ func (t *top) once(ctx context.Context, out io.Writer) error {
 	return nil
 }
 
-// watch shows the relay until somebody wants it to end.
+// watch shows the relay until q, Ctrl-C or a signal.
 func (t *top) watch(ctx context.Context, in io.Reader, out *os.File) error {
 	s, err := openScreen(in, out)
 	if err != nil {

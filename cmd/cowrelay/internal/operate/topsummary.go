@@ -9,18 +9,18 @@ import (
 	"cowrelay/cmd/cowrelay/internal/human"
 )
 
-// row is a line of the summary: a name, up to three cells, and what is plotted
-// where there is room.
+// row is a line of the summary: a name, up to three cells, and a figure that is
+// plotted if there is room.
 type row struct {
 	name    string
 	cells   []cellText
-	plotted float64
+	plotted float64 // NaN: nothing
 }
 
 // cellText is a figure and what it is of.
 type cellText struct {
 	figure, of string
-	look       style
+	look       style // plain: bold
 }
 
 const nameWidth, cellWidth = 10, 23
@@ -57,9 +57,10 @@ func pad(s string, width int) string {
 	return s + strings.Repeat(" ", max(width-len([]rune(s)), 0))
 }
 
-// summary is the figures of the whole relay.
-func (v *topView) summary() []row {
-	c, r := v.last, v.last.to
+// summary is the figures of the whole relay: what is now, and what has happened
+// since the reading before.
+func (c change) summary() []row {
+	r := c.to
 	rate := func(of, family string, labels ...label) cellText {
 		return cellText{figure: perSecond(c.rate(family, labels...)), of: " " + of}
 	}
@@ -99,10 +100,15 @@ func (v *topView) summary() []row {
 	}
 }
 
-// perSecond prints a rate that may not be known.
+// perSecond prints a rate. NaN is not known.
 func perSecond(v float64) string {
 	if math.IsNaN(v) {
 		return "-"
 	}
 	return human.Rate(v) + "/s"
 }
+
+// history is the figures of the last readings, the oldest first.
+type history []float64
+
+const maxHistory = 200

@@ -1,8 +1,6 @@
 package plan
 
-import (
-	"testing"
-)
+import "testing"
 
 // All parts together are the budget, and none is too small to work with.
 func TestSplitBudget(t *testing.T) {

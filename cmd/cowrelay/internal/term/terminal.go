@@ -6,14 +6,14 @@
 package term
 
 import (
-	"io"
 	"os"
 
 	"golang.org/x/term"
 )
 
-// IsTerminal says whether a person may be looking at w.
-func IsTerminal(w io.Writer) bool {
+// IsTerminal says whether an input or output is a terminal, so that a person may
+// be there.
+func IsTerminal(w any) bool {
 	f := FileOf(w)
 	return f != nil && term.IsTerminal(int(f.Fd()))
 }

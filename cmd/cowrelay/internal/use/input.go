@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"io"
 
-	relayclient "cowrelay/fasthttp/client"
-
 	"github.com/go-json-experiment/json/jsontext"
 )
 
@@ -16,15 +14,15 @@ import (
 // no larger body.
 const maxInput = 2 << 20
 
-// postItem is one event of the input, or what is none, with the lines that it
-// stands on.
+// postItem is one event of the input, with the lines that it stands on; or lines
+// that are no event, with the error that says why.
 type postItem struct {
-	event       []byte
-	first, last int
+	event       []byte // nil if err is set
+	first, last int    // lines, counted from 1; of the command line: arguments
 	err         error
 }
 
-// where names the lines.
+// where names the lines for people.
 func (it postItem) where() string {
 	if it.first == it.last {
 		return fmt.Sprintf("line %d", it.first)
@@ -32,28 +30,35 @@ func (it postItem) where() string {
 	return fmt.Sprintf("lines %d to %d", it.first, it.last)
 }
 
-// postInput reads events from text: JSON objects, one or more a line, or one
-// over several lines. What is no object is an item with an error, and reading
-// goes on behind it: at the next line that begins with a brace, if an object
-// that began before is not finished, because an object within another one is
-// indented. Only blank lines are passed over.
+// postInput reads events from text: JSON objects, one or more a line, or one over
+// several lines. Text that is no object is an item with an error, and reading goes
+// on behind it. If an object is not finished, reading goes on at the next line that
+// begins with a brace: an object within another one is indented. Only blank lines
+// are passed over.
+//
+//	line ─▶ value: does it begin with {, and where does the object end?
+//	          │ good: one item for each object of the lines
+//	          │ bad:  one item with an error; lines from the next brace on
+//	          ▼       go back into ahead
+//	        ready ─▶ next
 type postInput struct {
 	r     *bufio.Reader
 	line  int         // the last one that was read
 	ahead []inputLine // read already, and to be looked at again
-	ready []postItem
+	ready []postItem  // items that next returns before it reads on
 }
 
+// inputLine is one line without its end.
 type inputLine struct {
 	text   []byte
 	number int
-	long   bool // text is its beginning
+	long   bool // longer than maxInput: text is only its beginning
 }
 
 func newPostInput(r io.Reader) *postInput { return &postInput{r: bufio.NewReaderSize(r, 256<<10)} }
 
-// next returns the next item. Its event stays as it is. io.EOF is the end; any
-// other error is of reading.
+// next returns the next item. Its event is the caller's. io.EOF is the end; any
+// other error is one of reading.
 func (in *postInput) next() (postItem, error) {
 	for {
 		if len(in.ready) > 0 {
@@ -110,7 +115,7 @@ var (
 	errCutString = errors.New("a string is not finished")
 )
 
-// value reads what begins at a line.
+// value reads the objects that begin at a line.
 func (in *postInput) value(l inputLine) error {
 	lines := []inputLine{l}
 	switch {
@@ -150,7 +155,7 @@ func (in *postInput) value(l inputLine) error {
 	}
 }
 
-// good makes items of the objects in the text.
+// good makes an item of each object in the text of the lines.
 func (in *postInput) good(lines []inputLine, text []byte) {
 	dec := jsontext.NewDecoder(bytes.NewBuffer(text), jsontext.AllowDuplicateNames(true))
 	var list []postItem
@@ -172,8 +177,8 @@ func (in *postInput) good(lines []inputLine, text []byte) {
 	}
 }
 
-// bad makes an item with an error of the lines, up to the first further one
-// that begins with a brace: from there on they are looked at again.
+// bad makes one item with an error of the lines up to the next that begins with a
+// brace. From that one on they are looked at again.
 func (in *postInput) bad(lines []inputLine, err error) {
 	n := 1
 	for n < len(lines) && !bytes.HasPrefix(lines[n].text, []byte{'{'}) {
@@ -183,12 +188,14 @@ func (in *postInput) bad(lines []inputLine, err error) {
 	in.ahead = append(lines[n:len(lines):len(lines)], in.ahead...)
 }
 
-// nesting counts braces and brackets that are open.
+// nesting counts the braces and brackets that are open, of text that may not be
+// JSON: it is only to find where an object ends.
 type nesting struct {
 	depth    int
 	inString bool
 }
 
+// scan goes through one line.
 func (n *nesting) scan(line []byte) {
 	for i := 0; i < len(line); i++ {
 		switch c := line[i]; {
@@ -204,49 +211,4 @@ func (n *nesting) scan(line []byte) {
 			n.depth--
 		}
 	}
-}
-
-var errHasID = errors.New("it has an event_id already")
-
-// withID returns the event, an object, with an id in front.
-func withID(event []byte, id string) ([]byte, error) {
-	if has, err := hasEventID(event); has || err != nil {
-		return nil, errors.Join(err, errHasID)
-	}
-	quoted, err := jsontext.AppendQuote(nil, id)
-	if err != nil {
-		return nil, err
-	}
-	rest := bytes.TrimSpace(bytes.TrimSpace(event)[1:])
-	out := append([]byte(`{"event_id":`), quoted...)
-	if rest[0] != '}' {
-		out = append(out, ',')
-	}
-	return append(out, rest...), nil
-}
-
-// hasEventID says whether the object has the member at all: another type than a
-// string is no id for the relay, but a second one would be refused.
-func hasEventID(event []byte) (bool, error) {
-	if relayclient.EventID(event) != "" {
-		return true, nil
-	}
-	dec := jsontext.NewDecoder(bytes.NewBuffer(event), jsontext.AllowDuplicateNames(true))
-	if t, err := dec.ReadToken(); err != nil || t.Kind() != '{' {
-		return false, errNoObject
-	}
-	for dec.PeekKind() == '"' {
-		name, err := dec.ReadToken()
-		if err != nil {
-			return false, err
-		}
-		if name.String() == "event_id" {
-			return true, nil
-		}
-		if err := dec.SkipValue(); err != nil {
-			return false, err
-		}
-	}
-	_, err := dec.ReadToken()
-	return false, err
 }

@@ -4,18 +4,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
-	"strings"
-	"syscall"
 
 	"cowrelay/cmd/cowrelay/internal/command"
 	"cowrelay/cmd/cowrelay/internal/wholefile"
 
-	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
 
@@ -48,7 +44,7 @@ func profileFolder(f *pflag.FlagSet) (string, error) {
 	return filepath.Join(dir, "cowrelay"), nil
 }
 
-// newProfile returns the unread profile of a name.
+// newProfile returns the profile of a name, which may be there or not. It is empty.
 func newProfile(f *pflag.FlagSet, name string) (*profile, error) {
 	if !profileName.MatchString(name) {
 		return nil, command.Usage(fmt.Errorf("%q is no name of a profile: letters, digits and . _ -, at most 64", name))
@@ -60,51 +56,8 @@ func newProfile(f *pflag.FlagSet, name string) (*profile, error) {
 	return &profile{name: name, path: filepath.Join(dir, name+".json")}, nil
 }
 
-// loadProfile returns the profile that was asked for, or the default one; nil
-// if nobody asked and there is none. A file that others can read is refused.
-func loadProfile(f *pflag.FlagSet) (*profile, error) {
-	name, _ := command.FlagOr(f, "profile", profileVariable, "")
-	asked := name != ""
-	if !asked {
-		name = defaultProfile
-	}
-	p, err := newProfile(f, name)
-	if err != nil {
-		if !asked {
-			return nil, nil // no home, no default
-		}
-		return nil, err
-	}
-	// A FIFO does not block, and is refused.
-	file, err := os.OpenFile(p.path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if errors.Is(err, fs.ErrNotExist) {
-		if !asked {
-			return nil, nil
-		}
-		return nil, fmt.Errorf("there is no profile %q: cowrelay slot new --save %s makes one (%w)", name, name, err)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("cannot read profile %q: %w", name, err)
-	}
-	defer file.Close()
-	info, err := file.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if err := p.trust(info); err != nil {
-		return nil, err
-	}
-	if err := json.NewDecoder(io.LimitReader(file, wholefile.TokenBytes)).Decode(p); err != nil {
-		return nil, fmt.Errorf("profile %q is broken: %s: %w", name, p.path, err)
-	}
-	if p.Relay == "" || p.Slot == "" || p.Token == "" {
-		return nil, fmt.Errorf("profile %q is broken: %s lacks relay, slot_id or slot_token", name, p.path)
-	}
-	return p, nil
-}
-
-// trust refuses a profile that others can read, or may have put there: a token
-// would be theirs, or commands would speak to their relay.
+// trust refuses a profile that others can read, because they have its token, or that
+// they may have put there, because commands would then speak to their relay.
 func (p *profile) trust(file fs.FileInfo) error {
 	if !file.Mode().IsRegular() {
 		return fmt.Errorf("profile %q is no regular file: %s", p.name, p.path)
@@ -118,7 +71,7 @@ func (p *profile) trust(file fs.FileInfo) error {
 	return p.trustFolder()
 }
 
-// trustFolder refuses a folder of profiles in which others may put some.
+// trustFolder refuses a folder in which others may put profiles.
 func (p *profile) trustFolder() error {
 	dir := filepath.Dir(p.path)
 	info, err := os.Stat(dir)
@@ -134,7 +87,7 @@ func (p *profile) trustFolder() error {
 	return nil
 }
 
-// ours refuses what belongs to another user than this one and root.
+// ours refuses a file or folder that belongs to anybody but this user and root.
 func ours(path string, info fs.FileInfo) error {
 	if by := wholefile.Owner(info); by != os.Geteuid() && by != 0 {
 		return fmt.Errorf("%s belongs to another user (%d)", path, by)
@@ -161,7 +114,7 @@ func (p *profile) reserve() error {
 	return file.Close()
 }
 
-// save fills the reserved file: whole, or not at all.
+// save fills the file that reserve made: whole, or not at all.
 func (p *profile) save() error {
 	text, err := json.MarshalIndent(p, "", "  ")
 	if err != nil {
@@ -173,20 +126,5 @@ func (p *profile) save() error {
 	return nil
 }
 
+// remove takes the file away, full or only reserved.
 func (p *profile) remove() error { return os.Remove(p.path) }
-
-// completeProfile offers the names of profiles to the shell.
-func completeProfile(cmd *cobra.Command, _ []string, begun string) ([]string, cobra.ShellCompDirective) {
-	dir, err := profileFolder(cmd.Flags())
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveError
-	}
-	entries, _ := os.ReadDir(dir) // a folder that is not there has none
-	var names []string
-	for _, e := range entries {
-		if name, ok := strings.CutSuffix(e.Name(), ".json"); ok && profileName.MatchString(name) && strings.HasPrefix(name, begun) {
-			names = append(names, name)
-		}
-	}
-	return names, cobra.ShellCompDirectiveNoFileComp
-}

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
+// NewPullCommand returns the command pull.
 func NewPullCommand() *cobra.Command {
 	var since string
 	var limit int

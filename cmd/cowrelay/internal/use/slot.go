@@ -1,11 +1,9 @@
 package use
 
 import (
-	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -17,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
+// NewSlotCommand returns the command slot with those below it.
 func NewSlotCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "slot",
@@ -97,32 +96,6 @@ once; with --save it is kept in a profile and not printed.`,
 	return cmd
 }
 
-// printMembers prints strings by name: lines for people, or an object.
-func printMembers(cmd *cobra.Command, members [][2]string) error {
-	out := cmd.OutOrStdout()
-	if asked, _ := cmd.Flags().GetBool("json"); asked || !term.IsTerminal(out) {
-		text := []byte{'{'}
-		for i, m := range members {
-			if i > 0 {
-				text = append(text, ',')
-			}
-			text = fmt.Appendf(text, `%q:`, m[0])
-			value, err := json.Marshal(m[1])
-			if err != nil {
-				return err
-			}
-			text = append(text, value...)
-		}
-		_, err := fmt.Fprintf(out, "%s}\n", text)
-		return err
-	}
-	tw := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	for _, m := range members {
-		fmt.Fprintf(tw, "%s\t%s\n", m[0], term.Printable(m[1]))
-	}
-	return tw.Flush()
-}
-
 func newSlotStateCommand() *cobra.Command {
 	cmd := slotCommand(&cobra.Command{
 		Use:   "state",
@@ -185,26 +158,16 @@ asks before; where there is nobody to ask, it wants --yes.`,
 // confirm asks a person whether the slot is to be removed.
 func (s *slotSession) confirm() error {
 	in, stderr := s.cmd.InOrStdin(), s.cmd.ErrOrStderr()
-	if w, ok := in.(io.Writer); !ok || !term.IsTerminal(w) || !term.IsTerminal(stderr) {
+	if !term.IsTerminal(in) || !term.IsTerminal(stderr) {
 		return command.Usage(errors.New("nobody is here to ask whether the slot shall be removed: give --yes"))
 	}
 	st, err := s.check()
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(stderr, "Remove slot %s with %s events? [y/N] ", s.slot, human.Count(float64(st.EventCount)))
-	answered := make(chan string, 1)
-	go func() {
-		line, _ := bufio.NewReader(in).ReadString('\n')
-		answered <- line
-	}()
-	select {
-	case line := <-answered:
-		if a := strings.ToLower(strings.TrimSpace(line)); a == "y" || a == "yes" {
-			return nil
-		}
-		return errors.New("not removed")
-	case <-s.ctx.Done():
-		return s.ctx.Err()
+	yes, err := term.Yes(s.ctx, in, stderr, fmt.Sprintf("Remove slot %s with %s events?", s.slot, human.Count(float64(st.EventCount))))
+	if err == nil && !yes {
+		err = errors.New("not removed")
 	}
+	return err
 }

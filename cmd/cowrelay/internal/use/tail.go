@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
+// NewTailCommand returns the command tail.
 func NewTailCommand() *cobra.Command {
 	var since string
 	var last int
@@ -52,12 +53,14 @@ last event, without a gap or a repeat, however long that takes.`,
 	return cmd
 }
 
-// outputError is an output that can't be written to.
+// outputError is the error of an output that can't be written to. Ctrl-C ends a tail
+// well, but such an error stays one.
 type outputError struct{ error }
 
 func (e outputError) Unwrap() error { return e.error }
 
-// tail prints the last events behind a place, and perhaps what follows.
+// tail prints the last events behind a position, and with follow what comes then. It
+// keeps no more than last of them, however long the slot is.
 func (s *slotSession) tail(at relayclient.Cursor, last int, follow bool, print func(relayclient.Event) error) error {
 	var events iter.Seq2[relayclient.Event, error]
 	switch {

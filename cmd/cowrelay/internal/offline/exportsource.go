@@ -1,0 +1,66 @@
+package offline
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"cowrelay/cow"
+)
+
+// source is where events come from.
+type source interface {
+	// slots returns the wanted slots, or all if none is named, ordered by id. Each
+	// that is wanted must be there.
+	slots(ctx context.Context, wanted []cow.ID) ([]exportSlot, error)
+	// events yields the events of the slot in order, up to its count. The bytes are
+	// good until yield returns. The error is errRemoved if the slot is there no
+	// more, and wraps errSlot if this slot alone can't be read.
+	events(ctx context.Context, s exportSlot, yield func([]byte) error) error
+	Close() error
+}
+
+// exportSlot is a slot and how many events it had when the export began. The list
+// of all slots is kept in memory, at 24 bytes each.
+type exportSlot struct {
+	id    cow.ID
+	count uint64
+}
+
+// Errors that concern one slot: the export goes on behind them.
+var (
+	errRemoved = errors.New("the slot was removed meanwhile")
+	errSlot    = errors.New("the slot can't be read")
+)
+
+// byID is the order of the list.
+func byID(a, b exportSlot) int { return bytes.Compare(a.id[:], b.id[:]) }
+
+// missing returns an error for each wanted slot that is not in the list, which is
+// ordered by id.
+func missing(list []exportSlot, wanted []cow.ID) error {
+	var errs []error
+	for _, id := range wanted {
+		if _, ok := slices.BinarySearchFunc(list, id, func(s exportSlot, id cow.ID) int { return bytes.Compare(s.id[:], id[:]) }); !ok {
+			errs = append(errs, fmt.Errorf("there is no slot %s", id))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// slotCount is a slot as a relay describes it.
+type slotCount struct {
+	ID     string  `json:"slot_id"`
+	Events *uint64 `json:"events"`
+}
+
+// slot checks what was read. err is that of the decoding.
+func (v *slotCount) slot(err error) (exportSlot, error) {
+	id, ok := cow.ParseID(v.ID)
+	if err != nil || !ok || v.Events == nil {
+		return exportSlot{}, errors.New("the reply is not that of a relay's admin listener")
+	}
+	return exportSlot{id, *v.Events}, nil
+}

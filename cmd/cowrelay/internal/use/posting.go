@@ -1,0 +1,140 @@
+package use
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"cowrelay/cmd/cowrelay/internal/command"
+	"cowrelay/cmd/cowrelay/internal/human"
+	"cowrelay/cmd/cowrelay/internal/term"
+	relayclient "cowrelay/fasthttp/client"
+
+	"github.com/schollz/progressbar/v3"
+)
+
+// posting is one run of post. It belongs to the goroutine of run, on which the
+// events are yielded too; readAhead reads beside it.
+//
+// An event goes this way:
+//
+//	line ──▶ input ──▶ items ──▶ under ──▶ counts
+//	         (next)   (read     (posted,   stored, duplicate
+//	                   ahead)    waiting)  or failed
+//
+// One that can't be posted goes from items to counts.Failed.
+type posting struct {
+	// As it was asked for.
+	file, id string // "": none
+	addID    bool
+	parallel int // posts under way at once
+
+	session *slotSession
+	input   *postInput               // nil: events of the command line
+	bar     *progressbar.ProgressBar // nil: none
+	total   int64                    // lines of the input; -1: nobody knows, 0: it is the command line
+
+	under   []postItem // posted and not answered, in order
+	last    int        // the last line that was dealt with
+	stopped error      // why not all were posted
+	counts  struct {
+		Stored    int `json:"stored"`
+		Duplicate int `json:"duplicate"`
+		Failed    int `json:"failed"`
+	}
+}
+
+// result counts what became of one event, and prints it if it came from the command
+// line. An error ends the whole.
+func (p *posting) result(it postItem, posted relayclient.Posted, err error) error {
+	if err != nil && relayclient.Hopeless(err) {
+		p.under = append([]postItem{it}, p.under...)
+		return err
+	}
+	p.progress(it)
+	if err != nil {
+		p.fail(it, p.session.explain(err))
+		return nil
+	}
+	status := "stored"
+	// A duplicate of a post that was sent again is most likely that post itself.
+	if posted.Duplicate && !posted.Repeated {
+		status = "duplicate"
+		p.counts.Duplicate++
+	} else {
+		p.counts.Stored++
+	}
+	if p.input != nil {
+		return nil
+	}
+	out := p.session.cmd.OutOrStdout()
+	if !p.session.json {
+		_, err = fmt.Fprintln(out, status, term.Printable(posted.ID))
+		return err
+	}
+	line := struct {
+		ID     *string `json:"event_id"`
+		Status string  `json:"status"`
+	}{&posted.ID, status}
+	if posted.ID == "" {
+		line.ID = nil
+	}
+	return json.NewEncoder(out).Encode(line)
+}
+
+// fail counts an event that is not posted, and says why.
+func (p *posting) fail(it postItem, err error) {
+	p.counts.Failed++
+	p.last = it.last
+	where := it.where()
+	if p.input == nil {
+		where = fmt.Sprintf("event %d", it.first)
+	}
+	p.clear()
+	fmt.Fprintf(p.session.cmd.ErrOrStderr(), "%s: %s: %s\n", p.session.cmd.CommandPath(), where, term.Shown(err.Error()))
+}
+
+// progress moves the bar.
+func (p *posting) progress(it postItem) {
+	p.last = it.last
+	if p.bar != nil {
+		p.bar.Set64(int64(it.last))
+	}
+}
+
+// clear takes the bar out of the way of a line.
+func (p *posting) clear() {
+	if p.bar != nil {
+		p.bar.Clear()
+	}
+}
+
+// finish prints the sums, and returns the error of the whole.
+func (p *posting) finish() error {
+	if p.bar != nil {
+		p.clear()
+		p.bar.Exit()
+	}
+	c, out := p.counts, p.session.cmd.OutOrStdout()
+	var err error
+	if p.input != nil && p.session.json {
+		err = json.NewEncoder(out).Encode(c)
+	} else if p.input != nil {
+		_, err = fmt.Fprintf(out, "%s stored, %s duplicate, %s failed\n", human.Count(float64(c.Stored)), human.Count(float64(c.Duplicate)), human.Count(float64(c.Failed)))
+	}
+	if p.stopped != nil {
+		stopped := command.Interrupted(p.session.ctx, p.session.explain(p.stopped))
+		if p.input != nil {
+			from := p.last + 1
+			if len(p.under) > 0 {
+				from = p.under[0].first
+			}
+			stopped = fmt.Errorf("stopped at line %d: what comes from there is not posted, or nobody knows: %w", from, stopped)
+		}
+		return errors.Join(stopped, err)
+	}
+	if err == nil && c.Failed > 0 {
+		err = fmt.Errorf("%d of %d events failed", c.Failed, c.Failed+c.Stored+c.Duplicate)
+	}
+	return err
+}
