@@ -8,26 +8,29 @@ import (
 	"cowrelay/cow/event"
 )
 
-// A batch is full when so many posts were decided for it, or so many bytes.
+// A batch is full when so many posts were decided for it, or so many bytes of
+// events.
 const (
 	batchPosts = 1024
 	batchBytes = 4 << 20
 )
 
-// batch is what the journal gets at once. It goes round for ever:
+// batch is what the journal stores at once. Batches are used again:
 //
-//	  begin        seal          the journal's          finish
-//	empty --> filling --> sealed -----------> landed ----------> empty
+//	     newAppend, act        seal        commitBatch        empty
+//	empty ------------> filling ----> sealed ----------> landed ----> empty
 //
-// Filling, it has acts and appends. Sealed, it has one group for each act and
-// then one for each append, in which the journal notes the outcomes. While it is
-// sealed the journal alone touches the groups.
+//	filling   the loop adds acts with their groups, and appends
+//	sealed    behind the groups of the acts stands one group for each append;
+//	          the journal sets their outcomes, and nobody else touches them
+//	landed    the loop reads the outcomes
 type batch struct {
 	groups  []Group
 	acts    []*Post // parallel to the first groups: the post of a create or remove, nil for a touch
 	appends []*pendingAppend
-	// posts and bytes say how full a filling batch is: all that was decided for
-	// it, whatever became of that. Of a sealed batch: what is to be appended.
+	// posts and bytes of a filling batch say how full it is. They count all posts
+	// that were decided for it, duplicates too. Of a sealed batch they count what
+	// it appends.
 	posts int
 	bytes int64
 	took  time.Duration // what the journal took for it
@@ -36,7 +39,7 @@ type batch struct {
 func (b *batch) empty() bool { return len(b.groups) == 0 && len(b.appends) == 0 }
 func (b *batch) full() bool  { return b.posts >= batchPosts || b.bytes >= batchBytes }
 
-// act adds a group that is no append. p is nil for a touch.
+// act adds a group that is not an append. p is nil for a touch.
 func (b *batch) act(g Group, p *Post) {
 	b.groups = append(b.groups, g)
 	b.acts = append(b.acts, p)
@@ -56,18 +59,18 @@ func (b *batch) seal() {
 	}
 }
 
-// pendingAppend is what a batch appends to one slot. While there is one,
-// Slot.pending points to it.
+// pendingAppend is what a batch appends to one slot. Slot.pending points to it
+// until the batch is empty again.
 type pendingAppend struct {
 	batch  *batch
 	slot   *Slot
-	hot    *hot // of the slot: it does not go cold meanwhile
+	hot    *hot // the slot's: a slot with a pending append does not go cold
 	events []event.Event
 	keys   []uint64 // parallel to events: idKey of each id, or 0
 	posts  []*Post  // parallel to events
-	dups   []*Post  // posts of ids that are among keys: answered with them
+	dups   []*Post  // posts whose ids are among the events: answered with those
 	bytes  uint64   // of the events
-	mark   uint64   // random: tells this append from those of other writers
+	mark   uint64   // random and not 0: tells this append from those of other writers
 }
 
 // idKey is the hash of an id with a bit that tells it from "no id", which is 0.
@@ -101,8 +104,8 @@ type batchPool struct {
 	appends []*pendingAppend
 }
 
-// keptEvents is the largest append that is kept: what one long append takes must
-// not stay for many short ones.
+// keptEvents is how many events an append that is kept may have room for. One
+// long append must not stay in memory for many short ones.
 const keptEvents = 128
 
 // batch returns an empty batch.

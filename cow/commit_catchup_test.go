@@ -62,8 +62,8 @@ func TestCatchUp_ChunkThatFailsMeanwhile(t *testing.T) {
 	}
 }
 
-// lateLoads is a journal in which the loads that want says have read all, and
-// then wait for leave.
+// lateLoads is a journal. A load from a position that want chooses reads all, says
+// so on read, and returns when it may leave.
 type lateLoads struct {
 	*journaltest.Memory
 	want        func(from uint64) bool
@@ -92,7 +92,7 @@ func openLate(t *testing.T, want func(from uint64) bool) (*fixture, *lateLoads) 
 	return f, j
 }
 
-// nothing checks that neither the counts nor the books know of anything.
+// nothing checks that all counts are 0.
 func (f *fixture) nothing() {
 	f.Helper()
 	f.Barrier()
@@ -108,8 +108,8 @@ func (f *fixture) nothing() {
 }
 
 // Another writer appends and then removes the slot. The catch-up has read the
-// append and lands after the removal: nothing of a dead slot is counted, and
-// whoever waited is told that it is gone.
+// append and lands after the removal. Nothing of a dead slot is counted, and the
+// posts that waited hear that it is gone.
 func TestCatchUp_LandsAfterARemoval(t *testing.T) {
 	for _, outcome := range []cow.Outcome{cow.Conflict, cow.Unknown} {
 		for _, held := range []uint64{0, 2} {
@@ -147,7 +147,7 @@ func TestCatchUp_LandsAfterARemoval(t *testing.T) {
 }
 
 // A slot whose append is in doubt is removed by another writer while the store
-// can't be read. Its posters need not wait until it can.
+// can't be read. Its posters are answered before it can be.
 func TestCatchUp_DoubtOfARemovedSlot(t *testing.T) {
 	f := open(t, cow.Options{})
 	slot := f.slot()
@@ -245,8 +245,8 @@ func TestCatchUp_LargeGap(t *testing.T) {
 	f.until("the gap to be filled", func() bool { return slot.Count() == n+2 })
 }
 
-// What is fed while a catch-up is under way, which has read the journal before,
-// takes another one.
+// A catch-up has read the journal and is still under way. What is fed now takes
+// another catch-up.
 func TestCatchUp_FedBehindOne(t *testing.T) {
 	f, j := openLate(t, func(from uint64) bool { return from == 1 })
 	slot := f.slot()

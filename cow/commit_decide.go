@@ -2,13 +2,14 @@ package cow
 
 import "cowrelay/cow/event"
 
-// Decide: what is to become of a post. Nobody else decides, and each decision
-// rests on what this loop decided before. So two equal ids can't both be stored,
-// and no quota is overrun (I5). Each question below stands behind those that its
-// answer rests on.
+// Gather and decide: one owner finds out what becomes of each post, one post after
+// the other. So two equal ids are never both stored, and no quota is overrun (I5).
+//
+// The order of the questions matters. Each comment says why its question stands
+// where it does.
 
-// gather decides what waits: first what the loop has already, then what is
-// queued.
+// gather decides what waits until the batch is full: first what the loop has
+// taken before, then the queue.
 func (c *commitPipeline) gather() {
 	n := 0
 	for ; n < len(c.backlog.todo) && !c.next.full(); n++ {
@@ -28,12 +29,13 @@ func (c *commitPipeline) gather() {
 // decide decides one post.
 func (c *commitPipeline) decide(p *Post) {
 	slot := p.slot
-	// Has its poster given up? The post is out of all counts then.
+	// Has its poster given up? First, as such a post is in no count any more.
 	if p.state.Load() == postAbandoned {
 		return
 	}
-	// Does it rest on something that may still fail? On the slot's removal, or on
-	// an append of the batch before; a removal also on an append of this batch.
+	// Does it rest on something that may still fail? That is the slot's removal, or
+	// an append of the batch before, or for a removal also one of this batch. Before
+	// everything that looks at the slot: what is there may change.
 	if slot.leaving || slot.pending != nil && (slot.pending.batch != c.next || p.kind == postRemove) {
 		c.backlog.held = append(c.backlog.held, p)
 		return
@@ -41,15 +43,17 @@ func (c *commitPipeline) decide(p *Post) {
 	c.next.posts++
 	c.next.bytes += p.bytes
 	switch {
-	// A slot that is to be made has nothing yet to be asked about.
+	// Is a slot to be made? There is nothing of it yet that could be asked.
 	case p.kind == postCreate:
 		c.decideCreate(p)
-	// Is the slot gone? It never comes back, whatever else waits for it.
+	// Is the slot gone? Before parking: nothing is loaded for it any more.
 	case slot.dead.Load():
 		c.queue.answer(p, false, ErrNoSlot)
-	// Do others wait for the slot already? The post stays behind them.
+	// Are posts of the slot parked? Before all that needs the slot: the posts of a
+	// slot are decided in their order.
 	case c.parking.holds(slot):
 		c.parking.add(p)
+	// A removal needs no events in memory.
 	case p.kind == postRemove:
 		c.decideRemove(p)
 	default:
@@ -57,8 +61,8 @@ func (c *commitPipeline) decide(p *Post) {
 	}
 }
 
-// decideCreate makes a slot if there may be one more, with those that are being
-// made.
+// decideCreate makes a slot, if one more may exist. Slots that are being made
+// count.
 func (c *commitPipeline) decideCreate(p *Post) {
 	if c.env.slotsLeft() <= c.creating {
 		c.queue.answer(p, false, ErrTooManySlots)
@@ -68,7 +72,7 @@ func (c *commitPipeline) decideCreate(p *Post) {
 	}
 }
 
-// decideRemove removes the slot. What comes behind is held until that is done.
+// decideRemove removes a slot. Its other posts are held until that is finished.
 func (c *commitPipeline) decideRemove(p *Post) {
 	if c.queue.take(p) {
 		p.slot.leaving = true
@@ -76,10 +80,10 @@ func (c *commitPipeline) decideRemove(p *Post) {
 	}
 }
 
-// decideEvent finds an event to be new, a duplicate, or too much.
+// decideEvent finds out whether an event is new, a duplicate, or too much.
 func (c *commitPipeline) decideEvent(p *Post) {
 	slot := p.slot
-	// Is the slot in memory? If not, which ids it holds is not known.
+	// Is the slot in memory? First, as its ids and its size are asked next.
 	h := c.env.hotPart(slot)
 	if h == nil {
 		c.parking.addForSlot(p)
@@ -87,14 +91,15 @@ func (c *commitPipeline) decideEvent(p *Post) {
 	}
 	slot.use(c.env.budget.epoch.Load())
 	a := slot.pending // what this batch appends to the slot already, or nil
-	// Is the id there? That goes before the quota: a full slot knows its own.
+	// Is the id known? Before the quota: an event that a full slot holds is a
+	// duplicate.
 	key := uint64(0)
 	if p.event.IDOff != 0 {
 		key = idKey(p.idHash)
 		var room [event.MaxIDBytes]byte
 		id, _ := p.event.ID(room[:0])
 		switch where, ch := lookUp(p, h, a, key, id); where {
-		case inBatch: // answered with the post that brought it
+		case inBatch: // answered when that event is
 			if c.queue.take(p) {
 				a.dups = append(a.dups, p)
 			}
@@ -107,7 +112,7 @@ func (c *commitPipeline) decideEvent(p *Post) {
 			return
 		}
 	}
-	// Is there room in the slot?
+	// Is there room in the slot? With what this batch appends to it already.
 	bytes := h.appender.bytes + uint64(len(p.event.JSON))
 	if a != nil {
 		bytes += a.bytes
@@ -116,7 +121,8 @@ func (c *commitPipeline) decideEvent(p *Post) {
 		c.queue.answer(p, false, ErrSlotFull)
 		return
 	}
-	// Is its poster still there? From here on it waits for the journal's word.
+	// Is its poster still there? Last, as a post that is taken must be answered by
+	// the journal's word: its poster can't give up any more.
 	if !c.queue.take(p) {
 		return
 	}
@@ -133,10 +139,12 @@ const (
 	nowhere place = iota
 	inBatch       // among what is to be appended
 	inSlot        // among what is stored
-	inChunk       // perhaps: that chunk is not in memory
+	inChunk       // perhaps: the chunk is not in memory
 )
 
-// lookUp looks for an id, in the batch first: what is there is not in the index.
+// lookUp looks for an id: in the batch, and then among what is stored. Of an event
+// whose chunk is not in memory only the hash is known, and that may be the hash of
+// another id: then lookUp returns the chunk.
 func lookUp(p *Post, h *hot, a *pendingAppend, key uint64, id []byte) (place, *chunk) {
 	if a != nil && a.holds(key, id) {
 		return inBatch, nil

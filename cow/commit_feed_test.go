@@ -10,7 +10,7 @@ import (
 	"cowrelay/cow/journaltest"
 )
 
-// What another writer appends is read and streamed here, in order and once.
+// Readers and streams here get what another writer appends, in order and once.
 func TestFeed_I6_ForeignAppendsAreVisible(t *testing.T) {
 	f := open(t, cow.Options{})
 	f.m.FeedOwn() // one's own come back too, and must not be doubled
@@ -78,7 +78,8 @@ func TestFeed_I2_GapIsLoaded(t *testing.T) {
 	}
 }
 
-// slowLoads is a journal whose loads have read everything and do not return.
+// slowLoads is a journal. One of its loads, when it has read everything, returns
+// only when the test lets it.
 type slowLoads struct {
 	*journaltest.Memory
 	read, finish chan struct{}
@@ -183,8 +184,9 @@ func TestFeed_ForeignCreateAndRemove(t *testing.T) {
 	}
 }
 
-// Another writer removed the slot and the feed has not said so: whoever needs
-// its events is told at once, and it is not loaded again and again.
+// Another writer removed the slot and the feed has not said so. A post or a page
+// that needs its events hears so at once, and the slot is not loaded again and
+// again.
 func TestFeed_RemovalThatTheFeedHasNotTold(t *testing.T) {
 	for _, state := range []string{"hot", "cold"} {
 		t.Run(state, func(t *testing.T) {
@@ -216,7 +218,7 @@ func TestFeed_RemovalThatTheFeedHasNotTold(t *testing.T) {
 	}
 }
 
-// A removal meets another writer's append, and removes that too.
+// A removal meets another writer's append. It removes that too.
 func TestFeed_RemoveThatConflicts(t *testing.T) {
 	for _, state := range []string{"hot", "cold", "empty"} {
 		t.Run(state, func(t *testing.T) {

@@ -6,15 +6,16 @@ import (
 	"cowrelay/cow/event"
 )
 
-// Finish: what the journal said of the landed batch is brought to everybody.
-// This file alone holds the order that I3, I4 and I6 rest on. A group has come
-// here because it is
+// Finish: readers and posters get what has become durable. I3, I4 and I6 rest on
+// the order of these steps, and the order is in this file alone.
 //
-//	1. durable        commitBatch, in commit_send.go: the journal has returned
+//	1. durable        a landed group is Stored: commitBatch has returned
 //	2. indexed        publish: since and dedupe know the ids
 //	3. visible        publish: windows and streams see the events
-//	4. woken          publish: subscribers look
+//	4. woken          publish: subscribers look for what is new
 //	5. acknowledged   finishAppend: posters get their answers
+//
+// What other writers stored takes steps 2 to 4 by the same publish.
 
 // finish finishes the landed batch, if there is one.
 func (c *commitPipeline) finish() {
@@ -26,7 +27,7 @@ func (c *commitPipeline) finish() {
 		c.env.committed(b.posts, int(b.bytes), b.took)
 	}
 	for i, p := range b.acts {
-		if p != nil { // else the time of a pull, for which nobody waits
+		if p != nil { // nobody waits for a touch
 			c.finishAct(&b.groups[i], p)
 		}
 	}
@@ -48,7 +49,7 @@ func (c *commitPipeline) finishAppend(g *Group, a *pendingAppend) {
 		err := refusal(g.Err)
 		c.queue.answerAll(a.posts, false, err)
 		c.queue.answerAll(a.dups, false, err)
-	default: // another writer was first, or nobody knows
+	default: // Conflict: another writer was first. Unknown: nobody can say.
 		c.others.takeBack(a, g.Outcome != Conflict)
 	}
 }
@@ -69,8 +70,8 @@ func (e *commitEnv) publish(slot *Slot, h *hot, events []event.Event, keys []uin
 		e.budget.add(memFrame, h.appendFrames(first, events, e.stats))
 	}
 	// The last stream empties the set first and drops the frames second. We store
-	// the frames first and look at the set second. So no frames stay that nobody
-	// reads.
+	// the frames first and look at the set second. So no frames are left when
+	// nobody reads them.
 	if slot.subs.Load() == nil {
 		e.budget.dropFrames(h)
 	}

@@ -9,8 +9,8 @@ import (
 	"cowrelay/cow"
 )
 
-// While the journal has not said that an event is stored, no page, no since,
-// no stream and no duplicate's answer shows it; afterwards all do.
+// Before the journal has said that an event is stored, no page, no since, no stream
+// and no answer to a duplicate shows it. Afterwards all of them do.
 func TestCommit_I3I4_DurableThenVisibleThenAcknowledged(t *testing.T) {
 	f := open(t, cow.Options{})
 	slot := f.slot()
@@ -104,8 +104,8 @@ func TestCommit_I3_AcknowledgedIsVisible(t *testing.T) {
 	}
 }
 
-// The order of one batch's answers: the waker runs when the event can be read,
-// and no poster is answered before.
+// A subscriber is woken when the event can be read, and the poster is answered
+// after that.
 func TestCommit_WakesBeforeItAnswers(t *testing.T) {
 	f := open(t, cow.Options{})
 	slot := f.slot()

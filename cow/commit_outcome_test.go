@@ -34,8 +34,8 @@ func (f *fixture) gather(other, slot *cow.Slot, before func(), events ...string)
 	return list
 }
 
-// A group that was refused is certainly not stored: its posters and their
-// duplicates hear it, and nothing of it is seen.
+// A group that was refused is not stored. Its posters hear that, and so do the
+// posters of duplicates. Readers see nothing of it.
 func TestCommit_RefusedIsNotStored(t *testing.T) {
 	f := open(t, cow.Options{})
 	slot, other := f.slot(), f.slot()
@@ -52,7 +52,8 @@ func TestCommit_RefusedIsNotStored(t *testing.T) {
 	f.holds(slot, ev("before"), ev("a"))
 }
 
-// A conflict that turns out to be nothing: the posts are decided again.
+// The journal reports a conflict, but no other writer stored anything: the posts
+// are decided again.
 func TestCommit_ConflictIsDecidedAgain(t *testing.T) {
 	f := open(t, cow.Options{})
 	slot := f.slot()
@@ -102,8 +103,8 @@ func TestCommit_I5_ConflictWithAnotherWriter(t *testing.T) {
 
 func foreign(id string) event.Event { return event.Event{JSON: []byte(ev(id)), IDOff: 12} }
 
-// The journal can't say: whether it was stored is looked up before anything
-// else is decided, and the posters hear the truth.
+// The journal can't say whether an append is stored. That is looked up before
+// anything else is decided, and the posters hear the truth.
 func TestCommit_I3_UnknownIsLookedUp(t *testing.T) {
 	for _, stored := range []bool{true, false} {
 		for _, ownFeed := range []bool{false, true} {
@@ -136,9 +137,9 @@ func TestCommit_I3_UnknownIsLookedUp(t *testing.T) {
 	}
 }
 
-// An append is in doubt while a post to the same slot waits for a chunk. That
-// the chunk is there says nothing about the append: its posters must be
-// answered, once and right, and an event without id must not be stored twice.
+// An append is in doubt while a post to the same slot waits for a chunk. When the
+// chunk is there, nothing is known about the append yet. Its posters are answered
+// once and with the truth, and an event without an id is not stored twice.
 func TestCommit_I2_DoubtOutlivesALoadOfTheSlot(t *testing.T) {
 	for _, stored := range []bool{true, false} {
 		t.Run(fmt.Sprintf("stored=%v", stored), func(t *testing.T) {
@@ -171,8 +172,8 @@ func TestCommit_I2_DoubtOutlivesALoadOfTheSlot(t *testing.T) {
 	}
 }
 
-// While the doubt can't be resolved the posters wait, others go on, and it is
-// looked up again; the slot's readers never see a lie.
+// While an append in doubt can't be looked up, its posters wait, other slots go on,
+// and it is looked up again. Readers see it when it is known to be stored.
 func TestCommit_UnknownThatCantBeLookedUpAtOnce(t *testing.T) {
 	f := open(t, cow.Options{})
 	slot, other := f.slot(), f.slot()
@@ -202,7 +203,7 @@ func TestCommit_UnknownThatCantBeLookedUpAtOnce(t *testing.T) {
 	f.holds(slot, ev("before"), ev("a"), ev("b"))
 }
 
-// Creation and removal whose outcome is unknown are not claimed.
+// A creation or removal whose outcome is unknown gets ErrUnknown.
 func TestCommit_UnknownActs(t *testing.T) {
 	f := open(t, cow.Options{})
 	f.m.FailNext(cow.Unknown, true)

@@ -5,33 +5,30 @@ import (
 	"slices"
 )
 
-// Posts that the loop has taken out of the queue and can't decide yet. They are
-// in one of three places, and leave it in the order in which they came.
+// Posts that the loop has taken out of the queue and can't decide yet. There are
+// three lists of them. The posts of one slot stay in their order.
 //
-//	         rests on a batch that is not finished       that is finished
-//	queue --+---------------------------------> held -----------------------.
-//	        | needs a slot or a chunk that is not in memory,                |
-//	        | or the slot's head is not known       all of that has ended   v
-//	        +---------------------------------> parked ------------------> todo
-//	        | the batch is full                                             ^
-//	        '---------------------------------------------------------------'
+//	held     The post rests on a batch that is not finished. When it is, the post
+//	         goes to todo.
+//	parked   The post needs a slot or a chunk that is not in memory, or the head of
+//	         its slot is not known. When that has ended, the post goes to todo.
+//	todo     The post can be decided, before all that is queued.
 //
-// Of a post that is held or parked, its poster may give up meanwhile.
+// The poster of a post that is held or parked may give up meanwhile.
 
 // backlog is the posts that are not parked. Only the loop touches it.
 type backlog struct {
-	todo []*Post // decided before what is queued
-	held []*Post // until the landed batch is finished
+	todo []*Post
+	held []*Post
 }
 
-// first has posts decided before all others.
+// first puts posts before all others in todo.
 func (b *backlog) first(posts []*Post) { b.todo = slices.Insert(b.todo, 0, posts...) }
 
-// drop drops the first n of todo: they were decided.
+// drop takes the first n posts out of todo: they were decided.
 func (b *backlog) drop(n int) { b.todo = slices.Delete(b.todo, 0, n) }
 
-// release has what was held decided before all others: the landed batch is
-// finished.
+// release lets the held posts in: the batch that they rest on is finished.
 func (b *backlog) release() {
 	if len(b.held) > 0 {
 		b.first(b.held)
@@ -42,9 +39,8 @@ func (b *backlog) release() {
 
 func (b *backlog) empty() bool { return len(b.todo) == 0 && len(b.held) == 0 }
 
-// parking keeps the posts to slots about which nothing can be decided now: the
-// slot, or a chunk, is being loaded, or others have a hand in it (see
-// commit_others.go). It belongs to the loop.
+// parking keeps the posts to slots about which nothing can be decided now. It
+// belongs to the loop.
 type parking struct {
 	env     *commitEnv
 	queue   *postQueue
@@ -53,15 +49,24 @@ type parking struct {
 	slots   map[*Slot]*parked
 }
 
-// parked is one such slot. It ends when neither a load nor others hold it.
+// parked is the posts of one such slot. Two things may hold the slot: a load, of
+// the slot or of one of its chunks, and other writers, who may have moved its head
+// (commit_others.go). Its posts are let in when nothing holds it any more.
+//
+//	          addForSlot, addForChunk           loaded
+//	        .------------------------> loading --------.
+//	free ---+                          and/or          +---> free
+//	        '------------------------> others ---------'
+//	          othersBegin                       othersEnd
 type parked struct {
 	posts   []*Post // in their order
-	sweepAt int     // with so many, those whose posters gave up are dropped
-	loading bool    // a load of the slot, or of one of its chunks
-	others  bool    // its head is not known
-	err     error   // with which others ended, while a load goes on
+	sweepAt int     // posts of posters that gave up are dropped when there are so many
+	loading bool
+	others  bool
+	err     error // of others, when they have ended and the load has not
 }
 
+// sweepFirst is the first sweepAt.
 const sweepFirst = 64
 
 func (k *parking) empty() bool { return len(k.slots) == 0 }
@@ -78,8 +83,9 @@ func (k *parking) at(slot *Slot) *parked {
 	return w
 }
 
-// add keeps a post behind the others of its slot. Posts whose posters gave up
-// are in no bound of the queue any more; they are at most half of what is kept.
+// add keeps a post behind the others of its slot. A poster that gave up has taken
+// its post out of the bounds of the queue, so such posts are dropped now and then:
+// they are never much more than half of what is kept.
 func (k *parking) add(p *Post) *parked {
 	w := k.at(p.slot)
 	if len(w.posts) >= w.sweepAt {
@@ -90,15 +96,15 @@ func (k *parking) add(p *Post) *parked {
 	return w
 }
 
-// addForSlot keeps a post until its slot is hot.
+// addForSlot keeps a post until its slot is loaded.
 func (k *parking) addForSlot(p *Post) {
 	slot := p.slot
 	k.add(p).loading = true
 	k.env.loadSlot(slot, func(err error) { k.inbox.noteLoad(loadNote{slot: slot, err: err}) })
 }
 
-// addForChunk keeps a post until the chunk is there with which its id must be
-// compared.
+// addForChunk keeps a post until a chunk is loaded: an event in it may have the
+// same id.
 func (k *parking) addForChunk(p *Post, ch *chunk) {
 	slot := p.slot
 	k.add(p).loading = true
@@ -107,10 +113,10 @@ func (k *parking) addForChunk(p *Post, ch *chunk) {
 	})
 }
 
-// loaded ends a load. If it failed, the posts that waited for it alone are
-// answered: they were never handed to the journal. Where others still hold the
-// slot they decide, and a post that finds its chunk missing then waits for
-// another load.
+// loaded ends a load. The posts are let in. If the load failed they get its error
+// instead: they were never handed to the journal. If others still hold the slot,
+// the posts stay until those have ended, and the error is forgotten: a post that
+// still misses its chunk then waits for another load.
 func (k *parking) loaded(n *loadNote) {
 	slot, w := n.slot, k.slots[n.slot]
 	w.loading = false
@@ -131,16 +137,17 @@ func (k *parking) loaded(n *loadNote) {
 	}
 }
 
-// othersBegin has the slot's posts wait until othersEnd, posts first of all.
+// othersBegin has the slot's posts wait until othersEnd.
 func (k *parking) othersBegin(slot *Slot) { k.at(slot).others = true }
 
-// addFirst keeps posts before the others of the slot, which must be held.
+// addFirst keeps posts before the others of a slot that is held.
 func (k *parking) addFirst(slot *Slot, posts ...*Post) {
 	w := k.slots[slot]
 	w.posts = slices.Insert(w.posts, 0, posts...)
 }
 
-// othersEnd says that the slot's head is known, or with err that it can't be.
+// othersEnd says that the head of the slot is known, or that it could not be read
+// (err).
 func (k *parking) othersEnd(slot *Slot, err error) {
 	w := k.slots[slot]
 	w.others = false
@@ -151,8 +158,8 @@ func (k *parking) othersEnd(slot *Slot, err error) {
 	k.end(slot, w, err)
 }
 
-// end lets the posts in again, or answers them. Posts of a dead slot are let in:
-// they will find that it is gone.
+// end lets the posts in, or answers them with err. Posts to a dead slot are always
+// let in: decide tells them that the slot is gone.
 func (k *parking) end(slot *Slot, w *parked, err error) {
 	delete(k.slots, slot)
 	if err != nil && !slot.dead.Load() {

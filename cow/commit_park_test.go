@@ -9,7 +9,7 @@ import (
 	"cowrelay/cow"
 )
 
-// Posts to a cold slot wait for its one load, in their order; other slots, and
+// Posts to a cold slot wait for one load, in their order. Posts to other slots, and
 // readers of what is in memory, do not wait with them (I7).
 func TestCommit_I7_ParkedPostsKeepTheirOrder(t *testing.T) {
 	f := open(t, cow.Options{})
@@ -118,8 +118,8 @@ func TestCommit_FailedLoadAnswersWhatIsParked(t *testing.T) {
 	}
 }
 
-// A post waits for the chunk with which its id must be compared; the loop does
-// not: other posts, to other slots, go on.
+// A post waits for a chunk with which its id must be compared. The loop does not
+// wait: posts to other slots go on.
 func TestCommit_I7_DedupeInAnEvictedChunk(t *testing.T) {
 	f := open(t, cow.Options{})
 	slot, other := f.slot(), f.slot()
@@ -146,8 +146,8 @@ func TestCommit_I7_DedupeInAnEvictedChunk(t *testing.T) {
 	}
 }
 
-// A load that finds no room in memory is ErrBusy after a while, not an empty
-// slot, and frees what it had reserved.
+// A load that finds no room in memory gives ErrBusy after a while, and not an empty
+// slot. It frees what it had reserved.
 func TestLoad_NoRoomIsBusy(t *testing.T) {
 	f := open(t, cow.Options{MemoryBudget: 1_150_000, LoadPatience: 30 * time.Millisecond, PageBytes: 8 << 20})
 	slot := f.slot()

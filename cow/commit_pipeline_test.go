@@ -50,8 +50,8 @@ func openGated(t *testing.T) (*fixture, *gated, []*cow.Slot) {
 	return f, g, slots
 }
 
-// What has landed is visible and acknowledged while the next batch, of other
-// slots, is at the journal; nothing of that one is (I3, I4).
+// A landed batch is visible and acknowledged while the next batch, of other slots,
+// is at the journal. Nothing of the next one is (I3, I4).
 func TestCommit_I3I4_AcknowledgesWhileTheNextIsWritten(t *testing.T) {
 	f, g, slots := openGated(t)
 	a := f.later(slots[0], ev("a"))
@@ -72,8 +72,8 @@ func TestCommit_I3I4_AcknowledgesWhileTheNextIsWritten(t *testing.T) {
 	f.holds(slots[1], ev("b"))
 }
 
-// A batch with a slot of the landed one waits until that is finished, and then
-// has all that waits, of all slots.
+// A batch that has a slot in common with the landed one is sent when that is
+// finished. Then it has all that waits, to all slots.
 func TestCommit_I5_DecidesOnWhatHasLanded(t *testing.T) {
 	f, g, slots := openGated(t)
 	for _, refused := range []bool{false, true} {
@@ -109,8 +109,7 @@ func TestCommit_I5_DecidesOnWhatHasLanded(t *testing.T) {
 	f.holds(slots[1], ev("stored"), ev("refused"))
 }
 
-// A removal waits for the append before it, and what comes behind it finds no
-// slot.
+// A removal waits for the append before it. A post behind it finds no slot.
 func TestCommit_RemovalBehindAnAppendThatHasLanded(t *testing.T) {
 	f, g, slots := openGated(t)
 	first := f.later(slots[0], ev("a"))

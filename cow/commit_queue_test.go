@@ -41,7 +41,7 @@ func TestCommit_QueueIsBoundedInPosts(t *testing.T) {
 	}
 }
 
-// And in bytes. Posts that are parked for a load count as well.
+// The queue is bounded in bytes. Posts that are parked for a load count as well.
 func TestCommit_QueueIsBoundedInBytes(t *testing.T) {
 	f := open(t, cow.Options{QueueBytes: 10_000})
 	slot, cold := f.slot(), f.slot()
@@ -64,8 +64,8 @@ func TestCommit_QueueIsBoundedInBytes(t *testing.T) {
 	}
 }
 
-// A post that is not handed to the journal in time is ErrBusy, and then it is
-// never stored; one that was handed over waits for the journal's word.
+// A post that is not handed to the journal in time gets ErrBusy, and is never
+// stored. A post that was handed over waits for the journal's word.
 func TestCommit_ExpiredPostIsNeverStored(t *testing.T) {
 	f := open(t, cow.Options{QueueTimeout: 150 * time.Millisecond})
 	slot, cold := f.slot(), f.slot()
@@ -136,8 +136,8 @@ func TestCommit_StalledCommitTurnsPostsAway(t *testing.T) {
 	f.holds(slot, ev("a"), ev("held"), ev("soon"), ev("late"))
 }
 
-// Without room on the disk posts are refused before the journal sees them, and
-// go on when there is room; readers and removals go on.
+// While the disk is nearly full posts are refused before the journal sees them.
+// Readers and removals go on. When there is room again posts go on too.
 func TestCommit_NoSpace(t *testing.T) {
 	free := make(chan uint64, 1)
 	free <- 1 << 30

@@ -12,8 +12,8 @@ import (
 	"cowrelay/cow"
 )
 
-// Removal: queued posts hear ErrNoSlot, of windows under way what was not given
-// yet is gone, streams end, and after a restart nothing of the slot is there.
+// When a slot is removed its queued posts get ErrNoSlot, windows under way give
+// nothing more, and its streams end. After a restart nothing of it is there.
 func TestRemove_EndsEverythingOfTheSlot(t *testing.T) {
 	f := open(t, cow.Options{})
 	slot, other := f.slot(), f.slot()
@@ -94,8 +94,8 @@ func TestRemove_EndsEverythingOfTheSlot(t *testing.T) {
 	}
 }
 
-// Removals race loads and posts of cold slots: everybody is answered, with the
-// truth, and nothing of a removed slot stays on the books.
+// Removals race loads and posts of cold slots. Everybody is answered with the
+// truth, and nothing of a removed slot is counted any more.
 func TestRemove_RacesLoadsAndPosts(t *testing.T) {
 	f := open(t, cow.Options{})
 	rounds := 150
@@ -185,8 +185,8 @@ func TestCommit_PosterThatHangsUpIsStored(t *testing.T) {
 	f.holds(slot, ev("a"), ev("b"))
 }
 
-// Close commits what waits for the journal, and tells the posts that wait for a
-// load that it closes: they are not stored.
+// Close commits the posts that wait for the journal. Posts that wait for a load get
+// ErrClosed: they are not stored.
 func TestClose_AnswersWhatWaits(t *testing.T) {
 	f := open(t, cow.Options{})
 	slot, cold := f.slot(), f.slot()
@@ -250,7 +250,7 @@ func TestClose_WritesTheTimesOfPulls(t *testing.T) {
 	}
 }
 
-// Posts race Close: each is stored or refused, none waits for its timeout.
+// Posts race Close. Each is stored or refused, and none waits for its timeout.
 func TestClose_RacesPosts(t *testing.T) {
 	for range 20 {
 		f := open(t, cow.Options{})
