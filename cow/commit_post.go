@@ -1,7 +1,6 @@
 package cow
 
 import (
-	"errors"
 	"hash/maphash"
 	"sync"
 	"sync/atomic"
@@ -9,27 +8,6 @@ import (
 
 	"cowrelay/cow/event"
 	"cowrelay/cow/index"
-)
-
-// Errors of the write path. A post that got one of them is not stored, with
-// the exception of ErrUnknown.
-var (
-	// ErrBusy: too much waits, or a load found no room in time. Try again in a second.
-	ErrBusy = errors.New("cow: too much waits")
-	// ErrNoSpace: the disk is nearly full.
-	ErrNoSpace = errors.New("cow: the disk is nearly full")
-	// ErrSlotFull: the slot's byte quota would be overrun.
-	ErrSlotFull = errors.New("cow: slot full")
-	// ErrTooManySlots: the relay has as many slots as it may.
-	ErrTooManySlots = errors.New("cow: too many slots")
-	// ErrTooManyStreams: the slot has as many subscribers as it may.
-	ErrTooManyStreams = errors.New("cow: too many streams on the slot")
-	// ErrClosed: the store is closing.
-	ErrClosed = errors.New("cow: closing")
-	// ErrUnknown: the journal can't say whether the post is stored. The relay
-	// must not answer it at all: the client sends it again, and its id makes
-	// that safe.
-	ErrUnknown = errors.New("cow: outcome unknown")
 )
 
 // postKind is what a post asks for.

@@ -5,12 +5,6 @@ import (
 	"time"
 )
 
-// clock is the store's clock: nanoseconds since it was opened, which never go
-// back. It is a value and not a function, as every post may ask it.
-type clock struct{ opened time.Time }
-
-func (c clock) now() int64 { return int64(time.Since(c.opened)) }
-
 // queueLimits bound what waits in a postQueue.
 type queueLimits struct {
 	posts      int           // that wait for the journal, parked ones included

@@ -3,6 +3,8 @@ package cow
 import (
 	"bytes"
 	"slices"
+
+	"cowrelay/cow/index"
 )
 
 // What tests outside the package need of its inside. Each of these does what
@@ -41,7 +43,7 @@ func (s *Store) EvictChunks(slot *Slot) int64 {
 	defer s.budget.mu.Unlock()
 	if h := slot.hot.Load(); h != nil {
 		for _, c := range h.snap.Load().chunks {
-			c.used.Store(0)
+			c.usedIn.Store(0)
 		}
 	}
 	return s.budget.evictChunks(slot, s.budget.epoch.Load())
@@ -80,7 +82,7 @@ func (s *Slot) HasFrames() bool {
 }
 
 // HashID is the hash that the index knows an id under.
-func (s *Store) HashID(id string) uint32 { return s.hashID([]byte(id)) }
+func (s *Store) HashID(id string) uint32 { return index.Hash(s.seed, []byte(id)) }
 
 // Cursor returns where the subscriber stands.
 func (sub *Subscriber) Cursor() (pos uint64, off int) { return sub.pos, sub.off }
@@ -116,9 +118,9 @@ func (s *Store) Snapshot(slot *Slot) (read func() (string, error)) {
 	h := slot.hot.Load()
 	snap := h.snap.Load()
 	return func() (string, error) {
-		w := Window{store: s, slot: slot, size: len(arrayEmpty)}
+		w := Window{loads: s.loads, slot: slot, size: len(arrayEmpty)}
 		for i, c := range snap.chunks {
-			g, err := s.table(slot, c)
+			g, err := s.loads.table(slot, c)
 			if err != nil {
 				return "", err
 			}
@@ -177,10 +179,10 @@ func (s *Store) Parked(slot *Slot) (n int) {
 }
 
 // LoadWaiters returns how many requests wait for loads.
-func (s *Store) LoadWaiters() int { return int(s.loads.waiters.Load()) }
+func (s *Store) LoadWaiters() int { return s.loads.pool.Waiting() }
 
 // AddRoom has the budget believe that n bytes came free.
 func (s *Store) AddRoom(n int64) { s.budget.add(memSlot, -n) }
 
 // LoadsRunning returns how many loads have a turn.
-func (s *Store) LoadsRunning() int { return len(s.loads.slots) }
+func (s *Store) LoadsRunning() int { return s.loads.pool.Running() }

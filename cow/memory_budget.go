@@ -7,35 +7,40 @@ import (
 	"time"
 )
 
-// budget bounds what the slots take in memory: segments with their tables,
-// indexes, frames, loads in flight, and what was evicted and is not collected
-// yet, or just being written by a reader.
+// budget bounds what the slots take in memory: segments with their tables, indexes,
+// frames, loads in flight, and the data that was evicted but is not collected yet,
+// as a reader may still write it. All sizes are in bytes.
 //
-// Writers only add to it; loads reserve, and wait for room. Room is made in
-// the order of worth: the data of sealed chunks that nobody used for a while,
-// then whole slots with all their tables. Use is remembered as the epoch it fell in, and each round of eviction
-// begins a new one, so what is used between two rounds stays (a second-chance
-// clock over slots and chunks).
+//	add, reserve --> used --unload, drop--> retired --the collector--> free
+//
+// Writers only add. Loads reserve, and wait for room. Room is made in the order of
+// worth: first the data of sealed chunks that nobody used for a while, then whole
+// slots with all their tables.
+//
+// The budget remembers a use as the epoch in which it was. Each round of eviction
+// begins a new epoch, so what is used between two rounds stays. That is a
+// second-chance clock over slots and chunks: a use is one store at most, and no list
+// is kept in order.
 type budget struct {
 	limit   int64
 	used    atomic.Int64  // reachable from slots, or reserved by a load
 	retired atomic.Int64  // unlinked, and not collected yet; readers hold it for the time of one write
-	epoch   atomic.Uint32 // begins at 1: 0 is "never used"
+	epoch   atomic.Uint32 // begins at 1: 0 means "never used"
 
 	kinds [memoryKinds]atomic.Int64 // used, by what holds it
 
 	evictedChunks atomic.Uint64
 	evictedSlots  atomic.Uint64
 
-	collectMu sync.Mutex
+	collectMu sync.Mutex // one collection at a time; never held together with mu
 
 	mu   sync.Mutex
-	ring []*Slot // all hot slots
-	hand int
+	ring []*Slot // guarded by mu: all hot slots, in no order
+	hand int     // guarded by mu: where the clock stands in the ring
 
-	// askCool asks the commit loop to take whole slots out of memory.
+	// askCool asks the commit loop to make whole slots cold.
 	askCool func([]*Slot)
-	wake    chan struct{} // wakes the keeper
+	wake    chan struct{} // of capacity 1: wakes keep
 }
 
 // What memory is used for.
@@ -53,7 +58,19 @@ func newBudget(limit int64, askCool func([]*Slot)) *budget {
 	return b
 }
 
-// add accounts for memory that is already there (n may be negative).
+// state returns how much memory is used for what.
+func (b *budget) state() Memory {
+	b.mu.Lock()
+	hot := len(b.ring)
+	b.mu.Unlock()
+	return Memory{
+		Limit: b.limit, Used: b.used.Load(), Retired: b.retired.Load(),
+		Chunks: b.kinds[memChunk].Load(), Index: b.kinds[memIndex].Load(), Frames: b.kinds[memFrame].Load(),
+		EvictedChunks: b.evictedChunks.Load(), EvictedSlots: b.evictedSlots.Load(), HotSlots: hot,
+	}
+}
+
+// add accounts for n bytes that are there already. n may be negative.
 func (b *budget) add(kind int, n int64) {
 	if n == 0 {
 		return
@@ -67,17 +84,16 @@ func (b *budget) add(kind int, n int64) {
 	}
 }
 
-// retire accounts for n bytes, of a segment's data and maybe its table, that
-// left their slot. They count until the collector has found that no reader holds
-// the data.
+// retire accounts for n bytes, of a segment's data and perhaps its table, that left
+// their slot. They count until the collector finds that no reader holds the data.
 func (b *budget) retire(data []byte, n int64) {
 	b.add(memChunk, -n)
 	b.retired.Add(n)
 	runtime.AddCleanup(&data[0], func(n int64) { b.retired.Add(-n) }, n)
 }
 
-// unload takes the data of a segment out of memory and leaves its table. It
-// returns how many bytes that were, 0 if the chunk has changed meanwhile.
+// unload takes the data of a segment out of memory and leaves its table. It returns
+// how many bytes that frees, 0 if the chunk has changed meanwhile.
 func (b *budget) unload(c *chunk, g *segment) int64 {
 	if !c.seg.CompareAndSwap(g, g.table()) {
 		return 0
@@ -102,9 +118,9 @@ func (b *budget) tryReserve(kind int, n int64) bool {
 	}
 }
 
-// reserve takes n bytes for a segment, making room if it must, until wait, which
-// it calls between two attempts, says otherwise. It is for loads; it may run the
-// collector.
+// reserve takes n bytes for a segment, and makes room if it must. Between two
+// attempts it calls wait, and ends with its error. It is for loads, as it may run
+// the collector.
 func (b *budget) reserve(n int64, wait func() error) error {
 	for !b.tryReserve(memChunk, n) {
 		if b.evict(n) > 0 {
@@ -117,8 +133,8 @@ func (b *budget) reserve(n int64, wait func() error) error {
 	return nil
 }
 
-// evict takes at least n bytes, and a sixteenth of the budget, out of memory
-// if it finds them, and returns how many it found. Whole slots leave a moment
+// evict takes so many bytes out of memory that n fit, and a sixteenth of the budget
+// beside, if it finds them. It returns how many it found. Whole slots leave a moment
 // later, when the commit loop gets to it.
 func (b *budget) evict(n int64) (freed int64) {
 	b.collect()
@@ -142,9 +158,9 @@ func (b *budget) evict(n int64) (freed int64) {
 	return freed
 }
 
-// collect has the collector tell how much of what is retired is still held:
-// that is memory all the same. The commit loop, which takes mu when a slot
-// becomes hot or cold, never waits for it.
+// collect runs the collector if much is retired: the data that readers still hold is
+// memory all the same, and only the collector knows how much that is. The commit
+// loop, which takes mu when a slot becomes hot or cold, never waits for this.
 func (b *budget) collect() {
 	b.collectMu.Lock()
 	defer b.collectMu.Unlock()
@@ -161,6 +177,7 @@ func (b *budget) collect() {
 	}
 }
 
+// next moves the hand of the clock. mu must be held.
 func (b *budget) next() *Slot {
 	if b.hand++; b.hand >= len(b.ring) {
 		b.hand = 0
@@ -168,20 +185,20 @@ func (b *budget) next() *Slot {
 	return b.ring[b.hand]
 }
 
-// evictChunks drops the data of the slot's sealed chunks that were not used in
-// this epoch.
+// evictChunks drops the data of the slot's sealed chunks that were not used in this
+// epoch, and its frames if the slot was not. The tail stays: the owner writes to it.
 func (b *budget) evictChunks(slot *Slot, epoch uint32) (freed int64) {
 	h := slot.hot.Load()
 	if h == nil {
 		return 0
 	}
-	if slot.used.Load() != epoch {
+	if slot.usedIn.Load() != epoch {
 		freed += b.dropFrames(h)
 	}
 	chunks := h.snap.Load().chunks
 	for i := 0; i < len(chunks)-1; i++ {
 		c := chunks[i]
-		if g := c.resident(); g != nil && c.used.Load() != epoch {
+		if g := c.resident(); g != nil && c.usedIn.Load() != epoch {
 			freed += b.unload(c, g)
 		}
 	}
@@ -197,14 +214,14 @@ func (b *budget) dropFrames(h *hot) (freed int64) {
 	return 0
 }
 
-// coolSlots asks for slots to go cold whose memory makes up the goal.
+// coolSlots asks for slots to go cold that together hold goal bytes.
 func (b *budget) coolSlots(goal int64, epoch uint32) {
 	var slots []*Slot
 	var asked int64
 	for range len(b.ring) {
 		slot := b.next()
 		h := slot.hot.Load()
-		if h == nil || slot.used.Load() == epoch || slot.subs.Load() != nil {
+		if h == nil || slot.usedIn.Load() == epoch || slot.subs.Load() != nil {
 			continue
 		}
 		slots = append(slots, slot)
@@ -217,7 +234,8 @@ func (b *budget) coolSlots(goal int64, epoch uint32) {
 	}
 }
 
-// resident estimates what going cold would free: tail, sealed segments, tables.
+// resident estimates how many bytes going cold would free: tail, sealed segments,
+// tables.
 func (h *hot) resident() (n int64) {
 	for _, c := range h.snap.Load().chunks {
 		n += c.seg.Load().bytes()
@@ -235,8 +253,8 @@ func (b *budget) shed(h *hot) bool {
 	return false
 }
 
-// drop gives back all that a hot part takes. Nothing may be added to it any
-// more; readers that still hold it go on.
+// drop gives back all that a hot part takes. Nothing may be added to it any more.
+// Readers that still hold it go on.
 func (b *budget) drop(h *hot) {
 	b.dropFrames(h)
 	h.close() // readers may still ask for the tail
@@ -280,32 +298,33 @@ func (b *budget) cool(slot *Slot) {
 	b.evictedSlots.Add(1)
 }
 
-// enter puts a slot that became hot into the ring; leave takes it out.
+// enter puts a slot that became hot into the ring. leave takes it out.
 func (b *budget) enter(slot *Slot) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	// It may have gone cold since, and left before it entered.
-	if slot.ring == 0 && slot.hot.Load() != nil {
+	if slot.ringAt == 0 && slot.hot.Load() != nil {
 		b.ring = append(b.ring, slot)
-		slot.ring = int32(len(b.ring))
+		slot.ringAt = int32(len(b.ring))
 	}
 }
 
 func (b *budget) leave(slot *Slot) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if slot.ring == 0 {
+	if slot.ringAt == 0 {
 		return
 	}
 	last := len(b.ring) - 1
-	b.ring[slot.ring-1] = b.ring[last]
-	b.ring[slot.ring-1].ring = slot.ring
+	b.ring[slot.ringAt-1] = b.ring[last]
+	b.ring[slot.ringAt-1].ringAt = slot.ringAt
 	b.ring[last] = nil
 	b.ring = b.ring[:last]
-	slot.ring = 0
+	slot.ringAt = 0
 }
 
-// keep evicts whenever writers have gone over the limit, until stop is closed.
+// keep evicts whenever writers have gone over the limit, until stop is closed. The
+// store runs it on a goroutine of its own.
 func (b *budget) keep(stop <-chan struct{}) {
 	for {
 		select {

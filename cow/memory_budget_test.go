@@ -28,8 +28,8 @@ func TestBudget_RingHoldsHotSlotsOnly(t *testing.T) {
 	for _, i := range []int{1, 4, 0, 1, 3} {
 		b.leave(slots[i])
 		for k, at := range b.ring {
-			if int(at.ring) != k+1 {
-				t.Fatalf("the slot at %d believes to be at %d", k, at.ring-1)
+			if int(at.ringAt) != k+1 {
+				t.Fatalf("the slot at %d believes to be at %d", k, at.ringAt-1)
 			}
 		}
 	}
@@ -51,7 +51,7 @@ func TestBudget_EvictsSealedChunksOnly(t *testing.T) {
 		t.Fatalf("%d chunks", len(chunks))
 	}
 	s.budget.epoch.Add(1)
-	chunks[2].used.Store(s.budget.epoch.Load()) // used just now
+	chunks[2].usedIn.Store(s.budget.epoch.Load()) // used just now
 	before := s.budget.used.Load()
 	freed := s.budget.evictChunks(slot, s.budget.epoch.Load())
 	for i, c := range chunks {

@@ -3,32 +3,214 @@ package cow
 import (
 	"errors"
 	"fmt"
+	"hash/maphash"
+	"log/slog"
+	"runtime/debug"
+	"time"
 
 	"cowrelay/cow/event"
+	"cowrelay/cow/flight"
+	"cowrelay/cow/index"
 )
 
-// heat reads a whole slot and makes it hot. Where the budget has no room for
-// all of it, the oldest chunks stay out of memory.
-func (l *loader) heat(slot *Slot) (*hot, error) {
+// loader brings slots and chunks from the journal into memory. All who want the
+// same one wait for one load. Few loads run at once, and each reserves its bytes
+// before it keeps them. Package flight has the waiting.
+//
+// Every wait has an end. A request gives up with ErrBusy after Options.LoadTimeout,
+// or at once if Options.LoadWaiters wait already. A load gives up if it had no turn
+// for as long, or no memory for Options.LoadPatience. When the store closes, all of
+// them get ErrClosed.
+type loader struct {
+	env    loadEnv
+	pool   *flight.Pool
+	slots  *flight.Group[*Slot, *hot]
+	chunks *flight.Group[*chunk, *segment]
+}
+
+// loadEnv is what the loader may touch beside the slots and chunks that it is
+// given.
+type loadEnv struct {
+	journal  Journal
+	budget   *budget
+	stats    *Stats
+	log      *slog.Logger
+	seed     maphash.Seed  // of the hashes of ids
+	patience time.Duration // how long a load waits for memory, in all
+
+	// recount asks the commit loop to compare the counts of a slot that became hot
+	// with what it holds.
+	recount func(*Slot)
+}
+
+func newLoader(env loadEnv, o *Options) *loader {
+	p := flight.NewPool(flight.Limits{
+		Turns: o.Loads, Waiters: o.LoadWaiters, Timeout: o.LoadTimeout,
+		Busy: ErrBusy, Closed: ErrClosed, Refused: func() { env.stats.LoadsRefused.Add(1) },
+	})
+	return &loader{env: env, pool: p, slots: flight.NewGroup[*Slot, *hot](p), chunks: flight.NewGroup[*chunk, *segment](p)}
+}
+
+// gaveUp says whether an error is of a wait that ended, not of the journal.
+func gaveUp(err error) bool { return errors.Is(err, ErrBusy) || errors.Is(err, ErrClosed) }
+
+// coldEmpty is what readers of a cold slot without events see.
+var coldEmpty = func() *hot {
+	h := new(hot)
+	h.snap.Store(emptySnapshot)
+	return h
+}()
+
+// hot returns the hot part of a slot for reading. It loads the slot if it must, and
+// stops waiting with ErrClosed when ended is closed, which may be nil.
+func (l *loader) hot(slot *Slot, ended <-chan struct{}) (*hot, error) {
+	if slot.dead.Load() {
+		return nil, ErrNoSlot
+	}
+	slot.use(l.env.budget.epoch.Load())
 	if h := slot.hot.Load(); h != nil {
 		return h, nil
 	}
-	s := l.s
+	if slot.count.Load() == 0 {
+		return coldEmpty, nil
+	}
+	return l.slots.Wait(slot, func() (*hot, error) { return l.loadSlot(slot) }, ended)
+}
+
+// startSlot loads a cold slot without waiting. then is called when that is done.
+func (l *loader) startSlot(slot *Slot, then func(error)) {
+	l.slots.Start(slot, func() (*hot, error) { return l.loadSlot(slot) }, func(_ *hot, err error) { then(err) })
+}
+
+// table returns a segment of the chunk that has at least the table. The table is in
+// memory unless the slot went cold since the caller saw it hot.
+func (l *loader) table(slot *Slot, c *chunk) (*segment, error) {
+	if g := c.seg.Load(); g != goneSegment {
+		return g, nil
+	}
+	return l.reload(slot, c, nil)
+}
+
+// segment returns the segment of a chunk with its bytes, from memory or from the
+// journal. It stops waiting as hot does.
+func (l *loader) segment(slot *Slot, c *chunk, ended <-chan struct{}) (*segment, error) {
+	if g := c.resident(); g != nil {
+		g.sum.Check()
+		return g, nil
+	}
+	return l.reload(slot, c, ended)
+}
+
+func (l *loader) reload(slot *Slot, c *chunk, ended <-chan struct{}) (*segment, error) {
+	return l.chunks.Wait(c, func() (*segment, error) { return l.loadChunk(slot, c) }, ended)
+}
+
+// startChunk loads the bytes of a chunk without waiting. then is called when that
+// is done.
+func (l *loader) startChunk(slot *Slot, c *chunk, then func(*segment, error)) {
+	l.chunks.Start(c, func() (*segment, error) { return l.loadChunk(slot, c) }, then)
+}
+
+var errFault = errors.New("cow: a fault in a load")
+
+// read has the journal load a slot. It ends between two groups when the store
+// closes. A panic, which the content of one slot may bring about, is a load that
+// failed: the other slots go on. Its value is not logged, as it may quote an event.
+func (l *loader) read(slot *Slot, from uint64, yield func(*Append) error) (err error) {
+	defer func() {
+		if fault := recover(); fault != nil {
+			l.env.stats.Panics.Add(1)
+			l.env.log.Error("panic", "in", "load", "slot", slot.id, "type", fmt.Sprintf("%T", fault), "stack", string(debug.Stack()))
+			err = errFault
+		}
+	}()
+	return l.env.journal.Load(slot.id, from, func(a *Append) error {
+		select {
+		case <-l.pool.Closing():
+			return ErrClosed
+		default:
+			return yield(a)
+		}
+	})
+}
+
+// gapError says that the journal left something out, or gave it twice.
+func gapError(slot *Slot, got, want uint64) error {
+	return fmt.Errorf("cow: slot %s: the journal gave position %d where %d comes next", slot.id, got, want)
+}
+
+// patience is for one load that needs memory. The function it returns waits a
+// moment, and returns an error if that was the last one.
+func (l *loader) patience() func() error {
+	var end time.Time // set when the patience is needed first
+	return func() error {
+		if end.IsZero() {
+			end = time.Now().Add(l.env.patience)
+		} else if time.Now().After(end) {
+			return l.pool.Refuse()
+		}
+		select {
+		case <-l.pool.Closing():
+			return ErrClosed
+		case <-time.After(2 * time.Millisecond):
+			return nil
+		}
+	}
+}
+
+// loadSlot reads a whole slot and makes it hot. Where the budget has no room for
+// all of it, the oldest chunks stay out of memory.
+func (l *loader) loadSlot(slot *Slot) (*hot, error) {
+	if h := slot.hot.Load(); h != nil {
+		return h, nil
+	}
+	b, stats := l.env.budget, l.env.stats
+	h, err := l.readSlot(slot)
+	if err != nil {
+		b.drop(h)
+		if !gaveUp(err) && !errors.Is(err, ErrNoSlot) {
+			stats.LoadErrors.Add(1)
+			l.env.log.Error("cannot load slot", "slot", slot.id, "error", err)
+		}
+		return nil, err
+	}
+	h.publish()
+	count, bytes := h.count, h.appender.bytes // now: from the exchange on they are the owner's
+	stats.SlotLoads.Add(1)
+	// While a slot is cold the commit loop appends nothing to it, so what was
+	// read is all there is.
+	if !slot.hot.CompareAndSwap(nil, h) {
+		b.drop(h)
+		return slot.hot.Load(), nil
+	}
+	b.enter(slot)
+	if slot.count.Load() != count || slot.bytes.Load() != bytes {
+		l.env.recount(slot)
+	}
+	if slot.dead.Load() { // removed meanwhile: whoever swaps it out gives its memory back
+		b.cool(slot)
+		return nil, ErrNoSlot
+	}
+	return h, nil
+}
+
+// readSlot builds the hot part of a slot from the journal. With an error it
+// returns what it has built so far.
+func (l *loader) readSlot(slot *Slot) (*hot, error) {
 	want := slot.count.Load()
 	h := &hot{}
 	patience := l.patience()
 	if err := l.admit(h, memSlot, hotBytes, patience); err != nil {
-		s.budget.drop(h)
-		return nil, err
+		return h, err
 	}
 	var room [event.MaxIDBytes]byte
 	err := l.read(slot, 0, func(a *Append) error {
 		if a.First != h.count {
-			return fmt.Errorf("cow: slot %s: the journal gave position %d where %d comes next", slot.id, a.First, h.count)
+			return gapError(slot, a.First, h.count)
 		}
 		for _, ev := range a.Events {
 			if id, ok := ev.ID(room[:0]); ok {
-				if err := l.admit(h, memIndex, h.index.Insert(s.hashID(id), h.count), patience); err != nil {
+				if err := l.admit(h, memIndex, h.index.Insert(index.Hash(l.env.seed, id), h.count), patience); err != nil {
 					return err
 				}
 			}
@@ -42,120 +224,99 @@ func (l *loader) heat(slot *Slot) (*hot, error) {
 	if err == nil && h.count < want {
 		err = fmt.Errorf("cow: slot %s: the journal gave %d events of %d", slot.id, h.count, want)
 	}
-	if err != nil {
-		s.budget.drop(h)
-		if !ours(err) && !errors.Is(err, ErrNoSlot) {
-			s.stats.LoadErrors.Add(1)
-			s.opts.Logger.Error("cannot load slot", "slot", slot.id, "error", err)
-		}
-		return nil, err
-	}
-	h.publish()
-	count, bytes := h.count, h.appender.bytes // before it is the owner's
-	s.stats.SlotLoads.Add(1)
-	// While a slot is cold the commit loop appends nothing to it, so what was
-	// read is all there is.
-	if !slot.hot.CompareAndSwap(nil, h) {
-		s.budget.drop(h)
-		return slot.hot.Load(), nil
-	}
-	s.budget.enter(slot)
-	if slot.count.Load() != count || slot.bytes.Load() != bytes {
-		s.inbox.askRecount(slot)
-	}
-	if slot.dead.Load() { // removed meanwhile: whoever swaps it out gives its memory back
-		s.budget.cool(slot)
-		return nil, ErrNoSlot
-	}
-	return h, nil
+	return h, err
 }
 
-// admit reserves what h has grown by. When nothing else can leave, h lets go
-// of its own oldest chunks.
-func (l *loader) admit(h *hot, kind int, grown int64, wait func() error) error {
-	b := l.s.budget
-	if grown <= 0 {
-		b.add(kind, grown)
+// admit reserves the bytes that h has grown by. When nothing else can leave, h
+// lets go of its own oldest chunks.
+func (l *loader) admit(h *hot, kind int, grownBytes int64, wait func() error) error {
+	b := l.env.budget
+	if grownBytes <= 0 {
+		b.add(kind, grownBytes)
 		return nil
 	}
-	for !b.tryReserve(kind, grown) {
-		if b.evict(grown) > 0 || b.shed(h) {
+	for !b.tryReserve(kind, grownBytes) {
+		if b.evict(grownBytes) > 0 || b.shed(h) {
 			continue
 		}
 		if err := wait(); err != nil {
-			b.add(kind, grown) // drop gives it back with the rest
+			b.add(kind, grownBytes) // drop gives it back with the rest
 			return err
 		}
 	}
 	return nil
 }
 
-// reload reads the data of one chunk again: all that was in it when it left,
-// though who asks for it may have a snapshot that shows less. The segment of a
-// chunk whose slot has gone cold serves those who wait, and belongs to nobody.
-func (l *loader) reload(slot *Slot, c *chunk) (*segment, error) {
+// loadChunk reads the bytes of one chunk again: all that was in it when it left,
+// even for a request whose snapshot shows less. The segment of a chunk whose slot
+// has gone cold serves those who wait for it, and then nobody holds it.
+func (l *loader) loadChunk(slot *Slot, c *chunk) (*segment, error) {
 	was := c.seg.Load()
 	if was.data != nil {
 		return was, nil
 	}
-	s := l.s
+	b, stats := l.env.budget, l.env.stats
 	g, grown := &segment{refs: was.refs}, int64(c.size)
 	if was == goneSegment {
 		g.refs = make([]eventRef, c.events)
 		grown += g.bytes()
 	}
-	if err := s.budget.reserve(grown, l.patience()); err != nil {
+	if err := b.reserve(grown, l.patience()); err != nil {
 		return nil, err
 	}
 	g.data = newData(int(c.size))
-	if err := l.readChunk(slot, c, g, was != goneSegment); err != nil {
-		s.budget.retire(g.data, grown)
+	if err := l.fill(g, slot, c, was != goneSegment); err != nil {
+		b.retire(g.data, grown)
 		// The journal knows of a removal before the slot is marked.
 		if slot.dead.Load() || errors.Is(err, ErrNoSlot) {
 			return nil, ErrNoSlot
 		}
-		if !ours(err) {
-			s.stats.LoadErrors.Add(1)
-			s.opts.Logger.Error("cannot load chunk", "slot", slot.id, "error", err)
+		if !gaveUp(err) {
+			stats.LoadErrors.Add(1)
+			l.env.log.Error("cannot load chunk", "slot", slot.id, "error", err)
 		}
 		return nil, err
 	}
 	g.sum.Freeze(g.data)
-	s.stats.ChunkLoads.Add(1)
-	c.used.Store(s.budget.epoch.Load())
+	stats.ChunkLoads.Add(1)
+	c.usedIn.Store(b.epoch.Load())
 	if was == goneSegment {
-		s.budget.retire(g.data, grown)
+		b.retire(g.data, grown)
 	} else if !c.seg.CompareAndSwap(was, g) {
-		s.budget.retire(g.data, grown) // it went cold meanwhile, and the table with it
+		b.retire(g.data, grown) // it went cold meanwhile, and the table with it
 	}
 	return g, nil
 }
 
-var errFull = errors.New("BUG: the chunk is full")
+// Errors that end a read of the journal early and well.
+var (
+	errFull   = errors.New("BUG: the chunk is full")
+	errEnough = errors.New("BUG: enough read")
+)
 
-// readChunk fills g from the journal. Where the table is known, what comes must
-// fit it.
-func (l *loader) readChunk(slot *Slot, c *chunk, g *segment, known bool) error {
-	i, n, used := 0, int(c.events), 0
+// fill fills g, a segment of c, from the journal. Where the table is known, what
+// comes must fit it.
+func (l *loader) fill(g *segment, slot *Slot, c *chunk, known bool) error {
+	i, n, filled := 0, int(c.events), 0 // events filled in, of how many; bytes filled in
 	err := l.read(slot, c.first, func(a *Append) error {
 		for k, ev := range a.Events {
 			pos := a.First + uint64(k)
 			switch {
 			case pos < c.first:
-				continue
+				continue // a journal may begin with the group that holds c.first
 			case pos != c.first+uint64(i):
-				return fmt.Errorf("cow: slot %s: the journal gave position %d where %d comes next", slot.id, pos, c.first+uint64(i))
+				return gapError(slot, pos, c.first+uint64(i))
 			case i > 0:
-				if used < len(g.data) {
-					g.data[used] = ','
+				if filled < len(g.data) {
+					g.data[filled] = ','
 				}
-				used++
+				filled++
 			}
-			if used+len(ev.JSON) > len(g.data) {
+			if filled+len(ev.JSON) > len(g.data) {
 				return fmt.Errorf("cow: slot %s: position %d is longer than it was", slot.id, pos)
 			}
-			used += copy(g.data[used:], ev.JSON)
-			ref := eventRef{end: uint32(used), id: ev.IDOff}
+			filled += copy(g.data[filled:], ev.JSON)
+			ref := eventRef{end: uint32(filled), id: ev.IDOff}
 			if !known {
 				g.refs[i] = ref
 			} else if g.refs[i] != ref {
@@ -170,7 +331,7 @@ func (l *loader) readChunk(slot *Slot, c *chunk, g *segment, known bool) error {
 	if err == errFull {
 		err = nil
 	}
-	if err == nil && (i != n || used != len(g.data)) {
+	if err == nil && (i != n || filled != len(g.data)) {
 		err = fmt.Errorf("cow: slot %s: chunk at %d came back with %d events of %d", slot.id, c.first, i, n)
 	}
 	return err

@@ -12,34 +12,47 @@ import (
 // memory: Load brings them.
 var ErrNotResident = errors.New("cow: not in memory")
 
-// Subscriber is a cursor into a slot. It holds no events: what it has not
-// taken stays in the slot, so a slow one costs nothing and misses nothing
-// (I6). Subscribe makes it and Close ends it; the other methods are for one
-// goroutine at a time.
+// Subscriber is a cursor into a slot. It holds no events: what it has not taken
+// stays in the slot, so a slow subscriber costs nothing and misses nothing (I6).
+//
+//	Subscribe --> Next --bytes------> (write them) --> Wrote --> Next ...
+//	               ^ |--nothing new-> (Wake comes) ------------> Next
+//	               | '--ErrNotResident --> Load ---> Next
+//	               '--- all of them in any state: Close, from any goroutine
+//
+// Next takes the bytes from the frames that all subscribers of the slot share.
+// Where these don't reach, it encodes frames from the chunks for this subscriber
+// alone: it is behind, or memory had no room for shared frames.
+//
+// Subscribe makes it and Close ends it. The other methods are for one goroutine at
+// a time.
 type Subscriber struct {
 	store  *Store
 	slot   *Slot
 	member // in the slot's set
 	form   frame.Form
-	pos    uint64 // the cursor: the event it stands at
-	off    int    // and the bytes that went out for that event already
-	// Where the cursor goes when all of the last piece is written.
+
+	// The cursor: it stands at the event at position pos, of whose frame off bytes
+	// went out already. After a part of a piece, off may reach over several frames.
+	pos uint64
+	off int
+	// Where the cursor goes when all length bytes of the last piece are written.
 	next    uint64
 	nextOff int
-	length  int // of the last piece
+	length  int
 
 	closed atomic.Bool
-	// loading is closed by Close: Load stores it first and looks at closed
-	// second, Close sets closed first and loads it second.
+	// loading is closed by Close: Load stores it first and looks at closed second,
+	// Close sets closed first and loads it second.
 	loading atomic.Pointer[chan struct{}]
 	pinned  *segment // what Load brought for pinnedC
 	pinnedC *chunk
 }
 
-// Subscribe opens a cursor: behind the event whose id is since when resume is
-// set (the oldest event if the id is empty or unknown), else behind the newest
-// event. From now on waker hears of every event behind it. Errors: ErrNoSlot,
-// ErrTooManyStreams, and those of a load.
+// Subscribe opens a cursor. With resume it stands behind the event whose id is
+// since, or at the oldest event if the id is empty or unknown. Without, it stands
+// behind the newest event. From now on waker hears of every event behind the
+// cursor. Errors: ErrNoSlot, ErrTooManyStreams, and those of a load.
 func (s *Store) Subscribe(slot *Slot, resume bool, since []byte, waker Waker) (*Subscriber, error) {
 	sub := &Subscriber{store: s, slot: slot, member: member{waker}}
 	if !slot.join(&sub.member, s.opts.StreamsPerSlot) {
@@ -57,7 +70,7 @@ func (s *Store) Subscribe(slot *Slot, resume bool, since []byte, waker Waker) (*
 		return sub, nil
 	}
 	if len(since) > 0 && slot.Count() > 0 {
-		h, err := s.heat(slot)
+		h, err := s.loads.hot(slot, nil)
 		if err == nil {
 			sub.pos, err = s.after(slot, h, since)
 		}
@@ -69,8 +82,8 @@ func (s *Store) Subscribe(slot *Slot, resume bool, since []byte, waker Waker) (*
 	return sub, nil
 }
 
-// Close takes the subscriber out of its slot at once. It may be called from
-// any goroutine, and again.
+// Close takes the subscriber out of its slot at once, and ends a Load that waits.
+// It may be called from any goroutine, and again.
 func (sub *Subscriber) Close() {
 	if sub.closed.Swap(true) {
 		return
@@ -88,19 +101,26 @@ func (sub *Subscriber) Close() {
 	}
 }
 
-// Plain has the frames come without transfer chunks, each encoded for this
-// subscriber alone. It is for before the first call of Next.
+// Plain makes the frames come without transfer chunks. Each is then encoded for
+// this subscriber alone. It must be called before the first Next.
 func (sub *Subscriber) Plain() { sub.form = frame.Plain }
 
 // Slot returns the slot that the subscriber reads.
 func (sub *Subscriber) Slot() *Slot { return sub.slot }
 
-// Next returns the bytes that come next on the stream: frames of events behind
-// the cursor, in transfer chunks, of which none is broken off unless a part of
-// it was written; at most frame.MaxPiece, as shared bytes of the slot or, where those
-// are not at hand, encoded into buf (which must have a capacity of frame.MaxPiece).
-// They are frozen until the following call that uses buf. Nil: there is
-// nothing new; Wake will tell. The cursor moves with Wrote. Errors: ErrNoSlot
+// Behind returns how many events stand behind the cursor.
+func (sub *Subscriber) Behind() uint64 { return sub.slot.Count() - min(sub.pos, sub.slot.Count()) }
+
+// Between says whether the stream stands between two frames.
+func (sub *Subscriber) Between() bool { return sub.off == 0 }
+
+// Next returns the bytes that come next on the stream, at most frame.MaxPiece:
+// frames of the events behind the cursor. No transfer chunk is broken off, unless a
+// part of it was written before. The bytes are the slot's own, shared ones, or they
+// are encoded into buf, which must have a capacity of frame.MaxPiece. They stay as
+// they are until the next call that uses buf. The cursor moves with Wrote.
+//
+// Nil: there is nothing new, and Wake will say when there is. Errors: ErrNoSlot
 // when the slot is gone, ErrNotResident.
 func (sub *Subscriber) Next(buf []byte) ([]byte, error) {
 	slot := sub.slot
@@ -110,7 +130,7 @@ func (sub *Subscriber) Next(buf []byte) ([]byte, error) {
 	h := slot.hot.Load()
 	if h == nil {
 		if sub.pos >= slot.count.Load() {
-			sub.pinned, sub.pinnedC = nil, nil
+			sub.unpin()
 			return nil, nil
 		}
 		return nil, ErrNotResident
@@ -133,13 +153,13 @@ func (sub *Subscriber) Next(buf []byte) ([]byte, error) {
 	return sub.encode(snap, buf[:0:frame.MaxPiece])
 }
 
-// encode fills buf with frames from the chunks: for a reader that is behind
-// the shared frames, or when memory had no room for them.
+// encode fills buf with frames from the chunks.
 func (sub *Subscriber) encode(snap *snapshot, buf []byte) ([]byte, error) {
 	pos, off := sub.pos, sub.off
 	stats := &sub.store.stats
 	for i := snap.find(pos); pos < snap.count; i++ {
-		g, c := sub.segment(snap, i), snap.chunks[i]
+		c := snap.chunks[i]
+		g := sub.segment(c)
 		if g == nil {
 			if len(buf) == 0 {
 				return nil, ErrNotResident
@@ -174,10 +194,9 @@ func (sub *Subscriber) encode(snap *snapshot, buf []byte) ([]byte, error) {
 	return buf, nil
 }
 
-func (sub *Subscriber) unpin() { sub.pinned, sub.pinnedC = nil, nil }
-
-func (sub *Subscriber) segment(snap *snapshot, i int) *segment {
-	c := snap.chunks[i]
+// segment returns the segment of a chunk if its bytes are in memory, or were
+// brought by Load.
+func (sub *Subscriber) segment(c *chunk) *segment {
 	if g := c.resident(); g != nil {
 		return g
 	}
@@ -187,40 +206,9 @@ func (sub *Subscriber) segment(snap *snapshot, i int) *segment {
 	return nil
 }
 
-// Load brings the events at the cursor into memory and keeps them for Next. It
-// waits for the store, until the subscriber or the store closes (ErrClosed) or
-// Options.LoadTimeout has passed (ErrBusy).
-func (sub *Subscriber) Load() error {
-	ended := make(chan struct{})
-	sub.loading.Store(&ended)
-	defer sub.loading.Store(nil)
-	if sub.closed.Load() {
-		return ErrClosed
-	}
-	sub.unpin() // it was another chunk
-	s, slot := sub.store, sub.slot
-	h, err := s.heatUntil(slot, ended)
-	if err != nil {
-		return err
-	}
-	snap := h.snap.Load()
-	if sub.pos >= snap.count {
-		return nil
-	}
-	i := snap.find(sub.pos)
-	c, g := snap.chunks[i], sub.segment(snap, i)
-	if g == nil {
-		if g, err = s.loads.chunkUntil(slot, c, ended); err != nil {
-			return err
-		}
-	}
-	sub.pinned, sub.pinnedC = g, c
-	return nil
-}
+func (sub *Subscriber) unpin() { sub.pinned, sub.pinnedC = nil, nil }
 
-// Wrote moves the cursor by n bytes of the piece that Next returned last. After
-// a part of a piece the offset may reach over several frames: it counts from
-// the beginning of the frame at pos. What Load brought is let go of then.
+// Wrote moves the cursor by n bytes of the piece that Next returned last.
 func (sub *Subscriber) Wrote(n int) {
 	if n == sub.length {
 		sub.pos, sub.off = sub.next, sub.nextOff
@@ -233,8 +221,31 @@ func (sub *Subscriber) Wrote(n int) {
 	sub.length = 0
 }
 
-// Behind returns how many events stand behind the cursor.
-func (sub *Subscriber) Behind() uint64 { return sub.slot.Count() - min(sub.pos, sub.slot.Count()) }
-
-// Between says whether the stream stands between two frames.
-func (sub *Subscriber) Between() bool { return sub.off == 0 }
+// Load brings the events at the cursor into memory and keeps them for Next. It
+// waits for the journal, until the subscriber or the store closes (ErrClosed) or
+// Options.LoadTimeout has passed (ErrBusy).
+func (sub *Subscriber) Load() error {
+	ended := make(chan struct{})
+	sub.loading.Store(&ended)
+	defer sub.loading.Store(nil)
+	if sub.closed.Load() {
+		return ErrClosed
+	}
+	sub.unpin() // it was another chunk
+	loads := sub.store.loads
+	h, err := loads.hot(sub.slot, ended)
+	if err != nil {
+		return err
+	}
+	snap := h.snap.Load()
+	if sub.pos >= snap.count {
+		return nil
+	}
+	c := snap.chunks[snap.find(sub.pos)]
+	g, err := loads.segment(sub.slot, c, ended)
+	if err != nil {
+		return err
+	}
+	sub.pinned, sub.pinnedC = g, c
+	return nil
+}

@@ -4,43 +4,53 @@ import (
 	"io"
 	"sort"
 
-	"cowrelay/cow/invariants"
+	"cowrelay/cow/index"
 )
 
 // Window is a page of a slot: a JSON array whose events are sub-slices of the
-// slot's segments, shared by every reader. It is a cursor, as a subscriber is:
-// it knows which bytes of which chunks the array consists of, and holds none of
-// them. Parts gives those that are in memory, Load brings what comes next, Wrote
-// moves the cursor. So a page that is not taken keeps nothing in memory.
+// slot's segments, shared by every reader. It is a cursor, as a subscriber is: it
+// knows which bytes of which chunks the array consists of, and holds none of them.
+//
+//	Store.Window --> Parts --> (write them) --> Wrote --> Parts ... until Left is 0
+//	                   |                          ^
+//	                   '- nothing? --> Load ------'
+//
+// Parts gives the bytes that are in memory, Load brings those that come next, and
+// Wrote moves the cursor. So a page that its client does not take keeps nothing in
+// memory.
 //
 // The bytes are those of the slot when the page was made, whatever is evicted,
-// reloaded or added. Only with the slot's removal they are gone: then Load is
-// ErrNoSlot, and the page can't be ended.
+// reloaded or added. Only when the slot is removed they are gone: then Load returns
+// ErrNoSlot, and the rest of the page can't be written.
 //
-// The zero value is an empty page; a Window is reused by the next call that
-// fills it, and must not be used by two goroutines at once.
+// The zero value is an empty page. A Window is reused by the next call that fills
+// it. Two goroutines must not use it at once.
 type Window struct {
-	store  *Store
+	loads  *loader
 	slot   *Slot
 	spans  []span
 	events int
-	size   int
+	size   int // bytes of the array
 
-	at     int      // the cursor: the span it stands at
-	off    int      // and the bytes of that span that are written, with what stands before it
-	done   int      // bytes written in all
+	// The cursor: it stands off bytes into spans[at], counted with the bracket or
+	// comma before that span. done is how many bytes of the array that makes.
+	at     int
+	off    int
+	done   int
 	pinned *segment // what Load brought for the span at the cursor
 }
 
 // span is events of one chunk with the commas between them. In the array a
-// bracket or a comma stands before it.
+// bracket or a comma stands before it:
+//
+//	[ span0 , span1 , span2 ]
 type span struct {
 	c        *chunk
-	from, to uint32 // in the chunk's data
+	from, to uint32 // offsets in the chunk's data
 }
 
 // maxParts is how many slices Parts gives at most. One system call takes 1,024
-// (IOV_MAX), and something may stand before them.
+// (IOV_MAX), and the head of a reply may stand before them.
 const maxParts = 512
 
 // Events returns how many events the page holds.
@@ -49,7 +59,7 @@ func (w *Window) Events() int { return w.events }
 // Len returns the length of the JSON array in bytes.
 func (w *Window) Len() int { return max(w.size, len(arrayEmpty)) }
 
-// Left returns how many of them stand behind the cursor.
+// Left returns how many of these bytes stand behind the cursor.
 func (w *Window) Left() int { return w.Len() - w.done }
 
 // Reset empties the page.
@@ -65,9 +75,9 @@ var (
 	arrayClose = []byte{']'}
 )
 
-// part returns what stands off bytes into span i and what is before it, as far
-// as it is one slice: a bracket or a comma, or the rest of the span, or the end
-// of the array. It is nil where the span is not in memory.
+// part returns the slice that begins off bytes into span i, counted with the byte
+// before the span. That is a bracket or a comma, or the rest of the span, or the
+// end of the array. It is nil if the span is not in memory.
 func (w *Window) part(i, off int) []byte {
 	switch {
 	case len(w.spans) == 0:
@@ -93,17 +103,16 @@ func (w *Window) data(i, off int) []byte {
 		}
 		g = w.pinned
 	}
-	if invariants.Enabled {
-		g.sum.Check()
-	}
+	g.sum.Check()
 	return g.data[sp.from+uint32(off) : sp.to : sp.to]
 }
 
-// Parts appends the slices that come next, as far as they are in memory, and
-// not all of them if they are many: brackets, commas, and the segments' own
-// bytes. Nothing is appended when the next ones are not in memory: Load brings
-// them. It takes no lock. Who is about to wait lets go of the slices first; that
-// is what keeps a page that is not taken from filling memory.
+// Parts appends the slices that come next, as far as they are in memory, but at
+// most maxParts: brackets, commas, and the segments' own bytes. If the next one is
+// not in memory, nothing is appended, and Load brings it. Parts takes no lock.
+//
+// A caller that is about to wait for its client must drop the slices first, or a
+// page that is not taken would fill memory.
 func (w *Window) Parts(dst [][]byte) [][]byte {
 	if w.Left() == 0 {
 		return dst
@@ -124,8 +133,8 @@ func (w *Window) Parts(dst [][]byte) [][]byte {
 	return dst
 }
 
-// Wrote moves the cursor by n bytes, which Parts has given, and lets go of what
-// Load brought.
+// Wrote moves the cursor by n bytes that Parts has given, and lets go of what Load
+// brought.
 func (w *Window) Wrote(n int) {
 	w.pinned = nil
 	w.done += n
@@ -140,19 +149,20 @@ func (w *Window) Wrote(n int) {
 	w.off += n
 }
 
-// Load brings what comes next into memory and keeps it until Wrote. It waits
-// for the store. Errors are those of Store.Window.
+// Load brings the bytes at the cursor into memory and keeps them until Wrote. It
+// waits for the journal. Errors are those of Store.Window.
 func (w *Window) Load() error {
 	if w.at >= len(w.spans) {
 		return nil
 	}
-	g, err := w.store.loaded(w.slot, w.spans[w.at].c)
+	g, err := w.loads.segment(w.slot, w.spans[w.at].c, nil)
 	w.pinned = g
 	return err
 }
 
-// WriteTo implements io.WriterTo for writers that don't wait: what is being
-// written stays in memory until it is. Errors are those of dst and of Load.
+// WriteTo implements io.WriterTo for writers that don't wait: the bytes that are
+// being written stay in memory until dst has them. Errors are those of dst and of
+// Load.
 func (w *Window) WriteTo(dst io.Writer) (n int64, err error) {
 	for w.Left() > 0 {
 		p := w.part(w.at, w.off)
@@ -199,24 +209,22 @@ func (w *Window) add(c *chunk, g *segment, i, j, maxBytes int) int {
 	return j - i
 }
 
-// Window fills w with the events of the slot that come after the one whose id
-// is since, oldest first: at most limit events, at most one page of bytes, but
-// at least one event when there is one. An empty or unknown since reads from
-// the oldest.
+// Window fills w with the events of the slot that come after the one whose id is
+// since, oldest first: at most limit events, at most Options.PageBytes, but at
+// least one event if there is one. An empty or unknown since reads from the oldest.
 //
-// For what is in memory it takes no lock and copies no event. What it needs and
-// is not in memory is loaded first, which no other reader waits for: the slot,
-// the event that since names, and the first bytes of the page, so that what
-// can't be read is an error here. What comes behind is loaded when it is its
-// turn. Errors: ErrNoSlot when the slot was removed, ErrBusy when memory or the
-// store can't serve the load now, ErrClosed; and what a load met. Then w is
-// empty.
+// If all is in memory, Window takes no lock and copies no event. Otherwise it first
+// loads the slot, the event that since names, and the first bytes of the page, so
+// that a page that can't be read is an error here. No other reader waits for that.
+// The bytes behind are loaded when it is their turn. Errors: ErrNoSlot when the slot
+// was removed, ErrBusy when memory or the journal can't serve the load now,
+// ErrClosed; and those of the load itself. With an error w is empty.
 func (s *Store) Window(slot *Slot, since []byte, limit int, w *Window) error {
 	w.Reset()
-	err := s.fill(slot, since, limit, w)
+	err := s.page(slot, since, limit, w)
 	if err == nil && w.events > 0 && w.part(0, 0) == nil {
-		// Not kept: who waits before it writes must not hold it meanwhile.
-		_, err = s.loaded(slot, w.spans[0].c)
+		// Not kept: a page that waits before it is written must hold no bytes.
+		_, err = s.loads.segment(slot, w.spans[0].c, nil)
 	}
 	if err != nil {
 		w.Reset()
@@ -224,8 +232,8 @@ func (s *Store) Window(slot *Slot, since []byte, limit int, w *Window) error {
 	return err
 }
 
-func (s *Store) fill(slot *Slot, since []byte, limit int, w *Window) error {
-	h, err := s.heat(slot)
+func (s *Store) page(slot *Slot, since []byte, limit int, w *Window) error {
+	h, err := s.loads.hot(slot, nil)
 	if err != nil {
 		return err
 	}
@@ -241,17 +249,17 @@ func (s *Store) fill(slot *Slot, since []byte, limit int, w *Window) error {
 	if pos >= snap.count || limit <= 0 {
 		return nil
 	}
-	w.store, w.slot, w.size = s, slot, len(arrayEmpty)
+	w.loads, w.slot, w.size = s.loads, slot, len(arrayEmpty)
 	end := min(snap.count, pos+uint64(limit))
 	epoch := s.budget.epoch.Load()
 	for i := snap.find(pos); pos < end; i++ {
 		c := snap.chunks[i]
-		g, err := s.table(slot, c)
+		g, err := s.loads.table(slot, c)
 		if err != nil {
 			return err
 		}
-		if c.used.Load() != epoch {
-			c.used.Store(epoch)
+		if c.usedIn.Load() != epoch {
+			c.usedIn.Store(epoch)
 		}
 		j := min(end, snap.end(i)) - c.first
 		n := w.add(c, g, int(pos-c.first), int(j), s.opts.PageBytes)
@@ -267,7 +275,7 @@ func (s *Store) fill(slot *Slot, since []byte, limit int, w *Window) error {
 // slot has none.
 func (s *Store) after(slot *Slot, h *hot, id []byte) (uint64, error) {
 	var room [4]uint64
-	found := h.index.Find(s.hashID(id), room[:0])
+	found := h.index.Find(index.Hash(s.seed, id), room[:0])
 	if len(found) == 0 {
 		return 0, nil
 	}
@@ -277,7 +285,7 @@ func (s *Store) after(slot *Slot, h *hot, id []byte) (uint64, error) {
 			continue // indexed, not yet visible
 		}
 		c := snap.chunks[snap.find(pos)]
-		g, err := s.loaded(slot, c)
+		g, err := s.loads.segment(slot, c, nil)
 		if err != nil {
 			return 0, err
 		}
@@ -286,24 +294,4 @@ func (s *Store) after(slot *Slot, h *hot, id []byte) (uint64, error) {
 		}
 	}
 	return 0, nil
-}
-
-// table returns a segment of the chunk that has the table at least. It is in
-// memory unless the slot went cold since the caller saw it hot.
-func (s *Store) table(slot *Slot, c *chunk) (*segment, error) {
-	if g := c.seg.Load(); g != goneSegment {
-		return g, nil
-	}
-	return s.loads.chunk(slot, c)
-}
-
-// loaded returns the segment of a chunk, from memory or from the store.
-func (s *Store) loaded(slot *Slot, c *chunk) (*segment, error) {
-	if g := c.resident(); g != nil {
-		if invariants.Enabled {
-			g.sum.Check()
-		}
-		return g, nil
-	}
-	return s.loads.chunk(slot, c)
 }

@@ -5,6 +5,58 @@ import (
 	"fmt"
 )
 
+// Two things stand beside a slot as records of the journal: the health record that
+// its responder sets, and the operator's block. Both are written at once, not by the
+// commit loop, and the queue's gate holds them to the same rules as posts.
+
+// Health returns the responder health record of a slot, or nil.
+func (s *Store) Health(slot *Slot) ([]byte, error) { return s.value(healthKey(slot)) }
+
+// SetHealth stores the responder health record of a slot, durably. Errors:
+// ErrNoSpace, ErrBusy, ErrClosed and those of the records.
+func (s *Store) SetHealth(slot *Slot, record []byte) error {
+	done, err := s.queue.admitRecord()
+	if err != nil {
+		return err
+	}
+	defer done()
+	if err := s.disk.room(); err != nil {
+		return err
+	}
+	for {
+		_, version, err := s.records.Value(healthKey(slot))
+		if err != nil && !errors.Is(err, ErrNoRecord) {
+			return err
+		}
+		if _, err = s.records.Put(healthKey(slot), record, version); !errors.Is(err, ErrConflict) {
+			return err
+		}
+	}
+}
+
+func healthKey(slot *Slot) string { return "health/" + slot.id.String() }
+
+// value returns a record, or nil if there is none.
+func (s *Store) value(key string) ([]byte, error) {
+	v, _, err := s.records.Value(key)
+	if errors.Is(err, ErrNoRecord) {
+		return nil, nil
+	}
+	return v, err
+}
+
+// dropRecord deletes a record if it is there.
+func (s *Store) dropRecord(key string) error {
+	_, version, err := s.records.Value(key)
+	if errors.Is(err, ErrNoRecord) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return s.records.Delete(key, version)
+}
+
 // A blocked slot keeps its events and serves nobody. The block is a record
 // beside the slot, so it outlives a restart; in memory it is one flag, which
 // whoever serves the slot asks.
@@ -38,7 +90,7 @@ func (s *Store) Block(slot *Slot, note []byte) error {
 		s.markBlocked(slot, false)
 		return errors.Join(ErrNoSlot, s.dropRecord(blockKey(slot.id)))
 	}
-	slot.wakeSubscribers(s.now)
+	slot.wakeSubscribers(s.clock.now)
 	return nil
 }
 
@@ -64,13 +116,7 @@ func (s *Store) Unblock(slot *Slot) error {
 
 // BlockNote returns the note that a slot was blocked with, nil if it is not
 // blocked.
-func (s *Store) BlockNote(slot *Slot) ([]byte, error) {
-	v, _, err := s.records.Value(blockKey(slot.id))
-	if errors.Is(err, ErrNoRecord) {
-		return nil, nil
-	}
-	return v, err
-}
+func (s *Store) BlockNote(slot *Slot) ([]byte, error) { return s.value(blockKey(slot.id)) }
 
 // BlockedSlots returns how many slots are blocked.
 func (s *Store) BlockedSlots() int64 { return s.blockedSlots.Load() }
@@ -109,18 +155,6 @@ func (s *Store) forgetBlock(slot *Slot) error {
 	s.blockMu.Lock()
 	defer s.blockMu.Unlock()
 	return s.dropRecord(blockKey(slot.id))
-}
-
-// dropRecord deletes a record if it is there.
-func (s *Store) dropRecord(key string) error {
-	_, version, err := s.records.Value(key)
-	if errors.Is(err, ErrNoRecord) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	return s.records.Delete(key, version)
 }
 
 const blockPrefix = "block/"

@@ -9,43 +9,53 @@ import (
 	"cowrelay/cow/index"
 )
 
-// Slot is one append-only list of events behind a token. It is made by
-// Store.Allocate and found by Store.Slot; it must not be copied. All methods
-// may be called concurrently.
+// Slot is one append-only list of events behind a token. Store.Allocate makes it,
+// Store.Slot finds it, and it must not be copied. All methods may be called
+// concurrently.
 //
-// Without its hot part a slot is cold: it takes some 200 bytes and still knows
-// its counts.
+//	        .------- load, or its first event ------.
+//	        |                                       v
+//	      cold                                     hot
+//	        ^                                       |
+//	        '------- cool: nobody needs it ---------'
+//
+//	either --remove--> dead, and cold
+//
+// Without its hot part a slot is cold: it takes some 200 bytes and still knows its
+// counts. While a load runs it is cold as well: the loader knows who waits.
+//
+// "The owner" of a slot is the commit loop, the one goroutine that changes it.
 type Slot struct {
 	id    ID
 	token TokenHash
 
-	// hot is nil while the slot is cold. Loads set it by compare-and-swap;
-	// only the commit loop clears it or appends to what it points at.
+	// hot is nil while the slot is cold. Loads set it by compare-and-swap. Only
+	// the owner clears it, or appends to what it points at.
 	hot atomic.Pointer[hot]
 	// subs is nil while there is no subscriber; see memberSet.
 	subs atomic.Pointer[memberSet]
-	// tally is written by the owner after the snapshot that it describes, so
-	// that a cold slot has counts. Readers of a hot slot ask its snapshot.
+	// count and bytes are for a cold slot. The owner writes them after the snapshot
+	// that they describe. Readers of a hot slot ask its snapshot.
 	count atomic.Uint64
 	bytes atomic.Uint64
 
 	pulledAt atomic.Int64 // Unix seconds of the last pull, 0 for never
 
-	version uint64         // of the journal, while cold; the owner's
-	pending *pendingAppend // the slot's part of the batch; the owner's
+	version uint64         // of the journal, while the slot is cold; the owner's
+	pending *pendingAppend // the slot's part of a batch, or nil; the owner's
 	// The small fields stand together, which keeps the slot within 128 bytes.
 	touched atomic.Bool   // pulledAt is newer than what the journal has
 	dead    atomic.Bool   // removed: set once, never cleared
 	blocked atomic.Bool   // by the operator; see records.go
-	used    atomic.Uint32 // budget epoch of the last use
-	ring    int32         // place in the budget's ring plus one, 0 for none; the budget's
-	leaving bool          // its removal is in the batch; the owner's
+	usedIn  atomic.Uint32 // epoch of the budget in which it was used last
+	ringAt  int32         // place in the budget's ring plus one, 0 for none; guarded by budget.mu
+	leaving bool          // its removal is in a batch; the owner's
 }
 
 // hot is the part of a slot that holds events.
 type hot struct {
-	// snap: publish pairs with every Load in a reader. Segment bytes and index
-	// entries are written before the Store; after it they are shared and frozen.
+	// snap: the Store in publish pairs with every Load of a reader. Segment bytes
+	// and index entries are written before it. After it they are shared and frozen.
 	snap   atomic.Pointer[snapshot]
 	frames atomic.Pointer[frame.Log] // nil while nobody streams
 	index  index.Index
@@ -53,7 +63,7 @@ type hot struct {
 	version uint64 // of the journal; the owner's
 }
 
-// hotBytes is a hot part without chunks, index and frames.
+// hotBytes is what a hot part takes without chunks, index and frames.
 const hotBytes = int64(unsafe.Sizeof(hot{}) + unsafe.Sizeof(snapshot{}))
 
 // publish makes what the owner has added since the last call visible.
@@ -84,7 +94,7 @@ func (s *Slot) Count() uint64 {
 // PulledAt returns the time of the last pull in Unix seconds, 0 for never.
 func (s *Slot) PulledAt() int64 { return s.pulledAt.Load() }
 
-// MarkPulled remembers a pull. The journal hears of it some seconds later.
+// MarkPulled notes a pull. Some seconds later the time goes to the journal.
 func (s *Slot) MarkPulled(now time.Time) {
 	if t := now.Unix(); s.pulledAt.Load() != t {
 		s.pulledAt.Store(t)
@@ -94,8 +104,8 @@ func (s *Slot) MarkPulled(now time.Time) {
 
 // use marks the slot as used in this epoch, without a write when it is marked.
 func (s *Slot) use(epoch uint32) {
-	if s.used.Load() != epoch {
-		s.used.Store(epoch)
+	if s.usedIn.Load() != epoch {
+		s.usedIn.Store(epoch)
 	}
 }
 

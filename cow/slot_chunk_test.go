@@ -15,6 +15,7 @@ import (
 func bareSlot() (*Store, *Slot, *hot) {
 	s := &Store{budget: newBudget(1<<40, nil)}
 	s.opts.setDefaults()
+	s.loads = newLoader(loadEnv{budget: s.budget, stats: &s.stats}, &s.opts)
 	h := new(hot)
 	h.snap.Store(emptySnapshot)
 	slot := new(Slot)

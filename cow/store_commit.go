@@ -1,20 +1,25 @@
 package cow
 
-// What the commit pipeline gets of the store.
+import (
+	"context"
+	"errors"
+	"time"
+)
 
+// commitEnv is what the commit pipeline gets of the store.
 func (s *Store) commitEnv() commitEnv {
 	return commitEnv{
 		clock: s.clock, seed: s.seed, stats: &s.stats, budget: s.budget,
 		write:      s.journal.Commit,
 		committed:  s.opts.Committed,
-		room:       s.room,
+		room:       s.disk.room,
 		slotsLeft:  func() int64 { return s.maxSlots.Load() - s.slotCount.Load() },
 		slot:       s.Slot,
 		enter:      s.enter,
 		bury:       s.bury,
 		loadSlot:   s.loads.startSlot,
 		loadChunk:  s.loads.startChunk,
-		loadBehind: s.loads.startBehind,
+		loadBehind: s.loadBehind,
 		catchUps:   s.opts.Loads,
 	}
 }
@@ -26,8 +31,8 @@ func (s *Store) enter(slot *Slot) {
 	}
 }
 
-// bury makes a removed slot unreachable. Of pages under way, what was not
-// written yet is gone with it. Only the commit loop calls it.
+// bury makes a removed slot unreachable. The part of a page that was not written yet
+// is gone with it. Only the commit loop calls it.
 func (s *Store) bury(slot *Slot) {
 	slot.dead.Store(true)
 	s.markBlocked(slot, false)
@@ -36,17 +41,17 @@ func (s *Store) bury(slot *Slot) {
 	s.stats.Events.Add(-int64(slot.count.Load()))
 	s.stats.Bytes.Add(-int64(slot.bytes.Load()))
 	s.budget.cool(slot)
-	slot.wakeSubscribers(s.now)
+	slot.wakeSubscribers(s.clock.now)
 }
 
-// startBehind reads what the journal has of a slot from a position on, and then
+// loadBehind reads what the journal has of a slot from a position on, and then
 // hands over a bounded part of it. more: that was not all.
-func (l *loader) startBehind(slot *Slot, from uint64, then func(got []foreign, more bool, err error)) {
-	l.background(func(err error) {
+func (s *Store) loadBehind(slot *Slot, from uint64, then func(got []foreign, more bool, err error)) {
+	s.loads.pool.Go(func(err error) {
 		var got []foreign
 		if err == nil {
 			size := 0
-			err = l.read(slot, from, func(a *Append) error {
+			err = s.loads.read(slot, from, func(a *Append) error {
 				if size >= catchUpBytes {
 					return errEnough
 				}
@@ -61,4 +66,85 @@ func (l *loader) startBehind(slot *Slot, from uint64, then func(got []foreign, m
 		}
 		then(got, false, err)
 	})
+}
+
+// NewPost returns an empty post.
+func (s *Store) NewPost() *Post { return newPost(s.queue, s.seed) }
+
+// Allocate makes a slot, durably, and returns its id and its token, which is
+// not kept. Errors: ErrTooManySlots and those of Post.Commit.
+func (s *Store) Allocate() (ID, string, error) {
+	token := NewToken()
+	slot := &Slot{id: NewID(), token: HashToken([]byte(token))}
+	p := s.NewPost()
+	defer p.Release()
+	err := p.act(postCreate, slot)
+	return slot.id, token, err
+}
+
+// Remove drops a slot with its token and events, durably. Its streams end, and its
+// posts that wait get ErrNoSlot.
+func (s *Store) Remove(slot *Slot) error {
+	p := s.NewPost()
+	defer p.Release()
+	if err := p.act(postRemove, slot); err != nil {
+		return err
+	}
+	// Its id never comes again, so a record that a crash leaves here is dead
+	// weight, not a fault.
+	return errors.Join(s.dropRecord(healthKey(slot)), s.forgetBlock(slot))
+}
+
+// touchLoop hands the times of pulls to the commit loop now and then.
+func (s *Store) touchLoop() {
+	t := time.NewTicker(s.opts.TouchInterval)
+	defer t.Stop()
+	for {
+		select {
+		case <-t.C:
+			s.touch(false)
+		case <-s.stop:
+			return
+		}
+	}
+}
+
+// touch collects the slots that were pulled since the last time. It does nothing
+// while some of those are still to be written: the slots themselves remember. The
+// last call does not wait for them.
+func (s *Store) touch(last bool) {
+	if !last && s.inbox.untouched.Load() > 0 {
+		return
+	}
+	var slots []*Slot
+	s.slots.Range(func(_ ID, slot *Slot) bool {
+		if slot.touched.Swap(false) {
+			slots = append(slots, slot)
+		}
+		return true
+	})
+	if len(slots) > 0 {
+		s.inbox.askTouch(slots)
+	}
+}
+
+// ErrStuck says that the commit loop does not answer, and that the disk is not
+// why.
+var ErrStuck = errors.New("cow: the commit loop does not answer")
+
+// Alive asks the commit loop for an answer and returns nil when it has come. It
+// also returns nil if ctx ends while the loop waits for the journal: a slow disk is
+// no faster after a restart, and readers are served meanwhile. ErrStuck says that
+// ctx ended without such a reason. It must not be called after Close.
+func (s *Store) Alive(ctx context.Context) error {
+	answered := s.inbox.probe()
+	select {
+	case <-answered:
+		return nil
+	case <-ctx.Done():
+	}
+	if s.queue.writing() {
+		return nil
+	}
+	return ErrStuck
 }

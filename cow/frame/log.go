@@ -26,10 +26,10 @@ type Log struct {
 	segs       []*segment // in order
 	bytes      int64      // what the segments take in memory
 	// Where the owner goes on in the last segment: after lastFrames frames and
-	// lastUsed bytes. Both stand here and not with the owner, so that whoever drops
+	// lastBytes bytes. Both stand here and not with the owner, so that whoever drops
 	// the log drops all of it.
 	lastFrames int
-	lastUsed   uint32
+	lastBytes  uint32
 }
 
 // segment is frames that stand together in memory.
@@ -72,15 +72,15 @@ func (l *Log) Append(first uint64, events []event.Event) *Log {
 	for _, ev := range events {
 		fr := Of(ev, room[:0])
 		n := fr.Size(Chunked)
-		if g == nil || int(next.lastUsed)+n > len(g.data) || next.lastFrames == len(g.ends) {
+		if g == nil || int(next.lastBytes)+n > len(g.data) || next.lastFrames == len(g.ends) {
 			size := max(n, int(min(max(next.bytes, 4<<10), MaxPiece)))
 			g = &segment{first: next.end, data: make([]byte, size), ends: make([]uint32, size/n)}
-			next.lastFrames, next.lastUsed = 0, 0
+			next.lastFrames, next.lastBytes = 0, 0
 			next.segs = append(next.segs, g)
 			next.bytes += g.bytes()
 		}
-		next.lastUsed += uint32(len(fr.Append(g.data[next.lastUsed:next.lastUsed:len(g.data)], 0, Chunked)))
-		g.ends[next.lastFrames] = next.lastUsed
+		next.lastBytes += uint32(len(fr.Append(g.data[next.lastBytes:next.lastBytes:len(g.data)], 0, Chunked)))
+		g.ends[next.lastFrames] = next.lastBytes
 		next.lastFrames++
 		next.end++
 	}
