@@ -123,7 +123,8 @@ type Memory struct {
 	HotSlots                    int
 }
 
-// clock counts nanoseconds from when the store was opened. It is monotonic.
+// clock is the store's clock: nanoseconds since it was opened, which never go back.
+// It is a value and not a function, as every post may ask it.
 type clock struct{ opened time.Time }
 
 func (c clock) now() int64 { return int64(time.Since(c.opened)) }
