@@ -16,8 +16,9 @@ import (
 	"cowrelay/cow/pebblelog"
 )
 
-// Filled is a store that was written through the journal, far faster than over
-// HTTP. Every event follows from its slot and position.
+// Filled is a store that was written through the journal, which is far faster than
+// over HTTP. Every event follows from its slot and position, so a reader can check
+// all bytes.
 type Filled struct {
 	Dir    string
 	Slots  []Slot
@@ -39,6 +40,7 @@ func (f *Filled) Event(slot, pos int) []byte {
 
 const filledID = len(`{"event_id":`) // where the id stands
 
+// ID is the id of the event at a position.
 func (f *Filled) ID(slot, pos int) string { return fmt.Sprintf("%08x.%08x", slot, pos) }
 
 // Fill makes a store and closes it.
@@ -101,7 +103,7 @@ func Scale(tiny, small, real int) int {
 	return small
 }
 
-// Window pulls one anywhere and checks every byte.
+// Window pulls a window of a random slot, and checks every byte.
 func (f *Filled) Window(t *testing.T, r *Relay, rng *rand.Rand) bool {
 	i, pos, limit := rng.IntN(len(f.Slots)), rng.IntN(f.Events+1), 1+rng.IntN(1000)
 	since := ""
@@ -126,4 +128,24 @@ func (f *Filled) Window(t *testing.T, r *Relay, rng *rand.Rand) bool {
 		return false
 	}
 	return true
+}
+
+// Stored makes a folder with a slot of 400 events, and stops the relay again.
+func Stored(t *testing.T) (dir string, s Slot) {
+	t.Helper()
+	dir = t.TempDir()
+	r, s := StartStored(t, dir)
+	r.Stop()
+	return dir, s
+}
+
+// StartStored starts a relay on the folder and posts 400 events to a slot.
+func StartStored(t *testing.T, dir string) (r *Relay, s Slot) {
+	t.Helper()
+	r = Start(t, dir)
+	s = r.Allocate()
+	for i := range 400 { // more than one block of the log
+		r.Post(s, Event("a", i, 300))
+	}
+	return r, s
 }

@@ -11,24 +11,24 @@ import (
 	"time"
 )
 
-// manager is a service manager as a process sees it: a socket that takes
+// Manager is a service manager as a process sees it: a socket that takes
 // messages.
-type manager struct {
+type Manager struct {
 	t    *testing.T
 	mu   sync.Mutex
 	got  []string
 	path string
 }
 
-// StartManager listens where t's processes are told to, which it says it
-// watches every two seconds.
-func StartManager(t *testing.T) *manager {
+// StartManager has the processes that t starts find a service manager, which says
+// that it watches them every two seconds.
+func StartManager(t *testing.T) *Manager {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "notify") // t.TempDir may be too long for a socket
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := &manager{t: t, path: filepath.Join(dir, "s")}
+	m := &Manager{t: t, path: filepath.Join(dir, "s")}
 	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: m.path, Net: "unixgram"})
 	if err != nil {
 		t.Fatal(err)
@@ -58,7 +58,7 @@ func StartManager(t *testing.T) *manager {
 }
 
 // Messages returns what came.
-func (m *manager) Messages() []string {
+func (m *Manager) Messages() []string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return slices.Clone(m.got)
@@ -66,7 +66,7 @@ func (m *manager) Messages() []string {
 
 // Await returns when n messages with the text have come, and where the last of
 // them stands.
-func (m *manager) Await(n int, text string) int {
+func (m *Manager) Await(n int, text string) int {
 	m.t.Helper()
 	for deadline := time.Now().Add(40 * time.Second); ; time.Sleep(5 * time.Millisecond) {
 		seen := 0
@@ -83,7 +83,8 @@ func (m *manager) Await(n int, text string) int {
 	}
 }
 
-func (m *manager) Count(text string) (n int) {
+// Count is how often the text is in what came.
+func (m *Manager) Count(text string) (n int) {
 	for _, message := range m.Messages() {
 		n += strings.Count(message, text)
 	}
@@ -92,7 +93,7 @@ func (m *manager) Count(text string) (n int) {
 
 // Serving finds a relay whose log says nothing: the message to its service
 // manager that it serves names its address.
-func (m *manager) Serving() (url string) {
+func (m *Manager) Serving() (url string) {
 	m.t.Helper()
 	at := m.Await(1, "READY=1")
 	text := m.Messages()[at]

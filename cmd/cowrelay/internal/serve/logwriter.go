@@ -24,10 +24,15 @@ const (
 	logFlush = time.Second           // longest wait for what is queued when the process ends
 )
 
-// logWriter writes the lines of a log behind the back of those who log: Write
-// puts a line into a bounded queue and never waits. A reader that stalls or has
-// gone, or a disk that is full, costs lines, which are counted; when lines can
-// be written again, one tells how many are missing, in their place.
+// logWriter writes the lines of a log on a goroutine of its own. Write puts a line
+// into a bounded queue and never waits, so that a reader that stalls or has gone, or
+// a disk that is full, costs lines and holds up nobody. Lost lines are counted. When
+// lines can be written again, one says in their place how many are missing.
+//
+//	Write ─▶ queue ─▶ run: pieces of whole lines ─▶ out
+//	           │ full                                 │ error
+//	           ▼                                      ▼
+//	          lost ───────────────────────────▶ untold ─▶ a line, before the next
 //
 // newLogWriter makes it. All methods may be called concurrently.
 type logWriter struct {
@@ -35,20 +40,20 @@ type logWriter struct {
 	note func(lines uint64) []byte // the line that tells how many are missing
 
 	mu    sync.Mutex
-	queue []byte // whole lines
-	lines int
-	lost  uint64 // lines that found the queue full; they belong behind it
+	queue []byte // guarded by mu; whole lines
+	lines int    // guarded by mu; in queue
+	lost  uint64 // guarded by mu; lines that found the queue full, and belong behind it
 
-	wake    chan struct{}
-	flushes chan chan struct{}
-	quit    chan struct{}
-	ended   chan struct{} // the goroutine has
+	wake    chan struct{}      // something is queued; one that waits is enough
+	flushes chan chan struct{} // each is closed when all that was queued is written
+	quit    chan struct{}      // closed by close
+	ended   chan struct{}      // closed when the goroutine has ended
 
-	full, failed atomic.Uint64 // lines dropped; dropped reads them
+	full, failed atomic.Uint64 // lines dropped: Write and put add, dropped loads
 
 	// Of the goroutine that writes:
-	spare  []byte
-	untold uint64 // dropped lines that no line has told of
+	spare  []byte // the buffer that queue gets next
+	untold uint64 // dropped lines that are not in a line of the log yet
 	torn   bool   // a write ended within a line
 }
 
@@ -85,8 +90,8 @@ func (w *logWriter) Write(line []byte) (int, error) {
 // be written.
 func (w *logWriter) dropped() (full, failed uint64) { return w.full.Load(), w.failed.Load() }
 
-// flush returns when all lines queued until now are written or dropped, at the
-// latest after limit. It says whether they are.
+// flush returns when all lines queued until now are written or dropped, or after
+// limit. It says whether they are.
 func (w *logWriter) flush(limit time.Duration) bool {
 	t := time.NewTimer(limit)
 	defer t.Stop()
@@ -104,8 +109,8 @@ func (w *logWriter) flush(limit time.Duration) bool {
 	}
 }
 
-// close flushes, and ends the goroutine: if a write holds it up longer than
-// limit, it ends behind that, or with the process. Call it once.
+// close flushes, and ends the goroutine. If a write holds it up longer than limit,
+// the goroutine ends after that write, or with the process. Call close once.
 func (w *logWriter) close(limit time.Duration) {
 	written := w.flush(limit)
 	close(w.quit)
@@ -142,7 +147,7 @@ func (w *logWriter) writeQueued() {
 			rest = rest[n:]
 		}
 		if w.spare = text; cap(text) > logBytes/4 {
-			w.spare = nil // a burst's
+			w.spare = nil // it was for a burst
 		}
 		if lost > 0 {
 			w.untold += lost
@@ -170,8 +175,8 @@ func pieceOf(text []byte) int {
 	return n
 }
 
-// put writes whole lines, behind the line that tells what is missing before
-// them. Lines that can't be written are dropped.
+// put writes whole lines, after the line that says how many are missing before them.
+// Lines that can't be written are dropped.
 func (w *logWriter) put(lines []byte) {
 	text := lines
 	if w.untold > 0 {
@@ -194,8 +199,8 @@ func (w *logWriter) put(lines []byte) {
 	}
 }
 
-// send writes all of text. It waits for a pipe that is full, also if somebody
-// who shares it has it answer at once instead of blocking.
+// send writes all of text. It waits for a pipe that is full, even if another process
+// that shares the pipe has made it answer at once instead of blocking.
 func (w *logWriter) send(text []byte) (n int, err error) {
 	for {
 		k, err := w.out.Write(text[n:])

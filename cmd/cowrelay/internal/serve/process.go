@@ -16,20 +16,27 @@ import (
 )
 
 // process is what serve has to do with the process that it runs in: the signals
-// that it hears, the log that it writes, and its end, which none of what hangs
-// may hold up.
+// that it hears, the log that it writes, and its end, which nothing that hangs may
+// hold up. What a signal does depends on how far the relay is:
+//
+//	             SIGTERM, SIGINT            SIGHUP
+//	starting     ends the process           waits
+//	serving      begins the drain           reads the configuration again
+//	draining     ends the process at once   is lost
+//
+// Each of the three is one goroutine that reads stop, and none overlaps another.
 type process struct {
 	log   *slog.Logger
 	lines *logWriter
-	stop  chan os.Signal // asks for the end
-	hup   chan os.Signal // asks for a reload
+	stop  chan os.Signal // asks for the end; room for two, as a second one hurries it
+	hup   chan os.Signal // asks for a reload; more than one that waits are one
 }
 
 // newProcess takes the signals over. The log goes to w.
 func newProcess(c *tuner, w io.Writer) *process {
 	p := &process{stop: make(chan os.Signal, 2), hup: make(chan os.Signal, 1)}
-	// Or a log whose reader has gone would end the process: a write to it is an
-	// error like others.
+	// Without this a log whose reader has gone would end the process. A write to it
+	// is an error like others.
 	signal.Ignore(syscall.SIGPIPE)
 	signal.Notify(p.stop, syscall.SIGTERM, syscall.SIGINT)
 	signal.Notify(p.hup, syscall.SIGHUP)
@@ -48,7 +55,8 @@ func logHandler(format string, level slog.Leveler, w io.Writer) slog.Handler {
 	return slog.NewTextHandler(w, o)
 }
 
-// linesMissing is the line that tells of dropped ones, whatever the level.
+// linesMissing is the line of the log that says how many are missing. It is written
+// at every level.
 func linesMissing(format string, lines uint64) []byte {
 	var b bytes.Buffer
 	r := slog.NewRecord(time.Now(), slog.LevelWarn, "lines of the log are missing here: they were not read in time, or could not be written", 0)
@@ -58,12 +66,13 @@ func linesMissing(format string, lines uint64) []byte {
 }
 
 const (
-	CloseTime = 2 * time.Second        // for the store, behind the drain's timeout
-	lastWords = 200 * time.Millisecond // for the log when the end can't wait
+	CloseTime = 2 * time.Second        // that the store has to close, after the drain's timeout
+	lastWords = 200 * time.Millisecond // that the log has when the end can't wait
 )
 
-// close writes out the log when serve returns. What is left then is to print
-// its error, for which there is as long again.
+// close writes out the log when serve returns. What is left to do then is to print
+// the error of serve, on the same stderr that may hang: there is as long again for
+// it.
 func (p *process) close() {
 	signal.Stop(p.hup)
 	p.lines.close(logFlush)
@@ -76,9 +85,9 @@ func (p *process) exit(code int) {
 	os.Exit(code)
 }
 
-// endsAtSignal ends the process at a signal that comes before the relay
-// serves: nobody is served yet, and to open the store is to recover it, which
-// may be cut at any point. To call done is to end that.
+// endsAtSignal has a signal end the process until done is called, which is when the
+// relay serves. Until then nobody has been served, and to open the store is to
+// recover it, which may be cut at any point.
 func (p *process) endsAtSignal() (done func()) {
 	quit := make(chan struct{})
 	var wg sync.WaitGroup
@@ -96,8 +105,9 @@ func (p *process) endsAtSignal() (done func()) {
 	})
 }
 
-// endsWithin ends the process at a signal, or after a time, whatever hangs.
-// What was acknowledged is durable, and the next start recovers the store.
+// endsWithin ends the process at the next signal, or after limit, whatever hangs.
+// What was acknowledged is durable, and the next start recovers the store. The
+// goroutine ends with the process.
 func (p *process) endsWithin(limit time.Duration) {
 	go pprof.Do(context.Background(), pprof.Labels("relay", "end"), func(context.Context) {
 		select {
@@ -112,8 +122,8 @@ func (p *process) endsWithin(limit time.Duration) {
 	})
 }
 
-// goroutines tells where all goroutines are, alike ones together, as far as a
-// line of the log can hold it.
+// goroutines says where all goroutines are, those at the same place together, cut to
+// what a line of the log can hold.
 func goroutines() string {
 	var b bytes.Buffer
 	pprof.Lookup("goroutine").WriteTo(&b, 1)

@@ -14,21 +14,27 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 )
 
-// supervisor is the service manager that started this process and wants to hear
-// from it, as systemd does with Type=notify. Without one nothing is told. Its
-// methods may be called from several goroutines; none waits for the manager,
-// except close.
+// supervisor is the service manager that started this process and wants to hear from
+// it, as systemd does with Type=notify. Without one its methods do nothing. They may
+// be called from several goroutines, and none waits for the manager, except close.
+//
+// The manager hears this, in order:
+//
+//	opening     EXTEND_TIMEOUT_USEC, as often as needed
+//	serving     READY=1, then WATCHDOG=1 as long as the relay answers itself
+//	reloading   RELOADING=1, and READY=1 at its end; any number of times
+//	stopping    STOPPING=1, the last word
 type supervisor struct {
 	log    *slog.Logger
 	socket string // "": nobody listens
 
-	wg     sync.WaitGroup
+	wg     sync.WaitGroup  // of what runs beside the relay, and of send
 	ctx    context.Context // until stopping
 	cancel context.CancelFunc
 
 	mu       sync.Mutex
-	over     bool        // the last word is said
-	messages chan string // to be sent, in order
+	over     bool        // guarded by mu; the last word is said, and messages is closed
+	messages chan string // to be sent, in order; sent to and closed under mu
 }
 
 const (
@@ -45,7 +51,7 @@ func newSupervisor(log *slog.Logger) *supervisor {
 	return s
 }
 
-// tell sends one message of several assignments.
+// tell queues one message of several assignments.
 func (s *supervisor) tell(lines ...string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -59,7 +65,7 @@ func (s *supervisor) tell(lines ...string) {
 	}
 }
 
-// send sends the messages until the last.
+// send sends the messages, until the queue is closed.
 func (s *supervisor) send() {
 	for message := range s.messages {
 		if err := notify(s.socket, message); err != nil {
@@ -69,8 +75,8 @@ func (s *supervisor) send() {
 	}
 }
 
-// notify sends a message as sd_notify does, and does not wait for ever for a
-// manager that does not read.
+// notify sends a message as sd_notify does. It is not daemon.SdNotify, which waits
+// for ever for a manager that does not read.
 func notify(socket, message string) error {
 	conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: socket, Net: "unixgram"})
 	if err != nil {
@@ -84,7 +90,7 @@ func notify(socket, message string) error {
 	return err
 }
 
-// run has f run beside the relay, under a pprof label.
+// run runs f beside the relay, on a goroutine that close waits for.
 func (s *supervisor) run(f func()) {
 	s.wg.Go(func() {
 		pprof.Do(context.Background(), pprof.Labels("relay", "supervisor"), func(context.Context) { f() })
@@ -92,13 +98,13 @@ func (s *supervisor) run(f func()) {
 }
 
 const (
-	openingTell  = 10 * time.Second
+	openingTell  = 10 * time.Second // between two messages while the store opens
 	openingGrant = 30 * time.Second // asked for at each
 	openingMost  = 30 * time.Minute // so that a disk that never answers is found
 )
 
-// opening asks for time until done is called: to replay a long log may take
-// longer than a start may.
+// opening asks the manager for time until done is called: to replay a long log may
+// take longer than a start may.
 func (s *supervisor) opening() (done func()) {
 	if s.socket == "" {
 		return func() {}
@@ -122,10 +128,10 @@ func (s *supervisor) opening() (done func()) {
 
 func extend(d time.Duration) string { return fmt.Sprintf("EXTEND_TIMEOUT_USEC=%d", d.Microseconds()) }
 
-// serving says that the relay is ready as soon as alive finds it so, and from
-// then on, if the service manager watches, that it still is. alive is asked
-// four times in the time that the manager waits, so that it may fail twice in a
-// row. status is what people are shown.
+// serving says that the relay is ready as soon as alive returns nil, and from then
+// on, if the manager watches, that it still is. alive is asked four times in the
+// time that the manager waits, so that it may fail twice in a row. status is what
+// people are shown.
 func (s *supervisor) serving(alive func(context.Context) error, status func() string) {
 	if s.socket == "" {
 		return
@@ -172,15 +178,16 @@ func (s *supervisor) serving(alive func(context.Context) error, status func() st
 	})
 }
 
-// reloading tells of a reload that begins, reloaded that it has ended.
+// reloading says that a reload begins, reloaded that it has ended. The manager wants
+// the time of the beginning, to tell this reload from an earlier one.
 func (s *supervisor) reloading() {
 	s.tell(daemon.SdNotifyReloading, strings.TrimSpace(daemon.SdNotifyMonotonicUsec()))
 }
 
 func (s *supervisor) reloaded() { s.tell(daemon.SdNotifyReady) }
 
-// stopping tells that the end has begun, which is the last word, and ends what
-// runs beside the relay. To call it again does nothing.
+// stopping says that the end has begun, which is the last word, and ends what runs
+// beside the relay. A second call does nothing.
 func (s *supervisor) stopping(why string) {
 	s.tell(daemon.SdNotifyStopping, "STATUS="+why)
 	s.mu.Lock()
@@ -192,8 +199,8 @@ func (s *supervisor) stopping(why string) {
 	}
 }
 
-// close says the last word, if it was not said, and returns when the manager
-// has heard it, at the latest after the time that a message may take.
+// close says the last word, if it was not said, and returns when it is sent, or after
+// the time that a message may take.
 func (s *supervisor) close() {
 	s.stopping("ending")
 	heard := make(chan struct{})

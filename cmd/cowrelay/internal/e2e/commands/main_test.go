@@ -1,3 +1,5 @@
+// Package commands has the tests of the command line: flags and configuration, what
+// each command prints, and its exit status.
 package commands
 
 import (

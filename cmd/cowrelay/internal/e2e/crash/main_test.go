@@ -1,3 +1,6 @@
+// Package crash has the tests in which the machine fails: kill -9 under load, a disk
+// that fails, hangs or is full, damage in the log, less memory than is stored. What
+// was acknowledged is there afterwards.
 package crash
 
 import (
