@@ -11,9 +11,9 @@ import (
 
 const jsonType = "application/json"
 
-// setupFirst answers readiness and slot allocation, which only the set-up of a
-// scenario asks for, and passes on the rest. It tells them by the length of the
-// path alone: that is all it adds to a measured request.
+// setupFirst answers what the set-up of a scenario asks for, which is readiness
+// and allocations, and passes on the rest. It compares nothing but the length
+// of the path: that is all it adds to a measured request.
 func setupFirst(next fasthttp.RequestHandler) fasthttp.RequestHandler {
 	return func(ctx *fasthttp.RequestCtx) {
 		switch len(ctx.Path()) {
@@ -40,12 +40,12 @@ const (
 	storedTail = `","status":"stored"}`
 )
 
-// answerStored answers a post as the relay does. The id is copied from its
+// answerStored answers a post as the relay does. It copies the id from its
 // fixed place in the body.
 func answerStored(ctx *fasthttp.RequestCtx, t *wire.Template) {
 	var id []byte
-	if b, at := ctx.PostBody(), len(wire.PostOpen)+t.IdAt; len(b) >= at+t.IdLen {
-		id = b[at : at+t.IdLen]
+	if b, at := ctx.PostBody(), len(wire.PostOpen)+t.IDAt; len(b) >= at+t.IDLen {
+		id = b[at : at+t.IDLen]
 	}
 	ctx.SetStatusCode(fasthttp.StatusCreated)
 	ctx.SetContentType(jsonType)

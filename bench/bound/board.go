@@ -8,23 +8,25 @@ import (
 	"cowrelay/bench/wire"
 )
 
-// boardBytes is the room for the frames of one slot: a slot's 64 MiB with what
-// frames add. Pages that are never written cost nothing.
+// boardBytes is the room for the frames of one slot: 64 MiB of events and what
+// frames add. Memory that is never written costs nothing.
 const boardBytes = 256 << 20
 
-// A board is the bound of fan-out: an append-only buffer of frames, and for
-// each socket a goroutine with a cursor into it, woken by a channel. Posts pay
-// the same group commit as in the bound of post, so that both sides wait for a
-// disk before an event is delivered.
+// A board is the bound of streams: an append-only buffer of frames, and for
+// each socket a goroutine with a cursor into it that a channel wakes.
+//
+//	published by the commit loop       not written yet
+//	[ frame | frame | frame | frame ]  .....
+//	      ^cursor of a slow stream   ^shown, and cursor of the others
 type board struct {
 	buf []byte
-	// shown is how much of buf may be read. The commit loop writes the frames
-	// before it stores shown; a stream loads shown before it reads them.
+	// shown is how many bytes of buf may be read. The commit loop writes frames
+	// and then stores shown; a stream loads shown and then reads frames.
 	shown atomic.Int64
-	// over is stored before the last wake-up and loaded after each one.
+	// over is stored before the last wake-up, and loaded after each one.
 	over atomic.Bool
 
-	mu      sync.Mutex
+	mu      sync.Mutex // guards readers
 	readers map[chan struct{}]struct{}
 }
 
@@ -38,7 +40,7 @@ func (b *board) publish(batch []*waitingPost, t *wire.Template) {
 	for _, p := range batch {
 		event := p.body[len(wire.PostOpen) : len(p.body)-len(wire.PostClose)]
 		at += copy(b.buf[at:], "id: ")
-		at += copy(b.buf[at:], event[t.IdAt:t.IdAt+wire.IdDigits])
+		at += copy(b.buf[at:], event[t.IDAt:t.IDAt+wire.IDDigits])
 		at += copy(b.buf[at:], "\ndata: ")
 		at += copy(b.buf[at:], event)
 		at += copy(b.buf[at:], "\n\n")
@@ -62,8 +64,8 @@ func (b *board) stream(c net.Conn) {
 		b.mu.Unlock()
 		c.Close()
 	}()
-	// The head goes out after the cursor stands: whoever has read it gets every
-	// later event.
+	// The cursor is set before the head goes out. So a client that has read the
+	// head gets every later event.
 	if _, err := c.Write([]byte(streamHead)); err != nil {
 		return
 	}
@@ -83,13 +85,14 @@ func (b *board) stream(c net.Conn) {
 	}
 }
 
-// end lets every stream end.
+// end ends every stream.
 func (b *board) end() {
 	b.over.Store(true)
 	b.wake()
 }
 
-// wake wakes every stream; one that is woken already needs no second wake-up.
+// wake wakes every stream. A stream whose wake-up is still in the channel needs
+// no second one.
 func (b *board) wake() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -101,7 +104,7 @@ func (b *board) wake() {
 	}
 }
 
-// comment shows one more comment, as long as there is room.
+// comment shows one more comment, while there is room.
 func (b *board) comment() {
 	at := b.shown.Load()
 	b.shown.Store(at + int64(copy(b.buf[at:], heartbeatFrame)))

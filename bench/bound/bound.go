@@ -14,11 +14,11 @@ import (
 	"cowrelay/bench/wire"
 )
 
-// Command is the hidden subcommand under which a binary that uses this
-// package must call RunBound: the bound is the same binary, started again.
+// Command is the hidden subcommand under which a program that loads relays must
+// call Run: the bound is that program, started again.
 const Command = "bound-server"
 
-// Bound modes.
+// Modes of a bound.
 const (
 	Poll       = "poll"
 	Window     = "window"
@@ -29,18 +29,19 @@ const (
 	Churn      = "churn"
 )
 
-// A BoundConfig says what a bound server serves.
+// A Config says what a bound serves.
 type Config struct {
 	Mode       string
-	Bind       string // loopback host:port
-	Dir        string // where the post file goes
-	EventBytes int    // size of the events of windows and posts
-	Nonce      string // start of all event ids
-	Count      int    // events of the slot that windows are taken from
-	Page       int    // events of a window
-	Heartbeat  time.Duration
+	Bind       string        // loopback host:port
+	Dir        string        // where the file of posts goes
+	EventBytes int           // the size of an event
+	Nonce      string        // what all event ids begin with
+	Count      int           // how many events the slot of windows has
+	Page       int           // how many events a window has
+	Heartbeat  time.Duration // from one comment to the next
 }
 
+// args is b as the arguments of Run.
 func (b Config) args() []string {
 	return []string{
 		"--mode", b.Mode, "--bind", b.Bind, "--dir", b.Dir, "--nonce", b.Nonce,
@@ -49,10 +50,8 @@ func (b Config) args() []string {
 	}
 }
 
-// Run serves the bound that args (what follows BoundCommand) describe,
-// until its standard input ends or it is signalled. A bound is what no relay
-// can beat with the same HTTP server: it checks nothing, neither tokens nor
-// events, and knows one slot.
+// Run serves the bound that args, what follows Command, describe. It ends when
+// its standard input ends or when it is signalled.
 func Run(args []string) error {
 	var b Config
 	fs := flag.NewFlagSet(Command, flag.ContinueOnError)
@@ -76,7 +75,8 @@ func Run(args []string) error {
 	if err != nil {
 		return err
 	}
-	// The starter holds the other end: when it is gone, so is the bound.
+	// The process that started the bound holds the other end. The bound ends with
+	// it.
 	go func() {
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		os.Exit(0)
@@ -90,6 +90,7 @@ func Run(args []string) error {
 	return s.Serve(l)
 }
 
+// handler returns what answers all requests.
 func (b Config) handler() (fasthttp.RequestHandler, error) {
 	t, err := wire.NewTemplate(b.EventBytes, b.Nonce)
 	if err != nil {

@@ -13,24 +13,24 @@ import (
 )
 
 const (
-	// commitFileBytes is the size of the bound's file, written full of zeros
-	// before the first post and then overwritten from the start again and
-	// again: no write ever has to allocate a block or change the file's size.
+	// commitFileBytes is the size of the file of posts. It is filled with zeros
+	// before the first post, and then written from its start again and again. So no
+	// write has to allocate a block or to change the file's size.
 	commitFileBytes = 128 << 20
-	// commitBatch is the most posts that share one sync, the same as the relay's.
+	// commitBatch is how many posts share one sync at most, as in the relay.
 	commitBatch = 1024
 )
 
-// A groupCommit is the bound of durable posts: whatever waits is written with
-// one write, synced with one fdatasync, and answered.
+// A groupCommit is the bound of durable posts: it writes all posts that wait
+// with one write, syncs them with one fdatasync, and answers them.
 type groupCommit struct {
 	in chan *waitingPost
-	f  *os.File // kept: without a reference it would be closed by its cleanup
+	f  *os.File // without a reference to it, it would be closed
 	fd int
 }
 
-// A waitingPost is a handler that waits. body is the request's own memory: the
-// handler does not return before done.
+// A waitingPost is a handler that waits for its post. body is the request's own
+// memory, which stays until the handler returns.
 type waitingPost struct {
 	body []byte
 	done chan struct{}
@@ -38,6 +38,7 @@ type waitingPost struct {
 
 var waitingPosts = sync.Pool{New: func() any { return &waitingPost{done: make(chan struct{}, 1)} }}
 
+// newGroupCommit makes the file of posts in dir.
 func newGroupCommit(dir string) (*groupCommit, error) {
 	f, err := os.Create(filepath.Join(dir, "bound.posts"))
 	if err != nil {
@@ -55,8 +56,8 @@ func newGroupCommit(dir string) (*groupCommit, error) {
 	return &groupCommit{in: make(chan *waitingPost, commitBatch), f: f, fd: int(f.Fd())}, nil
 }
 
-// run is the commit loop, for the life of the process. published, if set, is
-// called with each batch after its sync and before its answers.
+// run is the commit loop. It calls published, unless that is nil, with each
+// batch between its sync and its answers.
 func (g *groupCommit) run(published func(batch []*waitingPost)) {
 	var (
 		batch []*waitingPost

@@ -9,7 +9,9 @@ import (
 	"cowrelay/bench/wire"
 )
 
-// newFanout serves one slot at a time: each allocation begins a new one.
+// newFanout returns the bound of fan-out. Posts pay the same group commit as in
+// the bound of post, so that both sides wait for a disk before they deliver.
+// There is one slot at a time: each allocation begins a new one.
 func newFanout(g *groupCommit, t *wire.Template) fasthttp.RequestHandler {
 	var current atomic.Pointer[board]
 	current.Store(newBoard(boardBytes))
@@ -17,7 +19,7 @@ func newFanout(g *groupCommit, t *wire.Template) fasthttp.RequestHandler {
 	return func(ctx *fasthttp.RequestCtx) {
 		switch {
 		case ctx.IsPost() && len(ctx.Path()) == len("/v1/slot/allocate"):
-			// Its streams must go before the next slot: they hold its buffer.
+			// The streams of the old slot must end: they hold its buffer.
 			current.Swap(newBoard(boardBytes)).end()
 			answerSlot(ctx)
 		case ctx.IsPost():
@@ -30,9 +32,9 @@ func newFanout(g *groupCommit, t *wire.Template) fasthttp.RequestHandler {
 	}
 }
 
-// hijack gives the bare connection of a request to serve, without an answer.
-// That runs in a goroutine of its own: the server keeps what belongs to the
-// request, some KB, until the function that it calls returns.
+// hijack gives the bare connection of a request to serve, in a goroutine of its
+// own. Nothing is answered. The server keeps some KB of the request until the
+// hijacker returns, so that returns at once.
 func hijack(ctx *fasthttp.RequestCtx, serve func(net.Conn)) {
 	ctx.HijackSetNoResponse(true)
 	ctx.Hijack(func(c net.Conn) {

@@ -8,24 +8,24 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// idleBoards is how many groups the streams of the bound of idle are in. Each
-// group gets its comment at another time, so that the comments spread over the
-// heartbeat, as they do in any relay whose streams were not opened at once.
+// idleBoards is how many groups of streams there are. Each group gets its
+// comments at another time, so that the comments spread over the heartbeat, as
+// in a relay whose streams were not all opened at once.
 const idleBoards = 48
 
-// idleBoardBytes is the room for comments of one group: hours of them.
+// idleBoardBytes is the room for the comments of one group: hours of them.
 const idleBoardBytes = 64 << 10
 
 const heartbeatFrame = ": alive\n\n"
 
-// newIdle is the bound of idle: boards as in that of fanout, a goroutine a
-// socket, and one ticker that shows them a comment in turn.
+// newIdle returns the bound of idle: a board for each group, a goroutine for
+// each socket, and one ticker that shows the boards a comment in turn.
 func newIdle(heartbeat time.Duration) fasthttp.RequestHandler {
 	boards := make([]*board, idleBoards)
 	for i := range boards {
 		boards[i] = newBoard(idleBoardBytes)
 	}
-	// For the life of the process.
+	// It lives as long as the process.
 	go func() {
 		tick := 0
 		for range time.Tick(heartbeat / idleBoards) {
@@ -39,9 +39,8 @@ func newIdle(heartbeat time.Duration) fasthttp.RequestHandler {
 	}
 }
 
-// holdStream is the bound of churn: a stream's head, and then a goroutine that
-// waits for the client to close. That of idle would not notice it before its
-// second write.
+// holdStream is the bound of churn: it sends a stream's head and waits for the
+// client to leave. A board would not notice that before its second write.
 func holdStream(c net.Conn) {
 	defer c.Close()
 	if _, err := c.Write([]byte(streamHead)); err != nil {

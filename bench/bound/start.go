@@ -8,7 +8,8 @@ import (
 	"cowrelay/bench/proc"
 )
 
-// Start starts the bound server by the command self.
+// Start starts a bound. self is the command that calls Run with what is
+// appended to it.
 func Start(ctx context.Context, self []string, b Config, dir string) (*load.Server, error) {
 	bind, err := load.FreePort()
 	if err != nil {

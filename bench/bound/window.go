@@ -6,10 +6,10 @@ import (
 	"cowrelay/bench/wire"
 )
 
-// newWindow serves raw slices of one buffer that holds count events, each
-// followed by a comma. A window begins with the byte before its first event
-// and ends with the one after its last: as many bytes as a JSON array, though
-// a comma stands where the brackets would.
+// newWindow serves slices of one buffer that holds count events, each with a
+// comma behind it. A window is cut with the byte before its first event and the
+// byte after its last. So it has as many bytes as a JSON array, but commas
+// where the brackets would be.
 func newWindow(t *wire.Template, count, page int) fasthttp.RequestHandler {
 	step := t.Size() + 1
 	buf := make([]byte, 0, 1+count*step)
@@ -22,8 +22,8 @@ func newWindow(t *wire.Template, count, page int) fasthttp.RequestHandler {
 	}
 	return func(ctx *fasthttp.RequestCtx) {
 		first := 0
-		if id := ctx.QueryArgs().Peek("since"); len(id) == t.IdLen {
-			n, _ := wire.ParseHex(id[t.IdLen-wire.CounterDigits:])
+		if id := ctx.QueryArgs().Peek("since"); len(id) == t.IDLen {
+			n, _ := wire.ParseHex(id[t.IDLen-wire.CounterDigits:])
 			first = min(int(n)+1, count)
 		}
 		last := min(first+page, count)

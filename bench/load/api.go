@@ -14,7 +14,7 @@ import (
 // A Slot is a mailbox of the relay under load.
 type Slot struct{ ID, Token string }
 
-// requestHead serializes everything of a request before its body.
+// requestHead serializes all of a request that comes before its body.
 func (s *Server) requestHead(method, path, token string, length int) []byte {
 	b := []byte(method + " " + s.Prefix + path + " HTTP/1.1\r\nHost: " + s.Addr + "\r\n")
 	if token != "" {
@@ -29,20 +29,21 @@ func (s *Server) requestHead(method, path, token string, length int) []byte {
 	return append(b, "\r\n"...)
 }
 
-// PullRequest serializes a pull of at most limit events after the event whose
-// id is since; it also returns the offset of the id's number.
+// PullRequest serializes a pull of at most limit events after the event since.
+// numAt is the offset of that id's number in req.
 func (s *Server) PullRequest(sl Slot, since []byte, limit int) (req []byte, numAt int) {
 	path := "/v1/events/" + sl.ID + "?since=" + string(since)
 	req = s.requestHead("GET", path+"&limit="+strconv.Itoa(limit), sl.Token, 0)
 	return req, len("GET ") + len(s.Prefix) + len(path) - wire.CounterDigits
 }
 
-// A PostRequest is a serialized post whose event's number is patched in place.
+// A PostRequest is a serialized post. The number of its event can be replaced.
 type PostRequest struct {
 	Bytes []byte
 	NumAt int
 }
 
+// NewPost serializes a post of an event of t.
 func (s *Server) NewPost(sl Slot, t *wire.Template) PostRequest {
 	if s.Dialect != nil {
 		return s.Dialect.NewPost(s, sl, t)
@@ -62,6 +63,7 @@ func (s *Server) StreamRequest(sl Slot) []byte {
 	return s.requestHead("GET", "/v1/events/"+sl.ID+"/stream", sl.Token, 0)
 }
 
+// Number returns the request for event n. It is valid until the next call.
 func (p PostRequest) Number(n uint64) []byte {
 	wire.PutHex(p.Bytes[p.NumAt:], n)
 	return p.Bytes
@@ -94,8 +96,8 @@ func (s *Server) Allocate(c *wire.Conn) (Slot, error) {
 	return Slot{ID: a.ID, Token: a.Token}, nil
 }
 
-// AllocateN makes n slots over connections of its own: several for many slots,
-// because each allocation waits for a sync that others can share.
+// AllocateN makes n slots over connections of its own. There are several for
+// many slots: each allocation waits for a sync, which others can share.
 func (s *Server) AllocateN(ctx context.Context, n int) ([]Slot, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

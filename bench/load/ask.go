@@ -10,13 +10,14 @@ import (
 	"time"
 )
 
-// apiClient asks for what is no part of a load: statistics and metrics.
+// apiClient asks for what is not part of a load, such as statistics and
+// metrics.
 var apiClient = &http.Client{
 	Timeout:   5 * time.Second,
 	Transport: &http.Transport{DisableKeepAlives: true},
 }
 
-// Ask gets a small document from the server at addr.
+// Ask returns a small document of the server at addr.
 func Ask(ctx context.Context, addr, path string) ([]byte, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+path, nil)
 	if err != nil {
@@ -33,7 +34,7 @@ func Ask(ctx context.Context, addr, path string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(res.Body, 1<<20))
 }
 
-// Goroutines returns how many goroutines the relay has, by its metrics.
+// Goroutines returns how many goroutines the relay has, as its metrics say.
 func (s *Server) Goroutines(ctx context.Context) (int, error) {
 	b, err := Ask(ctx, s.Admin, "/metrics")
 	if err != nil {

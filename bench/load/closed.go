@@ -7,18 +7,18 @@ import (
 	"time"
 )
 
-// A Worker is one connection of a closed loop: it sends its next request when
+// A Worker is one connection of a closed loop: it sends the next request when
 // the last one was answered.
 type Worker interface {
 	// Do performs one request and checks its answer.
 	Do(ctx context.Context) error
-	// Interrupt ends a do that waits; called from another goroutine.
+	// Interrupt ends a Do that waits. Another goroutine calls it.
 	Interrupt()
-	// Close releases the connection after the last do.
+	// Close releases the connection after the last Do.
 	Close()
 }
 
-// Phases of a round. A request counts when it ends while measuring.
+// Phases of a round, in their order. A request counts if it ends while measuring.
 const (
 	warming int32 = iota
 	Measuring
@@ -26,19 +26,19 @@ const (
 	ended
 )
 
-// MaxWorkerErrors is when a worker gives up: a server that answers nothing but
-// errors would otherwise be measured on those.
+// MaxWorkerErrors is how many errors make a worker give up. Otherwise a server
+// that answers nothing but errors would be measured by those.
 const MaxWorkerErrors = 20
 
-// A Tally is what one worker counted. It is padded, so that workers do not
-// share a cache line.
+// A Tally is what one worker counted. The padding keeps workers from sharing a
+// cache line.
 type Tally struct {
 	Ops  int64
 	Hist Histogram
 	_    [64]byte
 }
 
-// RunClosed runs workers for the warm-up and then the measured time.
+// RunClosed runs workers for the warm-up and then for the measured time.
 func (e *Session) RunClosed(ctx context.Context, s *Server, ws []Worker) (Sample, error) {
 	var (
 		phase atomic.Int32
@@ -78,6 +78,7 @@ func (e *Session) RunClosed(ctx context.Context, s *Server, ws []Worker) (Sample
 	return out, nil
 }
 
+// loop runs one worker until the round has ended, or until it gives up.
 func loop(ctx context.Context, w Worker, phase *atomic.Int32, t *Tally, log *ErrorLog) {
 	errs := 0
 	begin := time.Now()

@@ -8,7 +8,8 @@ import (
 	"cowrelay/bench/wire"
 )
 
-// ErrorLog counts errors of many goroutines and keeps the first.
+// An ErrorLog counts the errors of many goroutines and keeps the text of the
+// first.
 type ErrorLog struct {
 	mu    sync.Mutex
 	n     int64
@@ -17,6 +18,7 @@ type ErrorLog struct {
 
 func (l *ErrorLog) Add(err error) { l.AddN(1, err) }
 
+// AddN counts n errors of one kind.
 func (l *ErrorLog) AddN(n int64, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -26,6 +28,7 @@ func (l *ErrorLog) AddN(n int64, err error) {
 	l.n += n
 }
 
+// Into adds the errors to a sample.
 func (l *ErrorLog) Into(s *Sample) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -35,8 +38,9 @@ func (l *ErrorLog) Into(s *Sample) {
 	}
 }
 
-// AwaitWorkers waits for wg; workers that still wait for an answer after
-// AnswerGrace are interrupted and counted.
+// AwaitWorkers waits for the workers of wg at the end of a round. Those that
+// still wait for an answer after wire.AnswerGrace are interrupted, which counts
+// as an error.
 func AwaitWorkers(wg *sync.WaitGroup, log *ErrorLog, interrupt func()) {
 	done := make(chan struct{})
 	go func() {
@@ -54,6 +58,6 @@ func AwaitWorkers(wg *sync.WaitGroup, log *ErrorLog, interrupt func()) {
 	}
 }
 
-// UnsentGrace is how long after the end of a round a post that was due in it
-// is still sent.
+// UnsentGrace is how long after the end of a round a post is still sent that
+// was due in it.
 const UnsentGrace = 5 * time.Second

@@ -8,12 +8,13 @@ type Extra struct {
 	Memory *Memory `json:"memory,omitempty"`
 	// Goroutines is how many the relay had, in churn.
 	Goroutines *Goroutines `json:"goroutines,omitempty"`
-	// AllClosed is how long after the last close of churn the relay counted no
-	// stream any more, in milliseconds.
+	// AllClosed is the time in milliseconds from the last close of churn until
+	// the relay counted no stream.
 	AllClosed *float64 `json:"all_closed_ms,omitempty"`
 	// Heartbeats is how many came in the measured time of idle.
 	Heartbeats int64 `json:"heartbeats,omitempty"`
-	// TimeWait is how many sockets connect left behind at the end of a round.
+	// TimeWait counts the sockets that connect left behind at the end of a
+	// round.
 	TimeWait *proc.TimeWait `json:"time_wait,omitempty"`
 	// Parts are the latencies of each kind of operation of mix.
 	Parts map[string]Latency `json:"parts,omitempty"`
@@ -24,7 +25,7 @@ type Extra struct {
 
 // A Memory is the resident memory of a server (VmRSS), in bytes.
 type Memory struct {
-	Before  int64 `json:"rss_before"` // the first stream, after the slots were made
+	Before  int64 `json:"rss_before"` // before the first stream, after the slots were made
 	After   int64 `json:"rss_after"`
 	Streams int   `json:"streams"` // open at After
 	// Each is (After-Before)/Streams and Whole is After/Streams, which also
@@ -33,8 +34,9 @@ type Memory struct {
 	Whole float64 `json:"rss_per_stream,omitempty"`
 }
 
-// Goroutines are counted before the first stream, 2 s after the last, and
-// Seconds after it, when they were back, or long should have been.
+// Goroutines are counted before the first stream, 2 s after the last one, and
+// when they are back to what they were. Seconds says when that was, or when the
+// wait for it ended.
 type Goroutines struct {
 	Before  int     `json:"before"`
 	Soon    int     `json:"soon"`

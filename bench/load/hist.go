@@ -7,24 +7,11 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
-// LatenciesOf summarizes histograms, or returns nil for none.
-func LatenciesOf(hs map[string]Histogram) map[string]Latency {
-	if len(hs) == 0 {
-		return nil
-	}
-	out := map[string]Latency{}
-	for name, h := range hs {
-		out[name] = h.Latency()
-	}
-	return out
-}
-
-// maxLatency is the largest latency that is told apart; longer ones count as
-// this.
+// maxLatency is the longest latency. A longer one counts as this.
 const maxLatency = time.Minute
 
-// A Histogram records latencies from 1 µs to a minute with three digits. It
-// belongs to one goroutine.
+// A Histogram records latencies from 1 µs to a minute with three digits. One
+// goroutine at a time may use it.
 type Histogram struct{ h *hdrhistogram.Histogram }
 
 func NewHistogram() Histogram {
@@ -33,13 +20,13 @@ func NewHistogram() Histogram {
 
 func (h Histogram) Record(d time.Duration) {
 	us := min(max(d.Microseconds(), 1), maxLatency.Microseconds())
-	// Can't fail: the value is within the range.
+	// It fails for values out of range only.
 	_ = h.h.RecordValue(us)
 }
 
 func (h Histogram) Merge(o Histogram) { h.h.Merge(o.h) }
 
-// Latency is a summary in microseconds.
+// A Latency is a summary of latencies in microseconds.
 type Latency struct {
 	Count int64   `json:"count"`
 	Mean  float64 `json:"mean_us"`
@@ -70,10 +57,22 @@ func (h Histogram) Encode() ([]byte, error) {
 	return h.h.Encode(hdrhistogram.V2CompressedEncodingCookieBase)
 }
 
-// DecodeHistogram reads what encode returned.
+// DecodeHistogram reads what Encode returned.
 func DecodeHistogram(b []byte) (Histogram, error) {
 	h, err := hdrhistogram.Decode(b)
 	return Histogram{h}, err
+}
+
+// LatenciesOf summarizes histograms. It returns nil for none.
+func LatenciesOf(hs map[string]Histogram) map[string]Latency {
+	if len(hs) == 0 {
+		return nil
+	}
+	out := map[string]Latency{}
+	for name, h := range hs {
+		out[name] = h.Latency()
+	}
+	return out
 }
 
 // String is p50, p99, p99.9 and the largest.

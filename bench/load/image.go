@@ -11,22 +11,26 @@ import (
 	"cowrelay/bench/wire"
 )
 
-// An Image is what a slot holds, as its server gave it back after it was
-// filled: events of one size, each followed by one byte of separation.
+// FillConns is how many connections fill a slot before a run.
+const FillConns = 128
+
+// An Image is what a slot holds, as its server gave it back after the slot was
+// filled. All events have one size.
 type Image struct {
 	Slot  Slot
 	Order []uint64 // number of the event at each position
-	bytes []byte   // the events in order, with their separators
+	bytes []byte   // the events in order, each with one byte that separates it from the next
 	step  int      // bytes from one event to the next
 }
 
-// Window returns the events of positions [first, first+n) as they must come
-// back, without the brackets around them.
+// Window returns the events at positions [first, first+n) as a server must send
+// them, without the brackets around them.
 func (m *Image) Window(first, n int) []byte {
 	return m.bytes[first*m.step : (first+n)*m.step-1]
 }
 
-// NewSlot makes a slot of count events. The bound has its events from the start.
+// NewSlot makes a slot of count events. The bound has its events from its
+// start.
 func (e *Session) NewSlot(ctx context.Context, s *Server, count int) (Slot, error) {
 	sl, err := s.AllocateN(ctx, 1)
 	if err != nil {
@@ -97,8 +101,8 @@ func (e *Session) fill(ctx context.Context, s *Server, sl Slot, count int) error
 	return ctx.Err()
 }
 
-// ReadBack pulls a whole slot page by page and checks every event: that it is
-// one of those that were posted, byte for byte, and that none comes twice.
+// ReadBack pulls a whole slot page by page and checks every event: it is one of
+// those that were posted, byte for byte, and comes once.
 func (e *Session) ReadBack(ctx context.Context, s *Server, sl Slot, count, page int) (*Image, error) {
 	c, err := wire.Dial(ctx, s.Addr, wire.SmallBuffer)
 	if err != nil {
@@ -143,7 +147,8 @@ func (e *Session) ReadBack(ctx context.Context, s *Server, sl Slot, count, page 
 	return m, nil
 }
 
-// SameWindow checks a body against the events that it must hold.
+// SameWindow compares a body with the events that it must hold. The bound has
+// commas in the place of the brackets.
 func (m *Image) SameWindow(body []byte, first, n int, bound bool) error {
 	want := m.Window(first, n)
 	if len(body) != len(want)+2 || !bytes.Equal(body[1:len(body)-1], want) {
@@ -154,6 +159,3 @@ func (m *Image) SameWindow(body []byte, first, n int, bound bool) error {
 	}
 	return nil
 }
-
-// FillConns is the number of connections that fill a slot before a run.
-const FillConns = 128

@@ -11,19 +11,19 @@ import (
 	"cowrelay/bench/wire"
 )
 
-// A Numbered is one connection of a load that ends when its numbers are used
-// up, not when a time is over.
+// A Numbered is one connection of a load that ends when all numbers are done,
+// and not after a time.
 type Numbered interface {
 	// Do performs what belongs to number n and checks the answer.
 	Do(ctx context.Context, n int) error
-	// Get connects, so that the first do does not pay for it.
+	// Get connects, so that the first Do does not pay for that.
 	Get(ctx context.Context) (*wire.Conn, error)
 	Interrupt()
 	Close()
 }
 
-// RunNumbers has conns connections do each number of [from, to) once. It gives
-// progress the part that is done, now and then.
+// RunNumbers has conns connections do each number in [from, to) once. It calls
+// progress now and then with the part that is done.
 func (e *Session) RunNumbers(ctx context.Context, s *Server, conns, from, to int, open func() Numbered, progress func(part float64)) (Sample, error) {
 	var (
 		next, done atomic.Int64
@@ -92,15 +92,15 @@ func (e *Session) RunNumbers(ctx context.Context, s *Server, conns, from, to int
 	out.Latency = out.Hist.Latency()
 	out.Account(a, b)
 	log.Into(&out)
-	// Workers that gave up leave numbers behind.
+	// Workers that gave up have left numbers undone: these are errors too.
 	if left := int64(to-from) - out.Ops - out.Errors; left > 0 {
 		out.Errors += left
 	}
 	return out, nil
 }
 
-// awaitNumbers waits for wg. Workers are interrupted when nothing was done for
-// AnswerGrace, which is counted, and when ctx ends.
+// awaitNumbers waits for wg. It interrupts the workers when ctx ends, and when
+// nothing was done for wire.AnswerGrace, which is an error.
 func awaitNumbers(ctx context.Context, wg *sync.WaitGroup, log *ErrorLog, done *atomic.Int64, tick, interrupt func()) {
 	defer context.AfterFunc(ctx, interrupt)()
 	ended := make(chan struct{})

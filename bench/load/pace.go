@@ -10,14 +10,14 @@ import (
 	"unsafe"
 )
 
-// A Pacer says when posts of a fixed rate are due. It waits on a timerfd,
-// which the runtime polls like a socket: its own timers come up to a
-// millisecond late in an idle process, which would be the generator's latency
-// in every post.
+// A Pacer says when posts of a fixed rate are due. It waits on a timerfd, which
+// the runtime polls like a socket. The runtime's own timers would not do: in an
+// idle process they come up to a millisecond late, and that would be in the
+// latency of every post.
 type Pacer struct {
 	interval time.Duration
 	f        *os.File
-	Base     time.Time // number i is due at base + (i+1)*interval
+	Base     time.Time // post i is due at Base + (i+1)*interval
 }
 
 const (
@@ -33,7 +33,7 @@ func NewPacer(interval time.Duration) (*Pacer, error) {
 	}
 	p := &Pacer{interval: interval, f: os.NewFile(fd, "timerfd")}
 	d := syscall.NsecToTimespec(int64(interval))
-	spec := [2]syscall.Timespec{d, d} // interval, first
+	spec := [2]syscall.Timespec{d, d} // the interval, and the time to the first
 	p.Base = time.Now()
 	if _, _, e := syscall.Syscall6(syscall.SYS_TIMERFD_SETTIME, fd, 0, uintptr(unsafe.Pointer(&spec)), 0, 0, 0); e != 0 {
 		p.f.Close()
@@ -42,8 +42,8 @@ func NewPacer(interval time.Duration) (*Pacer, error) {
 	return p, nil
 }
 
-// Run calls due for the numbers 0 to n-1 at their times, in order, and lag with
-// how late each call is. It ends early with ctx.
+// Run calls due for the posts 0 to n-1 at their times, in order. Before each it
+// calls lag with how late that is. It ends early if ctx ends.
 func (p *Pacer) Run(ctx context.Context, n int, due func(i int, at time.Time), lag func(time.Duration)) error {
 	defer p.f.Close()
 	defer context.AfterFunc(ctx, func() { _ = p.f.SetReadDeadline(time.Now()) })()

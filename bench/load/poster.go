@@ -8,13 +8,15 @@ import (
 	"cowrelay/bench/wire"
 )
 
-// SlotBytesMax is the relay's limit on the events of a slot, in bytes.
+// SlotBytesMax is how many bytes of events a slot of the relay takes.
 const SlotBytesMax = 64 << 20
 
-// NumbersPerPoster is the room for the numbers of one poster in one round.
+// NumbersPerPoster is how many event numbers are set aside for one poster in
+// one round.
 const NumbersPerPoster = 1 << 32
 
-// A Poster is one connection that posts.
+// A Poster is one connection that posts unique events. It goes on with another
+// slot when one is full.
 type Poster struct {
 	wire.Link
 	t    *wire.Template
@@ -25,10 +27,12 @@ type Poster struct {
 	buf  []byte
 }
 
-// SlotEvents is the number of events of size bytes that fit into a slot; the
-// eighth that is kept back is for relays that count more than the bytes posted.
+// SlotEvents is how many events of size bytes go into a slot. An eighth is kept
+// free, for relays that count more than the bytes that were posted.
 func SlotEvents(size int) int { return SlotBytesMax / 8 * 7 / size }
 
+// NewPoster returns a poster to a slot of s. Its first event has the number
+// first.
 func NewPoster(t *wire.Template, s *Server, sl Slot, first uint64) *Poster {
 	return &Poster{
 		Link: wire.Link{Addr: s.Addr, Buffer: wire.SmallBuffer}, t: t, s: s,
@@ -42,7 +46,7 @@ func (p *Poster) Do(ctx context.Context) error {
 		return err
 	}
 	if p.Room == 0 {
-		// Rare, and so cheap beside the posts that filled a slot that it may be
+		// This is rare, and cheap beside the posts that filled the slot. So it may be
 		// in the measured time.
 		sl, err := p.s.Allocate(c)
 		if err != nil {
@@ -61,13 +65,14 @@ func (p *Poster) Do(ctx context.Context) error {
 	return nil
 }
 
+// PostNumber posts event n.
 func (p *Poster) PostNumber(ctx context.Context, n uint64) error {
 	p.Next = n
 	return p.Do(ctx)
 }
 
-// post posts event n and checks that it was stored. The id in the answer is
-// checked on the first answer of a connection and on one in a thousand.
+// post posts event n and checks that it was stored. The body is checked on a
+// connection's first answer and on one in a thousand.
 func (p *Poster) post(c *wire.Conn, n uint64) error {
 	h, err := c.Exchange(p.req.Number(n))
 	if err != nil {

@@ -8,9 +8,9 @@ import (
 	"cowrelay/bench/wire"
 )
 
-// A Puller is one connection that takes windows. Status and length of every
-// answer are checked; all bytes of the first one of a connection and of one in
-// a thousand.
+// A Puller is one connection that takes windows at random places. Status and
+// length of every answer are checked; all bytes are checked of a connection's
+// first answer and of one in a thousand.
 type Puller struct {
 	wire.Link
 	page  int // events that it asks for
@@ -21,6 +21,7 @@ type Puller struct {
 	buf   []byte
 }
 
+// NewPuller returns a puller of pages of so many events from the slot of m.
 func NewPuller(t *wire.Template, s *Server, m *Image, page int) *Puller {
 	p := &Puller{Link: wire.Link{Addr: s.Addr, Buffer: wire.SmallBuffer}, page: page, s: s, m: m}
 	p.req, p.numAt = s.PullRequest(m.Slot, t.AppendID(nil, 0), page)
@@ -30,8 +31,8 @@ func NewPuller(t *wire.Template, s *Server, m *Image, page int) *Puller {
 func (p *Puller) Do(ctx context.Context) error { return p.Try(ctx, p.once) }
 
 func (p *Puller) once(c *wire.Conn) error {
-	// since names the event before the window, so the window at position 0 is
-	// the only one that is never taken.
+	// since names the event before the window. So the window at position 0 is
+	// never taken.
 	since := rand.IntN(len(p.m.Order) - p.page)
 	wire.PutHex(p.req[p.numAt:], p.m.Order[since])
 	h, err := c.Exchange(p.req)

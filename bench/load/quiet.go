@@ -11,21 +11,21 @@ import (
 	"cowrelay/bench/wire"
 )
 
-// quietBuffer is the read buffer of a stream that hears nothing, and the
-// largest response head: there are thousands of them.
+// quietBuffer is the read buffer of a quiet stream in bytes, and the longest
+// response head. It is small because there are thousands of these streams.
 const quietBuffer = 1 << 10
 
-// A QuietStream is an open stream of a slot that hears nothing: only comments
-// may come. Its head and its first comment have come when it is opened.
+// A QuietStream is an open stream of a slot that nobody posts to: only comments
+// may come. It is open when its head and its first comment have come.
 type QuietStream struct {
 	C    *wire.Conn
 	body io.Reader
 
-	inLine   bool // a line has begun
-	comment  bool // and it is a comment
-	comments int  // how many have come
+	inLine   bool // in the middle of a line
+	comment  bool // which is a comment
+	comments int  // that have come
 
-	// Heard is how many came while measuring; written by run.
+	// Heard counts the comments that came while measuring. Run adds to it.
 	Heard atomic.Int64
 }
 
@@ -61,8 +61,8 @@ func (q *QuietStream) begin(ctx context.Context, req []byte) error {
 	return nil
 }
 
-// read reads once into buf and counts the comment lines that end in it. A line
-// that is no comment is an error: nothing was posted.
+// read reads once into buf and counts the comments that end in it. A line that
+// is not a comment is an error, since nothing was posted.
 func (q *QuietStream) read(buf []byte) error {
 	n, err := q.body.Read(buf)
 	for b := buf[:n]; len(b) > 0; {

@@ -14,16 +14,17 @@ import (
 type Session struct {
 	Template *wire.Template // of the events
 	Track    *Track         // nil shows nothing
-	// Warmup is the time before the measured one in each round, and duration is
-	// the measured one.
+	// Warmup is the time before the measured one in each round, and Duration is
+	// the measured time.
 	Warmup, Duration time.Duration
 	Profile          ProfileTaker // nil takes none
 }
 
 // A ProfileTaker takes profiles of a relay while a round is measured.
 type ProfileTaker interface {
-	// Begin begins to take profiles from the admin listener, for the measured time
-	// d that begins now. The result waits until they are there.
+	// Begin begins to take profiles from the admin listener, for the measured
+	// time d that begins now. end waits until they are there; the load goes on
+	// meanwhile.
 	Begin(ctx context.Context, admin string, d time.Duration) (end func() error)
 }
 
@@ -35,7 +36,7 @@ func (e *Session) TakeProfiles(ctx context.Context, s *Server, d time.Duration) 
 	return e.Profile.Begin(ctx, s.Admin, d)
 }
 
-// Wait waits for d with progress, or until ctx ends.
+// Wait waits for d, or until ctx ends, and shows progress.
 func (e *Session) Wait(ctx context.Context, d time.Duration) error {
 	end := time.Now().Add(d)
 	for {
@@ -53,8 +54,8 @@ func (e *Session) Wait(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// Measure passes through warm-up and measured time and reads the clocks at
-// both ends of the latter.
+// Measure lets the warm-up pass and then the measured time d, and reads the
+// clocks at both ends of that.
 func (e *Session) Measure(ctx context.Context, s *Server, d time.Duration, phase *atomic.Int32) (a, b proc.Usage, err error) {
 	if err = e.Wait(ctx, e.Warmup); err != nil {
 		return a, b, err

@@ -13,10 +13,10 @@ import (
 	"cowrelay/bench/wire"
 )
 
-// StartTimeout bounds the time from start to readiness of a server.
+// StartTimeout is the longest time from a server's start to its readiness.
 const StartTimeout = 60 * time.Second
 
-// Attach is the relay side for a relay that runs already.
+// Attach returns a relay that runs already.
 func Attach(target string, pid int) (*Server, error) {
 	u, err := url.Parse(target)
 	if err != nil {
@@ -35,8 +35,9 @@ func Attach(target string, pid int) (*Server, error) {
 	}, nil
 }
 
-// FreePort returns a loopback port that is free at this moment. Another process
-// can take it before the server does; then the start fails with a clear error.
+// FreePort returns a loopback address whose port is free at this moment.
+// Another process can take it before the server does; then the start fails with
+// a clear error.
 func FreePort() (string, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -46,7 +47,8 @@ func FreePort() (string, error) {
 	return l.Addr().String(), nil
 }
 
-// StartRelay starts the relay binary at path with an empty data folder in dir.
+// StartRelay starts the relay's binary with its data in dir/relay, and waits
+// until it is ready.
 func StartRelay(ctx context.Context, path string, args []string, dir string) (*Server, error) {
 	bind, err := FreePort()
 	if err != nil {
@@ -68,12 +70,13 @@ func StartRelay(ctx context.Context, path string, args []string, dir string) (*S
 	return s, nil
 }
 
-// AwaitReady asks for path until it answers 200.
+// AwaitReady asks for path until the answer is 200.
 func (s *Server) AwaitReady(ctx context.Context, addr, path string) error {
 	return s.Await(ctx, func() error { return s.ready(ctx, addr, path) })
 }
 
-// Await asks until the answer is not an error.
+// Await calls ask until it returns no error, the server ends, or StartTimeout
+// has passed.
 func (s *Server) Await(ctx context.Context, ask func() error) error {
 	end := time.Now().Add(StartTimeout)
 	last := errors.New("not asked yet")

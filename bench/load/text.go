@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Micros prints a number of microseconds with a fitting unit.
+// Micros prints microseconds, in the unit that fits.
 func Micros(us float64) string {
 	d := time.Duration(us * float64(time.Microsecond))
 	switch {
@@ -21,7 +21,7 @@ func Micros(us float64) string {
 	return d.Round(100 * time.Nanosecond).String()
 }
 
-// Thousands prints a number with thousands set apart.
+// Thousands prints a whole number with commas between thousands.
 func Thousands(v float64) string {
 	s := fmt.Sprintf("%.0f", v)
 	for i := len(s) - 3; i > 0; i -= 3 {

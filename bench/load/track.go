@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// A Track is how far a load is. Safe for several goroutines; the zero value,
-// and nil, show nothing.
+// A Track is how far a load is. It is safe for several goroutines. The zero
+// value and nil show nothing.
 type Track struct {
 	show func(part float64, step string)
 
@@ -17,7 +17,7 @@ type Track struct {
 	text  string        // the step
 }
 
-// NewTrack returns a track that calls show at each change; nil shows nothing.
+// NewTrack returns a track that calls show at each change.
 func NewTrack(show func(part float64, step string)) *Track { return &Track{show: show} }
 
 // Step says what is being done.
@@ -31,7 +31,7 @@ func (t *Track) Step(text string) {
 	t.draw()
 }
 
-// Begin says how long the rounds take together.
+// Begin says how long all rounds take together.
 func (t *Track) Begin(total time.Duration) {
 	if t == nil {
 		return
@@ -52,8 +52,7 @@ func (t *Track) Add(d time.Duration) {
 	t.draw()
 }
 
-// Prepared says how much (0 to 1) of the current step of the preparation is
-// done.
+// Prepared says which part, 0 to 1, of a step of the preparation is done.
 func (t *Track) Prepared(part float64) {
 	if t == nil {
 		return

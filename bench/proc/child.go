@@ -11,11 +11,11 @@ import (
 	"time"
 )
 
-// stopGrace is how long a server gets from SIGTERM to its end: a relay drains
-// within 10 s.
+// stopGrace is how long a server may take from SIGTERM to its end. A relay
+// drains within 10 s.
 const stopGrace = 15 * time.Second
 
-// A Child is a server process that the bench started, and will end.
+// A Child is a server process that this one started and will end.
 type Child struct {
 	cmd  *exec.Cmd
 	log  string        // file with its output
@@ -24,14 +24,14 @@ type Child struct {
 	In   *os.File      // our end of its standard input
 }
 
-// Start starts a command whose output goes to a file in dir. Its standard
-// input ends when this process ends, however it ends.
+// Start starts a command. Its output goes to NAME.log in dir. Its standard
+// input ends when this process ends, however that happens.
 func Start(dir, name string, argv []string) (*Child, error) {
 	return StartTo(dir, name, argv, nil)
 }
 
-// StartTo is Start for a command whose standard output goes to stdout,
-// unless that is nil.
+// StartTo is Start with another file for the command's standard output; nil is
+// the log too.
 func StartTo(dir, name string, argv []string, stdout *os.File) (*Child, error) {
 	log, err := os.Create(filepath.Join(dir, name+".log"))
 	if err != nil {
@@ -48,15 +48,15 @@ func StartTo(dir, name string, argv []string, stdout *os.File) (*Child, error) {
 	if stdout != nil {
 		cmd.Stdout = stdout
 	}
-	// A group of its own: Ctrl-C is for the bench, which stops its servers in
-	// order. Pdeathsig is for a bench that was killed.
+	// In a group of its own it does not get our Ctrl-C: we stop our servers in
+	// order. Pdeathsig ends it if we are killed.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
 	if err := cmd.Start(); err != nil {
 		out.Close()
 		return nil, fmt.Errorf("cannot start %s: %w", name, err)
 	}
 	c := &Child{cmd: cmd, log: log.Name(), done: make(chan struct{}), In: out}
-	// Ends with the process; stop waits for it.
+	// Ends with the process, for which Stop and Kill wait.
 	go func() {
 		c.err = cmd.Wait()
 		close(c.done)
@@ -76,8 +76,8 @@ func (c *Child) Ended() bool {
 	}
 }
 
-// Stop ends the process by its id: SIGTERM, and SIGKILL where that is not
-// heard. It returns when the process is gone.
+// Stop ends the process with SIGTERM, or with SIGKILL if it takes longer than
+// stopGrace. It returns when the process is gone.
 func (c *Child) Stop() error {
 	defer c.In.Close()
 	if c.Ended() {
@@ -98,7 +98,8 @@ func (c *Child) Stop() error {
 	}
 }
 
-// Kill ends the process as a crash would (SIGKILL), and returns when it is gone.
+// Kill ends the process with SIGKILL, as a crash would, and returns when it is
+// gone.
 func (c *Child) Kill() error {
 	defer c.In.Close()
 	if c.Ended() {
@@ -111,12 +112,12 @@ func (c *Child) Kill() error {
 	return nil
 }
 
-// ownEnd is the error for a process that ended unasked.
+// ownEnd is the error for a process that ended by itself.
 func (c *Child) ownEnd() error {
 	return fmt.Errorf("the server ended by itself: %w\n%s", errors.Join(errors.New("process gone"), c.err), c.Tail())
 }
 
-// Tail returns the last lines of the process's output.
+// Tail returns the end of the process's output.
 func (c *Child) Tail() string {
 	b, err := os.ReadFile(c.log)
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 // tick is the unit of CPU times in /proc: USER_HZ is 100 on every Linux port.
 const tick = 10 * time.Millisecond
 
-// processCPU returns the CPU time, user and system, that process pid and all
-// its threads have used since it started.
+// processCPU returns the CPU time, user and system, of process pid and all its
+// threads since its start.
 func processCPU(pid int) (time.Duration, error) {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
@@ -54,9 +54,9 @@ func machineCPU() (time.Duration, error) {
 	return parseMachineStat(b)
 }
 
-// parseMachineStat sums the busy columns of the first line of /proc/stat: user,
-// nice, system, irq, softirq, steal. Idle and iowait are not busy; guest time
-// is part of user already.
+// parseMachineStat adds up the busy columns in the first line of /proc/stat:
+// user, nice, system, irq, softirq, steal. Idle and iowait are not busy, and
+// guest time is part of user.
 func parseMachineStat(b []byte) (time.Duration, error) {
 	line, _, _ := bytes.Cut(b, []byte("\n"))
 	f := bytes.Fields(line)
@@ -74,7 +74,7 @@ func parseMachineStat(b []byte) (time.Duration, error) {
 	return sum, nil
 }
 
-// OwnCPU returns the CPU time that this process has used.
+// OwnCPU returns the CPU time of this process since its start.
 func OwnCPU() time.Duration {
 	var u syscall.Rusage
 	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {

@@ -10,8 +10,8 @@ import (
 	"strconv"
 )
 
-// children returns the processes that pid's threads have started and that still
-// live: a server may be a master and its workers.
+// children returns the living processes that pid's threads started. A server
+// may be a master with workers.
 func children(pid int) ([]int, error) {
 	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
 	if err != nil {
@@ -37,7 +37,7 @@ func children(pid int) ([]int, error) {
 	return out, nil
 }
 
-// overFamily adds up what of gives for pid and its children.
+// overFamily adds up what `of` returns for pid and for its children.
 func overFamily[T ~int64](pid int, of func(pid int) (T, error)) (T, error) {
 	sum, err := of(pid)
 	if err != nil {

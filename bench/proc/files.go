@@ -8,13 +8,13 @@ import (
 	"syscall"
 )
 
-// SpareFiles are open files beside the connections: logs, pipes, polling,
-// connections of the set-up.
+// SpareFiles is how many open files a process needs beside its connections:
+// logs, pipes, polling, connections of the set-up.
 const SpareFiles = 64
 
-// RaiseFiles says whether this process may open enough files for conns
-// connections. The servers are processes of their own and need as many again,
-// each under a limit of its own.
+// RaiseFiles raises this process's limit of open files as far as it may, and
+// says whether conns connections fit. The servers are processes of their own,
+// each with a limit of its own.
 func RaiseFiles(conns int) error {
 	need := uint64(conns + SpareFiles)
 	var l syscall.Rlimit
@@ -22,8 +22,8 @@ func RaiseFiles(conns int) error {
 		return fmt.Errorf("cannot read the limit of open files: %w", err)
 	}
 	l.Cur = l.Max
-	// Go raised its own limit, but gives children the one that it was started
-	// with, until the program sets one: then they inherit that.
+	// Go raises its own limit by itself, but its children get the limit that it was
+	// started with, unless the program has set one.
 	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &l); err != nil {
 		return fmt.Errorf("cannot raise the limit of open files to %d: %w", l.Max, err)
 	}
@@ -37,8 +37,9 @@ func fitsFiles(need, limit uint64) error {
 	return nil
 }
 
-// CheckFiles says whether the server may open enough files for conns
-// connections. It is asked as it runs: many servers raise their own limit.
+// CheckFiles says whether a running server may open enough files for conns
+// connections. Many servers raise their own limit, so only the running one
+// knows.
 func CheckFiles(pid, conns int) error {
 	if pid == 0 {
 		return nil

@@ -7,8 +7,8 @@ import (
 	"strconv"
 )
 
-// Memory returns the resident memory (VmRSS) of process pid and its
-// children in bytes, or 0 for pid 0, a process that is unknown.
+// Memory returns the resident memory (VmRSS) of process pid and its children in
+// bytes. For pid 0, an unknown process, it is 0.
 func Memory(pid int) (int64, error) {
 	if pid == 0 {
 		return 0, nil

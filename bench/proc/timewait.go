@@ -8,15 +8,16 @@ import (
 	"strings"
 )
 
-// A TimeWait counts sockets in TIME_WAIT: the side that closes first has them.
+// A TimeWait counts sockets in the state TIME_WAIT. The side that closes first
+// has them.
 type TimeWait struct {
 	Server int `json:"server"`
 	Client int `json:"client"`
 }
 
-// CountTimeWait counts the IPv4 and IPv6 sockets in TIME_WAIT of connections
-// to port, by the end that has them. Both ends on one machine are told apart
-// by which of the two ports is the server's.
+// CountTimeWait counts the sockets in TIME_WAIT, IPv4 and IPv6, of connections
+// to a port. Both ends may be on this machine: the end whose port it is, is the
+// server's.
 func CountTimeWait(port int) (t TimeWait, err error) {
 	for _, name := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
 		f, err := os.Open(name)

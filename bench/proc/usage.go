@@ -5,15 +5,15 @@ import (
 	"time"
 )
 
-// A Usage is a reading of the clocks of a round.
+// A Usage is a reading of all clocks at one end of a round.
 type Usage struct {
 	At        time.Time
-	Server    time.Duration // 0 when the server's process is unknown
+	Server    time.Duration // CPU time; 0 if the server's process is unknown
 	Generator time.Duration
 	Machine   time.Duration
 }
 
-// ReadUsage reads all clocks. pid 0 means that the server's process is unknown.
+// ReadUsage reads all clocks. pid is the server's; 0 means that it is unknown.
 func ReadUsage(pid int) (Usage, error) {
 	u := Usage{Generator: OwnCPU()}
 	var err error

@@ -6,6 +6,7 @@ import (
 	"cowrelay/bench/load"
 )
 
+// sumUp summarizes the rounds of one side.
 func sumUp(ss []load.Sample) SideResult {
 	r := SideResult{
 		PerSec:      medianOf(ss, Throughput.Of),
@@ -40,14 +41,14 @@ type Subject struct {
 	Variant  string // tells it from others of the same scenario
 	Unit     string // of Sample.Ops
 	Point    *Point // nil: on no curve
-	// Peer stands in the place of the bound, and promises is what it promises
-	// less than the relay; both "" for none.
+	// Peer stands in the place of the bound, and Promises is what it promises
+	// less than the relay. Both are "" if there is none.
 	Peer, Promises string
 	Note           string // what a reader must know
 }
 
-// Compare makes a result from the rounds of both sides. Without a bound there is
-// no ratio.
+// Compare makes a result from the rounds of both sides. Without a bound, which
+// is nil then, there is no ratio.
 func Compare(sub Subject, relay, bound []load.Sample, m Metric) Result {
 	r := Result{Scenario: sub.Scenario, Variant: sub.Variant, Unit: sub.Unit, Point: sub.Point, Compared: m.Name, Relay: sumUp(relay)}
 	if bound != nil {
@@ -75,17 +76,17 @@ func Compare(sub Subject, relay, bound []load.Sample, m Metric) Result {
 	return r
 }
 
-// note says what a reader of the figures must know about one side.
+// note adds what a reader of the figures must know about one side.
 func (r *Result) note(name string, s *SideResult) {
 	loaded := r.Compared == Throughput.Name || r.Compared == TailP99.Name
 	if loaded && s.ServerShare > 0 && s.ServerShare < 0.5 {
 		r.Notes = append(r.Notes, fmt.Sprintf("the %s had %.0f %% of the CPU used, less than the generator: its throughput hides its cost, read the CPU ratio", name, s.ServerShare*100))
 	}
-	// A server whose process is unknown is one of the others.
+	// If the server's process is unknown, it counts among the others.
 	if others := medianOf(s.Rounds, func(s *load.Sample) float64 { return s.Others }); others > 0.05 && s.ServerShare > 0 {
 		r.Notes = append(r.Notes, fmt.Sprintf("other processes used %.0f %% of the machine beside the %s", others*100, name))
 	}
-	// Beyond the generator's own lag it is a queue for posters.
+	// Posts that were sent late, though the generator was not, waited for a poster.
 	if late := s.Late; late != nil && s.Lag != nil && late.P99-s.Lag.P99 > s.Latency.P99/2 {
 		r.Notes = append(r.Notes, fmt.Sprintf("posts to the %s waited for a free poster, p99 %s: more posters would send them when they are due", name, load.Micros(float64(late.P99))))
 	}

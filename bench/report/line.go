@@ -7,7 +7,7 @@ import (
 	"cowrelay/bench/load"
 )
 
-// Line is r for a reader, without a line end.
+// Line is r as a line for a reader, without a line end.
 func (r *Result) Line() string {
 	if r.Peer != "" {
 		return r.peerLine()
@@ -94,6 +94,7 @@ func (r *Result) Line() string {
 	return b.String()
 }
 
+// writeRatio writes a spread behind what it is of, unless it is nil.
 func writeRatio(b *strings.Builder, what string, s *Spread) {
 	if s != nil {
 		fmt.Fprintf(b, "%s %.2f (%.2f..%.2f)", what, s.Median, s.Min, s.Max)

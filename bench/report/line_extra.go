@@ -36,7 +36,7 @@ func (r *Result) writeParts(b *strings.Builder) {
 	fmt.Fprintf(b, "; %s %s/s", load.Thousands(r.Relay.PerSec), r.Unit)
 }
 
-// writeExtra writes what is left of the Extra of the relay.
+// writeExtra writes what else the relay's rounds measured.
 func (r *Result) writeExtra(b *strings.Builder) {
 	s := &r.Relay
 	if s.Heartbeats > 0 {

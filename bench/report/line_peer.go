@@ -39,7 +39,7 @@ func (r *Result) peerLine() string {
 	return b.String()
 }
 
-// cpuText is a side's CPU an op, which is unknown where its process is.
+// cpuText is a side's CPU time for each op, which is unknown if its process is.
 func cpuText(s *SideResult) string {
 	if s.ServerCPU == 0 {
 		return "unknown"

@@ -10,19 +10,20 @@ import (
 	"time"
 )
 
-// A Machine is the header of every result: without it a figure means nothing.
+// A Machine is where and when a result was measured: without it a figure means
+// nothing.
 type Machine struct {
 	Commit string `json:"commit,omitempty"`
 	Go     string `json:"go"`
 	CPU    string `json:"cpu"`
 	Cores  int    `json:"cores"`
 	Kernel string `json:"kernel"`
-	DataFS string `json:"data_fs"` // file system that posts are synced to
+	DataFS string `json:"data_fs"` // the file system that posts are synced to
 	Date   string `json:"date"`    // RFC 3339, UTC
 }
 
-// ReadMachine reads the header for results of a commit whose posts were synced
-// to dir.
+// ReadMachine describes this machine, for results of a commit whose data was in
+// dir.
 func ReadMachine(commit, dir string) Machine {
 	return Machine{
 		Commit: commit,
@@ -56,12 +57,12 @@ func cpuModel() string {
 	return "unknown"
 }
 
-// Hardware is m in a few words.
+// Hardware is the processor and the kernel in a few words.
 func (m *Machine) Hardware() string {
 	return fmt.Sprintf("%s, %d cores, Linux %s", m.CPU, m.Cores, m.Kernel)
 }
 
-// fileSystem names the file system of dir, because fsync means nothing on some.
+// fileSystem names the file system of dir: on some, a sync means nothing.
 func fileSystem(dir string) string {
 	b, err := os.ReadFile("/proc/self/mounts")
 	if err != nil {

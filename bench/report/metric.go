@@ -2,7 +2,7 @@ package report
 
 import "cowrelay/bench/load"
 
-// Metrics of scenarios that are about neither throughput nor one latency.
+// Metrics of scenarios that are neither about throughput nor about one latency.
 var (
 	MemoryEach = Metric{"bytes_per_stream", func(s *load.Sample) float64 {
 		if s.Memory == nil {
@@ -13,7 +13,7 @@ var (
 	PartLatencies = Metric{"latencies", func(s *load.Sample) float64 { return float64(s.Latency.P99) }}
 )
 
-// A Metric is what rounds are compared by.
+// A Metric is a figure by which rounds are compared.
 type Metric struct {
 	Name string
 	Of   func(*load.Sample) float64
@@ -27,6 +27,7 @@ var (
 	cpuPerOp   = Metric{"cpu", func(s *load.Sample) float64 { return s.ServerCPU }}
 )
 
+// Each returns the figure of each round.
 func (m Metric) Each(ss []load.Sample) []float64 {
 	out := make([]float64, len(ss))
 	for i := range ss {
@@ -35,7 +36,7 @@ func (m Metric) Each(ss []load.Sample) []float64 {
 	return out
 }
 
-// medianOf is the median of one figure over the rounds.
+// medianOf returns the median of one figure over the rounds.
 func medianOf(ss []load.Sample, of func(*load.Sample) float64) float64 {
 	return SpreadOf(Metric{Of: of}.Each(ss)).Median
 }

@@ -13,20 +13,19 @@ import (
 )
 
 // profileArgs turn on what a relay does not sample by itself: every contended
-// lock, and waits of 10 µs and more, shorter ones by chance. Sampling each wait
-// would show up in the CPU profile. They stand before Config.RelayArgs, which
-// can say otherwise.
+// lock, and waits of 10 µs or more, with shorter ones by chance. Sampling every
+// wait would show up in the CPU profile. The user's own arguments come later,
+// and can say otherwise.
 var profileArgs = []string{"--mutex-profile-fraction", "1", "--block-profile-rate", "10000"}
 
-// ProfileFiles are the profiles that a run with Config.Profile leaves, each as
-// NAME.pprof. The first four cover the measured time of the relay's rounds and
-// nothing else, all rounds merged; heap and goroutine are from the middle of
-// the last round.
+// ProfileFiles are the profiles that a profiled run writes, each as NAME.pprof.
+// The first four cover the measured time of all the relay's rounds, and nothing
+// else. heap and goroutine are from the middle of the last round.
 var ProfileFiles = []string{"cpu", "allocs", "mutex", "block", "heap", "goroutine"}
 
-// profiledSpans are those that cover a time, with the path that gives them.
-// The relay takes the others' state at both ends of the time itself, and
-// answers with the difference.
+// profiledSpans are the profiles that cover a time, each with its path. For all
+// but the first, the relay takes its state at both ends of the time and answers
+// with the difference.
 var profiledSpans = map[string]string{"cpu": "profile", "allocs": "allocs", "mutex": "mutex", "block": "block"}
 
 // A Profiler takes profiles of the relay from its admin listener while rounds
@@ -35,13 +34,12 @@ type Profiler struct {
 	dir      string
 	duration time.Duration
 
-	mu    sync.Mutex
-	spans map[string][][]byte // a profile for each round
-	last  map[string][]byte
+	mu    sync.Mutex          // guards the fields below
+	spans map[string][][]byte // by name, a profile for each round
+	last  map[string][]byte   // by name, the newest
 }
 
-// NewProfiler returns a profiler that writes to dir, for rounds that are measured
-// for duration.
+// NewProfiler returns a profiler for rounds of that duration. It writes to dir.
 func NewProfiler(dir string, duration time.Duration) (*Profiler, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("cannot make the folder of the profiles: %w", err)
@@ -49,7 +47,7 @@ func NewProfiler(dir string, duration time.Duration) (*Profiler, error) {
 	return &Profiler{dir: dir, duration: duration, spans: map[string][][]byte{}, last: map[string][]byte{}}, nil
 }
 
-// RelayArgs are the arguments of a relay with those that profiles need.
+// RelayArgs returns a relay's arguments with those that profiles need.
 func (p *Profiler) RelayArgs(args []string) []string {
 	if p == nil {
 		return args
@@ -57,15 +55,14 @@ func (p *Profiler) RelayArgs(args []string) []string {
 	return slices.Concat(profileArgs, args)
 }
 
-// Begin starts to take profiles for the measured time d, which begins
-// now. The result waits for them, and is called when that time is over and the
-// load is still on. Probes that are shorter than a round are not
-// profiled.
+// Begin begins to take profiles for the measured time d, which begins now. end
+// waits for them; it is called when that time is over, while the load goes on.
+// A time shorter than a round is not profiled.
 func (p *Profiler) Begin(ctx context.Context, admin string, d time.Duration) (end func() error) {
 	if d < p.duration {
 		return func() error { return nil }
 	}
-	// The relay counts in whole seconds.
+	// The relay takes whole seconds.
 	seconds := int(d.Seconds())
 	ctx, cancel := context.WithTimeout(ctx, d+30*time.Second)
 	var wg sync.WaitGroup
@@ -104,12 +101,13 @@ func (p *Profiler) Begin(ctx context.Context, admin string, d time.Duration) (en
 	}
 }
 
-// profileErrors are what went wrong while profiles were taken.
+// profileErrors are the errors of all profiles of a round.
 type profileErrors struct {
 	mu   sync.Mutex
 	errs []error
 }
 
+// add keeps an error, and says whether there was one.
 func (l *profileErrors) add(name string, err error) bool {
 	if err == nil {
 		return false
@@ -126,7 +124,7 @@ func (l *profileErrors) joined() error {
 	return errors.Join(l.errs...)
 }
 
-// profileClient keeps no connection: none of it may idle in the next round.
+// profileClient keeps no connection, so that none is idle in the next round.
 var profileClient = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 
 func fetchProfile(ctx context.Context, admin, path string) ([]byte, error) {

@@ -32,8 +32,8 @@ func (p *Profiler) Finish() error {
 	return nil
 }
 
-// mergeProfiles writes the sum of profiles to file. The program's own path is
-// cut to its name: where it stood is nobody's business.
+// mergeProfiles writes the sum of profiles to file. Of the program's path it
+// keeps the name alone: where the program stood matters to nobody.
 func mergeProfiles(file string, parts [][]byte) error {
 	var all []*profile.Profile
 	for _, b := range parts {

@@ -12,7 +12,10 @@ import (
 	"time"
 )
 
-// pprofTool runs `go tool pprof`, which whoever reads profiles has.
+// headLines is how many functions of a profile NOTES.md lists.
+const headLines = 25
+
+// pprofTool runs `go tool pprof`, which everybody has who reads profiles.
 func pprofTool(ctx context.Context, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute) // the first use builds it
 	defer cancel()
@@ -25,14 +28,10 @@ func pprofTool(ctx context.Context, args ...string) (string, error) {
 	return out.String(), nil
 }
 
-// headLines is how many functions NOTES.md lists of a profile.
-const headLines = 25
-
-// WriteNotes puts the raw results of a profiled run beside its
-// profiles, as result.jsonl, and begins NOTES.md: what was measured, where, by
-// which command, the heads of the profiles, and sections for the author to
-// fill. A NOTES.md that is there already has been written by somebody: it
-// stays as it is, and fresh is false.
+// WriteNotes puts the raw results of a profiled run beside its profiles, as
+// result.jsonl, and begins NOTES.md: what was measured, where, by which
+// command, the heads of the profiles, and sections for the author. If there is
+// a NOTES.md, somebody has written it: it stays as it is, and fresh is false.
 func WriteNotes(ctx context.Context, dir, command string, rs []Result) (fresh bool, err error) {
 	var raw strings.Builder
 	for _, r := range rs {
@@ -54,6 +53,7 @@ func WriteNotes(ctx context.Context, dir, command string, rs []Result) (fresh bo
 	return true, os.WriteFile(name, []byte(text), 0o644)
 }
 
+// profileNotes is the text of a fresh NOTES.md.
 func profileNotes(ctx context.Context, dir, command string, rs []Result) (string, error) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# %s\n\n", profileTopic(dir))
@@ -74,7 +74,7 @@ func profileNotes(ctx context.Context, dir, command string, rs []Result) (string
 	b.WriteString("```\n\n## Seen\n\n## Changed\n\n## Result\n\n## Kept or dropped\n\n## Heads of the profiles\n")
 	for _, p := range []struct{ name, flag string }{
 		{"cpu", "-flat"}, {"cpu", "-cum"}, {"allocs", "-sample_index=alloc_objects"},
-		{"mutex", "-cum"}, {"block", "-cum"}, // whose wait it is says the caller
+		{"mutex", "-cum"}, {"block", "-cum"}, // the callers say whose wait it is
 	} {
 		out, err := pprofTool(ctx, "-top", p.flag, fmt.Sprintf("-nodecount=%d", headLines), filepath.Join(dir, p.name+".pprof"))
 		if err != nil {

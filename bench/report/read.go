@@ -8,11 +8,11 @@ import (
 	"io"
 )
 
-// maxResultLine is the longest line of a results file: rounds, not samples,
-// are in it, so real ones are far shorter.
+// maxResultLine is the longest line of a file of results, in bytes. Real lines
+// are far shorter: they hold rounds and not each latency.
 const maxResultLine = 16 << 20
 
-// ReadResults reads what Result.WriteJSON wrote, one result a line.
+// ReadResults reads what WriteJSON wrote, one result a line.
 func ReadResults(r io.Reader) ([]Result, error) {
 	sc := bufio.NewScanner(r)
 	sc.Buffer(nil, maxResultLine)

@@ -23,10 +23,12 @@ func SpreadOf(v []float64) Spread {
 	return Spread{Median: mid, Min: s[0], Max: s[len(s)-1]}
 }
 
-// Ratios pairs a and b round by round and returns the spread of a/b, or nil
-// where no round has both. The median of the ratios is used, not the ratio of
-// the medians: the two rounds of a pair ran one after the other, so what the
-// machine did at that time is in both.
+// Ratios pairs a and b round by round and returns the spread of a/b. It returns
+// nil if no round has both.
+//
+// It does not divide the medians. The two rounds of a pair ran one after the
+// other, so what the machine did at that time is in both, and their ratio is
+// free of it.
 func Ratios(a, b []float64) *Spread {
 	var r []float64
 	for i := range min(len(a), len(b)) {

@@ -16,8 +16,8 @@ func TestSpread(t *testing.T) {
 }
 
 func TestRatios_pairRounds(t *testing.T) {
-	// The machine halves its speed after the first round: each pair still says
-	// 0.5, though the medians of the sides would not.
+	// The machine is half as fast after the first round. Each pair still says 0.5;
+	// the medians of the sides would not.
 	got := Ratios([]float64{100, 50, 50}, []float64{200, 100, 100})
 	if got == nil || *got != (Spread{0.5, 0.5, 0.5}) {
 		t.Errorf("ratios = %v", got)

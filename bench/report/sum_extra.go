@@ -5,8 +5,8 @@ import (
 	"cowrelay/bench/proc"
 )
 
-// sumExtra is what the rounds of one side come to: memory and goroutines from
-// before the first to after the last, the worst of what each round leaves.
+// sumExtra sums up the rounds of one side: memory and goroutines from before
+// the first to after the last, and the worst of what each round left behind.
 func sumExtra(ss []load.Sample) load.Extra {
 	out := load.Extra{PartHists: map[string]load.Histogram{}}
 	for i := range ss {

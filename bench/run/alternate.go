@@ -10,7 +10,7 @@ import (
 )
 
 // Alternate runs the rounds of both sides by turns. Each pair begins with the
-// side that ended the last one, so that neither is always the first.
+// side that ended the last pair, so that neither is always the first.
 func Alternate(ctx context.Context, e *Env, sc Variant, relay, bound *load.Server) (report.Result, error) {
 	var res report.Result
 	sides := []*load.Server{relay}

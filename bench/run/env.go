@@ -9,7 +9,22 @@ import (
 	"cowrelay/bench/wire"
 )
 
-// Restart stops the relay, or kills it, and starts it on the data that is
+// An Env is what a run gives to a variant.
+type Env struct {
+	*load.Session
+	Config  *Config
+	Variant Variant
+	Dir     string   // the folder of this run
+	args    []string // the relay's
+}
+
+// NewEnv returns an environment for loads of cfg with events of t. It shows no
+// progress.
+func NewEnv(cfg *Config, t *wire.Template) *Env {
+	return &Env{Config: cfg, Session: &load.Session{Template: t, Warmup: cfg.Warmup, Duration: cfg.Duration}}
+}
+
+// Restart ends the relay, as end does it, and starts it with the data that is
 // there. It returns how long the start took, from the process to readiness.
 func (e *Env) Restart(ctx context.Context, relay *load.Server, end func(*proc.Child) error) (time.Duration, error) {
 	if err := relay.End(end); err != nil {
@@ -18,6 +33,8 @@ func (e *Env) Restart(ctx context.Context, relay *load.Server, end func(*proc.Ch
 	return e.Start(ctx, relay)
 }
 
+// Start starts the relay with the data that is there, after its end. It returns
+// how long that took.
 func (e *Env) Start(ctx context.Context, relay *load.Server) (time.Duration, error) {
 	began := time.Now()
 	s, err := load.StartRelay(ctx, e.Config.Relay, e.args, e.Dir)
@@ -26,19 +43,4 @@ func (e *Env) Start(ctx context.Context, relay *load.Server) (time.Duration, err
 	}
 	*relay = *s
 	return time.Since(began), nil
-}
-
-// An Env is what a run passes to its scenarios.
-type Env struct {
-	*load.Session
-	Config  *Config
-	Variant Variant
-	Dir     string   // folder of this run
-	args    []string // of the relay
-}
-
-// NewEnv returns an environment for loads of cfg with events of t. It shows no
-// progress.
-func NewEnv(cfg *Config, t *wire.Template) *Env {
-	return &Env{Config: cfg, Session: &load.Session{Template: t, Warmup: cfg.Warmup, Duration: cfg.Duration}}
 }

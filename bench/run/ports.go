@@ -8,12 +8,12 @@ import (
 	"cowrelay/bench/wire"
 )
 
-// connectRateMost is more connections a second and core than loopback has been
-// seen to make.
+// connectRateMost is more connections a second and core than loopback was seen
+// to make.
 const connectRateMost = 10_000
 
-// checkPorts says whether the ports suffice for n connections to the relay that
-// end within PortHeld of each other.
+// checkPorts says whether there are enough ports for n connections to the relay
+// that end within wire.PortHeld of each other.
 func checkPorts(cfg *Config, n int) error {
 	if n == 0 {
 		return nil
@@ -37,8 +37,8 @@ func checkPorts(cfg *Config, n int) error {
 	return wire.FitsPorts(n, from, to, addrs)
 }
 
-// ConnectsMost is the most connections to one side that may be in TIME_WAIT at
-// once during a run of cfg's rounds, by guess.
+// ConnectsMost is about how many connections to one side may be in TIME_WAIT at
+// once in a run of cfg's rounds, at most.
 func ConnectsMost(cfg *Config) int {
 	d := min(time.Duration(cfg.Rounds)*(cfg.Warmup+cfg.Duration), wire.PortHeld)
 	return int(d.Seconds() * connectRateMost * float64(runtime.NumCPU()))

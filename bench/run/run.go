@@ -16,7 +16,8 @@ import (
 	"cowrelay/bench/wire"
 )
 
-// All runs scenarios one after the other.
+// All runs variants one after the other and gives each result to emit. Every
+// server that it started is gone when it returns.
 func All(ctx context.Context, cfg *Config, all []Variant, emit func(report.Result)) error {
 	files := load.FillConns
 	for _, sc := range all {
@@ -58,8 +59,8 @@ func All(ctx context.Context, cfg *Config, all []Variant, emit func(report.Resul
 	return prof.Finish()
 }
 
-// profilerFor returns a profiler for a run of loads, which must be one: the sum
-// of the profiles of several would say nothing of any.
+// profilerFor returns a profiler. There must be one load: the sum of the
+// profiles of several would say nothing about any of them.
 func profilerFor(cfg *Config, loads []Variant) (*report.Profiler, error) {
 	if len(loads) != 1 {
 		var names []string
@@ -71,7 +72,7 @@ func profilerFor(cfg *Config, loads []Variant) (*report.Profiler, error) {
 	return report.NewProfiler(cfg.Profile, cfg.Duration)
 }
 
-// one starts the servers of a scenario, runs it, and stops them.
+// one starts the servers of a variant, runs it, and stops them.
 func one(ctx context.Context, cfg *Config, sc Variant, prof *report.Profiler) (rs []report.Result, err error) {
 	dir, err := os.MkdirTemp(cfg.Dir, "relaybench-")
 	if err != nil {

@@ -8,35 +8,36 @@ import (
 	"cowrelay/bench/report"
 )
 
-// A scenario is one line of output: a load, its bound, and what is compared.
+// A Variant is one load of a scenario: what is done, what it is held against,
+// and what is compared.
 type Variant struct {
-	Scenario string
-	Text     string        // what tells it from others of the same name
+	Scenario string        // its name
+	Text     string        // what tells it from other variants of the scenario
 	Unit     string        // of Sample.Ops
-	Files    int           // open files that the generator needs
-	Ports    int           // connections that may be in TIME_WAIT at once
-	Bound    bound.Config  // without a Mode there is none, and relay runs alone
-	Compared report.Metric // zero: throughput
-	Point    *report.Point // of its result on a curve; nil for none
-	// OwnsRelay says that it stops and starts the relay, so that one that runs
-	// already will not do.
+	Files    int           // how many open files the generator needs
+	Ports    int           // how many connections may be in TIME_WAIT at once
+	Bound    bound.Config  // without a Mode the relay runs alone
+	Compared report.Metric // without a name: throughput
+	Point    *report.Point // of the result; nil: on no curve
+	// OwnsRelay says that the variant stops and starts the relay. Then it must
+	// not be one that runs already.
 	OwnsRelay bool
-	RelayArgs []string // before those of the configuration
-	// Other, if set, starts a peer in the place of the bound.
+	RelayArgs []string // before those of the Config
+	// Other starts a peer in the place of the bound; nil: none.
 	Other func(ctx context.Context, e *Env) (*load.Server, error)
-	// Peer is what other starts, and promises is what it promises less than the
-	// relay.
+	// Peer names what Other starts, and Promises is what that promises less
+	// than the relay.
 	Peer, Promises string
 	Note           string // what a reader of the result must know
-	// Open prepares a side once; the result runs its rounds.
+	// Open prepares a server once. What it returns runs its rounds.
 	Open func(ctx context.Context, e *Env, s *load.Server) (Runner, error)
-	// Drive, if set, takes the place of the plain alternation of rounds.
+	// Drive takes the place of Open and Alternate; nil: these are called.
 	Drive func(ctx context.Context, e *Env, relay, bound *load.Server) ([]report.Result, error)
-	// Finish, if set, adds notes to a result of the plain alternation.
+	// Finish adds notes to the result; nil: none. It is not called after Drive.
 	Finish func(*report.Result)
 }
 
-// Subject is what a result of sc is of.
+// Subject says which load the results of sc are of.
 func (sc *Variant) Subject() report.Subject {
 	return report.Subject{
 		Scenario: sc.Scenario, Variant: sc.Text, Unit: sc.Unit, Point: sc.Point,
@@ -44,7 +45,7 @@ func (sc *Variant) Subject() report.Subject {
 	}
 }
 
-// A Runner runs rounds on one side.
+// A Runner runs rounds on one server.
 type Runner interface {
 	Round(ctx context.Context) (load.Sample, error)
 }

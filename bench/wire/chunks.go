@@ -6,15 +6,18 @@ import (
 	"strings"
 )
 
-// A chunkReader takes the transfer chunks away from a body (RFC 9112, 7.1) in
-// the buffer that it is read into. A stream's load is many small chunks, which a
-// reader between two buffers would copy a second time.
+// A chunkReader takes the transfer chunks (RFC 9112, 7.1) out of a body. It
+// works in place, in the buffer that the caller reads into: a stream under load
+// is many small chunks, and a reader with a buffer of its own would copy each
+// of them twice.
+//
+//	head ("1a;ext\r\n") -> data (26 bytes) -> "\r\n" -> head ... -> "0\r\n" -> io.EOF
 type chunkReader struct {
 	r    io.Reader
-	left int // bytes of the chunk under way and the line end behind it; 0: its head comes next
-	size int // read of that head so far
-	digs int // digits of it
-	ext  bool
+	left int  // bytes left of this chunk's data and of its line end; 0: a head comes next
+	size int  // the part of the head's number that was read
+	digs int  // how many digits that is
+	ext  bool // the rest of the head is an extension, which is skipped
 	err  error
 }
 
@@ -22,8 +25,8 @@ const chunkEnd = len("\r\n")
 
 var errChunk = errors.New("a transfer chunk is broken")
 
-// Read implements io.Reader. The end of the last chunk is io.EOF, and an end
-// before it io.ErrUnexpectedEOF.
+// Read implements io.Reader. It returns io.EOF after the last chunk, and
+// io.ErrUnexpectedEOF if the body ends before it.
 func (c *chunkReader) Read(p []byte) (int, error) {
 	for c.err == nil {
 		n, err := c.r.Read(p)
@@ -38,7 +41,7 @@ func (c *chunkReader) Read(p []byte) (int, error) {
 	return 0, c.err
 }
 
-// strip moves the data in p to its beginning and returns its length.
+// strip moves the data in p to its beginning and returns how much there is.
 func (c *chunkReader) strip(p []byte) (to int) {
 	for at := 0; at < len(p); {
 		rest := p[at:]
@@ -64,7 +67,8 @@ func (c *chunkReader) strip(p []byte) (to int) {
 	return to
 }
 
-// head reads as much of a chunk's head as is there.
+// head reads a chunk's head from p, or the part of it that is there, and
+// returns how many bytes that took.
 func (c *chunkReader) head(p []byte) (n int, ok bool) {
 	for i, b := range p {
 		switch d := strings.IndexByte("0123456789abcdef", b|0x20); {

@@ -10,8 +10,8 @@ import (
 	"testing/iotest"
 )
 
-// Whatever pieces it comes in, a body is what its chunks hold, and its end is
-// told from a cut.
+// However it is cut into pieces, a body is what its chunks hold. A body that
+// ends too early is an error.
 func TestChunkReader(t *testing.T) {
 	for seed := range uint64(300) {
 		rng := rand.New(rand.NewPCG(seed, 1))

@@ -9,31 +9,32 @@ import (
 	"time"
 )
 
-// SmallBuffer is the read buffer of connections that carry small answers.
+// SmallBuffer is the size of the read buffer of connections that carry small
+// answers, in bytes.
 const SmallBuffer = 4 << 10
 
-// DialTimeout bounds one connect on loopback.
+// DialTimeout is the longest time that one connect may take.
 const DialTimeout = 5 * time.Second
 
-// A Conn is one keep-alive connection of the generator. It writes requests
-// that were serialized before and reads status and length of the answers. It
-// belongs to one goroutine; only close may be called from another.
+// A Conn is one keep-alive connection of the generator. It writes requests that
+// were serialized before, and reads the status and the length of the answers.
+// It belongs to one goroutine; only Close may be called from another.
 type Conn struct {
-	TCP  *net.TCPConn
+	TCP  *net.TCPConn // for deadlines
 	br   *bufio.Reader
 	sink truncSink
 }
 
-// Dial connects to addr. buffer is the read buffer in bytes and the largest
-// response head.
+// Dial connects to addr. The read buffer has so many bytes, and a response head
+// must fit into it.
 func Dial(ctx context.Context, addr string, buffer int) (*Conn, error) {
 	return DialFrom(ctx, nil, addr, buffer)
 }
 
-// DialFrom is Dial from the next source address of src; nil leaves the
-// choice to the system.
+// DialFrom is Dial from the next address of src. With nil, the system chooses
+// the address.
 func DialFrom(ctx context.Context, src *Sources, addr string, buffer int) (*Conn, error) {
-	d := net.Dialer{Timeout: DialTimeout, KeepAlive: -1} // keep-alive would be four system calls more
+	d := net.Dialer{Timeout: DialTimeout, KeepAlive: -1} // TCP keep-alive would cost four system calls
 	src.bind(&d)
 	c, err := d.DialContext(ctx, "tcp", addr)
 	if err != nil {
@@ -62,7 +63,7 @@ func (c *Conn) Send(req []byte) (Head, error) {
 	return h, nil
 }
 
-// Exchange is send for answers that must have a length.
+// Exchange is Send for answers that must have a Content-Length.
 func (c *Conn) Exchange(req []byte) (Head, error) {
 	h, err := c.Send(req)
 	if err == nil && h.Length < 0 {
@@ -71,7 +72,7 @@ func (c *Conn) Exchange(req []byte) (Head, error) {
 	return h, err
 }
 
-// Body reads a body of n bytes into buf, grown where it is too small.
+// Body reads a body of n bytes into buf, which it grows if it is too small.
 func (c *Conn) Body(buf []byte, n int) ([]byte, error) {
 	if cap(buf) < n {
 		buf = make([]byte, n)
@@ -83,7 +84,7 @@ func (c *Conn) Body(buf []byte, n int) ([]byte, error) {
 	return buf, nil
 }
 
-// Skip drops a body of n bytes.
+// Skip drops a body of n bytes without copying it.
 func (c *Conn) Skip(n int) error {
 	if have := min(n, c.br.Buffered()); have > 0 {
 		if _, err := c.br.Discard(have); err != nil {

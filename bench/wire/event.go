@@ -8,13 +8,13 @@ import (
 	"fmt"
 )
 
-// CounterDigits is the number of hex digits at the end of an event id that
-// hold the event's number; the digits before them name the run.
+// CounterDigits is how many hex digits at the end of an event id hold the
+// event's number. The digits before them name the run.
 const CounterDigits = 16
 
-// IdDigits is the length of an event id: like the ids of real clients, which
-// are SHA-256 in hex.
-const IdDigits = 64
+// IDDigits is the length of an event id: that of SHA-256 in hex, which real
+// clients use.
+const IDDigits = 64
 
 const (
 	eventHead = `{"body":{"text":"`
@@ -23,7 +23,7 @@ const (
 )
 
 // MinEventBytes is the size of an event whose text is empty.
-const MinEventBytes = len(eventHead) + len(eventMid) + IdDigits + len(eventTail)
+const MinEventBytes = len(eventHead) + len(eventMid) + IDDigits + len(eventTail)
 
 // SmallEventBytes is the size of the smallest event that has an id of its own:
 // nothing but that id, its number.
@@ -33,29 +33,32 @@ const (
 	SmallEventBytes = len(smallHead) + CounterDigits + len(smallTail)
 )
 
-// A Template is an event of fixed size whose number is patched in place, so
-// that making a unique event costs the generator 16 bytes of writing. Its keys
-// are sorted and it holds no white space: a relay that decodes and re-encodes
-// events gives the same bytes back as one that keeps them.
+// A Template makes events of one size. Only the number of an event differs from
+// one to the next, and it is written into the finished bytes: a unique event
+// costs the generator 16 bytes of writing.
+//
+// Its keys are sorted and it holds no white space. So a relay that decodes
+// events and encodes them again gives back the same bytes as a relay that keeps
+// them.
 type Template struct {
 	Event []byte // the whole event, number 0
-	IdAt  int    // offset of the id in event
-	IdLen int    // length of the id
+	IDAt  int    // offset of the id in event
+	IDLen int    // length of the id
 	NumAt int    // offset of the number in event
 }
 
-// NewTemplate makes events of size bytes whose ids begin with nonce, 48 hex
-// digits. Events of SmallEventBytes have no room for it.
+// NewTemplate makes events of size bytes. Their ids begin with nonce, which is
+// 48 hex digits; events of SmallEventBytes have no room for it.
 func NewTemplate(size int, nonce string) (*Template, error) {
 	if size == SmallEventBytes {
 		b := []byte(smallHead + "0000000000000000" + smallTail)
-		return &Template{Event: b, IdAt: len(smallHead), IdLen: CounterDigits, NumAt: len(smallHead)}, nil
+		return &Template{Event: b, IDAt: len(smallHead), IDLen: CounterDigits, NumAt: len(smallHead)}, nil
 	}
 	if size < MinEventBytes {
 		return nil, fmt.Errorf("event of %d bytes: the smallest one is %d", size, MinEventBytes)
 	}
-	if len(nonce) != IdDigits-CounterDigits {
-		return nil, fmt.Errorf("nonce of %d digits: %d are needed", len(nonce), IdDigits-CounterDigits)
+	if len(nonce) != IDDigits-CounterDigits {
+		return nil, fmt.Errorf("nonce of %d digits: %d are needed", len(nonce), IDDigits-CounterDigits)
 	}
 	// The text is not one letter repeated: a store that compresses would
 	// otherwise be measured on nothing.
@@ -66,7 +69,7 @@ func NewTemplate(size int, nonce string) (*Template, error) {
 		b = append(b, letters[(i*i+i/7)%len(letters)])
 	}
 	b = append(b, eventMid...)
-	t := &Template{IdAt: len(b), IdLen: IdDigits, NumAt: len(b) + len(nonce)}
+	t := &Template{IDAt: len(b), IDLen: IDDigits, NumAt: len(b) + len(nonce)}
 	b = append(b, nonce...)
 	b = append(b, "0000000000000000"...)
 	t.Event = append(b, eventTail...)
@@ -87,15 +90,15 @@ func (t *Template) AppendEvent(b []byte, n uint64) []byte {
 // AppendID appends the id of event n to b.
 func (t *Template) AppendID(b []byte, n uint64) []byte {
 	at := len(b)
-	b = append(b, t.Event[t.IdAt:t.IdAt+t.IdLen]...)
-	PutHex(b[at+t.IdLen-CounterDigits:], n)
+	b = append(b, t.Event[t.IDAt:t.IDAt+t.IDLen]...)
+	PutHex(b[at+t.IDLen-CounterDigits:], n)
 	return b
 }
 
 var errNotTheEvent = errors.New("not the bytes that were posted")
 
-// Number checks that e is an event of this template, byte for byte, and
-// returns its number.
+// Number checks that e is an event of this template, byte for byte, and returns
+// its number.
 func (t *Template) Number(e []byte) (uint64, error) {
 	if len(e) != len(t.Event) {
 		return 0, fmt.Errorf("event of %d bytes, want %d", len(e), len(t.Event))
@@ -111,29 +114,29 @@ func (t *Template) Number(e []byte) (uint64, error) {
 	return n, nil
 }
 
-// IDOf returns the id in e, an event of this template; nil where it is none by
-// its length.
+// IDOf returns the id in e, or nil if e has not the length of this template's
+// events.
 func (t *Template) IDOf(e []byte) []byte {
 	if len(e) != len(t.Event) {
 		return nil
 	}
-	return e[t.IdAt : t.NumAt+CounterDigits]
+	return e[t.IDAt : t.NumAt+CounterDigits]
 }
 
 // NumberOfID returns the number in an id of this template.
 func (t *Template) NumberOfID(id []byte) (uint64, bool) {
-	if len(id) != t.IdLen || !bytes.Equal(id[:t.IdLen-CounterDigits], t.Event[t.IdAt:t.NumAt]) {
+	if len(id) != t.IDLen || !bytes.Equal(id[:t.IDLen-CounterDigits], t.Event[t.IDAt:t.NumAt]) {
 		return 0, false
 	}
-	return ParseHex(id[t.IdLen-CounterDigits:])
+	return ParseHex(id[t.IDLen-CounterDigits:])
 }
 
-// Nonce returns what the ids of all events begin with.
-func (t *Template) Nonce() []byte { return t.Event[t.IdAt:t.NumAt] }
+// Nonce returns the digits that all ids begin with.
+func (t *Template) Nonce() []byte { return t.Event[t.IDAt:t.NumAt] }
 
-// NewNonce is a start of event ids that no other run has.
+// NewNonce returns first digits of event ids that no other run has.
 func NewNonce() string {
-	b := make([]byte, (IdDigits-CounterDigits)/2)
+	b := make([]byte, (IDDigits-CounterDigits)/2)
 	_, _ = rand.Read(b) // never fails
 	return hex.EncodeToString(b)
 }

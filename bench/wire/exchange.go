@@ -6,7 +6,11 @@ import (
 	"time"
 )
 
-// StatusError is a wrong status, with the start of its body.
+// AnswerGrace is how long an answer or a delivery may still take after the end
+// of a round. It is a variable for tests that wait for answers that never come.
+var AnswerGrace = 10 * time.Second
+
+// StatusError is the error for a wrong status. It quotes the start of the body.
 func (c *Conn) StatusError(h Head, want int) error {
 	b, err := c.Body(nil, min(max(h.Length, 0), 200))
 	if err != nil {
@@ -15,8 +19,8 @@ func (c *Conn) StatusError(h Head, want int) error {
 	return fmt.Errorf("status %d, want %d: %s", h.Status, want, b)
 }
 
-// Pulled sends a pull and reads the page that it brings into buf, grown where
-// it is too small.
+// Pulled sends a pull and reads the page into buf, which it grows if it is too
+// small.
 func (c *Conn) Pulled(buf, req []byte) ([]byte, error) {
 	h, err := c.Exchange(req)
 	if err != nil {
@@ -28,7 +32,7 @@ func (c *Conn) Pulled(buf, req []byte) ([]byte, error) {
 	return c.Body(buf, h.Length)
 }
 
-// Store posts once and drops the answer.
+// Store sends a post that must be stored, and drops the answer.
 func (c *Conn) Store(req []byte) error {
 	h, err := c.Exchange(req)
 	if err != nil {
@@ -40,12 +44,7 @@ func (c *Conn) Store(req []byte) error {
 	return c.Skip(h.Length)
 }
 
-// AnswerGrace is how long an answer, or a delivery, may still take after the
-// end of a round. A variable for the tests, which wait for some that never
-// come.
-var AnswerGrace = 10 * time.Second
-
-// OpenStream opens a stream and returns what carries its frames.
+// OpenStream opens a stream and returns the reader of its frames.
 func (c *Conn) OpenStream(req []byte) (io.Reader, error) {
 	_ = c.TCP.SetReadDeadline(time.Now().Add(AnswerGrace))
 	h, err := c.Send(req)
@@ -57,7 +56,7 @@ func (c *Conn) OpenStream(req []byte) (io.Reader, error) {
 	}
 	_ = c.TCP.SetReadDeadline(time.Time{})
 	var body io.Reader = c.TCP
-	if n := c.br.Buffered(); n > 0 { // what comes then passes the buffer: one copy less
+	if n := c.br.Buffered(); n > 0 { // then read past the buffer, which saves a copy
 		body = io.MultiReader(io.LimitReader(c.br, int64(n)), c.TCP)
 	}
 	if h.chunked {

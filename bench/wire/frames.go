@@ -6,7 +6,8 @@ import (
 	"io"
 )
 
-// scanBuffer is the read buffer of a stream in bytes, and the largest frame.
+// scanBuffer is the size of a stream's read buffer in bytes, and of its largest
+// frame.
 const scanBuffer = 64 << 10
 
 var (
@@ -14,31 +15,32 @@ var (
 	errTwoData      = errors.New("frame with two data lines")
 )
 
-// A Frames cuts a stream of server-sent events into frames. It looks at
-// each byte once, through IndexByte, and copies only what is left of a frame
-// at the end of the buffer.
+// Frames cuts a stream of server-sent events into frames. It looks at each byte
+// once, with IndexByte. It copies only the frame that the end of the buffer
+// cuts in two.
 type Frames struct {
 	r          io.Reader
 	buf        []byte
-	start, end int    // what is read and not yet returned: buf[start:end]
+	start, end int    // buf[start:end] was read and not returned yet
 	OnRead     func() // called after each read, if set
 }
 
+// NewFrames reads frames of at most 64 KiB from r.
 func NewFrames(r io.Reader) *Frames { return NewFramesOf(r, scanBuffer) }
 
-// NewFramesOf has a buffer, and a largest frame, of size bytes.
+// NewFramesOf reads frames of at most size bytes from r.
 func NewFramesOf(r io.Reader, size int) *Frames {
 	return &Frames{r: r, buf: make([]byte, size)}
 }
 
-// Next returns id and data of the next frame that has data; comments and
-// `retry:` are passed over. id is nil without an id line. Both are valid until
-// the next call. It returns io.EOF at the end between frames and
-// io.ErrUnexpectedEOF within one.
+// Next returns id and data of the next frame that has data. It passes over
+// comments and `retry:`. id is nil if the frame has none. Both are valid until
+// the next call. At the end of the stream it returns io.EOF, and within a frame
+// io.ErrUnexpectedEOF.
 func (s *Frames) Next() (id, data []byte, err error) {
 	var (
 		line       = s.start // where the current line begins
-		seen       = s.start // no line end before it
+		seen       = s.start // there is no line end before it
 		idAt, idTo int
 		at, to     int // of the data
 		hasID, has bool
@@ -87,13 +89,13 @@ func (s *Frames) Next() (id, data []byte, err error) {
 	}
 }
 
-// field says whether the line is that field.
+// field says whether the line holds the named field.
 func field(line []byte, name string) bool {
 	return len(line) > len(name) && line[len(name)] == ':' && string(line[:len(name)]) == name
 }
 
-// valueAt is the offset of a field's value: one blank after the colon does not
-// belong to it.
+// valueAt returns where a field's value begins: one blank after the colon does
+// not belong to it.
 func valueAt(line []byte, at int) int {
 	if len(line) > at && line[at] == ' ' {
 		at++
@@ -101,6 +103,7 @@ func valueAt(line []byte, at int) int {
 	return at
 }
 
+// fill reads once, behind what is in the buffer.
 func (s *Frames) fill() error {
 	if s.end == len(s.buf) {
 		return errFrameTooLong

@@ -8,9 +8,8 @@ import (
 	"io"
 )
 
-// A Head is what the generator reads of a response head: nothing else is
-// looked at, since parsing headers would be the generator's cost in every
-// measurement.
+// A Head is the part of a response head that the generator reads. It looks at
+// nothing else: the cost of parsing headers would be in every measurement.
 type Head struct {
 	Status  int
 	Length  int // Content-Length in bytes, -1 without one
@@ -27,7 +26,7 @@ var (
 	keyConnection    = []byte("connection")
 )
 
-// readHead reads one response head from r and leaves r at the body. A head
+// readHead reads one response head from r, which is at the body then. The head
 // must fit into r's buffer.
 func readHead(r *bufio.Reader) (Head, error) {
 	want := 1
@@ -54,8 +53,8 @@ func readHead(r *bufio.Reader) (Head, error) {
 	}
 }
 
-// parseHead parses the status line and the header lines of b, each ended by
-// CR LF.
+// parseHead parses the status line and the header lines in b. Each ends with CR
+// LF.
 func parseHead(b []byte) (Head, error) {
 	h := Head{Length: -1}
 	if len(b) < len("HTTP/1.1 200") || !bytes.HasPrefix(b, []byte("HTTP/1.")) || b[8] != ' ' {
@@ -75,7 +74,7 @@ func parseHead(b []byte) (Head, error) {
 		}
 		line := b[:eol]
 		b = b[eol+1:]
-		// Only these three lengths are of interest: most lines end here.
+		// Most names have none of these three lengths.
 		switch colon := bytes.IndexByte(line, ':'); colon {
 		case len(keyContentLength):
 			if bytes.EqualFold(line[:colon], keyContentLength) {

@@ -7,20 +7,23 @@ import (
 	"sync/atomic"
 )
 
-// A Link is a Conn that is dialled when it is needed and closed after an
-// error, and whose owner can be interrupted from outside.
+// A Link is a connection that is made when it is needed, and closed after an
+// error. It belongs to one goroutine, which another one can interrupt.
+//
+// It must not be copied after its first use.
 type Link struct {
-	Addr   string
-	Buffer int
+	Addr   string   // host:port
+	Buffer int      // size of the read buffer in bytes
 	From   *Sources // nil: any source address
-	conn   *Conn    // the owner's
-	// current is conn for interrupt, which runs in another goroutine.
+	conn   *Conn    // nil: none; the owner's alone
+	// current is the newest conn. Get stores it and then loads stopped; Interrupt
+	// stores stopped and then loads current.
 	current atomic.Pointer[Conn]
 	stopped atomic.Bool
-	fresh   bool // no answer was read on this connection yet
+	fresh   bool // no answer of this connection was checked yet; the owner's
 }
 
-// Get returns the connection, dialling it first if there is none.
+// Get returns the connection, and makes it first if there is none.
 func (l *Link) Get(ctx context.Context) (*Conn, error) {
 	if l.conn != nil {
 		return l.conn, nil
@@ -33,8 +36,7 @@ func (l *Link) Get(ctx context.Context) (*Conn, error) {
 		return nil, err
 	}
 	l.conn, l.fresh = c, true
-	// Store, then look: interrupt sets stopped first and looks for a connection
-	// second, so one of the two closes it.
+	// Interrupt works in the other order, so one of the two closes the connection.
 	l.current.Store(c)
 	if l.stopped.Load() {
 		l.Fail()
@@ -43,7 +45,8 @@ func (l *Link) Get(ctx context.Context) (*Conn, error) {
 	return c, nil
 }
 
-// Try does one exchange on the connection, which it closes after an error.
+// Try calls exchange with the connection, and closes the connection if that
+// fails.
 func (l *Link) Try(ctx context.Context, exchange func(*Conn) error) error {
 	c, err := l.Get(ctx)
 	if err != nil {
@@ -59,7 +62,7 @@ func (l *Link) Try(ctx context.Context, exchange func(*Conn) error) error {
 // Close releases the connection.
 func (l *Link) Close() { l.Fail() }
 
-// Fail closes the connection; the next get dials anew.
+// Fail closes the connection. The next Get makes another one.
 func (l *Link) Fail() {
 	if l.conn != nil {
 		l.conn.Close()
@@ -67,7 +70,7 @@ func (l *Link) Fail() {
 	}
 }
 
-// Interrupt ends whatever the owner waits for. Safe from any goroutine.
+// Interrupt ends whatever the owner waits for. Any goroutine may call it.
 func (l *Link) Interrupt() {
 	l.stopped.Store(true)
 	if c := l.current.Load(); c != nil {
@@ -75,13 +78,14 @@ func (l *Link) Interrupt() {
 	}
 }
 
-// Renew lets an interrupted link be used again, by its owner.
+// Renew makes an interrupted link usable again. The owner calls it.
 func (l *Link) Renew() { l.stopped.Store(false) }
 
-// Interrupted says whether interrupt was called.
+// Interrupted says whether Interrupt was called.
 func (l *Link) Interrupted() bool { return l.stopped.Load() }
 
-// FullCheck says whether this answer is to be checked as a whole.
+// FullCheck says whether to check all bytes of this answer: those of a
+// connection's first one, and of one in a thousand.
 func (l *Link) FullCheck() bool {
 	if l.fresh {
 		l.fresh = false

@@ -8,18 +8,18 @@ import (
 	"unsafe"
 )
 
-// sinkBuffer is where a kernel without MSG_TRUNC for TCP would put the bytes;
-// Linux never touches it.
+// sinkBuffer is where a kernel that knows no MSG_TRUNC for TCP would put the
+// bytes. Linux never writes to it.
 var sinkBuffer [1 << 20]byte
 
 // A truncSink drops bytes of a TCP stream in the kernel, without copying them
-// (recv with MSG_TRUNC). A generator that copied each window would take as
-// much CPU as the server that is measured.
+// (recv with MSG_TRUNC). A generator that copied each window would use as much
+// CPU as the server that it measures.
 type truncSink struct {
 	rc   syscall.RawConn
-	left int
+	left int // bytes still to drop
 	err  error
-	fn   func(fd uintptr) bool // made once: a closure a call would be garbage
+	fn   func(fd uintptr) bool // recv, made once: a closure for each call would be garbage
 }
 
 func (s *truncSink) init(c *net.TCPConn) error {

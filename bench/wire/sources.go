@@ -13,26 +13,26 @@ import (
 	"time"
 )
 
-// Sources of connections to a server on loopback. A connection that ended holds
-// its port for PortHeld, per source address: one address alone would be used up
-// by a few seconds of a connection a request.
+// A connection that has ended holds its port for PortHeld. The ports of one source
+// address are used up after a few seconds of a connection for each request, so
+// there are several addresses.
 const (
 	fewSources  = 32
 	mostSources = 250
 	PortHeld    = time.Minute
 )
 
-// Sources deals out loopback addresses, 127.0.0.2 and up, to connect from.
-// Safe for several goroutines; nil leaves the choice to the system.
+// Sources deals out the loopback addresses 127.0.0.2 and up to connect from. It
+// is safe for several goroutines. With nil, the system chooses the address.
 type Sources struct {
 	next  atomic.Uint32
 	addrs []*net.TCPAddr
 }
 
-// NewSources returns addresses to connect to addr from, enough for n
-// connections that end within PortHeld of each other if there are enough. It
-// returns nil where addr is not on the IPv4 loopback: only there any address of
-// 127.0.0.0/8 is ours.
+// NewSources returns addresses for connections to addr: enough for n
+// connections that end within PortHeld of each other, or the most that there
+// may be. It returns nil if addr is not on the IPv4 loopback, where alone all
+// of 127.0.0.0/8 is ours.
 func NewSources(addr string, n int) *Sources {
 	to, err := netip.ParseAddrPort(addr)
 	if err != nil || !to.Addr().Is4() || !to.Addr().IsLoopback() {
@@ -49,12 +49,12 @@ func NewSources(addr string, n int) *Sources {
 	return s
 }
 
-// Thousands is the number of addresses.
+// Count returns how many addresses there are.
 func (s *Sources) Count() int { return len(s.addrs) }
 
-// bind makes d connect from the next address. The port is chosen by connect,
-// not by bind, so that one port serves as many connections as there are pairs
-// of addresses.
+// bind makes d connect from the next address. The connect chooses the port, not
+// the bind: so one port serves as many connections as there are pairs of
+// addresses.
 func (s *Sources) bind(d *net.Dialer) {
 	if s == nil {
 		return
@@ -65,8 +65,8 @@ func (s *Sources) bind(d *net.Dialer) {
 
 const ipBindAddressNoPort = 24 // IP_BIND_ADDRESS_NO_PORT, which syscall lacks
 
-// BindNoPort leaves the port to connect, though the address is given: it is for
-// net.Dialer.ControlContext.
+// BindNoPort leaves the choice of the port to connect, for a socket with a
+// source address of its own. It is a net.Dialer's ControlContext.
 func BindNoPort(_ context.Context, _, _ string, c syscall.RawConn) error {
 	var err error
 	if e := c.Control(func(fd uintptr) {
@@ -80,7 +80,7 @@ func BindNoPort(_ context.Context, _, _ string, c syscall.RawConn) error {
 	return nil
 }
 
-// PortRange is the range of ports that connect chooses from.
+// PortRange returns the range of ports that connect chooses from.
 func PortRange() (from, to int, err error) {
 	b, err := os.ReadFile("/proc/sys/net/ipv4/ip_local_port_range")
 	if err != nil {

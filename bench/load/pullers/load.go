@@ -13,7 +13,7 @@ import (
 	"cowrelay/bench/wire"
 )
 
-// prepare reads the slot back, so that windows can be checked to the byte.
+// prepare reads the slot back, so that windows can be checked byte for byte.
 func (t *Task) prepare(ctx context.Context) (*pullLoad, error) {
 	tmpl, err := wire.NewTemplate(t.EventBytes, t.Nonce)
 	if err != nil {
@@ -28,7 +28,7 @@ func (t *Task) prepare(ctx context.Context) (*pullLoad, error) {
 	return &pullLoad{t: tmpl, s: s, m: m, page: t.Page, pullers: t.Pullers, log: &load.ErrorLog{}}, nil
 }
 
-// A pullLoad is the pullers of a loader.
+// A pullLoad is the pullers of this process.
 type pullLoad struct {
 	t       *wire.Template
 	s       *load.Server
@@ -43,15 +43,15 @@ type pullLoad struct {
 	wg     sync.WaitGroup
 }
 
-// A pullCount is what one puller has taken. It is padded, so that pullers do
-// not share a cache line.
+// A pullCount is how many windows one puller took. The padding keeps pullers
+// from sharing a cache line.
 type pullCount struct {
 	n atomic.Int64
 	_ [56]byte
 }
 
-// start starts pullers that never rest, or that pull rate times a second, all
-// together.
+// start starts the pullers. With a rate they pull that many times a second, all
+// together; with 0 they never rest.
 func (l *pullLoad) start(ctx context.Context, rate float64) {
 	ctx, l.cancel = context.WithCancel(ctx)
 	n := l.pullers
@@ -79,8 +79,8 @@ func (l *pullLoad) start(ctx context.Context, rate float64) {
 	}
 }
 
-// stop lets each puller take its last answer. One whose answer does not come is
-// counted as an error.
+// stop ends the pullers, each after its last answer. An answer that does not
+// come is an error.
 func (l *pullLoad) stop() {
 	if l.cancel == nil {
 		return
@@ -98,7 +98,7 @@ func (l *pullLoad) stop() {
 }
 
 func (l *pullLoad) report() Report {
-	r := Report{CPU: proc.OwnCPU().Microseconds()}
+	r := Report{CPUMicros: proc.OwnCPU().Microseconds()}
 	for i := range l.counts {
 		r.Pulls += l.counts[i].n.Load()
 	}
@@ -108,7 +108,7 @@ func (l *pullLoad) report() Report {
 	return r
 }
 
-// A pacedPuller pulls at fixed times. One that is behind pulls at once.
+// A pacedPuller pulls at fixed times. If it is late, it pulls at once.
 type pacedPuller struct {
 	*load.Puller
 	each time.Duration

@@ -13,7 +13,7 @@ import (
 	"cowrelay/bench/wire"
 )
 
-// A loader is a process of pullers, as the generator sees it.
+// A Process is a process of pullers, as the generator sees it.
 type Process struct {
 	proc    *proc.Child
 	orders  *json.Encoder
@@ -21,7 +21,7 @@ type Process struct {
 	out     *os.File // its standard output
 }
 
-// Start starts a loader and waits until it has read the slot.
+// Start starts a process of pullers and waits until it has read the slot.
 func Start(ctx context.Context, argv []string, dir string, t Task) (*Process, error) {
 	if len(argv) == 0 {
 		return nil, errors.New("the pullers need a process of their own, and no loader is configured")

@@ -15,7 +15,8 @@ import (
 	"cowrelay/bench/wire"
 )
 
-// loaded is a loader of a slot of the tests' relay, and what it says.
+// loaded returns pullers of a slot of the tests' relay: what they are told,
+// what they say, and how they end.
 func loaded(t *testing.T, fault string, change func(*Task)) (orders *json.Encoder, reports *json.Decoder, done chan error) {
 	t.Helper()
 	relay, dir := self(t), t.TempDir()
@@ -80,7 +81,7 @@ func TestLoader(t *testing.T) {
 		r = do(Order{Do: "report"})
 	}
 	stopped := do(Order{Do: "stop"})
-	if r.Pulls < 20 || stopped.Pulls < r.Pulls || stopped.Errors != 0 || stopped.CPU <= 0 {
+	if r.Pulls < 20 || stopped.Pulls < r.Pulls || stopped.Errors != 0 || stopped.CPUMicros <= 0 {
 		t.Errorf("never resting: %+v, then %+v", r, stopped)
 	}
 	if r := do(Order{Do: "report"}); r.Pulls != stopped.Pulls {

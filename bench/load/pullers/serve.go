@@ -34,8 +34,8 @@ func serve(ctx context.Context, in io.Reader, out io.Writer) error {
 		runtime.GOMAXPROCS(t.Procs)
 	}
 	if t.Nice > 0 {
-		// By group, which here is this process alone: by process it would be one
-		// thread of it.
+		// PRIO_PROCESS would set it for one thread. The process group is this process
+		// alone.
 		if err := syscall.Setpriority(syscall.PRIO_PGRP, 0, t.Nice); err != nil {
 			return fmt.Errorf("cannot set the priority: %w", err)
 		}

@@ -113,7 +113,7 @@ func (x *saturated) measure(ctx context.Context, kind pullKind, d time.Duration)
 			}
 		}
 		u, err := proc.ReadUsage(x.s.PID)
-		u.Generator += time.Duration(r.CPU) * time.Microsecond
+		u.Generator += time.Duration(r.CPUMicros) * time.Microsecond
 		return u, r.Pulls, err
 	}
 	if err = x.e.Wait(ctx, x.e.Config.Warmup); err != nil {
