@@ -18,7 +18,7 @@ func lane(t *wire.Template, n int) string {
 	return fmt.Sprintf("%s-%d", t.Nonce(), n)
 }
 
-// backendPosts posts from many clients, each to a lane of its own.
+// backendPosts is the load of posts: many clients, each with a lane of its own.
 type backendPosts struct {
 	e     *run.Env
 	s     *load.Server
@@ -48,7 +48,7 @@ type backendPoster struct {
 	t         *wire.Template
 	event, id []byte
 	next      uint64
-	ctx       context.Context // ended by interrupt
+	ctx       context.Context // Interrupt ends it
 	cancel    context.CancelFunc
 }
 
@@ -85,7 +85,7 @@ func (w *backendPoster) Close() {
 type backendVenue struct {
 	e *run.Env
 	b Backend
-	n int // lanes that were begun
+	n int // how many lanes were begun
 }
 
 func (v *backendVenue) Begin(context.Context) error {
@@ -107,14 +107,14 @@ func (v *backendVenue) Stream(ctx context.Context, st *scenario.StreamReader) (s
 	return f, nil
 }
 
-// A backendFeed is a stream of a backend, which delivers from a goroutine of
-// its own.
+// A backendFeed is a stream of a backend. The backend delivers from a goroutine
+// of its own.
 type backendFeed struct {
 	st   *scenario.StreamReader
 	c    io.Closer
 	over chan struct{} // closed when it has ended
 
-	mu   sync.Mutex
+	mu   sync.Mutex // guards the fields below
 	done bool
 	err  error // why it ended
 }

@@ -14,7 +14,7 @@ import (
 	"cowrelay/bench/wire"
 )
 
-// A peerLoad is what RunPeerLoad does: one round.
+// A peerLoad is what RunLoad does: one round.
 type peerLoad struct {
 	scenario string
 	addr     string
@@ -25,6 +25,7 @@ type peerLoad struct {
 	cfg      run.Config
 }
 
+// args is p as the arguments of RunLoad.
 func (p *peerLoad) args() []string {
 	c := &p.cfg
 	return []string{
@@ -34,10 +35,10 @@ func (p *peerLoad) args() []string {
 	}
 }
 
-// RunLoad loads a peer for one round, with the loops and the checks that
-// load a relay, and writes the Sample to out as a line of JSON. args are what
-// relaybench put behind the program's subcommand; dial connects to the peer at
-// an address.
+// RunLoad loads a peer for one round, with the loops and the checks that load a
+// relay. It writes the load.Sample to out as a line of JSON. args are what
+// relaybench puts behind the program's subcommand, and dial connects to the
+// peer at an address.
 func RunLoad(ctx context.Context, args []string, out io.Writer, dial func(addr string) (Backend, error)) error {
 	var p peerLoad
 	fs := flag.NewFlagSet("load", flag.ContinueOnError)
@@ -82,13 +83,13 @@ func RunLoad(ctx context.Context, args []string, out io.Writer, dial func(addr s
 	return json.NewEncoder(out).Encode(loadedSample{Sample: s, Histogram: h})
 }
 
-// A loadedSample is a Sample on its way from one process to another.
+// A loadedSample is a load.Sample on its way from one process to another.
 type loadedSample struct {
 	load.Sample
 	Histogram []byte `json:"histogram"`
 }
 
-// parseLoaded reads what RunPeerLoad wrote.
+// parseLoaded reads what RunLoad wrote.
 func parseLoaded(b []byte) (load.Sample, error) {
 	var l loadedSample
 	if err := json.Unmarshal(b, &l); err != nil {

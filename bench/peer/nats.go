@@ -15,11 +15,11 @@ import (
 	"cowrelay/bench/wire"
 )
 
-// natsPromises is what JetStream says less than the relay does, set up as it is
+// natsPromises is what JetStream promises less than the relay as it is set up
 // here: one server, a file store, sync_interval always.
 const natsPromises = "an fsync before each acknowledgement, as the relay; dedupe by Nats-Msg-Id for 2 minutes, not for ever; no tokens as set up here; events are not checked"
 
-// findNATS says what is missing for the NATS peer, if anything is.
+// findNATS says what is missing for NATS, or "".
 func findNATS(cfg *Config) (missing string) {
 	st, err := os.Stat(cfg.NATSPeer)
 	if cfg.NATSPeer == "" || err != nil || !st.Mode().IsRegular() || st.Mode()&0o111 == 0 {
@@ -45,8 +45,8 @@ func startNATS(ctx context.Context, program, dir string) (*load.Server, error) {
 	return s, nil
 }
 
-// greetedByNATS says whether addr speaks: a server's first word is INFO, and it
-// listens when its store is open.
+// greetedByNATS returns nil if a NATS server speaks at addr. Its first word is
+// INFO, and it listens when its store is open.
 func greetedByNATS(ctx context.Context, addr string) error {
 	d := net.Dialer{Timeout: wire.DialTimeout}
 	c, err := d.DialContext(ctx, "tcp", addr)

@@ -15,27 +15,26 @@ import (
 	"cowrelay/bench/wire"
 )
 
-// loadRunner has another program load a side, a process each round: this one
-// does not link the peer's client.
+// A loadRunner has another program load a server, in a new process for each
+// round: this program does not link the peer's client.
 type loadRunner struct {
 	e       *run.Env
 	program string
 	load    peerLoad
 }
 
-// loadGrace is what a load may take beyond its round: connecting, and answers
-// that come late.
+// loadGrace is how long a load may take beyond its round, for connecting and
+// for late answers.
 const loadGrace = time.Minute
 
 func (r *loadRunner) Round(ctx context.Context) (load.Sample, error) {
 	ctx, cancel := context.WithTimeout(ctx, r.load.cfg.Warmup+r.load.cfg.Duration+loadGrace)
 	defer cancel()
-	r.load.nonce = wire.NewNonce() // lanes of its own
+	r.load.nonce = wire.NewNonce() // so that its lanes are new
 	cmd := exec.CommandContext(ctx, r.program, append([]string{"load"}, r.load.args()...)...)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
-	// As for servers: Ctrl-C is for the bench alone, and a bench that was
-	// killed leaves nothing behind.
+	// As for servers: our Ctrl-C is not for it, and it ends if we are killed.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	cmd.WaitDelay = time.Second
 	if err := cmd.Start(); err != nil {

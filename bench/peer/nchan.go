@@ -12,7 +12,7 @@ import (
 	"cowrelay/bench/proc"
 )
 
-// Where Debian, and others, put nginx and the module. Variables for the tests.
+// Where Debian and others put nginx and the module. Variables for the tests.
 var (
 	nginxPaths = []string{"nginx", "/usr/sbin/nginx", "/usr/local/sbin/nginx"}
 	nchanPaths = []string{
@@ -22,10 +22,10 @@ var (
 	}
 )
 
-// nchanPromises is what Nchan says less than the relay does.
+// nchanPromises is what Nchan promises less than the relay.
 const nchanPromises = "messages in memory only: no fsync, and none after a restart; the newest of a channel, not all; no dedupe; no tokens of its own; events are not checked"
 
-// findNchan returns the program and the module, or what to install.
+// findNchan returns the program and the module, or says what to install.
 func findNchan() (nginx, module, missing string) {
 	for _, p := range nginxPaths {
 		if path, err := exec.LookPath(p); err == nil {
@@ -49,12 +49,13 @@ func findNchan() (nginx, module, missing string) {
 	return nginx, module, ""
 }
 
-// nchanConf is the configuration of nginx. Paths without a slash in front are
-// in the folder that it is started with. Streams are read from the oldest
-// message on: a stream that opens on a new channel then misses none, whenever
-// it is that a worker knows of it. A page is one answer to a long poll: all
-// messages behind the one that is named, each followed by a comma and a line
-// end. The ping is the relay's comment every 12 s.
+// nchanConf is the configuration of nginx. Relative paths are in the folder
+// that it is started with.
+//
+// Streams begin at the oldest message. So a stream that opens on a new channel
+// misses none, however late a worker hears of it. A page is the answer to one
+// long poll: all messages after the named one, each with a comma and a line end
+// behind it. The ping is as frequent as the relay's comments, every 12 s.
 const nchanConf = `load_module %q;
 %s
 pid nginx.pid;
@@ -107,14 +108,14 @@ http {
 }
 `
 
-// nchanSize is what a scenario needs of Nchan.
+// A nchanSize is what a load needs of Nchan.
 type nchanSize struct {
 	workers  int
-	messages int // that a channel keeps: its newest
-	conns    int // any worker may get all of them
+	messages int // how many of its newest messages a channel keeps
+	conns    int // how many connections; one worker may get all of them
 }
 
-// startNchan starts nginx on an empty memory store.
+// startNchan starts nginx with an empty store in memory.
 func startNchan(ctx context.Context, dir string, size nchanSize) (*load.Server, error) {
 	nginx, module, missing := findNchan()
 	if missing != "" {
@@ -128,8 +129,8 @@ func startNchan(ctx context.Context, dir string, size nchanSize) (*load.Server, 
 	if err != nil {
 		return nil, err
 	}
-	conns := size.conns + proc.SpareFiles*8 // workers talk to each other, too
-	user := ""                              // nginx gives its rights away only if it is root
+	conns := size.conns + proc.SpareFiles*8 // workers also talk to each other
+	user := ""                              // only root can give its rights away
 	if os.Geteuid() == 0 {
 		user = "user root;"
 	}

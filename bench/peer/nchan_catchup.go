@@ -10,9 +10,10 @@ import (
 	"cowrelay/bench/wire"
 )
 
-// catchUpRunner has clients catch up, again and again, that are one page behind
-// in a slot of many events. It is what the window scenario comes to where a
-// peer gives no page of a given length, but all that follows.
+// A catchUpRunner has clients catch up again and again that are one page behind
+// in a slot of many events. It takes the place of the window scenario for a
+// peer that answers with all that follows, and not with a page of a given
+// length.
 type catchUpRunner struct {
 	e     *run.Env
 	s     *load.Server
@@ -34,8 +35,8 @@ func openCatchUp(ctx context.Context, e *run.Env, s *load.Server, conns, count i
 	return &catchUpRunner{e: e, s: s, conns: conns, req: req, want: append(want, ']')}, nil
 }
 
-// openNchanCatchUp fills a channel of Nchan. Events are published one after the
-// other, so their order is known.
+// openNchanCatchUp fills a channel of Nchan. It publishes one event after the
+// other, so that it knows their order.
 func openNchanCatchUp(ctx context.Context, e *run.Env, s *load.Server, conns, count int) (run.Runner, error) {
 	c, err := wire.Dial(ctx, s.Addr, wire.SmallBuffer)
 	if err != nil {
@@ -81,8 +82,8 @@ func (r *catchUpRunner) Round(ctx context.Context) (load.Sample, error) {
 	return r.e.RunClosed(ctx, r.s, ws)
 }
 
-// A catcher is one client. Status and length of every answer are checked, all
-// bytes of the first one and of one in a thousand.
+// A catcher is one client. Status and length of every answer are checked; all
+// bytes are checked of a connection's first answer and of one in a thousand.
 type catcher struct {
 	wire.Link
 	r   *catchUpRunner

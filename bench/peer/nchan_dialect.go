@@ -10,7 +10,7 @@ import (
 	"cowrelay/bench/wire"
 )
 
-// nchanDialect is how a channel is written and read.
+// A nchanDialect writes and reads a channel.
 type nchanDialect struct{}
 
 func (nchanDialect) NewSlot() load.Slot {
@@ -25,7 +25,8 @@ func (nchanDialect) NewPost(s *load.Server, sl load.Slot, t *wire.Template) load
 	return load.PostRequest{Bytes: append([]byte(head), t.Event...), NumAt: len(head) + t.NumAt}
 }
 
-// Accepts: 201 with a subscriber, 202 without.
+// Accepts takes 201, which says that somebody subscribes, and 202, which says
+// that nobody does.
 func (nchanDialect) Accepts(status int) bool { return status == 201 || status == 202 }
 
 var nchanStored = []byte(`"last_message_id": "`)
@@ -35,7 +36,7 @@ func (nchanDialect) CheckStored(body []byte) error {
 	return err
 }
 
-// nchanMessageID is the id that the answer to a post gives the message.
+// nchanMessageID returns the message id in the answer to a post.
 func nchanMessageID(body []byte) ([]byte, error) {
 	_, rest, ok := bytes.Cut(body, nchanStored)
 	id, _, end := bytes.Cut(rest, []byte(`"`))

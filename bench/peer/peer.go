@@ -14,14 +14,15 @@ import (
 // A peer is a server that a user would pick instead of the relay.
 type peer struct {
 	name string
-	// missing says what has to be installed first; empty when nothing.
+	// missing says what has to be installed first; "": nothing.
 	missing string
-	// promises is what it promises less than the relay, or what to know.
+	// promises is what it promises less than the relay, or what a reader must
+	// know.
 	promises  string
 	scenarios []run.Variant
 }
 
-// peersOf are the peers in the order in which they run.
+// peersOf returns the peers in the order in which they run.
 func peersOf(cfg *Config) []peer {
 	_, _, nchanMissing := findNchan()
 	ps := []peer{
@@ -34,12 +35,13 @@ func peersOf(cfg *Config) []peer {
 	return ps
 }
 
-// A PeersConfig is a Config for runs beside peers.
+// A Config is a run.Config for runs beside peers. Its Target, if set, is one of
+// them.
 type Config struct {
-	run.Config // Target, if set, is a further peer
+	run.Config
 	// NATSPeer is the program that is NATS; without it that peer is skipped.
 	NATSPeer string
-	// Peers are the peers to run beside; all by default.
+	// Peers names the peers to run beside; all by default.
 	Peers []string
 }
 
@@ -66,14 +68,13 @@ func (c *Config) Validate() error {
 	return errors.Join(errs...)
 }
 
-// Run runs the relay by turns with each peer and gives each result to
-// emit. cfg.Target, if set, is a further peer. A peer that is not installed
-// comes to a result that says so, without rounds.
+// Run runs the relay by turns with each peer and gives each result to emit. A
+// peer that is not installed comes to a result that says so, without rounds.
 func Run(ctx context.Context, cfg Config, emit func(report.Result)) error {
 	if err := cfg.Validate(); err != nil {
 		return err
 	}
-	cfg.Self = nil // no bounds: the peers are in their place
+	cfg.Self = nil // the peers take the place of the bounds
 	for _, p := range peersOf(&cfg) {
 		if len(cfg.Peers) > 0 && !slices.Contains(cfg.Peers, p.name) {
 			continue

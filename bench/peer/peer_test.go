@@ -15,7 +15,7 @@ import (
 	"cowrelay/bench/wire"
 )
 
-// shortPeers is ShortStreams with the tests' own servers in the place of the
+// shortPeers is short.Streams with the tests' own servers in the place of the
 // peers.
 func shortPeers(t *testing.T) Config {
 	t.Helper()
@@ -51,7 +51,7 @@ func TestRunPeers(t *testing.T) {
 			c := shortPeers(t)
 			c.Peers = []string{name}
 			rs := runPeers(t, c)
-			// As in TestRun.
+			// A busy machine may give a short round no time at all.
 			for n := 0; n < 6 && short.Idled(rs); n++ {
 				c.Duration *= 2
 				rs = runPeers(t, c)
@@ -182,7 +182,7 @@ func TestConfig_validatePeers(t *testing.T) {
 	}
 }
 
-// The histogram of a load survives the way between the processes.
+// The histogram of a load survives the way from one process to the other.
 func TestParseLoaded(t *testing.T) {
 	if _, err := parseLoaded([]byte("{")); err == nil {
 		t.Error("no error for half a line")

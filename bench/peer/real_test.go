@@ -9,9 +9,9 @@ import (
 	"cowrelay/bench/run"
 )
 
-// TestRealNchan runs nginx itself in what Nchan is compared in, but for silent
-// streams: there a heartbeat is due every 12 s. The relay beside it is the
-// tests' small one, because what is tried is the adapter.
+// TestRealNchan runs nginx itself in all loads but that of silent streams,
+// where a heartbeat comes every 12 s. The relay beside it is the tests' small
+// one: what is tried is the adapter.
 func TestRealNchan(t *testing.T) {
 	paths, modules := nginxPaths, nchanPaths
 	c := shortPeers(t)

@@ -20,11 +20,11 @@ import (
 	"cowrelay/bench/wire"
 )
 
-// tinyFault is the environment variable that makes a tiny peer misbehave: a
+// tinyFault is the environment variable that makes a tiny peer misbehave. The
 // peer's command line is fixed.
 const tinyFault = "TINY_PEER_FAULT"
 
-// tinyGrace is AnswerGrace where something is lost on purpose.
+// tinyGrace is wire.AnswerGrace where something is lost on purpose.
 const tinyGrace = 200 * time.Millisecond
 
 // runTinyPeer is what runs start in the place of nginx and of natspeer.
@@ -49,7 +49,7 @@ type tinyTopic struct {
 	changed  chan struct{} // closed and replaced at each message
 }
 
-// tinyTopics are all of them. A stream reads from the first message on.
+// tinyTopics are all topics. A stream reads from the first message on.
 type tinyTopics struct {
 	mu sync.Mutex
 	m  map[string]*tinyTopic
@@ -65,7 +65,7 @@ func (ts *tinyTopics) topicLocked(name string) *tinyTopic {
 	return ts.m[name]
 }
 
-// add returns the number of messages that there are now.
+// add returns how many messages there are now.
 func (ts *tinyTopics) add(name, message string) int {
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
@@ -76,7 +76,8 @@ func (ts *tinyTopics) add(name, message string) int {
 	return len(t.messages)
 }
 
-// after returns the messages from n on, and what is closed when there are more.
+// after returns the messages from n on, and a channel that is closed when there
+// are more.
 func (ts *tinyTopics) after(name string, n int) ([]string, chan struct{}) {
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
@@ -84,8 +85,8 @@ func (ts *tinyTopics) after(name string, n int) ([]string, chan struct{}) {
 	return t.messages[min(n, len(t.messages)):], t.changed
 }
 
-// serveTinyNchan is as much of Nchan as the scenarios need. Of its
-// configuration it reads the address.
+// serveTinyNchan is as much of Nchan as the loads need. It reads the address
+// alone from its configuration.
 func serveTinyNchan(args []string) error {
 	conf, err := os.ReadFile(args[slices.Index(args, "-c")+1])
 	if err != nil {

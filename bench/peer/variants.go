@@ -11,7 +11,7 @@ import (
 	"cowrelay/bench/scenario"
 )
 
-// either opens a side by what it is: the relay, or its peer.
+// either opens a server by what it is: the relay, or its peer.
 func either(relay, peer func(context.Context, *run.Env, *load.Server) (run.Runner, error)) func(context.Context, *run.Env, *load.Server) (run.Runner, error) {
 	return func(ctx context.Context, e *run.Env, s *load.Server) (run.Runner, error) {
 		if s.Name == "relay" {
@@ -32,8 +32,8 @@ var (
 	noSync  = durability{text: "relay: --sync off", args: []string{"--sync", "off"}}
 )
 
-// nchanVariants: Nchan keeps posts in memory only, so the relay runs without
-// syncs, for equal promises, and as it is by default.
+// nchanVariants are the loads beside Nchan, which keeps posts in memory only.
+// So the relay runs without syncs, for equal promises, and as it is by default.
 func nchanVariants(cfg *run.Config) []run.Variant {
 	var out []run.Variant
 	start := func(size nchanSize) func(context.Context, *run.Env) (*load.Server, error) {
@@ -69,9 +69,10 @@ func nchanVariants(cfg *run.Config) []run.Variant {
 	return out
 }
 
-// nchanWindows: Nchan answers a long poll with all that follows a message, not
-// with a page of a given length. So on both sides clients catch up that are one
-// page behind. With one worker no message passes from one worker to another.
+// nchanWindows are the loads of pages. Nchan answers a long poll with all that
+// follows a message, and not with a page of a given length. So on both sides
+// clients catch up that are one page behind. With one worker, no message has to
+// pass from one worker to another.
 func nchanWindows(cfg *run.Config, start func(nchanSize) func(context.Context, *run.Env) (*load.Server, error)) []run.Variant {
 	size := cfg.EventBytesOr(300)
 	count := int(cfg.SlotBytes[0]) / size
@@ -95,12 +96,13 @@ func nchanWindows(cfg *run.Config, start func(nchanSize) func(context.Context, *
 	return out
 }
 
-// natsVariants: both sides sync before they acknowledge.
+// natsVariants are the loads beside NATS. Both sides sync before they
+// acknowledge.
 func natsVariants(cfg *Config) []run.Variant {
 	start := func(ctx context.Context, e *run.Env) (*load.Server, error) {
 		return startNATS(ctx, cfg.NATSPeer, e.Dir)
 	}
-	// load is the peer's runner of a scenario.
+	// load returns what loads the peer.
 	load := func(name string, conns, size int) func(context.Context, *run.Env, *load.Server) (run.Runner, error) {
 		return func(_ context.Context, e *run.Env, s *load.Server) (run.Runner, error) {
 			c := *e.Config
@@ -124,7 +126,7 @@ func natsVariants(cfg *Config) []run.Variant {
 	return out
 }
 
-// targetVariants are those in which two relays do the same.
+// targetVariants are the loads beside a relay that runs already.
 func targetVariants(cfg *run.Config) []run.Variant {
 	var out []run.Variant
 	out = append(out, scenario.Poll(cfg)...)

@@ -5,20 +5,20 @@ import (
 	"slices"
 )
 
-// An axis maps values to places of a picture.
+// An axis maps values to places in a picture.
 type axis struct {
 	min, max float64
 	log      bool
-	from, to float64 // places of min and max
+	from, to float64 // the places of min and max
 	ticks    []float64
 }
 
-// spans is the ratio of the largest value to the smallest from which on a linear
-// axis would crush what is small.
+// spans is how many times the smallest value the largest is when an axis
+// becomes logarithmic: a linear one would crush the small values.
 const spans = 8
 
-// newAxis returns an axis for values. It is logarithmic where they span
-// decades, unless it has to begin at zero, as bars must.
+// newAxis returns an axis for values. It is logarithmic if they span enough,
+// unless it has to begin at zero, as bars must.
 func newAxis(values []float64, zero bool, from, to float64) *axis {
 	lo, hi := math.Inf(1), math.Inf(-1)
 	for _, v := range values {
@@ -34,7 +34,7 @@ func newAxis(values []float64, zero bool, from, to float64) *axis {
 	return a
 }
 
-// linearTicks is for an axis from zero to somewhat over hi.
+// linearTicks makes an axis from zero to a round number over hi.
 func (a *axis) linearTicks(hi float64) {
 	if hi <= 0 {
 		hi = 1
@@ -53,7 +53,7 @@ func (a *axis) linearTicks(hi float64) {
 	a.max = a.ticks[n]
 }
 
-// logTicks is for an axis from somewhat under lo to somewhat over hi.
+// logTicks makes a logarithmic axis between round numbers under lo and over hi.
 func (a *axis) logTicks(lo, hi float64) {
 	below, above := 0.0, math.Inf(1)
 	for e := math.Floor(math.Log10(lo)); e <= math.Log10(hi)+1; e++ {
@@ -79,6 +79,7 @@ func (a *axis) logTicks(lo, hi float64) {
 	}
 }
 
+// at returns the place of a value. A value beyond the ends is at the end.
 func (a *axis) at(v float64) float64 {
 	part := (v - a.min) / (a.max - a.min)
 	if a.log {

@@ -8,7 +8,8 @@ import (
 	"cowrelay/bench/report"
 )
 
-// captionOf says what ran where, from the machines of the results shown.
+// captionOf says what ran where, as the shown results have it. It says if any
+// of them has errors.
 func captionOf(rs ...*report.Result) string {
 	var parts []string
 	add := func(s string) {

@@ -5,6 +5,7 @@ import (
 	"cowrelay/bench/report"
 )
 
+// growthPicture shows the time of requests over the events in a slot.
 func growthPicture(set *set) drawer {
 	c := &lineChart{
 		title: "A slot that grows", sub: "Median time of a request on one connection. Bars: lowest and highest round.",
@@ -43,6 +44,7 @@ func (c *lineChart) add(name string, series int, rs []*report.Result, of func(*r
 	}
 }
 
+// fanoutPicture shows deliveries, to the bound's, over the streams.
 func fanoutPicture(set *set) drawer {
 	shown := set.curve("fanout", "streams")
 	l := curve{}
@@ -61,6 +63,7 @@ func fanoutPicture(set *set) drawer {
 	}
 }
 
+// slotsPicture shows the memory of slots that nobody uses.
 func slotsPicture(set *set) drawer {
 	c := &rowChart{
 		title: "Slots at rest", sub: "Resident memory of a relay that was started anew, by slot. At the right: from start to readiness.",

@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// A lineChart draws values against a size.
+// A lineChart draws values over a size.
 type lineChart struct {
 	title, sub, caption string
 	xName, yName        string
@@ -22,7 +22,8 @@ type curve struct {
 	points []curvePoint
 }
 
-// A curvePoint is a value with its spread, lo to hi; both 0: none.
+// A curvePoint is a value with its spread from lo to hi. Without a spread both
+// are 0.
 type curvePoint struct{ x, y, lo, hi float64 }
 
 const linesHeight = 300.0
@@ -52,7 +53,7 @@ func (c *lineChart) draw(t *theme) []byte {
 	s.text(plotMargin, top+8, "start", "muted", c.yName)
 	top += 22
 	if c.reference > 0 {
-		top += 16 // its name may stand above the highest line
+		top += 16 // its name may be above the highest line
 	}
 	bottom := top + linesHeight
 	y := newAxis(ys, false, bottom, top)
@@ -64,7 +65,7 @@ func (c *lineChart) draw(t *theme) []byte {
 		left = max(left, textWidth(c.yUnit(v)))
 	}
 	x := newAxis(xs, false, plotMargin+left+24, plotWidth-plotMargin-right)
-	if x.log { // the sizes that were run are better ticks than round ones
+	if x.log { // the sizes that were measured are better ticks than round ones
 		x.min, x.max, x.ticks = xs[0], xs[0], nil
 		for _, v := range xs {
 			x.min, x.max = min(x.min, v), max(x.max, v)
@@ -107,8 +108,8 @@ func (c *lineChart) draw(t *theme) []byte {
 	return s.finish(bottom+82, c.title, c.sub, c.caption)
 }
 
-// nameEnds writes the last value of each line beside it. Where two would touch,
-// the lower one gives way.
+// nameEnds writes the last value of each line beside it. If two would touch,
+// the lower one is moved down.
 func (c *lineChart) nameEnds(s *svg, x, y *axis) {
 	var ends []curvePoint
 	for _, l := range c.lines {
@@ -123,8 +124,8 @@ func (c *lineChart) nameEnds(s *svg, x, y *axis) {
 	}
 }
 
-// apart returns the distinct values of v that stand far enough from each other
-// for a label each, the largest always among them.
+// apart returns the distinct values of v that are far enough from each other to
+// have a label each. The largest is always among them.
 func apart(v []float64, x *axis) []float64 {
 	var out []float64
 	add := func(f float64) {

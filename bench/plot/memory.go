@@ -6,8 +6,8 @@ import (
 	"cowrelay/bench/report"
 )
 
-// memoryPicture shows what a silent stream takes of each server that idle was
-// run with, peers included.
+// memoryPicture shows what a silent stream costs at each server that idle was
+// run with, the peers included.
 func memoryPicture(set *set) drawer {
 	c := &rowChart{
 		title:    "Memory of a silent stream",
@@ -23,7 +23,7 @@ func memoryPicture(set *set) drawer {
 		c.rows = append(c.rows, row{name: name, value: s.Memory.Each, note: kilobytes(s.Memory.Whole), series: series})
 	}
 	idle := set.all("idle")
-	// The run beside the bound first: the relay is in all of them.
+	// The relay is in all of these runs. The one beside the bound comes first.
 	for _, r := range idle {
 		if r.Peer == "" {
 			add("relay", r, &r.Relay, seriesRelay)

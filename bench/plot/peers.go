@@ -2,8 +2,8 @@ package plot
 
 import "cowrelay/bench/report"
 
-// peerPicture shows the throughput of the relay beside a peer's, with what the
-// peer promises less.
+// peerPicture shows the relay's throughput beside a peer's, and what the peer
+// promises less.
 func peerPicture(peer, name string) func(*set) drawer {
 	return func(set *set) drawer {
 		c := &rowChart{

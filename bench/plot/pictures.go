@@ -7,9 +7,10 @@ import (
 )
 
 // compared are the scenarios whose throughput is held against the bound's, in
-// the order of the overview.
+// the order in which they are shown.
 var compared = []string{"poll", "connect", "window", "post", "fanout"}
 
+// ratiosPicture shows throughput beside the bound, for all those scenarios.
 func ratiosPicture(set *set) drawer {
 	c := &rowChart{
 		title:    "Throughput beside the bound",
@@ -37,6 +38,7 @@ func ratiosPicture(set *set) drawer {
 	return c
 }
 
+// outagePicture shows the latency of posts beside pullers.
 func outagePicture(set *set) drawer {
 	c := &rowChart{
 		title:    "Posts while others pull",

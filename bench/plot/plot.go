@@ -9,16 +9,17 @@ import (
 	"cowrelay/bench/report"
 )
 
-// A picture is what is drawn of some results, or nothing where they lack what
-// it shows.
+// A picture is what is drawn of some results. It draws nothing if they lack
+// what it shows.
 type picture struct {
 	name string
 	of   func(*set) drawer
 }
 
+// A drawer is a chart that is ready to be drawn.
 type drawer interface{ draw(*theme) []byte }
 
-// pictures are all that Plot can draw.
+// pictures are all that Draw can draw.
 var pictures = []picture{
 	{"ratios", ratiosPicture},
 	{"outage", outagePicture},
@@ -30,9 +31,9 @@ var pictures = []picture{
 	{"nats", peerPicture("nats", "NATS JetStream")},
 }
 
-// Draw draws what the results have as DIR/NAME-light.svg and DIR/NAME-dark.svg
-// and returns the files. Where a load was run more than once, its last result
-// counts.
+// Draw draws what the results have, as DIR/NAME-light.svg and
+// DIR/NAME-dark.svg, and returns the files. If a load was run more than once,
+// its last result counts.
 func Draw(dir string, rs []report.Result) ([]string, error) {
 	set := newSet(rs)
 	if err := os.MkdirAll(dir, 0o755); err != nil {

@@ -29,7 +29,7 @@ func sampleOf(perSec, cpu, share float64, d time.Duration) load.Sample {
 	return s
 }
 
-// plotResults are results of all that is drawn.
+// plotResults are results for all pictures but that of NATS.
 func plotResults() []report.Result {
 	sample := func(perSec float64, p50 time.Duration) []load.Sample {
 		var out []load.Sample
@@ -112,8 +112,8 @@ func TestPlot(t *testing.T) {
 	}
 }
 
-// checkPicture returns the texts of a picture, which must be whole, and all
-// within its edges.
+// checkPicture returns the texts of a picture. The picture must be whole, and
+// all of it within its edges.
 func checkPicture(t *testing.T, name string, b []byte) string {
 	t.Helper()
 	var texts strings.Builder
@@ -163,7 +163,7 @@ func TestPlot_partOfResults(t *testing.T) {
 	}
 	poll := report.Compare(report.Subject{Scenario: "poll"}, []load.Sample{sampleOf(9, 1, 0.7, time.Millisecond)}, []load.Sample{sampleOf(10, 1, 0.7, time.Millisecond)}, report.Throughput)
 	f([]string{"ratios"}, poll)
-	// Without a bound there is nothing to hold it against.
+	// Without a bound there is nothing to compare with.
 	poll.Bound, poll.Ratio = nil, nil
 	f(nil, poll)
 	f(nil)
@@ -175,7 +175,7 @@ func TestPlot_partOfResults(t *testing.T) {
 	f([]string{"growth"}, one)
 }
 
-// Nobody takes a picture of wrong answers for one of right ones.
+// A picture of wrong answers says so.
 func TestPlot_saysErrors(t *testing.T) {
 	rs := plotResults()
 	rs[0].Relay.Errors = 7
@@ -199,8 +199,8 @@ func TestPlotSet_lastOfALoadCounts(t *testing.T) {
 	}
 }
 
-// What is drawn can be told from the page in both themes: at least 4.5 to 1 for
-// text, 3 to 1 for marks.
+// All that is drawn can be seen in both themes: contrast is at least 4.5 to 1 for
+// text and 3 to 1 for marks.
 func TestThemes_contrast(t *testing.T) {
 	luminance := func(hex string) float64 {
 		v, err := strconv.ParseUint(hex[1:], 16, 32)

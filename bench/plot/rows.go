@@ -3,22 +3,22 @@ package plot
 import "slices"
 
 // A rowChart has a row for each value: a bar from zero, or a dot with a line
-// around it, which can stand on a logarithmic axis.
+// through it. Dots may be on a logarithmic axis.
 type rowChart struct {
 	title, sub, caption string
 	axisName            string
 	unit                unit
 	dots                bool
 	legend              []legendEntry
-	// reference draws a line at a value.
+	// reference is a value at which a line is drawn; 0: none.
 	reference     float64
 	referenceName string
 	rows          []row
 }
 
-// A row is a value with its spread, lo to hi; both 0: none.
+// A row is a value with its spread from lo to hi. Without a spread both are 0.
 type row struct {
-	group  string // written once for rows that follow each other
+	group  string // written once for neighbours that share it
 	name   string
 	value  float64
 	lo, hi float64
@@ -29,12 +29,12 @@ type row struct {
 const (
 	rowHeight = 30.0
 	groupGap  = 12.0
-	// Labels that are wider than this stand above their bars, not beside them.
+	// If a label is wider than labelMost, all labels are above their bars.
 	labelMost  = 330.0
 	labelAbove = 22.0
 )
 
-// label is what stands left of the row i.
+// label returns what is written left of row i.
 func (c *rowChart) label(i int) string {
 	r := &c.rows[i]
 	switch {
@@ -67,7 +67,7 @@ func (c *rowChart) draw(t *theme) []byte {
 		top += 26
 	}
 	if c.reference > 0 {
-		top += 14 // its name stands above it
+		top += 14 // its name is above it
 	}
 	valueRoom := 0.0
 	for _, r := range c.rows {
@@ -104,7 +104,7 @@ func (c *rowChart) draw(t *theme) []byte {
 			s.rect(a.from, mids[i]-9, max(1, a.at(r.value)-a.from), 18, s.colour(r.series))
 		}
 	}
-	// Over the bars, under what is written beside them.
+	// The line is over the bars and under what is written beside them.
 	if c.reference > 0 {
 		x := a.at(c.reference)
 		s.line(x, top-4, x, bottom, t.ink, 1.5, ` stroke-dasharray="5 4"`)
@@ -125,7 +125,7 @@ func (c *rowChart) draw(t *theme) []byte {
 	return s.finish(bottom+78, c.title, c.sub, c.caption)
 }
 
-// drawSpread draws the dot of a row and its spread, and returns where they end.
+// drawSpread draws a row's dot and spread, and returns where they end.
 func (c *rowChart) drawSpread(s *svg, a *axis, r row, mid float64) float64 {
 	x := a.at(r.value)
 	end := x
@@ -144,7 +144,7 @@ func (c *rowChart) drawSpread(s *svg, a *axis, r row, mid float64) float64 {
 	return end
 }
 
-// seriesIn lists the series that the rows have, in order.
+// seriesIn makes the legend of the series that the rows have, in order.
 func (c *rowChart) seriesIn(names map[int]string) {
 	for i := range seriesFifth + 1 {
 		if slices.ContainsFunc(c.rows, func(r row) bool { return r.series == i }) {

@@ -7,7 +7,8 @@ import (
 	"cowrelay/bench/report"
 )
 
-// A set is the last result of each load, in the order of the first.
+// A set is the last result of each load, in the order in which the loads first
+// came.
 type set struct{ rs []report.Result }
 
 func newSet(rs []report.Result) *set {
@@ -23,8 +24,8 @@ func newSet(rs []report.Result) *set {
 	return set
 }
 
-// sameLoad says whether b is another run of a's load. The rate of paced
-// pullers is found anew in each run.
+// sameLoad says whether b is another run of a's load. The rate of paced pullers
+// is another one in each run.
 func sameLoad(a, b *report.Result) bool {
 	if a.Scenario != b.Scenario || a.Peer != b.Peer || (a.Point == nil) != (b.Point == nil) {
 		return false
@@ -35,6 +36,7 @@ func sameLoad(a, b *report.Result) bool {
 	return a.Variant == b.Variant || a.Scenario == "saturation" && pacedAt.MatchString(a.Variant) && pacedAt.MatchString(b.Variant)
 }
 
+// loads names all loads.
 func (s *set) loads() []string {
 	var out []string
 	for _, r := range s.rs {
@@ -43,7 +45,7 @@ func (s *set) loads() []string {
 	return out
 }
 
-// all are the results of a scenario that stand on no curve.
+// all returns the results of a scenario that are on no curve.
 func (s *set) all(scenario string) (out []*report.Result) {
 	for i := range s.rs {
 		if r := &s.rs[i]; r.Scenario == scenario && r.Point == nil {
@@ -53,12 +55,12 @@ func (s *set) all(scenario string) (out []*report.Result) {
 	return out
 }
 
-// of is all without what ran beside a peer, in the bound's place.
+// of is all without the results beside a peer.
 func (s *set) of(scenario string) []*report.Result {
 	return slices.DeleteFunc(s.all(scenario), func(r *report.Result) bool { return r.Peer != "" })
 }
 
-// curve are the results on a curve of growth, by X.
+// curve returns the results on a curve of growth, by X.
 func (s *set) curve(name, axis string) (out []*report.Result) {
 	for i := range s.rs {
 		if r := &s.rs[i]; r.Scenario == "growth" && r.Point != nil && r.Point.Curve == name && r.Point.Axis == axis {
@@ -69,5 +71,5 @@ func (s *set) curve(name, axis string) (out []*report.Result) {
 	return out
 }
 
-// pacedAt matches the variant of saturation whose pullers have a rate.
+// pacedAt matches the variants of saturation whose pullers have a rate.
 var pacedAt = regexp.MustCompile(`pullers at [\d.]+/s`)

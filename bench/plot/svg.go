@@ -5,11 +5,11 @@ import (
 	"strings"
 )
 
-// plotWidth is the width of all pictures, in SVG's units: about that of a
-// README's column.
+// plotWidth is the width of all pictures in SVG's units: about that of the
+// column of a README.
 const plotWidth = 840.0
 
-// An svg is a picture under way.
+// An svg is a picture that is being drawn.
 type svg struct {
 	body strings.Builder
 	t    *theme
@@ -29,19 +29,19 @@ func (s *svg) path(points []string, colour string) {
 	fmt.Fprintf(&s.body, `<polyline points="%s" fill="none" stroke="%s" stroke-width="2.5" stroke-linejoin="round"/>`+"\n", strings.Join(points, " "), colour)
 }
 
-// text writes s at a place. anchor is start, middle or end.
+// text writes text at a place. anchor is start, middle or end.
 func (s *svg) text(x, y float64, anchor, class, text string) {
 	fmt.Fprintf(&s.body, `<text x="%.1f" y="%.1f" text-anchor="%s" class="%s">%s</text>`+"\n", x, y, anchor, class, escape(text))
 }
 
-// whisker is a line from lo to hi with feet, at the height y.
+// whisker draws a line from lo to hi with feet, at the height y.
 func (s *svg) whisker(lo, hi, y float64, colour string) {
 	s.line(lo, y, hi, y, colour, 1.5, "")
 	s.line(lo, y-4, lo, y+4, colour, 1.5, "")
 	s.line(hi, y-4, hi, y+4, colour, 1.5, "")
 }
 
-// mark is the sign of a series at a place.
+// mark draws the mark of a series at a place.
 func (s *svg) mark(x, y float64, series int) {
 	c := s.colour(series)
 	ring := fmt.Sprintf(`fill="%s" stroke="%s" stroke-width="1.5"`, c, s.t.back)
@@ -57,8 +57,8 @@ func (s *svg) mark(x, y float64, series int) {
 	}
 }
 
-// finish returns the picture, with what is said of it above and below. height
-// is without what the caption takes beyond its first line.
+// finish returns the picture with its title, what is below that, and the
+// caption. height counts one line of caption.
 func (s *svg) finish(height float64, title, sub, caption string) []byte {
 	height += 17 * float64(len(wrap(caption, captionWidth))-1)
 	var b strings.Builder
@@ -80,13 +80,14 @@ func (s *svg) finish(height float64, title, sub, caption string) []byte {
 	return []byte(b.String())
 }
 
-// plotMargin is free at all edges; plotTop is where the drawing begins.
+// plotMargin is the empty space at all edges, and plotTop is where the drawing
+// begins.
 const (
 	plotMargin = 22.0
 	plotTop    = 76.0
 )
 
-// legend names the series, in a line that begins at y.
+// legend names the series in a line at the height y.
 func (s *svg) legend(y float64, names []legendEntry) {
 	x := plotMargin + 6
 	for _, n := range names {

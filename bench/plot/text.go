@@ -6,7 +6,7 @@ import (
 	"unicode/utf8"
 )
 
-// textWidth is about how wide text of 14 px is in the fonts above.
+// textWidth is about the width of text of 14 px in the fonts of the pictures.
 func textWidth(s string) float64 {
 	w := 0.0
 	for _, r := range s {
@@ -22,10 +22,10 @@ func textWidth(s string) float64 {
 	return w
 }
 
-// captionWidth is how many letters of a caption go on a line.
+// captionWidth is how many letters of a caption are on a line.
 const captionWidth = 118
 
-// wrap breaks text into lines of about most letters, and where it says so.
+// wrap breaks text at its line ends, and into lines of at most so many letters.
 func wrap(text string, most int) (lines []string) {
 	for part := range strings.SplitSeq(text, "\n") {
 		line := ""

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// A unit is how values of a picture are written.
+// A unit writes the values of a picture.
 type unit func(v float64) string
 
 // plain writes 1000 as 1k and 1e6 as 1M.

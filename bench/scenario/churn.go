@@ -17,23 +17,27 @@ import (
 )
 
 const (
-	// churnOpen is how many streams of churn are open at once, at most.
+	// churnOpen is how many streams are open at once, at most.
 	churnOpen = 128
-	// closedGrace is how long after the last close a relay may count streams.
+	// closedGrace is how long after the last close a relay may still count streams.
 	closedGrace = time.Second
-	// spareGoroutines is how many more goroutines than before the relay may have
-	// in the end.
+	// spareGoroutines is how many goroutines more than before the relay may have in
+	// the end.
 	spareGoroutines = 64
 )
 
 // The relay's goroutines are counted soonAfter the last close, and must be back
-// within goroutineGrace of it. An HTTP server keeps those of its busiest moment
-// for a while; what a stream leaves behind stays. Variables for the tests.
+// within goroutineGrace. An HTTP server keeps those of its busiest moment for a
+// while, but those that a stream leaves behind stay. Variables for the tests.
 var (
 	soonAfter      = 2 * time.Second
 	goroutineGrace = 30 * time.Second
 )
 
+// Churn opens and closes streams of a silent slot, 128 at once, and looks at
+// what stays of them: the relay must soon count none, and have its goroutines
+// back. A relay that leaks a little with every stream passes any shorter test.
+// The bound sends a stream's head and waits for the client to leave.
 func Churn(cfg *run.Config) []run.Variant {
 	return []run.Variant{{
 		Scenario: "churn",
@@ -46,19 +50,21 @@ func Churn(cfg *run.Config) []run.Variant {
 	}}
 }
 
-// churnRunner opens and closes a number of streams of one slot. A round takes
-// as long as that takes, and then waits until the relay has forgotten them.
+// A churnRunner opens and closes streams of one slot. A round ends when all
+// have been opened and closed and the relay has forgotten them.
 type churnRunner struct {
 	e    *run.Env
 	s    *load.Server
 	from *wire.Sources
 	req  []byte
 
-	memory     int64 // before the first stream
-	goroutines int   // likewise
+	memory     int64 // of the server before the first stream, in bytes
+	goroutines int   // of the relay, likewise
 	rounds     int   // how many are done
 }
 
+// openChurn makes the slot and reads what the server has before the first
+// stream.
 func openChurn(ctx context.Context, e *run.Env, s *load.Server) (run.Runner, error) {
 	sl, err := s.AllocateN(ctx, 1)
 	if err != nil {
@@ -98,7 +104,7 @@ func (r *churnRunner) Round(ctx context.Context) (load.Sample, error) {
 		}
 	}
 	log.Into(&out)
-	r.e.Track.Add(r.e.Config.Warmup + r.e.Config.Duration) // what a round counts for
+	r.e.Track.Add(r.e.Config.Warmup + r.e.Config.Duration) // what the run takes a round for
 	return out, ctx.Err()
 }
 
@@ -116,7 +122,7 @@ func (r *churnRunner) churn(ctx context.Context, log *load.ErrorLog) (out load.S
 	if err != nil {
 		return out, err
 	}
-	// A profile covers a set time: then the streams go on until it is over.
+	// A profile covers a fixed time. With one, the streams go on until that is over.
 	until := a.At
 	if r.e.Profile != nil {
 		until = until.Add(r.e.Config.Duration)
@@ -149,7 +155,7 @@ func (r *churnRunner) churn(ctx context.Context, log *load.ErrorLog) (out load.S
 	return out, errors.Join(err, profiled())
 }
 
-// awaitClosed waits until the relay counts no stream any more.
+// awaitClosed waits until the relay counts no stream.
 func (r *churnRunner) awaitClosed(ctx context.Context, out *load.Sample, log *load.ErrorLog) error {
 	at := time.Now()
 	for {
@@ -182,8 +188,8 @@ func (r *churnRunner) awaitClosed(ctx context.Context, out *load.Sample, log *lo
 	}
 }
 
-// awaitGoroutines waits, after the last round, until the relay has few more
-// goroutines than before the first one.
+// awaitGoroutines waits, after the last round, until the relay has about as
+// many goroutines as before the first one.
 func (r *churnRunner) awaitGoroutines(ctx context.Context, out *load.Sample, log *load.ErrorLog) error {
 	r.e.Track.Step("waiting until the relay has its goroutines back")
 	begin := time.Now()

@@ -16,6 +16,11 @@ import (
 	"cowrelay/bench/wire"
 )
 
+// Connect is Poll over a new connection for each request, as existing clients
+// do it. Its bound is that of poll, over new connections too: both sides pay
+// for accepting, and the ratio is what the relay adds to that, such as its
+// limits for each address. The sockets that are left in TIME_WAIT are counted,
+// because they show which side closes first.
 func Connect(cfg *run.Config) []run.Variant {
 	var out []run.Variant
 	for _, n := range cfg.ConnsOr(64) {
@@ -36,9 +41,9 @@ func Connect(cfg *run.Config) []run.Variant {
 	return out
 }
 
-// connectRunner polls as poll does, over a new connection each time. The
-// client closes it when it has the answer, as existing clients do: they ask
-// for keep-alive, by HTTP/1.1's default, and then throw the connection away.
+// A connectRunner polls over a new connection each time. The client closes it
+// when it has the answer, as existing clients do: they ask for keep-alive, by
+// HTTP/1.1's default, and then throw the connection away.
 type connectRunner struct {
 	*pollRunner
 	from *wire.Sources
@@ -55,15 +60,15 @@ func (r *connectRunner) Round(ctx context.Context) (load.Sample, error) {
 	}
 	addr, err := netip.ParseAddrPort(r.s.Addr)
 	if err != nil {
-		return out, nil // a name: the sockets would have to be looked for by address
+		return out, nil // a name, and the kernel's table knows addresses
 	}
 	t, err := proc.CountTimeWait(int(addr.Port()))
 	out.TimeWait = &t
 	return out, err
 }
 
-// A connector is a poller whose connection serves one request. Its time is
-// from the start of the connect to the close.
+// A connector is a poller whose connection serves one request. Its time is from
+// the start of the connect to the close.
 type connector struct{ poller }
 
 func (c *connector) Do(ctx context.Context) error {
@@ -72,7 +77,7 @@ func (c *connector) Do(ctx context.Context) error {
 	return err
 }
 
-// noteTimeWait says who closes, and what that leaves behind.
+// noteTimeWait notes which side closes, and what that leaves behind.
 func noteTimeWait(r *report.Result) {
 	t := r.Relay.TimeWait
 	if t == nil {
@@ -88,7 +93,7 @@ func noteTimeWait(r *report.Result) {
 	}
 }
 
-// timeWaitMost is how many sockets in TIME_WAIT the kernel keeps, or 0 where
+// timeWaitMost returns how many sockets in TIME_WAIT the kernel keeps, or 0 if
 // that is unknown.
 func timeWaitMost() int {
 	b, err := os.ReadFile("/proc/sys/net/ipv4/tcp_max_tw_buckets")

@@ -14,6 +14,11 @@ import (
 	"cowrelay/bench/run"
 )
 
+// Fanout posts to one slot and reads every event at every stream of that slot.
+// Each event is counted, and its place in the order checked, at every stream.
+// The bound has one buffer of frames, and a goroutine with a cursor for each
+// stream; its posts pay the same sync, so that both sides wait for a disk
+// before they deliver.
 func Fanout(cfg *run.Config) []run.Variant {
 	size := cfg.EventBytesOr(512)
 	return []run.Variant{{
@@ -27,37 +32,39 @@ func Fanout(cfg *run.Config) []run.Variant {
 	}}
 }
 
-// FanoutRunner posts to one slot, new in each round, and reads all its streams.
-// Both sides pay a sync for each batch of posts. What counts is deliveries in
-// the measured time; latency is from the start of a post to its delivery.
+// A FanoutRunner posts to one slot, new in each round, and reads all its
+// streams. It counts the deliveries in the measured time. Their latency is from
+// the start of the post.
 type FanoutRunner struct {
 	e    *run.Env
 	s    *load.Server
-	at   Venue  // nil: the side, over HTTP
-	next uint64 // first number of the next round
+	at   Venue  // nil: s, over HTTP
+	next uint64 // the first event number of the next round
 }
 
-// NewFanoutRunner returns a fan-out at a venue; nil is s, over HTTP.
+// NewFanoutRunner returns a fan-out at a venue, or at s over HTTP if that is
+// nil.
 func NewFanoutRunner(e *run.Env, s *load.Server, at Venue) *FanoutRunner {
 	return &FanoutRunner{e: e, s: s, at: at}
 }
 
-// A Venue is where a round of fan-out takes place.
+// A Venue is where a round of fan-out takes place: a slot of a server over
+// HTTP, or what a peer has in its place.
 type Venue interface {
 	// Begin makes a new slot.
 	Begin(ctx context.Context) error
 	// Poster returns a poster to that slot.
 	Poster(ctx context.Context) (NumberPoster, error)
-	// Stream opens a stream of that slot for st. When it returns, the stream
-	// must get every later event.
+	// Stream opens a stream of that slot for st. Once it has returned, the
+	// stream gets every later event.
 	Stream(ctx context.Context, st *StreamReader) (Feed, error)
 }
 
-// A NumberPoster posts events of the run's template by their number, one at a
-// time.
+// A NumberPoster posts the events of the run's template by their numbers, one
+// at a time.
 type NumberPoster interface {
 	PostNumber(ctx context.Context, n uint64) error
-	// Interrupt ends a post that waits; called from another goroutine.
+	// Interrupt ends a post that waits. Another goroutine calls it.
 	Interrupt()
 	Close()
 }
@@ -73,7 +80,7 @@ func (r *FanoutRunner) Round(ctx context.Context) (load.Sample, error) {
 	room := load.SlotEvents(r.e.Template.Size())
 	f := &fanoutRound{
 		t: r.e.Template, base: r.next, began: time.Now(), hist: load.NewHistogram(),
-		order: make([]atomic.Uint64, room), sent: make([]atomic.Int64, room),
+		order: make([]atomic.Uint64, room), sentNs: make([]atomic.Int64, room),
 	}
 	r.next += uint64(room)
 
@@ -106,14 +113,14 @@ func (r *FanoutRunner) Round(ctx context.Context) (load.Sample, error) {
 	return out, ctx.Err()
 }
 
-// load runs the posters and counts deliveries while they post.
+// load runs the posters and counts the deliveries while they post.
 func (r *FanoutRunner) load(ctx context.Context, f *fanoutRound, v Venue, streams []*StreamReader) (out load.Sample, err error) {
 	var (
 		posters sync.WaitGroup
 		stop    atomic.Bool
 		ps      = make([]NumberPoster, r.e.Config.Posters)
 	)
-	// A slot that is full ends the measured time early.
+	// A full slot ends the measured time early.
 	open, full := context.WithCancel(ctx)
 	defer full()
 	for i := range ps {

@@ -11,32 +11,33 @@ import (
 	"cowrelay/bench/wire"
 )
 
-// A fanoutRound is what streams and posters of one round share.
+// A fanoutRound is what the streams and the posters of one round share.
 type fanoutRound struct {
 	t     *wire.Template
 	base  uint64
 	began time.Time
-	// order holds number+1 of the event at each position, as the stream that
-	// got there first saw it; all others must see the same.
+	// order holds number+1 of the event at each position, as the first stream
+	// to get there saw it. All other streams must see the same.
 	order []atomic.Uint64
-	// sent is when the post of each event began, in ns since began.
-	sent   []atomic.Int64
-	taken  atomic.Int64 // numbers given to posters
-	acked  atomic.Int64 // posts that were acknowledged
-	closed atomic.Bool  // the streams are being closed by us
+	// sentNs is when the post of each event began, in nanoseconds since began.
+	// It is stored before the post and loaded at the deliveries.
+	sentNs []atomic.Int64
+	taken  atomic.Int64 // how many numbers posters took
+	acked  atomic.Int64 // how many posts were acknowledged
+	closed atomic.Bool  // we close the streams: their ends are no errors
 	log    load.ErrorLog
 
-	mu   sync.Mutex
+	mu   sync.Mutex // guards hist
 	hist load.Histogram
 }
 
-// post posts one event; more is false when the slot has no room for another.
+// post posts one event. more is false if the slot has no room for another.
 func (f *fanoutRound) post(ctx context.Context, p NumberPoster) (more bool, err error) {
 	i := f.taken.Add(1) - 1
-	if i >= int64(len(f.sent)) {
+	if i >= int64(len(f.sentNs)) {
 		return false, nil
 	}
-	f.sent[i].Store(int64(time.Since(f.began)))
+	f.sentNs[i].Store(int64(time.Since(f.began)))
 	if err := p.PostNumber(ctx, f.base+uint64(i)); err != nil {
 		return true, err
 	}
@@ -44,6 +45,7 @@ func (f *fanoutRound) post(ctx context.Context, p NumberPoster) (more bool, err 
 	return true, nil
 }
 
+// delivered returns how many events all streams have got.
 func delivered(streams []*StreamReader) (n int64) {
 	for _, st := range streams {
 		n += st.n.Load()
@@ -62,8 +64,8 @@ func (f *fanoutRound) await(ctx context.Context, streams []*StreamReader) {
 	}
 }
 
-// verify counts what is missing at each stream, what is there too often, and
-// what is there without having been acknowledged.
+// verify counts what is missing at each stream, what came twice, and what came
+// and was not acknowledged.
 func (f *fanoutRound) verify(streams []*StreamReader) {
 	want := f.acked.Load()
 	for i, st := range streams {
@@ -75,7 +77,7 @@ func (f *fanoutRound) verify(streams []*StreamReader) {
 	for pos := range min(want, int64(len(f.order))) {
 		v := f.order[pos].Load()
 		if v == 0 {
-			continue // missing, and counted so
+			continue // it is missing, which was counted above
 		}
 		if i := v - 1 - f.base; seen[i] {
 			f.log.Add(fmt.Errorf("event %d was delivered twice, the second time at position %d", i, pos))

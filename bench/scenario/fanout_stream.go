@@ -15,21 +15,23 @@ import (
 type StreamReader struct {
 	f    *fanoutRound
 	feed Feed
-	// now is the time of the last read, in ns since f.began: frames that came
-	// in one read were delivered together.
-	now int64
-	_   [64]byte
-	// n is how many events have come; written by run, read by the round.
+	// nowNs is the time of the last read, in nanoseconds since f.began. Frames
+	// that came with one read were delivered together. It belongs to the
+	// goroutine that reads.
+	nowNs int64
+	_     [64]byte
+	// n is how many events have come. The stream's goroutine writes it, and the
+	// round reads it.
 	n atomic.Int64
 	_ [64]byte
 }
 
 // A Feed brings the deliveries of one stream.
 type Feed interface {
-	// Run gives every delivery to the check of its StreamReader until the
-	// stream ends or a delivery is wrong.
+	// Run gives each delivery to CheckEvent, or to check, of its StreamReader.
+	// It returns when the stream ends or a delivery is wrong.
 	Run() error
-	// Close ends run; called from another goroutine.
+	// Close ends Run. Another goroutine calls it.
 	Close()
 }
 
@@ -47,7 +49,7 @@ func (r *FanoutRunner) openStreams(ctx context.Context, f *fanoutRound, v Venue)
 	return out, nil
 }
 
-// httpVenue is a slot of a side.
+// An httpVenue is a slot of a server over HTTP.
 type httpVenue struct {
 	e  *run.Env
 	s  *load.Server
@@ -66,8 +68,8 @@ func (v *httpVenue) Poster(context.Context) (NumberPoster, error) {
 	return load.NewPoster(v.e.Template, v.s, v.sl, 0), nil
 }
 
-// Stream returns when the head of the stream has come: from then on it must get
-// every event.
+// Stream returns when the head of the stream has come. From then on the stream
+// must get every event.
 func (v *httpVenue) Stream(ctx context.Context, st *StreamReader) (Feed, error) {
 	c, err := wire.Dial(ctx, v.s.Addr, wire.SmallBuffer)
 	if err != nil {
@@ -88,7 +90,7 @@ type sseFeed struct {
 	st     *StreamReader
 	c      *wire.Conn
 	frame  *wire.Frames
-	ownIDs bool // the ids of frames are the server's, not the events'
+	ownIDs bool // the ids of frames are not those of events
 }
 
 func (s *sseFeed) Close() { s.c.Close() }
@@ -108,7 +110,7 @@ func (s *sseFeed) Run() error {
 	}
 }
 
-// lagEvery is how many deliveries a stream lets pass between two that it times.
+// lagEvery says that one delivery in so many is timed.
 const lagEvery = 64
 
 // run reads until the stream ends or a frame is wrong.
@@ -118,14 +120,15 @@ func (st *StreamReader) run() {
 	}
 }
 
-// Arrived notes the time: what is checked from now on has come just now.
-func (st *StreamReader) Arrived() { st.now = int64(time.Since(st.f.began)) }
+// Arrived notes the time: what is checked next has just come.
+func (st *StreamReader) Arrived() { st.nowNs = int64(time.Since(st.f.began)) }
 
-// CheckEvent is check for a delivery that is known by its bytes alone.
+// CheckEvent is check for an event without an id beside it.
 func (st *StreamReader) CheckEvent(event []byte) error { return st.check(st.f.t.IDOf(event), event) }
 
-// check checks one delivery: an event of this round, at the place of the order
-// where all streams have it. All its bytes are checked for one in a thousand.
+// check checks one delivery: it is an event of this round, and all other
+// streams have it at the same place. All bytes are compared for one in a
+// thousand.
 func (st *StreamReader) check(id, data []byte) error {
 	f, pos := st.f, st.n.Load()
 	num, ok := f.t.NumberOfID(id)
@@ -145,7 +148,7 @@ func (st *StreamReader) check(id, data []byte) error {
 		}
 	}
 	if pos%lagEvery == 0 {
-		lag := time.Duration(st.now - f.sent[i].Load())
+		lag := time.Duration(st.nowNs - f.sentNs[i].Load())
 		f.mu.Lock()
 		f.hist.Record(lag)
 		f.mu.Unlock()

@@ -12,8 +12,18 @@ import (
 	"cowrelay/bench/wire"
 )
 
-// Growth are the curves: what a relay takes at 1000 must be what it
-// takes at 200,000.
+// Growth draws curves, which should be flat: what a relay takes at 1000 must be
+// what it takes at 200,000.
+//
+//	post, poll, since   p50 of a request over the events in the slot
+//	worst post          the slowest of a million posts to one slot
+//	fanout              deliveries a second, to the bound, over the streams
+//	slots allocated     memory of a slot over the slots, just after they were made
+//	slots cold          the same after a start, and how long the start took
+//
+// The worst post has the bound of post, and fan-out has its own. The others are
+// held against the curve's own first point: what matters is that they do not
+// rise.
 func Growth(cfg *run.Config) []run.Variant {
 	var out []run.Variant
 	if len(cfg.GrowthLengths) > 0 {
@@ -30,7 +40,7 @@ func Growth(cfg *run.Config) []run.Variant {
 		out = append(out, worstVariant(cfg))
 	}
 	for _, n := range cfg.GrowthStreams {
-		// One poster: with more of them the disk's share would grow.
+		// With more than one poster, more of the time would be the disk's.
 		c := *cfg
 		c.Streams, c.Posters = n, 1
 		sc := Fanout(&c)[0]
@@ -61,10 +71,10 @@ func Growth(cfg *run.Config) []run.Variant {
 	return out
 }
 
-// slotsOfRelay is the number of slots that a relay takes without an argument.
+// slotsOfRelay is how many slots a relay takes without --max-slots.
 const slotsOfRelay = 200_000
 
-// counts prints some numbers for a reader.
+// counts prints numbers for a reader.
 func counts(ns []int) string {
 	var s string
 	for i, n := range ns {

@@ -14,32 +14,33 @@ import (
 )
 
 const (
-	// lengthTurns is the number of turns that each slot gets in a round.
+	// lengthTurns is how many turns each slot gets in a round.
 	lengthTurns = 10
-	// lengthPosts and lengthPulls are the most of each kind in a round.
+	// lengthPosts and lengthPulls are how many requests of each kind a slot gets in
+	// a round, at most.
 	lengthPosts, lengthPulls = 200, 1000
 )
 
-// A grownSlot is one of the slots whose lengths make the curve. All its
-// requests go over one connection.
+// A grownSlot is one of the slots of different lengths. All its requests go
+// over one connection.
 type grownSlot struct {
 	wire.Link
 	e     *run.Env
-	count int // events when it was built
+	count int // how many events it had when it was filled
 	m     *load.Image
-	next  uint64 // number of the next post
+	next  uint64 // the number of the next post
 	post  load.PostRequest
 	pull  []byte
-	numAt int
+	numAt int // the offset of the number in pull
 	since []byte
-	page  int // where the number stands in since
+	page  int // the offset of the number in since
 	buf   []byte
 }
 
 // lengthCurves are what is done to each slot.
 var lengthCurves = []struct {
 	name string
-	most int // in a round
+	most int // requests in a round
 	do   func(g *grownSlot, c *wire.Conn) error
 }{
 	{"post", lengthPosts, (*grownSlot).postNext},
@@ -47,8 +48,8 @@ var lengthCurves = []struct {
 	{"since", lengthPulls, (*grownSlot).pullSince},
 }
 
-// driveLengths builds all slots and then takes them by turns, a few requests
-// each, so that a machine that drifts drifts for all of them.
+// driveLengths fills all slots and then serves them by turns, a few requests
+// each. So a machine that drifts drifts for all of them.
 func driveLengths(ctx context.Context, e *run.Env, relay *load.Server) ([]report.Result, error) {
 	lengths := e.Config.GrowthLengths
 	var slots []*grownSlot
@@ -61,7 +62,7 @@ func driveLengths(ctx context.Context, e *run.Env, relay *load.Server) ([]report
 		defer g.Close()
 		slots = append(slots, g)
 	}
-	// The shortest slot must not grow by more than half.
+	// The shortest slot may not grow by more than half.
 	share := lengths[0] / (2 * e.Config.Rounds)
 	samples := make([][][]load.Sample, len(lengthCurves))
 	for i := range samples {
@@ -96,7 +97,7 @@ func driveLengths(ctx context.Context, e *run.Env, relay *load.Server) ([]report
 	}
 	e.Track.Step("reading the slots back")
 	for k, g := range slots {
-		// The posts are the first curve.
+		// The first curve is that of the posts.
 		if posts := &out[k].Relay; posts.Errors == 0 {
 			if _, err := e.ReadBack(ctx, relay, g.m.Slot, int(g.next), e.Config.Page); err != nil {
 				posts.Wrong(fmt.Errorf("cannot read the slot back: %w", err))
@@ -122,7 +123,7 @@ func growSlot(ctx context.Context, e *run.Env, s *load.Server, n int) (*grownSlo
 	return g, nil
 }
 
-// roundOfLengths does each requests on every slot, a few at a time.
+// roundOfLengths does so many requests on every slot, a few at a time.
 func roundOfLengths(ctx context.Context, slots []*grownSlot, each int, do func(*grownSlot, *wire.Conn) error) ([]load.Sample, error) {
 	out := make([]load.Sample, len(slots))
 	logs := make([]load.ErrorLog, len(slots))
@@ -168,7 +169,7 @@ func roundOfLengths(ctx context.Context, slots []*grownSlot, each int, do func(*
 	return out, nil
 }
 
-// postNext posts one event; poll follows it.
+// postNext posts one event, which poll takes as known.
 func (g *grownSlot) postNext(c *wire.Conn) error {
 	n := g.next
 	g.next++
@@ -179,7 +180,7 @@ func (g *grownSlot) postNext(c *wire.Conn) error {
 	return nil
 }
 
-// poll is a pull by a client that has everything.
+// poll is a pull by a client that knows all events.
 func (g *grownSlot) poll(c *wire.Conn) error {
 	b, err := g.answer(c, g.pull)
 	if err == nil && !slices.Equal(b, wire.EmptyPage) {
@@ -188,7 +189,7 @@ func (g *grownSlot) poll(c *wire.Conn) error {
 	return err
 }
 
-// pullSince is a pull of a short page from a random place.
+// pullSince pulls a short page at a random place.
 func (g *grownSlot) pullSince(c *wire.Conn) error {
 	since := rand.IntN(len(g.m.Order) - run.SinceLimit)
 	wire.PutHex(g.since[g.page:], g.m.Order[since])
@@ -199,7 +200,7 @@ func (g *grownSlot) pullSince(c *wire.Conn) error {
 	return g.m.SameWindow(b, since+1, run.SinceLimit, false)
 }
 
-// Answer returns the body of a pull, valid until the next one.
+// answer returns the body of a pull. It is valid until the next one.
 func (g *grownSlot) answer(c *wire.Conn, req []byte) ([]byte, error) {
 	var err error
 	g.buf, err = c.Pulled(g.buf, req)

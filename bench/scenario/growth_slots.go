@@ -12,12 +12,13 @@ import (
 	"cowrelay/bench/wire"
 )
 
-// settle is how long after its start a relay's memory is read. A variable for
-// the tests.
+// settle is how long after its start the relay's memory is read. It is a
+// variable for the tests.
 var settle = time.Second
 
-// driveSlots allocates slots up to each number, reads the relay's memory, and
-// starts it anew: what it holds then is what a slot takes that nobody uses.
+// driveSlots makes slots up to each number, reads the relay's memory, and
+// starts the relay anew. What it holds then is what slots cost that nobody
+// uses.
 func driveSlots(ctx context.Context, e *run.Env, relay *load.Server) (out []report.Result, err error) {
 	type held struct {
 		slots int
@@ -26,9 +27,9 @@ func driveSlots(ctx context.Context, e *run.Env, relay *load.Server) (out []repo
 	var (
 		slots slotSample
 		made  int
-		lasts = map[string]held{} // of each curve
+		lasts = map[string]held{} // the last point of each curve
 	)
-	// An empty relay, started like the later ones, is what memory is counted from.
+	// Memory counts from that of an empty relay, started like the later ones.
 	if _, err := e.Restart(ctx, relay, (*proc.Child).Stop); err != nil {
 		return nil, err
 	}
@@ -79,7 +80,7 @@ func driveSlots(ctx context.Context, e *run.Env, relay *load.Server) (out []repo
 		}, load.Timed(took), report.Worst); err != nil {
 			return out, err
 		}
-		// Later, since slots that were asked for are not cold.
+		// Not earlier: slots that somebody asked for are not cold.
 		if err := slots.check(ctx, relay); err != nil {
 			out[len(out)-1].Relay.Wrong(err)
 		}
@@ -87,7 +88,7 @@ func driveSlots(ctx context.Context, e *run.Env, relay *load.Server) (out []repo
 	return out, nil
 }
 
-// settled returns the relay's memory when it has settled.
+// settled returns the relay's memory in bytes, once it has settled.
 func settled(ctx context.Context, e *run.Env, relay *load.Server) (int64, error) {
 	if err := e.Wait(ctx, settle); err != nil {
 		return 0, err

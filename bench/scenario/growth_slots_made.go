@@ -11,16 +11,18 @@ import (
 	"cowrelay/bench/wire"
 )
 
-// slotSamples is the number of slots that are pulled from after a start.
+// slotSamples is how many slots are pulled from after a start.
 const slotSamples = 100
 
-// slotSample keeps some of the slots that are made. Safe for several goroutines.
+// A slotSample keeps some of the slots that are made, by chance. It is safe for
+// several goroutines.
 type slotSample struct {
-	mu   sync.Mutex
+	mu   sync.Mutex // guards kept
 	kept []load.Slot
 }
 
-// add keeps the first slots, and later ones by chance in their place.
+// add keeps the first slots, and replaces them by later ones with the chance
+// that all are kept with.
 func (l *slotSample) add(n int, sl load.Slot) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -31,7 +33,7 @@ func (l *slotSample) add(n int, sl load.Slot) {
 	}
 }
 
-// check pulls from all of them: they are there, and empty.
+// check pulls from all kept slots: they must be there, and empty.
 func (l *slotSample) check(ctx context.Context, s *load.Server) error {
 	c, err := wire.Dial(ctx, s.Addr, wire.SmallBuffer)
 	if err != nil {

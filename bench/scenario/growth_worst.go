@@ -12,12 +12,12 @@ import (
 	"cowrelay/bench/wire"
 )
 
-// growthConns is the number of connections that post small events.
+// growthConns is how many connections post small events.
 const growthConns = 64
 
-// worstVariant looks for the worst post while one slot grows: what a relay
-// does at some lengths only (a table that doubles, a chunk that is sealed) is
-// in no median.
+// worstVariant looks for the slowest post while one slot grows. What a relay
+// does at some lengths only, such as doubling a table or sealing a chunk, is in
+// no median.
 func worstVariant(cfg *run.Config) run.Variant {
 	sc := run.Variant{
 		Scenario: "growth",
@@ -35,8 +35,8 @@ func worstVariant(cfg *run.Config) run.Variant {
 	return sc
 }
 
-// driveWorst fills a slot of each side by turns, a part of it in each round,
-// and reads the relay's back in the end.
+// driveWorst fills one slot on each side by turns, a part of it in each round,
+// and then reads the relay's slot back.
 func driveWorst(ctx context.Context, e *run.Env, sc run.Variant, relay, bound *load.Server) ([]report.Result, error) {
 	var grown load.Slot
 	sc.Open = func(ctx context.Context, e *run.Env, s *load.Server) (run.Runner, error) {
@@ -54,7 +54,7 @@ func driveWorst(ctx context.Context, e *run.Env, sc run.Variant, relay, bound *l
 		return nil, err
 	}
 	if r.Relay.Errors > 0 {
-		return []report.Result{r}, nil // not every event is there
+		return []report.Result{r}, nil // the slot misses some events
 	}
 	e.Track.Step("reading the slot back")
 	if _, err := e.ReadBack(ctx, relay, grown, e.Config.GrowthEvents, e.Config.Page); err != nil {
@@ -66,19 +66,19 @@ func driveWorst(ctx context.Context, e *run.Env, sc run.Variant, relay, bound *l
 	return []report.Result{r}, nil
 }
 
-// worstRunner posts a part of the events in each round, to one slot.
+// A worstRunner posts a part of the events to its slot in each round.
 type worstRunner struct {
 	e      *run.Env
 	s      *load.Server
 	sl     load.Slot
-	rounds int // that are done
+	rounds int // how many are done
 }
 
 func (r *worstRunner) Round(ctx context.Context) (load.Sample, error) {
 	total, rounds := r.e.Config.GrowthEvents, r.e.Config.Rounds
 	from, to := total*r.rounds/rounds, total*(r.rounds+1)/rounds
 	r.rounds++
-	span := r.e.Config.Warmup + r.e.Config.Duration // what the run's progress takes a round for
+	span := r.e.Config.Warmup + r.e.Config.Duration // what the run takes a round for
 	shown := 0.0
 	return r.e.RunNumbers(ctx, r.s, growthConns, from, to, func() load.Numbered {
 		return &numberedPoster{load.NewPoster(r.e.Template, r.s, r.sl, 0)}
@@ -88,7 +88,7 @@ func (r *worstRunner) Round(ctx context.Context) (load.Sample, error) {
 	})
 }
 
-// A numberedPoster posts the events that it is told to.
+// A numberedPoster posts the events whose numbers it is given.
 type numberedPoster struct{ *load.Poster }
 
 func (p *numberedPoster) Do(ctx context.Context, n int) error {

@@ -17,18 +17,24 @@ import (
 	"cowrelay/bench/wire"
 )
 
-// Opening the streams of idle: so many a second, by so many goroutines.
+// How streams are opened: so many a second, by so many goroutines.
 const (
 	idleOpenRate = 2500
 	idleOpeners  = 16
 )
 
-// idleTime is the measured time: two heartbeats and a half at least, so that
+// idleTime is the measured time: at least two and a half heartbeats, so that
 // every stream hears two.
 func idleTime(c *run.Config) time.Duration { return max(c.Duration, c.Heartbeat*5/2) }
 
+// idleSlots is how many slots the streams are of.
 func idleSlots(c *run.Config) int { return max(1, c.IdleStreams/2) }
 
+// Idle holds thousands of streams that hear nothing but heartbeats, two for
+// each slot. It reads the server's memory for a stream a minute after the last
+// one was opened, and then its CPU time while only heartbeats come. The bound
+// has a goroutine with a small stack for each socket and one ticker: what
+// streams cost a plain Go server.
 func Idle(cfg *run.Config) []run.Variant {
 	return []run.Variant{{
 		Scenario: "idle",
@@ -39,7 +45,7 @@ func Idle(cfg *run.Config) []run.Variant {
 	}}
 }
 
-// driveIdle runs one round on each side, one after the other: a second one
+// driveIdle runs one round on each side, one after the other. A second round
 // would find the memory that the first one left.
 func driveIdle(ctx context.Context, e *run.Env, relay, bound *load.Server) ([]report.Result, error) {
 	if d := idleTime(e.Config); e.Profile != nil && d != e.Config.Duration {
@@ -70,13 +76,14 @@ type idleLoad struct {
 	streams []*load.QuietStream
 	readers sync.WaitGroup
 	phase   atomic.Int32
-	closed  atomic.Bool // we are closing them
+	closed  atomic.Bool // we close them: their ends are no errors
 	log     load.ErrorLog
 
-	mu   sync.Mutex
-	hist load.Histogram // from connecting to the first comment
+	mu   sync.Mutex     // guards hist
+	hist load.Histogram // from the start of the connect to the first comment
 }
 
+// idleRound opens the streams of one side, reads its memory, and listens.
 func idleRound(ctx context.Context, e *run.Env, s *load.Server) (out load.Sample, err error) {
 	if err := proc.CheckFiles(s.PID, e.Config.IdleStreams); err != nil {
 		return out, err
@@ -111,7 +118,7 @@ func idleRound(ctx context.Context, e *run.Env, s *load.Server) (out load.Sample
 	return out, l.listen(ctx, &out)
 }
 
-// open opens all streams at a moderate rate, two a slot.
+// open opens all streams at a moderate rate, two for each slot.
 func (l *idleLoad) open(ctx context.Context, slots []load.Slot) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -165,8 +172,8 @@ func (l *idleLoad) open(ctx context.Context, slots []load.Slot) error {
 }
 
 // listen measures while nothing but heartbeats happens. Every stream must hear
-// all but one of those that fit into the time: the first and the last may fall
-// just outside it.
+// all heartbeats that fit into the time but one: the first and the last may
+// fall just outside it.
 func (l *idleLoad) listen(ctx context.Context, out *load.Sample) error {
 	e := l.e
 	e.Track.Step("listening to the streams of the " + l.s.Name)

@@ -13,10 +13,10 @@ import (
 	"cowrelay/bench/wire"
 )
 
-// BenchmarkHTTP runs the scenarios on the real relay, over sockets, at a small
-// scale: a ladder of connections, event sizes, slot lengths and streams. An
-// iteration is a round of the relay and one of the bound, which is the plain
-// twin here; what is reported is not its time but what the rounds came to:
+// BenchmarkHTTP runs scenarios on the real relay over sockets, at a small
+// scale: ladders of connections, event sizes, slot lengths and streams. An
+// iteration is a round of the relay and a round of the bound, which is the
+// plain twin here. It reports not its own time but what the rounds came to:
 // ns/op and req/s of the relay, and its ratios to the bound. Figures to quote
 // come from relaybench, whose rounds are longer.
 func BenchmarkHTTP(b *testing.B) {

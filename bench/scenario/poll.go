@@ -11,10 +11,15 @@ import (
 	"cowrelay/bench/wire"
 )
 
-// pollEvents is the length of the slot that is polled: a short history, all of
-// it known to the client.
+// pollEvents is how many events the polled slot has. The clients know all of
+// them.
 const pollEvents = 100
 
+// Poll loads a relay with clients that are up to date: each asks again and
+// again for what is new, over a kept connection, and gets an empty page. That
+// is what a relay of mailboxes does most of the time. The bound answers "[]"
+// without a look at the request, so the ratio is the price of authentication,
+// lookup and counters.
 func Poll(cfg *run.Config) []run.Variant {
 	var out []run.Variant
 	for _, n := range cfg.ConnsOr(64) {
@@ -29,7 +34,7 @@ func Poll(cfg *run.Config) []run.Variant {
 	return out
 }
 
-// pollRunner polls one slot from many connections.
+// A pollRunner polls one slot from many connections.
 type pollRunner struct {
 	e     *run.Env
 	s     *load.Server
@@ -37,6 +42,7 @@ type pollRunner struct {
 	req   []byte
 }
 
+// openPoll makes and fills the slot.
 func openPoll(ctx context.Context, e *run.Env, s *load.Server, conns int) (*pollRunner, error) {
 	sl, err := s.AllocateN(ctx, 1)
 	if err != nil {
@@ -65,8 +71,8 @@ func (r *pollRunner) Round(ctx context.Context) (load.Sample, error) {
 	return r.e.RunClosed(ctx, r.s, ws)
 }
 
-// A poller is one up-to-date client. Every answer is checked as a whole: it is
-// two bytes.
+// A poller is one up-to-date client. All bytes of every answer are checked:
+// they are two.
 type poller struct {
 	wire.Link
 	req []byte

@@ -9,6 +9,10 @@ import (
 	"cowrelay/bench/run"
 )
 
+// Post stores unique events, each on stable storage before it is acknowledged,
+// from 1, 64 and 256 connections. The bound writes all posts that wait with one
+// write and one sync and checks nothing. One connection shows the cost of a
+// single sync; many show how well syncs are shared.
 func Post(cfg *run.Config) []run.Variant {
 	size := cfg.EventBytesOr(512)
 	var out []run.Variant
@@ -24,16 +28,16 @@ func Post(cfg *run.Config) []run.Variant {
 	return out
 }
 
-// PostRunner posts unique events from many connections, each to slots of its
-// own that are new in every round: a slot ends at 64 MiB.
+// A PostRunner posts from many connections. Each has slots of its own, which
+// are new in every round because a slot takes 64 MiB.
 type PostRunner struct {
 	e     *run.Env
 	s     *load.Server
 	conns int
-	next  uint64 // first number of the next round
+	next  uint64 // the first event number of the next round
 }
 
-// NewPostRunner posts from conns connections of s.
+// NewPostRunner returns posts from conns connections to s.
 func NewPostRunner(e *run.Env, s *load.Server, conns int) *PostRunner {
 	return &PostRunner{e: e, s: s, conns: conns}
 }

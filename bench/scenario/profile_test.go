@@ -60,7 +60,7 @@ func TestProfile(t *testing.T) {
 			t.Errorf("NOTES.md lacks %q:\n%s", want, notes)
 		}
 	}
-	// What somebody wrote stays.
+	// Notes that somebody wrote stay as they are.
 	if err := os.WriteFile(filepath.Join(c.Profile, "NOTES.md"), []byte("mine"), 0o644); err != nil {
 		t.Fatal(err)
 	}

@@ -13,13 +13,15 @@ import (
 	"cowrelay/bench/wire"
 )
 
-// restartSamples is the number of slots that are read after a start, beside the
-// one whose pull is timed.
+// restartSamples is how many slots are read after a start, beside the one whose
+// page is timed.
 const restartSamples = 50
 
-// Restart kill the relay while it takes posts and time its start. The
-// page cache is as warm as the kill leaves it: what is measured is what the
-// relay does before it serves, not how fast a disk is.
+// Restart kills the relay while it takes posts, starts it again, and times two
+// things: readiness, and a right page of a cold slot. There is no bound, since
+// no server that does nothing has anything to recover. The page cache is as
+// warm as the kill leaves it: what is measured is what the relay does before it
+// serves, and not how fast a disk is.
 func Restart(cfg *run.Config) []run.Variant {
 	size := cfg.EventBytesOr(2048)
 	events := max(1, int(cfg.RestartBytes/int64(cfg.RestartSlots)/int64(size)))
@@ -39,9 +41,10 @@ func Restart(cfg *run.Config) []run.Variant {
 	return []run.Variant{sc}
 }
 
-// restartConns is the number of connections that store what is there before.
+// restartConns is how many connections store what is there before the kills.
 const restartConns = 256
 
+// driveRestart stores slots, and kills and starts the relay in each round.
 func driveRestart(ctx context.Context, e *run.Env, sc run.Variant, relay *load.Server, events int) ([]report.Result, error) {
 	st := &stored{e: e, events: events, slots: make([]load.Slot, e.Config.RestartSlots)}
 	e.Track.Step("storing " + sc.Text)

@@ -14,11 +14,12 @@ import (
 	"cowrelay/bench/wire"
 )
 
-// stored is what the slots of restart hold: events of their own, in order.
+// stored is what the slots hold before the kills: events of their own, in
+// order.
 type stored struct {
 	e      *run.Env
 	slots  []load.Slot
-	events int // of each slot
+	events int // in each slot
 }
 
 // check reads slot i over a new connection.
@@ -33,8 +34,8 @@ func (st *stored) check(ctx context.Context, s *load.Server, i int) error {
 	return nil
 }
 
-// readInOrder reads at most most events of a slot, from the oldest, and checks
-// that they are first, first+1 and so on, byte for byte. It returns how many
+// readInOrder reads at most most events of a slot, from the oldest. It checks
+// that they are first, first+1 and so on, byte for byte, and returns how many
 // there are.
 func readInOrder(ctx context.Context, e *run.Env, s *load.Server, sl load.Slot, first uint64, most int) (n int, err error) {
 	c, err := wire.Dial(ctx, s.Addr, wire.SmallBuffer)
@@ -98,14 +99,15 @@ func (w *storer) Do(ctx context.Context, n int) error {
 	})
 }
 
-// A tail is what was posted last before a kill.
+// A tail is what the posters posted just before a kill, each to a slot of its
+// own.
 type tail struct {
 	slots []load.Slot
-	first []uint64
-	acked []int // posts that were acknowledged
+	first []uint64 // the first event number of each slot
+	acked []int    // how many posts of each slot were acknowledged
 }
 
-// killUnderPosts lets each poster post to a slot of its own and kills the relay
+// killUnderPosts has each poster post to a slot of its own, and kills the relay
 // meanwhile.
 func killUnderPosts(ctx context.Context, e *run.Env, relay *load.Server, next *uint64) (*tail, error) {
 	slots, err := relay.AllocateN(ctx, e.Config.Posters)
@@ -155,8 +157,8 @@ func killUnderPosts(ctx context.Context, e *run.Env, relay *load.Server, next *u
 	return t, nil
 }
 
-// check reads what the posters had posted: all that was acknowledged is there,
-// and at most the one post beyond that was on its way.
+// check reads what was posted before the kill. All that was acknowledged is
+// there, and at most one post more in each slot, which was on its way.
 func (t *tail) check(ctx context.Context, e *run.Env, s *load.Server) error {
 	for i, sl := range t.slots {
 		n, err := readInOrder(ctx, e, s, sl, t.first[i], t.acked[i]+2)

@@ -10,9 +10,10 @@ import (
 	"cowrelay/bench/scenario/saturation"
 )
 
-// Names are the scenarios in the order of `all`.
+// Names are the scenarios in the order in which `all` runs them.
 var Names = []string{"poll", "connect", "window", "post", "fanout", "saturation", "idle", "churn", "mix", "growth", "restart"}
 
+// variantsOf returns the variants of a scenario.
 func variantsOf(cfg *run.Config, name string) ([]run.Variant, error) {
 	switch name {
 	case "poll":
@@ -42,8 +43,8 @@ func variantsOf(cfg *run.Config, name string) ([]run.Variant, error) {
 }
 
 // Run runs the named scenarios one after the other and gives each result to
-// emit. It returns an error when a run could not be made; wrong answers are
-// counted in the results. Every server it started is gone when it returns.
+// emit. It returns an error if a run could not be made; wrong answers are
+// counted in the results. Every server that it started is gone when it returns.
 func Run(ctx context.Context, cfg run.Config, names []string, emit func(report.Result)) error {
 	if err := cfg.Validate(); err != nil {
 		return err

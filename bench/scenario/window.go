@@ -9,6 +9,10 @@ import (
 	"cowrelay/bench/run"
 )
 
+// Window takes full pages at random places of a slot, over kept connections: a
+// client that catches up. A slot of 64 MiB beside one of 1 MiB shows whether a
+// page costs more in a long slot. The bound sends slices of one buffer, which
+// is what a relay comes to that copies and encodes nothing.
 func Window(cfg *run.Config) []run.Variant {
 	size := cfg.EventBytesOr(300)
 	var out []run.Variant
@@ -33,7 +37,7 @@ func Window(cfg *run.Config) []run.Variant {
 	return out
 }
 
-// lengthText prints a length in MiB where it is whole, else in bytes.
+// lengthText prints a length in MiB if it is whole, else in bytes.
 func lengthText(n int64) string {
 	if n%(1<<20) == 0 {
 		return fmt.Sprintf("%d MiB", n>>20)
@@ -41,7 +45,7 @@ func lengthText(n int64) string {
 	return fmt.Sprintf("%d B", n)
 }
 
-// windowRunner takes full windows at random places.
+// A windowRunner takes windows over many connections.
 type windowRunner struct {
 	e     *run.Env
 	s     *load.Server

@@ -18,17 +18,16 @@ import (
 	"time"
 )
 
-// relay speaks as much of the contract as the scenarios need, in memory,
-// with a log that outlives the process, though not the machine. A fault makes
-// it misbehave, so that tests see that the bench notices.
+// A relay speaks as much of the contract as the scenarios need. It has a log,
+// which outlives the process but not the machine.
 type relay struct {
-	fault string   // "", or what some line here looks for
+	fault string   // "": none; else a word that some line here looks for
 	log   *os.File // what was allocated and posted, for the next start
 
 	heartbeat time.Duration
 	streams   atomic.Int64
 
-	mu    sync.Mutex
+	mu    sync.Mutex // guards the fields below
 	slots map[string]*slot
 	posts int
 	pulls int
@@ -41,6 +40,8 @@ type slot struct {
 	changed chan struct{} // closed and replaced at each post
 }
 
+// Serve runs a relay with the arguments of `cowrelay serve`, as far as tests
+// need them, until the process ends.
 func Serve(args []string) error {
 	fs := flag.NewFlagSet("serve", flag.ContinueOnError)
 	bind := fs.String("bind", "", "")
@@ -66,7 +67,7 @@ func Serve(args []string) error {
 	m.HandleFunc("GET /v1/events/{slot}/stream", r.stream)
 	m.HandleFunc("GET /stats.json", r.stats)
 	http.HandleFunc("GET /metrics", metrics)
-	// The default mux has /debug/pprof, by import. Nothing asks for it at once.
+	// The default mux has /debug/pprof. It lives as long as the process.
 	go http.ListenAndServe(*admin, nil)
 	return http.ListenAndServe(*bind, m)
 }
@@ -77,7 +78,7 @@ type record struct {
 	Event           json.RawMessage
 }
 
-// open reads the log of the last start and goes on with it.
+// open reads the log of the last start, and appends to it from then on.
 func (r *relay) open(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
@@ -124,6 +125,7 @@ func (s *slot) add(id string, event []byte) {
 	s.changed = make(chan struct{})
 }
 
+// Answer answers a request with a document of JSON.
 func Answer(w http.ResponseWriter, status int, b []byte) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Content-Length", strconv.Itoa(len(b)))
@@ -142,7 +144,8 @@ func (r *relay) allocate(w http.ResponseWriter, _ *http.Request) {
 	Answer(w, 201, fmt.Appendf(nil, `{"slot_id":%q,"slot_token":%q}`, id, token))
 }
 
-// slot returns the authorized slot, with r.mu held.
+// slotLocked returns the slot, if the request may use it. The caller holds
+// r.mu.
 func (r *relay) slotLocked(w http.ResponseWriter, q *http.Request) *slot {
 	s := r.slots[q.PathValue("slot")]
 	if s == nil || q.Header.Get("Authorization") != "Bearer "+s.token {
@@ -213,7 +216,8 @@ func (r *relay) pull(w http.ResponseWriter, q *http.Request) {
 	Answer(w, 200, append(b, ']'))
 }
 
-// stream is chunked, as net/http does it: the reader must cope with that too.
+// stream is chunked, as net/http does it, so the generator has to cope with
+// that too.
 func (r *relay) stream(w http.ResponseWriter, q *http.Request) {
 	r.mu.Lock()
 	s := r.slotLocked(w, q)

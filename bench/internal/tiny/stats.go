@@ -17,8 +17,8 @@ func metrics(w http.ResponseWriter, _ *http.Request) {
 	fmt.Fprintf(w, "# TYPE go_goroutines gauge\ngo_goroutines %d\n", runtime.NumGoroutine())
 }
 
-// streamFault counts a stream, or refuses it and returns true. Streams that
-// are miscounted stay counted.
+// streamFault counts a stream, or refuses it and returns true. A stream that is
+// miscounted stays counted.
 func (r *relay) streamFault(w http.ResponseWriter, number int) bool {
 	switch {
 	case r.fault == "refuse" && number%50 == 0:
@@ -33,7 +33,7 @@ func (r *relay) streamFault(w http.ResponseWriter, number int) bool {
 	return false
 }
 
-// heartbeat is what comes on a silent stream.
+// heartbeat returns what comes now and then on a silent stream.
 func heartbeat(fault string) string {
 	switch fault {
 	case "mute":

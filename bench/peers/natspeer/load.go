@@ -13,11 +13,11 @@ import (
 	"cowrelay/bench/peer"
 )
 
-// streams is the number of streams that the lanes are spread over; a lane is a
-// subject of one of them. A stream has costs of its own and a subject hardly
-// any, so this is how a mailbox for each of many agents is laid out in NATS. One
-// stream alone syncs one message at a time: posts from 64 clients to one stream
-// came to a third of those to 16, and 64 streams were not faster than 16.
+// streams is how many streams the lanes are spread over; a lane is a subject of
+// one of them. A stream has costs of its own and a subject hardly any, so this
+// is how NATS would hold a mailbox for each of many agents. One stream syncs
+// one message at a time: posts from 64 clients to one stream were a third as
+// fast as posts to 16 streams, and 64 streams were not faster than 16.
 const streams = 16
 
 // place names the stream and the subject of a lane.
@@ -30,16 +30,17 @@ func place(lane string) (stream, subject string) {
 
 func streamName(n uint32) string { return fmt.Sprintf("SLOTS-%d", n) }
 
-// dedupeWindow is for how long the server knows a message id: its default.
+// dedupeWindow is how long the server remembers a message id; this is its
+// default.
 const dedupeWindow = 2 * time.Minute
 
-// connectTimeout bounds one connect on loopback.
+// connectTimeout is how long one connect may take.
 const connectTimeout = 10 * time.Second
 
-// A backend is a server that runs.
+// A backend is a running server.
 type backend struct{ url string }
 
-// dial makes the streams, unless they are there.
+// dial connects to a server and makes the streams, unless they are there.
 func dial(addr string) (peer.Backend, error) {
 	b := &backend{url: "nats://" + addr}
 	nc, js, err := b.connect()
@@ -60,7 +61,7 @@ func dial(addr string) (peer.Backend, error) {
 }
 
 func (b *backend) connect(opts ...nats.Option) (*nats.Conn, nats.JetStreamContext, error) {
-	// A connection that breaks is an error of the round, not to be healed.
+	// A connection that breaks is an error of the round, so it is not made anew.
 	nc, err := nats.Connect(b.url, append(opts, nats.Timeout(connectTimeout), nats.NoReconnect())...)
 	if err != nil {
 		return nil, nil, err
@@ -79,10 +80,10 @@ type poster struct {
 	js     nats.JetStreamContext
 	stream string
 	msg    *nats.Msg
-	id     []string // the value of the header, reused
+	id     []string // the value of the id's header, used again and again
 }
 
-// Poster is for peer.Backend.
+// Poster implements peer.Backend.
 func (b *backend) Poster(_ context.Context, lane string) (peer.Poster, error) {
 	nc, js, err := b.connect()
 	if err != nil {
@@ -94,8 +95,8 @@ func (b *backend) Poster(_ context.Context, lane string) (peer.Poster, error) {
 	return p, nil
 }
 
-// Post publishes with the event's id as the message's, so that a post that is
-// sent again is stored once, and waits for the acknowledgement.
+// Post publishes an event and waits for the acknowledgement. The message has
+// the event's id, so that an event that is sent twice is stored once.
 func (p *poster) Post(ctx context.Context, id, event []byte) error {
 	p.id[0] = string(id)
 	p.msg.Data = event
@@ -111,9 +112,9 @@ func (p *poster) Post(ctx context.Context, id, event []byte) error {
 
 func (p *poster) Close() { p.nc.Close() }
 
-// Stream subscribes with an ordered consumer: it sees gaps, replays what it
-// missed and can begin anywhere, which a plain subscription can't. It begins at
-// the subject's first message.
+// Stream subscribes with an ordered consumer, from the subject's first message.
+// Such a consumer sees gaps, replays what it missed and can begin anywhere; a
+// plain subscription can do none of that.
 func (b *backend) Stream(_ context.Context, lane string, deliver func([]byte), failed func(error)) (io.Closer, error) {
 	nc, js, err := b.connect(
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { failed(err) }),

@@ -12,7 +12,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 )
 
-// startTimeout bounds the time that the server takes to start.
+// startTimeout is how long the server may take to start.
 const startTimeout = 30 * time.Second
 
 // serve runs a server until ctx ends.

@@ -13,47 +13,48 @@ import (
 	"cowrelay/bench/wire"
 )
 
-// An agent of mix: a poller, a poster and the reader of a stream, each a
-// goroutine of its own.
+// An agent polls, posts and reads a stream, each in a goroutine of its own. The
+// fields of each part belong to its goroutine.
 type agent struct {
-	r    *mixRunner
+	r    *runner
 	i    int
 	slot load.Slot
 
 	polling wire.Link
 	req     []byte
-	numAt   int    // of the cursor in req
-	anew    []byte // the request without one
+	numAt   int    // the offset of the cursor's number in req
+	anew    []byte // the request from the oldest event
 	buf     []byte
-	polled  []uint64 // numbers of all events that polls got, in their order
+	polled  []uint64 // the numbers of all events that polls got, in that order
 	before  int      // how many of them before this round
 
 	posting wire.Link
 
 	stream   *wire.Conn
 	frames   *wire.Frames
-	streamed []uint64 // numbers that the stream brought in this round
+	streamed []uint64 // the numbers that the stream brought in this round
 }
 
-func newAgent(r *mixRunner, i int) *agent {
+func newAgent(r *runner, i int) *agent {
 	a := &agent{
 		r: r, i: i, slot: r.slots[i],
 		polling: wire.Link{Addr: r.s.Addr, Buffer: wire.SmallBuffer, From: r.from},
 		posting: wire.Link{Addr: r.s.Addr, Buffer: wire.SmallBuffer, From: r.from},
 	}
-	// The id of an event that there is not reads from the oldest.
+	// With an unknown id the server reads from the oldest event.
 	a.req, a.numAt = r.s.PullRequest(a.slot, r.e.Template.AppendID(nil, math.MaxUint64), r.e.Config.Page)
 	a.anew = bytes.Clone(a.req)
 	return a
 }
 
-// pollAll polls at its times, which are spread over the agents.
-func (a *agent) pollAll(ctx context.Context, m *mixRound) {
+// pollAll polls at this agent's times. The agents' times are spread over the
+// interval.
+func (a *agent) pollAll(ctx context.Context, m *round) {
 	defer a.polling.Close()
 	due := m.begin.Add(m.poll * time.Duration(a.i) / time.Duration(len(m.agents)))
 	for k := a.i; due.Before(m.end); k, due = k+1, due.Add(m.poll) {
 		pull, hist := a.pull, m.polls
-		if k%mixAnew == 0 {
+		if k%anewEvery == 0 {
 			pull, hist = a.pullAnew, m.anew
 		}
 		if m.sleepUntil(ctx, due) != nil {
@@ -71,8 +72,8 @@ func (a *agent) pollAll(ctx context.Context, m *mixRound) {
 	}
 }
 
-// pull gets what came after the last event that a poll got, and checks it.
-func (a *agent) pull(c *wire.Conn, m *mixRound) error {
+// pull gets what came after the newest event that a poll got, and checks it.
+func (a *agent) pull(c *wire.Conn, m *round) error {
 	return a.page(c, a.req, func(n uint64) error {
 		i, err := m.event(n, a)
 		if err != nil {
@@ -88,13 +89,13 @@ func (a *agent) pull(c *wire.Conn, m *mixRound) error {
 	})
 }
 
-// leastPage is how many bytes of events a page has at least, where there are
-// so many: a relay may cut a page of large events short.
+// leastPage is how many bytes of events a page has at least, if there are so
+// many. A relay may cut a page of large events short.
 const leastPage = 1 << 20
 
-// pullAnew reads from the oldest event: what polls got before, in that order,
-// and perhaps some more.
-func (a *agent) pullAnew(c *wire.Conn, m *mixRound) error {
+// pullAnew reads from the oldest event. It must get what polls got before, in
+// that order, and may get more.
+func (a *agent) pullAnew(c *wire.Conn, m *round) error {
 	at := 0
 	err := a.page(c, a.anew, func(n uint64) error {
 		if at < len(a.polled) && a.polled[at] != n {
@@ -112,7 +113,7 @@ func (a *agent) pullAnew(c *wire.Conn, m *mixRound) error {
 	return err
 }
 
-// page gets a page and gives the number of each event to take.
+// page gets a page and calls take with the number of each event.
 func (a *agent) page(c *wire.Conn, req []byte, take func(n uint64) error) error {
 	h, err := c.Exchange(req)
 	if err != nil {
@@ -141,15 +142,16 @@ func (a *agent) page(c *wire.Conn, req []byte, take func(n uint64) error) error 
 	return nil
 }
 
-// postAll posts its bursts at their times, which are spread over the agents.
-func (a *agent) postAll(ctx context.Context, m *mixRound) {
+// postAll posts this agent's bursts at their times. The agents' times are
+// spread over the interval.
+func (a *agent) postAll(ctx context.Context, m *round) {
 	defer a.posting.Close()
 	first := m.begin.Add(m.burst * time.Duration(a.i) / time.Duration(len(m.agents)))
 	var req load.PostRequest
 	for k := range m.each {
-		due := first.Add(m.burst*time.Duration(k/mixPosts) + m.gap*time.Duration(k%mixPosts))
+		due := first.Add(m.burst*time.Duration(k/burstPosts) + m.gap*time.Duration(k%burstPosts))
 		if !due.Before(m.end) {
-			continue // the rest of a burst that the end cuts
+			continue // the end of the round cuts this burst
 		}
 		if m.sleepUntil(ctx, due) != nil {
 			return
@@ -158,12 +160,12 @@ func (a *agent) postAll(ctx context.Context, m *mixRound) {
 			continue
 		}
 		i := a.i*m.each + k
-		if k%mixPosts == 0 || req.Bytes == nil {
+		if k%burstPosts == 0 || req.Bytes == nil {
 			a.posting.Close()
 			req = a.r.s.NewPost(m.slots[m.reader(i)], a.r.e.Template)
 		}
 		err := a.posting.Try(ctx, func(c *wire.Conn) error {
-			m.sent[i].Store(int64(time.Since(m.begin)))
+			m.sentNs[i].Store(int64(time.Since(m.begin)))
 			return c.Store(req.Number(m.base + uint64(i)))
 		})
 		if errors.Is(err, net.ErrClosed) && a.posting.Interrupted() {
@@ -173,15 +175,15 @@ func (a *agent) postAll(ctx context.Context, m *mixRound) {
 			m.acked[i] = true
 			m.ackedN.Add(1)
 		}
-		if k%mixPosts == mixPosts-1 {
+		if k%burstPosts == burstPosts-1 {
 			a.posting.Close()
 		}
 		m.done(m.posts, due, err)
 	}
 }
 
-// begin forgets the last round and opens the agent's stream: events that are
-// posted from now on come.
+// begin forgets the last round and opens the agent's stream. The stream gets
+// every event that is posted from then on.
 func (a *agent) begin(ctx context.Context) error {
 	a.before, a.streamed = len(a.polled), a.streamed[:0]
 	a.polling.Renew()
@@ -207,7 +209,7 @@ func (a *agent) closeStream() {
 }
 
 // read reads the agent's stream until it ends, and checks every event.
-func (a *agent) read(m *mixRound) {
+func (a *agent) read(m *round) {
 	for {
 		id, data, err := a.frames.Next()
 		if err == nil {
@@ -224,8 +226,8 @@ func (a *agent) read(m *mixRound) {
 	}
 }
 
-// deliver takes one event from the stream.
-func (a *agent) deliver(m *mixRound, id, data []byte) error {
+// deliver checks one event from the stream and counts it.
+func (a *agent) deliver(m *round, id, data []byte) error {
 	n, err := a.r.e.Template.Number(data)
 	if err != nil {
 		return fmt.Errorf("a stream carries an event: %w", err)
@@ -243,6 +245,6 @@ func (a *agent) deliver(m *mixRound, id, data []byte) error {
 	m.streamed[i] = true
 	a.streamed = append(a.streamed, n)
 	m.streamedN.Add(1)
-	m.done(m.deliver, m.begin.Add(time.Duration(m.sent[i].Load())), nil)
+	m.done(m.deliver, m.begin.Add(time.Duration(m.sentNs[i].Load())), nil)
 	return nil
 }

@@ -10,10 +10,10 @@ import (
 // A historian posts the events that slots have from the start.
 type historian struct {
 	wire.Link
-	r *mixRunner
+	r *runner
 }
 
-func newHistorian(r *mixRunner) *historian {
+func newHistorian(r *runner) *historian {
 	return &historian{Link: wire.Link{Addr: r.s.Addr, Buffer: wire.SmallBuffer, From: r.from}, r: r}
 }
 
@@ -26,7 +26,7 @@ func (h *historian) Do(ctx context.Context, n int) error {
 func (a *agent) readHistory(ctx context.Context) error {
 	defer a.polling.Close()
 	seen := map[uint64]bool{}
-	for len(seen) < mixHistory {
+	for len(seen) < historyEvents {
 		err := a.polling.Try(ctx, func(c *wire.Conn) error {
 			before := len(seen)
 			err := a.page(c, a.req, func(n uint64) error {
@@ -39,7 +39,7 @@ func (a *agent) readHistory(ctx context.Context) error {
 				return nil
 			})
 			if err == nil && len(seen) == before {
-				err = fmt.Errorf("a slot has %d events of %d", len(seen), mixHistory)
+				err = fmt.Errorf("a slot has %d events of %d", len(seen), historyEvents)
 			}
 			return err
 		})

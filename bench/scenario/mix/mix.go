@@ -14,40 +14,40 @@ import (
 	"cowrelay/bench/wire"
 )
 
-// A day of an agent, at the speed of the clock: it polls over a new connection
-// each time, holds a stream, and now and then posts a few events, over one
-// connection, to the slot of another agent. One poll in mixAnew reads from the
-// oldest event, as that of a client does that was started anew.
+// What an agent does, at the speed of the clock. A burst goes over one connection
+// to the slot of one other agent. One poll in anewEvery reads from the oldest
+// event, like the first poll of a client that was started anew.
 const (
-	mixPoll    = 5 * time.Second
-	mixAnew    = 12
-	mixBurst   = time.Minute // from one burst to the next
-	mixPosts   = 4           // of a burst
-	mixGap     = 200 * time.Millisecond
-	mixHistory = 20 // events that a slot has from the start
+	pollEvery     = 5 * time.Second
+	anewEvery     = 12
+	burstEvery    = time.Minute // from one burst to the next
+	burstPosts    = 4           // in a burst
+	postGap       = 200 * time.Millisecond
+	historyEvents = 20 // events that a slot has from the start
 )
 
-// mixConnects is how many connections of mix may be in TIME_WAIT at once: each
-// poll leaves one, and each burst.
-func mixConnects(c *run.Config) int {
+// connects is how many connections may be in TIME_WAIT at once: each poll
+// leaves one, and each burst.
+func connects(c *run.Config) int {
 	day := min(time.Duration(c.Rounds)*(c.Warmup+c.Duration), wire.PortHeld).Seconds() * c.MixSpeed
-	return int(float64(c.MixAgents) * (day/mixPoll.Seconds() + day/mixBurst.Seconds() + 2*float64(c.Rounds) + 1))
+	return int(float64(c.MixAgents) * (day/pollEvery.Seconds() + day/burstEvery.Seconds() + 2*float64(c.Rounds) + 1))
 }
 
+// Variants returns the one variant that there is.
 func Variants(cfg *run.Config) []run.Variant {
 	return []run.Variant{{
 		Scenario: "mix",
 		Text:     fmt.Sprintf("a day of %s agents, %g times as fast", load.Thousands(float64(cfg.MixAgents)), cfg.MixSpeed),
 		Unit:     "operations", Files: 3 * cfg.MixAgents,
-		Ports:    mixConnects(cfg),
+		Ports:    connects(cfg),
 		Bound:    bound.Config{EventBytes: cfg.EventBytesOr(512)},
-		Open:     openMix,
+		Open:     open,
 		Compared: report.PartLatencies,
 	}}
 }
 
-// mixRunner has the agents, whose cursors last over the rounds.
-type mixRunner struct {
+// A runner has the agents. Their cursors last over the rounds.
+type runner struct {
 	e      *run.Env
 	s      *load.Server
 	from   *wire.Sources
@@ -56,14 +56,14 @@ type mixRunner struct {
 	next   uint64 // first number of the next round
 }
 
-// openMix gives every agent a slot with some history, which it reads.
-func openMix(ctx context.Context, e *run.Env, s *load.Server) (run.Runner, error) {
+// open gives every agent a slot with some history, which the agent reads.
+func open(ctx context.Context, e *run.Env, s *load.Server) (run.Runner, error) {
 	slots, err := s.AllocateN(ctx, e.Config.MixAgents)
 	if err != nil {
 		return nil, err
 	}
-	r := &mixRunner{e: e, s: s, slots: slots, from: wire.NewSources(s.Addr, mixConnects(e.Config))}
-	n := mixHistory * len(slots)
+	r := &runner{e: e, s: s, slots: slots, from: wire.NewSources(s.Addr, connects(e.Config))}
+	n := historyEvents * len(slots)
 	r.next = uint64(n)
 	out, err := e.RunNumbers(ctx, s, load.FillConns, 0, n, func() load.Numbered { return newHistorian(r) }, e.Track.Prepared)
 	if err != nil {
@@ -82,7 +82,7 @@ func openMix(ctx context.Context, e *run.Env, s *load.Server) (run.Runner, error
 	return r, nil
 }
 
-func (r *mixRunner) Round(ctx context.Context) (out load.Sample, err error) {
+func (r *runner) Round(ctx context.Context) (out load.Sample, err error) {
 	m := r.newRound()
 	var readers, workers sync.WaitGroup
 	defer func() {

@@ -12,59 +12,59 @@ import (
 	"cowrelay/bench/wire"
 )
 
-// A mixRound is what the agents of one round share. All that they do is due at
-// fixed times, whatever the answers take, and its latency counts from there.
-type mixRound struct {
-	*mixRunner
-	base             uint64 // number of event 0
+// A round is what the agents of one round share.
+type round struct {
+	*runner
+	base             uint64 // the number of event 0
 	begin, from, end time.Time
 	poll, burst, gap time.Duration
-	each             int // events that one agent may post
+	each             int // how many events one agent may post
 
 	phase atomic.Int32
 	ops   atomic.Int64
 	log   load.ErrorLog
-	// sent is when the post of an event began, in ns since begin. It is stored
-	// before the post and loaded at the delivery.
-	sent []atomic.Int64
-	// One goroutine writes to any one place of these: the event's poster, and
-	// the poller and the reader of the agent that it is for.
+	// sentNs is when the post of an event began, in nanoseconds since begin. It
+	// is stored before the post and loaded at the delivery.
+	sentNs []atomic.Int64
+	// One goroutine writes to any one place of these: the event's poster to
+	// acked, the poller of its reader to polled, and that agent's stream to
+	// streamed. They are read when all have ended.
 	acked, polled, streamed []bool
 	streamedN               atomic.Int64
 	ackedN                  atomic.Int64
 	unsent                  atomic.Int64
-	closed                  atomic.Bool // we are closing the streams
+	closed                  atomic.Bool // we close the streams: their ends are no errors
 
 	mu                               sync.Mutex
 	polls, anew, posts, deliver, lag load.Histogram
 }
 
-func (r *mixRunner) newRound() *mixRound {
+func (r *runner) newRound() *round {
 	cfg := r.e.Config
 	fast := func(d time.Duration) time.Duration { return time.Duration(float64(d) / cfg.MixSpeed) }
-	m := &mixRound{
-		mixRunner: r, base: r.next, poll: fast(mixPoll), burst: fast(mixBurst), gap: fast(mixGap),
+	m := &round{
+		runner: r, base: r.next, poll: fast(pollEvery), burst: fast(burstEvery), gap: fast(postGap),
 		polls: load.NewHistogram(), anew: load.NewHistogram(), posts: load.NewHistogram(), deliver: load.NewHistogram(), lag: load.NewHistogram(),
 	}
-	m.each = mixPosts * (int((cfg.Warmup+cfg.Duration)/m.burst) + 1)
+	m.each = burstPosts * (int((cfg.Warmup+cfg.Duration)/m.burst) + 1)
 	n := m.each * len(r.agents)
 	r.next += uint64(n)
-	m.sent = make([]atomic.Int64, n)
+	m.sentNs = make([]atomic.Int64, n)
 	m.acked, m.polled, m.streamed = make([]bool, n), make([]bool, n), make([]bool, n)
 	return m
 }
 
-// reader is the agent that event i is for: each burst of an agent goes to
+// reader returns the agent that event i is for. Each burst of an agent goes to
 // another one than the last, and none to itself.
-func (m *mixRound) reader(i int) int {
+func (m *round) reader(i int) int {
 	n := len(m.agents)
-	from, burst := i/m.each, i%m.each/mixPosts
+	from, burst := i/m.each, i%m.each/burstPosts
 	return (from + 1 + (burst*7+from)%(n-1)) % n
 }
 
-// event is the place of the event with that number among those of the round
-// that are for agent a.
-func (m *mixRound) event(number uint64, a *agent) (int, error) {
+// event returns the index in this round of the event with that number, which
+// must be for agent a.
+func (m *round) event(number uint64, a *agent) (int, error) {
 	i := number - m.base
 	if i >= uint64(len(m.acked)) || m.reader(int(i)) != a.i {
 		return 0, fmt.Errorf("agent %d got event %d, which was not posted to it in this round", a.i, number)
@@ -73,7 +73,7 @@ func (m *mixRound) event(number uint64, a *agent) (int, error) {
 }
 
 // sum fills in the figures of the round.
-func (m *mixRound) sum(out *load.Sample, before, after proc.Usage) {
+func (m *round) sum(out *load.Sample, before, after proc.Usage) {
 	out.Ops = m.ops.Load()
 	out.Account(before, after)
 	out.Hist = m.polls
@@ -86,8 +86,8 @@ func (m *mixRound) sum(out *load.Sample, before, after proc.Usage) {
 	m.log.Into(out)
 }
 
-// done counts an operation that was due at due, and was right if err is nil.
-func (m *mixRound) done(h load.Histogram, due time.Time, err error) {
+// done counts an operation that was due at due. It was right if err is nil.
+func (m *round) done(h load.Histogram, due time.Time, err error) {
 	now := time.Now()
 	if err != nil {
 		m.log.Add(err)
@@ -101,8 +101,8 @@ func (m *mixRound) done(h load.Histogram, due time.Time, err error) {
 	}
 }
 
-// await waits until the streams have had every event that was acknowledged.
-func (m *mixRound) await(ctx context.Context) {
+// await waits until every acknowledged event has come at its stream.
+func (m *round) await(ctx context.Context) {
 	for end := time.Now().Add(wire.AnswerGrace); m.streamedN.Load() < m.ackedN.Load(); time.Sleep(time.Millisecond) {
 		if ctx.Err() != nil || time.Now().After(end) {
 			return
@@ -111,7 +111,7 @@ func (m *mixRound) await(ctx context.Context) {
 }
 
 // catchUp lets every agent poll what came after its last poll.
-func (m *mixRound) catchUp(ctx context.Context) error {
+func (m *round) catchUp(ctx context.Context) error {
 	for _, a := range m.agents {
 		for before := -1; before != len(a.polled); {
 			before = len(a.polled)
@@ -128,9 +128,9 @@ func (m *mixRound) catchUp(ctx context.Context) error {
 	return nil
 }
 
-// verify counts events that were acknowledged and are missing, in a stream or
-// in the polls, and agents whose stream had another order than their polls.
-func (m *mixRound) verify() {
+// verify counts acknowledged events that are missing in a stream or in the
+// polls, and agents whose stream had another order than their polls.
+func (m *round) verify() {
 	for i, acked := range m.acked {
 		if acked && !m.streamed[i] {
 			m.log.Add(fmt.Errorf("event %d was acknowledged and did not come at the stream of agent %d", m.base+uint64(i), m.reader(i)))
@@ -150,8 +150,8 @@ func (m *mixRound) verify() {
 	}
 }
 
-// sleepUntil waits until due and records how late it is woken.
-func (m *mixRound) sleepUntil(ctx context.Context, due time.Time) error {
+// sleepUntil waits until due, and records how late it was woken.
+func (m *round) sleepUntil(ctx context.Context, due time.Time) error {
 	if left := time.Until(due); left > 0 {
 		t := time.NewTimer(left)
 		defer t.Stop()
@@ -168,8 +168,9 @@ func (m *mixRound) sleepUntil(ctx context.Context, due time.Time) error {
 	return ctx.Err()
 }
 
-// late says that what was due at due can't be done any more in this round.
-func (m *mixRound) late(due time.Time, h load.Histogram) bool {
+// late says whether it is too late in this round for what was due at due. Then
+// that is counted as unsent.
+func (m *round) late(due time.Time, h load.Histogram) bool {
 	now := time.Now()
 	if now.Before(m.end.Add(load.UnsentGrace)) {
 		return false

@@ -14,20 +14,20 @@ import (
 type postLoad struct {
 	ps      []*load.Poster
 	tallies []load.Tally
-	lag     load.Histogram   // of the pacer; read when the posters are done
-	late    []load.Histogram // of each poster: from when a post was due to when it was sent
+	lag     load.Histogram   // of the pacer; read when all have ended
+	late    []load.Histogram // of each poster, from when a post was due to when it was sent
 	unsent  atomic.Int64
 }
 
 // startPosts starts the pacer and the posters. They end by themselves when all
-// posts of warm-up and duration are answered.
+// posts of warm-up and measured time are answered.
 func (x *saturated) startPosts(ctx context.Context, slots []load.Slot, duration time.Duration, wg *sync.WaitGroup, log *load.ErrorLog) (*postLoad, error) {
 	cfg := x.e.Config
 	l := &postLoad{tallies: make([]load.Tally, cfg.Posters), lag: load.NewHistogram()}
 	n := int(cfg.PostRate * (cfg.Warmup + duration).Seconds())
 	due := make([]chan time.Time, cfg.Posters)
 	for i := range due {
-		// Room for all of them: the pacer never waits for a poster.
+		// There is room for all posts, so that the pacer never waits for a poster.
 		due[i] = make(chan time.Time, n/cfg.Posters+1)
 		l.ps = append(l.ps, load.NewPoster(x.e.Template, x.s, slots[i], x.next))
 		x.next += load.NumbersPerPoster
@@ -58,7 +58,7 @@ func (x *saturated) startPosts(ctx context.Context, slots []load.Slot, duration 
 	return l, nil
 }
 
-// lateness is of all posters; called when they are done.
+// lateness sums up how late posts were sent. It is called when all have ended.
 func (l *postLoad) lateness() load.Latency {
 	all := load.NewHistogram()
 	for _, h := range l.late {
@@ -87,7 +87,7 @@ func (l *postLoad) postWhenDue(ctx context.Context, p *load.Poster, due <-chan t
 			log.Add(fmt.Errorf("a post: %w", err))
 		}
 		if counts {
-			// One that failed was not served: its time counts, it does not.
+			// A post that failed was not served. Its time counts all the same.
 			t.Hist.Record(time.Since(at))
 			if err == nil {
 				t.Ops++

@@ -9,7 +9,7 @@ import (
 const (
 	// probe is the measured time of a step of the search for the rate.
 	probe = 2 * time.Second
-	// probesMost is the number of its steps.
+	// probesMost is how many steps it has at most.
 	probesMost = 8
 	// idleSpan is how far from idleGoal a rate may be.
 	idleSpan = 0.02
@@ -32,19 +32,19 @@ func (x *saturated) findRate(ctx context.Context) (float64, error) {
 	})
 }
 
-// searchRate halves the rates between 0, which leave the share quiet of the
-// machine idle, and most, which leave full of it, until idleAt is near
-// idleGoal. It returns the rate that came nearest.
+// searchRate searches by halves between no pulls, which leave the part quiet of
+// the machine idle, and most pulls a second, which leave full. It ends when
+// idleAt is near idleGoal, and returns the rate that came nearest.
 func searchRate(quiet, full, most float64, idleAt func(rate float64) (float64, error)) (float64, error) {
 	switch {
 	case quiet <= idleGoal:
 		return 1, nil // the machine is busy without pullers
 	case full >= idleGoal:
-		// More than pullers that never rest can get is no rate to pace them at.
+		// Pullers that never rest get no more than this.
 		return max(1, most), nil
 	}
-	// The first step goes to where a straight line between the two ends has it:
-	// often that is all.
+	// The first step goes to where a straight line between the ends has it. Often
+	// that is near enough.
 	low, high := 0.0, most
 	rate := most * (quiet - idleGoal) / (quiet - full)
 	best, off := rate, math.Inf(1)

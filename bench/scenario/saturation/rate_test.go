@@ -19,7 +19,7 @@ func TestSearchRate(t *testing.T) {
 		}
 	}
 	f("straight", 0.9, 0, 900, func(r float64) float64 { return 0.9 - r/1000 }, 600, 1)
-	// A pull costs less where there are many: the straight line is far off.
+	// A pull costs less if there are many. Then the straight line is far off.
 	curved := func(r float64) float64 { return 0.9 * (1 - math.Pow(r/900, 0.5)) }
 	f("curved", 0.9, 0, 900, curved, 400, 8)
 	f("busy without pullers", 0.2, 0, 900, nil, 1, 0)

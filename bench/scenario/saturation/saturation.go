@@ -12,23 +12,25 @@ import (
 	"cowrelay/bench/run"
 )
 
-// pullKind is how the pullers of saturation pull.
+// A pullKind is how the pullers pull.
 type pullKind int
 
 const (
 	pullNone   pullKind = iota
-	pullClosed          // each takes the next window when it has the last one
+	pullClosed          // each takes the next window when it has got the last
 	pullPaced           // at a fixed rate
 	pullKinds
 )
 
 const (
-	// idleGoal is the part of the machine's CPU that paced pullers leave idle.
+	// idleGoal is the part of the machine's CPU time that paced pullers should leave
+	// idle.
 	idleGoal = 0.30
 	// idleLeast is the part below which the result says that they did not.
 	idleLeast = 0.25
 )
 
+// Variants returns one variant, which comes to a result for each kind.
 func Variants(cfg *run.Config) []run.Variant {
 	size := cfg.EventBytesOr(300)
 	length := cfg.SlotBytes[0]
@@ -42,21 +44,20 @@ func Variants(cfg *run.Config) []run.Variant {
 		Unit:     "requests", Files: cfg.Posters + cfg.Pullers,
 		Bound: bound.Config{Mode: bound.Saturation, EventBytes: size, Count: count, Page: cfg.Page},
 		Drive: func(ctx context.Context, e *run.Env, relay, bound *load.Server) ([]report.Result, error) {
-			return driveSaturation(ctx, e, relay, bound, count)
+			return drive(ctx, e, relay, bound, count)
 		},
 	}}
 }
 
-// driveSaturation runs the three kinds by turns on both sides. In the outage
-// that this plays, a few pullers of full windows stalled every post.
-func driveSaturation(ctx context.Context, e *run.Env, relay, bound *load.Server, count int) (out []report.Result, err error) {
+// drive runs the kinds by turns on both sides.
+func drive(ctx context.Context, e *run.Env, relay, bound *load.Server, count int) (out []report.Result, err error) {
 	var sides []*saturated
 	for _, s := range []*load.Server{relay, bound} {
 		if s == nil {
 			continue
 		}
 		e.Track.Step("filling the slot of the " + s.Name)
-		x, err := openSaturated(ctx, e, s, count)
+		x, err := openSide(ctx, e, s, count)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", s.Name, err)
 		}
@@ -105,6 +106,7 @@ func driveSaturation(ctx context.Context, e *run.Env, relay, bound *load.Server,
 	return out, nil
 }
 
+// text describes the pullers.
 func (k pullKind) text(cfg *run.Config, rate float64) string {
 	pullers := fmt.Sprintf("%d pullers", cfg.Pullers)
 	if cfg.PullerNice > 0 {

@@ -14,16 +14,17 @@ import (
 	"cowrelay/bench/run"
 )
 
-// A saturated is one side of saturation: a long slot that a process of pullers
-// pulls from, and in each round a new slot for each poster.
+// A saturated is one side: a long slot that a process of pullers pulls from,
+// and in each round a new slot for each poster.
 type saturated struct {
 	e    *run.Env
 	s    *load.Server
 	pull *pullers.Process
-	next uint64 // first number of the next poster
+	next uint64 // the first event number of the next poster
 }
 
-func openSaturated(ctx context.Context, e *run.Env, s *load.Server, count int) (*saturated, error) {
+// openSide fills the long slot and starts the pullers.
+func openSide(ctx context.Context, e *run.Env, s *load.Server, count int) (*saturated, error) {
 	sl, err := e.NewSlot(ctx, s, count)
 	if err != nil {
 		return nil, err
@@ -39,9 +40,9 @@ func openSaturated(ctx context.Context, e *run.Env, s *load.Server, count int) (
 	return &saturated{e: e, s: s, pull: l, next: uint64(count)}, nil
 }
 
-// round runs posters at their rate, and pullers beside them until the last
-// post is answered. A post that was due in the measured time counts, whenever
-// its answer comes, from the time it was due.
+// round runs posters at their rate, and pullers beside them until the last post
+// is answered. A post counts if it was due in the measured time, whenever its
+// answer comes, and from the time when it was due.
 func (x *saturated) round(ctx context.Context, kind pullKind, rate float64, duration time.Duration) (out load.Sample, err error) {
 	slots, err := x.s.AllocateN(ctx, x.e.Config.Posters)
 	if err != nil {
@@ -101,7 +102,7 @@ func (x *saturated) round(ctx context.Context, kind pullKind, rate float64, dura
 	return out, nil
 }
 
-// measure passes through warm-up and measured time. The generator's own CPU
+// measure lets the warm-up pass and then the measured time. The generator's CPU
 // time is that of both its processes.
 func (x *saturated) measure(ctx context.Context, kind pullKind, d time.Duration) (a, b proc.Usage, pulls int64, err error) {
 	clocks := func() (proc.Usage, int64, error) {
