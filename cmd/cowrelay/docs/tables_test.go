@@ -6,10 +6,13 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
 	"cowrelay/cmd/cowrelay/internal/config"
+	"cowrelay/cow"
+	"cowrelay/cow/event"
 	relayhttp "cowrelay/fasthttp"
 
 	"go.yaml.in/yaml/v3"
@@ -149,5 +152,96 @@ func TestTables_Routes(t *testing.T) {
 	slices.Sort(got)
 	if !slices.Equal(got, want) {
 		t.Errorf("using.md has the routes\n%s\nopenapi.yaml\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+// rows returns the rows of the tables in a section, cell by cell.
+func rows(t *testing.T, path, section string) (list [][]string) {
+	t.Helper()
+	_, rest, ok := strings.Cut(readPage(t, path).text, "\n## "+section+"\n")
+	if !ok {
+		t.Fatalf("%s has no section %s", path, section)
+	}
+	text, _, _ := strings.Cut(rest, "\n## ")
+	for line := range strings.Lines(text) {
+		if line = strings.TrimSpace(line); strings.HasPrefix(line, "| ") && !strings.HasPrefix(line, "| ---") {
+			list = append(list, strings.Split(strings.Trim(line, "| "), " | "))
+		}
+	}
+	return list
+}
+
+// The admin API's table has the routes that the listener has.
+func TestTables_AdminRoutes(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join(root, "fasthttp/admin/*.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want, got []string
+	handled := regexp.MustCompile(`handle\("([A-Z]+ /admin/v1/[^"]*)"`)
+	for _, name := range files {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range handled.FindAllStringSubmatch(string(data), -1) {
+			want = append(want, m[1])
+		}
+	}
+	for _, row := range rows(t, "cmd/cowrelay/docs/operating.md", "The admin API") {
+		if route, _, _ := strings.Cut(strings.Trim(row[0], "`"), "?"); strings.Contains(route, "/admin/v1/") {
+			got = append(got, route)
+		}
+	}
+	slices.Sort(want)
+	slices.Sort(got)
+	if len(want) < 8 || !slices.Equal(got, want) {
+		t.Errorf("operating.md has the routes\n%s\nthe listener\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+// The limits that pages name are those of the code.
+func TestTables_Limits(t *testing.T) {
+	grouped := func(n int) string {
+		s := fmt.Sprint(n)
+		for i := len(s) - 3; i > 0; i -= 3 {
+			s = s[:i] + "," + s[i:]
+		}
+		return s
+	}
+	defaults := map[string]string{}
+	for _, s := range config.Settings() {
+		defaults[s.Name] = s.Value
+	}
+	slots, err := strconv.Atoi(defaults["max-slots"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{
+		"one event, white space removed": grouped(event.MaxBytes) + " bytes",
+		"body of a post":                 fmt.Sprint(event.MaxBodyBytes>>20, " MiB"),
+		"all events of a slot":           grouped(cow.MaxSlotBytes) + " bytes",
+		"an `event_id`":                  fmt.Sprint(event.MaxIDBytes, " bytes"),
+		"nesting of a post's body":       fmt.Sprint(event.MaxDepth, " levels"),
+		"slots":                          grouped(slots) + " (`--max-slots`)",
+	}
+	for _, row := range rows(t, "cmd/cowrelay/docs/using.md", "Limits") {
+		if limit, ok := want[row[0]]; ok {
+			if row[1] != limit {
+				t.Errorf("using.md: %s: %s, not %s", row[0], row[1], limit)
+			}
+			delete(want, row[0])
+		}
+	}
+	if len(want) > 0 {
+		t.Errorf("using.md lacks limits: %v", want)
+	}
+
+	var rates []string
+	for _, row := range rows(t, "cmd/cowrelay/docs/configuration.md", "Rate limits")[1:] {
+		rates = append(rates, strings.Trim(row[0], "`")+"="+strings.ReplaceAll(strings.ReplaceAll(row[2], ", ", "/"), ",", ""))
+	}
+	if got := strings.Join(rates, ","); got != defaults["rate-limits"] {
+		t.Errorf("configuration.md has the rates %s, the default is %s", got, defaults["rate-limits"])
 	}
 }
