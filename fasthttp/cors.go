@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	"cowrelay/fasthttp/limit"
+
 	"github.com/valyala/fasthttp"
 )
 
@@ -20,10 +22,10 @@ const (
 	corsMaxAge  = "7200" // seconds that a browser may remember it, the most that Chromium does
 )
 
-// ParseOrigins reads a list of origins, with commas between them, or "*". An
-// origin is compared as browsers send it, so it must be written like that.
+// ParseOrigins reads a list of origins, with commas between them, or "*". They are
+// compared with what browsers send, so they must be written as browsers do.
 func ParseOrigins(list string) ([]string, error) {
-	out := splitList(list)
+	out := limit.SplitList(list)
 	for _, origin := range out {
 		if origin == "*" {
 			if len(out) > 1 {
@@ -45,70 +47,62 @@ func ParseOrigins(list string) ([]string, error) {
 	return out, nil
 }
 
-// origin is what a page of the request's origin is told, or nothing if it may
+// origins are the sites whose pages may read replies, or "*" alone.
+type origins []string
+
+// allowed returns what a page of the request's origin is told, or nothing if it may
 // not read the reply. h is nil where the header is not known.
-func (l *Live) origin(h *fasthttp.RequestHeader) string {
-	if l.anyOrigin() {
+func (o origins) allowed(h *fasthttp.RequestHeader) string {
+	if o.any() {
 		return "*"
 	}
 	if h == nil {
 		return ""
 	}
 	// The configured text goes out, never the client's.
-	if i := slices.Index(l.CORSOrigins, string(h.Peek(fasthttp.HeaderOrigin))); i >= 0 {
-		return l.CORSOrigins[i]
+	if i := slices.Index(o, string(h.Peek(fasthttp.HeaderOrigin))); i >= 0 {
+		return o[i]
 	}
 	return ""
 }
 
-func (l *Live) anyOrigin() bool { return len(l.CORSOrigins) == 1 && l.CORSOrigins[0] == "*" }
+func (o origins) any() bool { return len(o) == 1 && o[0] == "*" }
 
 // share lets a page of an allowed origin read the reply, whatever it will be.
-func (l *Live) share(h *fasthttp.RequestHeader, res *fasthttp.Response) {
-	if len(l.CORSOrigins) == 0 {
+func (o origins) share(h *fasthttp.RequestHeader, res *fasthttp.Response) {
+	if len(o) == 0 {
 		return
 	}
-	if !l.anyOrigin() { // whoever keeps the reply must not give it to other origins
+	if !o.any() { // a cache must not give the reply to other origins
 		res.Header.Add(fasthttp.HeaderVary, fasthttp.HeaderOrigin)
 	}
-	if origin := l.origin(h); origin != "" {
+	if origin := o.allowed(h); origin != "" {
 		res.Header.Set(fasthttp.HeaderAccessControlAllowOrigin, origin)
 		res.Header.Set(fasthttp.HeaderAccessControlExposeHeaders, corsExposes)
 	}
 }
 
-// shareStream is share for the head of a stream, which it returns with what it adds.
-func (l *Live) shareStream(h *fasthttp.RequestHeader, head []byte) []byte {
-	if len(l.CORSOrigins) == 0 {
+// shareStream is share for the head of a stream. It returns the head with more
+// fields.
+func (o origins) shareStream(h *fasthttp.RequestHeader, head []byte) []byte {
+	if len(o) == 0 {
 		return head
 	}
 	lines := ""
-	if !l.anyOrigin() {
+	if !o.any() {
 		lines += "Vary: Origin\r\n"
 	}
-	if origin := l.origin(h); origin != "" {
+	if origin := o.allowed(h); origin != "" {
 		lines += "Access-Control-Allow-Origin: " + origin + "\r\nAccess-Control-Expose-Headers: " + corsExposes + "\r\n"
 	}
 	end := bytes.Index(head, []byte("\r\n\r\n")) + len("\r\n")
 	return slices.Concat(head[:end], []byte(lines), head[end:])
 }
 
-// preflight says whether a browser asks what a page of an allowed origin may
-// do. It asks by the path of the request to come, which may well be one that
-// isn't there: the page is to see that from the reply to the request.
-func (l *Live) preflight(h *fasthttp.RequestHeader) bool {
-	return len(l.CORSOrigins) > 0 && h.IsOptions() && len(h.Peek(fasthttp.HeaderOrigin)) > 0 &&
-		len(h.Peek(fasthttp.HeaderAccessControlRequestMethod)) > 0 && l.origin(h) != ""
-}
-
-func (r *Relay) servePreflight(req request) error {
-	res := &req.ctx.Response
-	res.SetStatusCode(fasthttp.StatusNoContent)
-	if r.live.Load().anyOrigin() {
-		res.Header.Add(fasthttp.HeaderVary, fasthttp.HeaderOrigin)
-	}
-	res.Header.Set(fasthttp.HeaderAccessControlAllowMethods, corsMethods)
-	res.Header.Set(fasthttp.HeaderAccessControlAllowHeaders, corsHeaders)
-	res.Header.Set(fasthttp.HeaderAccessControlMaxAge, corsMaxAge)
-	return nil
+// preflight says whether a browser asks what a page of an allowed origin may do. The
+// path is that of the request to come. It may be one that does not exist: the page
+// is to see that from the reply to the request itself.
+func (o origins) preflight(h *fasthttp.RequestHeader) bool {
+	return len(o) > 0 && h.IsOptions() && len(h.Peek(fasthttp.HeaderOrigin)) > 0 &&
+		len(h.Peek(fasthttp.HeaderAccessControlRequestMethod)) > 0 && o.allowed(h) != ""
 }

@@ -46,7 +46,7 @@ func (r *Relay) headerReceived(h *fasthttp.RequestHeader) (conf fasthttp.Request
 		}
 		return conf
 	}
-	req := request{conn: c, early: true, start: r.store.Now()}
+	req := request{conn: c, early: true, startNs: r.store.Now()}
 	if _, refused := r.admit(h, &req); refused != nil || !h.IsPost() {
 		withhold(h, withheldAdmit)
 		return conf
@@ -110,7 +110,7 @@ func (r *Relay) failed(ctx *fasthttp.RequestCtx, err error) {
 	case err == fasthttp.ErrBodyTooLarge:
 		f = refusal.BodyTooLarge
 	}
-	r.live.Load().share(&ctx.Request.Header, &ctx.Response)
+	r.live.Load().origins().share(&ctx.Request.Header, &ctx.Response)
 	writeRefusal(&ctx.Response, f)
 	refuse(ctx)
 	if c != nil {

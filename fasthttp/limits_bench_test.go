@@ -39,7 +39,7 @@ func BenchmarkAdmit(b *testing.B) {
 			req := request{conn: &conn{TCPConn: tcp.(*net.TCPConn), relay: g.relay, local: true}}
 			b.ReportAllocs()
 			for b.Loop() {
-				req.start += 1000
+				req.startNs += 1000
 				if _, refused := g.relay.admit(h, &req); refused != nil {
 					b.Fatal(refused)
 				}

@@ -14,6 +14,7 @@ import (
 
 	"cowrelay/cow/invariants"
 	"cowrelay/cow/rate"
+	"cowrelay/fasthttp/limit"
 	"cowrelay/fasthttp/refusal"
 
 	"github.com/valyala/fasthttp"
@@ -25,7 +26,7 @@ func behindProxy(clock *atomic.Int64, limits string) func(*rigOptions) {
 	return func(o *rigOptions) {
 		o.relay.now = clock.Load
 		o.relay.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
-		l, err := ParseRateLimits(limits)
+		l, err := limit.ParseRates(limits)
 		if err != nil {
 			panic(err)
 		}
@@ -267,7 +268,7 @@ func TestLimits_SetLive(t *testing.T) {
 	}
 	live := *g.relay.live.Load()
 	limits := *live.RateLimits
-	limits[classOther] = rate.PerSecond(1, 7)
+	limits[limit.Other] = rate.PerSecond(1, 7)
 	live.RateLimits = &limits
 	g.relay.SetLive(live)
 	if a, b := limitedAfter(t, 9, read), limitedAfter(t, 9, other); a != 0 || b != 7 {
@@ -299,8 +300,8 @@ func TestLimits_MemoryIsBounded(t *testing.T) {
 			t.Fatal(refused)
 		}
 	}
-	if n := metric(g, "cowrelay_rate_keys"); n != clientKeys {
-		t.Errorf("%v keys, want %d", n, clientKeys)
+	if n := metric(g, "cowrelay_rate_keys"); n != limit.MaxClients {
+		t.Errorf("%v keys, want %d", n, limit.MaxClients)
 	}
 }
 
@@ -333,22 +334,6 @@ func (w lockedWriter) Write(p []byte) (int, error) {
 	return w.b.Write(p)
 }
 
-func TestLimits_Settings(t *testing.T) {
-	l, err := ParseRateLimits(" read=0 , allocate=0.5/3,")
-	if err != nil || l[classRead] != (rate.Limit{}) || l[classAllocate] != (rate.Limit{Every: 2 * time.Second, Burst: 3}) || l[classPost] != DefaultRateLimits()[classPost] {
-		t.Errorf("%v, %v", l, err)
-	}
-	if l, err := ParseRateLimits(""); err != nil || l != DefaultRateLimits() {
-		t.Errorf("%v, %v", l, err)
-	}
-	for _, bad := range []string{"read", "read=", "read=10", "read=10/", "read=/10", "read=0/10", "read=-1/10", "read=10/0", "read=1e9/1", "read=NaN/1",
-		"read=1/1e3", "read=0,read=0", "pull=1/1", "=1/1", "read=1/2/3"} {
-		if _, err := ParseRateLimits(bad); err == nil {
-			t.Errorf("%q was taken", bad)
-		}
-	}
-}
-
 // The server hands over a header that is a part of its context.
 func TestLimits_ConnOfHeader(t *testing.T) {
 	var ctx fasthttp.RequestCtx
@@ -357,6 +342,18 @@ func TestLimits_ConnOfHeader(t *testing.T) {
 	if connOf(&ctx.Request.Header) != c {
 		t.Error("another connection")
 	}
+}
+
+func headerOf(t testing.TB, lines string) *fasthttp.RequestHeader {
+	t.Helper()
+	h := new(fasthttp.RequestHeader)
+	h.SetMethod("GET")
+	h.SetRequestURI("/")
+	for line := range strings.Lines(lines) {
+		name, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), ":")
+		h.Add(name, strings.TrimSpace(value))
+	}
+	return h
 }
 
 func tcpOf(t testing.TB, w *wire) *net.TCPConn {

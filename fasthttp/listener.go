@@ -61,7 +61,7 @@ func (l *listener) admit(c net.Conn) (admitted net.Conn) {
 	// The reply fits into any send buffer, so this does not wait.
 	c.SetWriteDeadline(time.Now().Add(time.Second))
 	var res fasthttp.Response
-	live.share(nil, &res)
+	live.origins().share(nil, &res)
 	writeRefusal(&res, refusal.ManyConns)
 	res.SetConnectionClose()
 	res.WriteTo(c)
@@ -74,7 +74,7 @@ func (l *listener) admit(c net.Conn) (admitted net.Conn) {
 // mostConns is how many connections the peer may have; 0 is as many as there
 // are. All clients of a trusted proxy come from its address.
 func (l *Live) mostConns(peer netip.Addr) int64 {
-	if l.trusted(peer) {
+	if l.proxies().Trust(peer) {
 		return 0
 	}
 	return int64(l.MaxConnsPerAddress)

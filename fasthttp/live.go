@@ -3,6 +3,7 @@ package fasthttp
 import (
 	"net/netip"
 
+	"cowrelay/fasthttp/limit"
 	"cowrelay/fasthttp/stream"
 )
 
@@ -12,41 +13,44 @@ type Live struct {
 	MaxWaiters int  // long polls that wait at once (4,096)
 	AccessLog  bool // log every request
 
-	MaxConnsPerAddress int // connections of one client address that is no trusted proxy (as many as there are)
+	MaxConnsPerAddress int // connections of one client address, unless it is a trusted proxy (MaxConns)
 
-	TrustedProxies []netip.Prefix // who may say for which client a request is (nobody)
-	ClientHeaders  []string       // by which header, the first that is there (DefaultClientHeaders)
-	RateLimits     *RateLimits    // how often clients may ask (DefaultRateLimits)
-	CORSOrigins    []string       // whose pages may read replies, or "*" (nobody's)
+	TrustedProxies []netip.Prefix // proxies that may say which client a request is from (none)
+	ClientHeaders  []string       // in which header; the first that is there counts (limit.DefaultHeaders)
+	RateLimits     *limit.Rates   // how often clients may ask (limit.DefaultRates)
+	CORSOrigins    []string       // sites whose pages may read replies, or "*" (none)
 
-	limits *limits
+	limiter *limit.Limiter // of RateLimits; made by SetLive
 }
 
 func (l *Live) setDefaults() {
 	def(&l.MaxStreams, 50_000)
 	def(&l.MaxWaiters, 4096)
 	if len(l.ClientHeaders) == 0 {
-		l.ClientHeaders = DefaultClientHeaders
+		l.ClientHeaders = limit.DefaultHeaders
 	}
 	if l.RateLimits == nil {
-		limits := DefaultRateLimits()
-		l.RateLimits = &limits
+		rates := limit.DefaultRates()
+		l.RateLimits = &rates
 	}
 }
 
-// SetLive changes what may change. Streams beyond a lower limit go on, and new
-// ones are refused until there is room; so do long polls, until a new one comes,
-// to which they give way. A zero field takes its default.
+// SetLive changes what may change. A zero field takes its default. Streams beyond a
+// lower limit go on, and new ones are refused until there is room. Long polls beyond
+// it go on, too, and give way to new ones.
 func (r *Relay) SetLive(l Live) {
 	l.setDefaults()
-	l.limits = nil
+	var before *limit.Limiter
 	if old := r.live.Load(); old != nil {
-		l.limits = old.limits
+		before = old.limiter
 	}
-	l.limits = newLimits(*l.RateLimits, l.limits)
+	l.limiter = limit.New(*l.RateLimits, before)
 	r.streams.SetMost(l.MaxStreams)
 	r.polls.books.SetLimits(int64(l.MaxWaiters), stream.ShareOf(l.MaxWaiters))
 	// Publish: pairs with the Loads along requests. What was published is never
 	// written again.
 	r.live.Store(&l)
 }
+
+// origins are the sites whose pages may read replies.
+func (l *Live) origins() origins { return l.CORSOrigins }

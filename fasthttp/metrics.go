@@ -108,9 +108,9 @@ func (r *Relay) arrivalFamilies() []stats.Family {
 
 func (r *Relay) limitFamilies() []stats.Family {
 	return []stats.Family{
-		stats.CountersOf("cowrelay_rate_limited_total", "class", "Requests refused because a client, or all in total, asked too often, by class.",
-			classNames[:], func() []atomic.Uint64 { return r.limitedBy[:] }),
-		stats.Gauge("cowrelay_rate_keys", "Clients whose rate is kept in mind, once for each class.", func() int64 { return r.live.Load().limits.keys() }),
+		stats.CounterBy("cowrelay_rate_limited_total", "class", "Requests refused because a client, or all in total, asked too often, by class.",
+			func(show stats.Show) { r.live.Load().limiter.Refused(show) }),
+		stats.Gauge("cowrelay_rate_keys", "Clients whose rate is kept in mind, once for each class.", func() int64 { return r.live.Load().limiter.Clients() }),
 		stats.Counter("cowrelay_panics_total", "Faults that a request, stream or load was saved from.", func() uint64 { return r.panics.Load() + r.store.Stats().Panics.Load() }),
 		stats.CounterBy("cowrelay_log_lines_dropped_total", "reason", "Lines of the log that were dropped, by reason: full (they were not read in time), error (they could not be written).",
 			func(show stats.Show) {

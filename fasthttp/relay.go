@@ -99,11 +99,10 @@ type Relay struct {
 	started time.Time
 
 	// What is counted along requests and commits, and the history of it.
-	requests  *stats.Requests
-	commits   *stats.Commits
-	lag       *stats.Histogram // from an event being visible to its first write to a stream
-	limitedBy [classes]atomic.Uint64
-	recorder  *stats.Recorder
+	requests *stats.Requests
+	commits  *stats.Commits
+	lag      *stats.Histogram // from an event being visible to its first write to a stream
+	recorder *stats.Recorder
 
 	lnMu      sync.Mutex
 	listeners []*listener
@@ -240,7 +239,7 @@ const drainGrace = 250 * time.Millisecond
 func (r *Relay) handle(ctx *fasthttp.RequestCtx) {
 	start := r.store.Now()
 	live := r.live.Load()
-	live.share(&ctx.Request.Header, &ctx.Response)
+	live.origins().share(&ctx.Request.Header, &ctx.Response)
 	var req request
 	defer r.rescue("handler", func() {
 		writeRefusal(&ctx.Response, refusal.Internal)
@@ -251,10 +250,10 @@ func (r *Relay) handle(ctx *fasthttp.RequestCtx) {
 	if req.conn, _ = ctx.Conn().(*conn); req.conn != nil {
 		defer req.conn.arrived()
 	}
-	req.start = start
+	req.startNs = start
 	why := withheld(ctx)
 	req.withheld = why != ""
-	serve, refused := (func(*Relay, request) error)(nil), decided(why)
+	serve, refused := handler(nil), decided(why)
 	if refused == nil {
 		serve, refused = r.admit(&ctx.Request.Header, &req)
 	} else {

@@ -43,7 +43,7 @@ func (r *Relay) serveStream(req request) error {
 	chunked := req.ctx.Request.Header.IsHTTP11()
 	st, err := r.streams.Open(stream.Opening{
 		Client: uint64(r.clientOf(req)), Slot: req.slot, Resume: resume, Since: since, Chunked: chunked,
-		Head: r.live.Load().shareStream(&req.ctx.Request.Header, stream.Head(chunked)),
+		Head: r.live.Load().origins().shareStream(&req.ctx.Request.Header, stream.Head(chunked)),
 	})
 	switch err {
 	case nil:

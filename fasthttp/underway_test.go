@@ -169,11 +169,11 @@ func TestUnderway_GivenBack(t *testing.T) {
 	g := newRig(t, shortTimes)
 	g.panics = 2
 	m := g.allocate()
-	was := routeHealth.post
-	routeHealth.post = func(_ *Relay, req request) error {
+	was := routeHealth.post.serve
+	routeHealth.post.serve = func(_ *Relay, req request) error {
 		return req.withBody(func([]byte) error { return faultyHandler(nil) })
 	}
-	defer func() { routeHealth.post = was }()
+	defer func() { routeHealth.post.serve = was }()
 	fixed := func(n int) string { return fmt.Sprintf("Content-Length: %d\n", n) }
 	const chunks = "Transfer-Encoding: chunked\n"
 	faulty := strings.Replace(m.head(""), "/v1/events/"+m.id, "/v1/slot/"+m.id+"/responder-health", 1)
@@ -232,15 +232,15 @@ func TestUnderway_UnreadBody(t *testing.T) {
 	g := newRig(t)
 	g.undescribed = true
 	m := g.allocate()
-	was := routeHealth.post
-	routeHealth.post = func(_ *Relay, req request) error {
+	was := routeHealth.post.serve
+	routeHealth.post.serve = func(_ *Relay, req request) error {
 		if req.conn.relay.underway.used() == 0 {
 			t.Error("the body is not on the books")
 		}
 		req.reply(200, []byte("{}"))
 		return nil
 	}
-	defer func() { routeHealth.post = was }()
+	defer func() { routeHealth.post.serve = was }()
 	w := g.dial()
 	for range 2 {
 		w.send("POST /v1/slot/" + m.id + "/responder-health HTTP/1.1\nHost: x\nContent-Type: application/json\nAuthorization: Bearer " + m.token +

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"cowrelay/cow/pebblelog"
-	relayhttp "cowrelay/fasthttp"
+	"cowrelay/fasthttp/limit"
 )
 
 // Config is what serve runs with. Layers.Load makes it; it is not changed after
@@ -35,7 +35,7 @@ type Config struct {
 	MaxLongPolls       int
 
 	// Who the clients are, and what they may.
-	RateLimits     relayhttp.RateLimits
+	RateLimits     limit.Rates
 	TrustedProxies []netip.Prefix
 	ClientHeaders  []string // the headers in which those name the client, the first that is there counts
 	CORSOrigins    []string

@@ -4,7 +4,7 @@ import (
 	"slices"
 	"testing"
 
-	relayhttp "cowrelay/fasthttp"
+	"cowrelay/fasthttp/limit"
 )
 
 // The default that the help shows is the one that the relay has.
@@ -18,7 +18,7 @@ func TestLimits_DefaultIsWhatTheRelayHas(t *testing.T) {
 			}
 		}
 	}
-	if c.RateLimits != relayhttp.DefaultRateLimits() || !slices.Equal(c.ClientHeaders, relayhttp.DefaultClientHeaders) {
+	if c.RateLimits != limit.DefaultRates() || !slices.Equal(c.ClientHeaders, limit.DefaultHeaders) {
 		t.Errorf("%v, %v", c.RateLimits, c.ClientHeaders)
 	}
 }

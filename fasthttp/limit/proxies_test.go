@@ -1,29 +1,26 @@
-package fasthttp
+package limit
 
 import (
 	"net/netip"
 	"strings"
 	"testing"
 
-	"cowrelay/fasthttp/accept"
-
 	"github.com/valyala/fasthttp"
 )
 
-func liveWith(t *testing.T, proxies, headers string) *Live {
+func proxiesOf(t *testing.T, trusted, headers string) (p Proxies) {
 	t.Helper()
-	l := new(Live)
 	var err error
-	if l.TrustedProxies, err = ParseTrustedProxies(proxies); err != nil {
+	if p.Trusted, err = ParseProxies(trusted); err != nil {
 		t.Fatal(err)
 	}
+	p.Headers = DefaultHeaders
 	if headers != "" {
-		if l.ClientHeaders, err = ParseClientHeaders(headers); err != nil {
+		if p.Headers, err = ParseHeaders(headers); err != nil {
 			t.Fatal(err)
 		}
 	}
-	l.setDefaults()
-	return l
+	return p
 }
 
 func headerOf(t testing.TB, lines string) *fasthttp.RequestHeader {
@@ -38,13 +35,13 @@ func headerOf(t testing.TB, lines string) *fasthttp.RequestHeader {
 	return h
 }
 
-// Whose request it is, told by whom to whom.
-func TestClientAddr(t *testing.T) {
+// Which client a request is from, by what the proxies and the client say.
+func TestProxies_Client(t *testing.T) {
 	const xff, cf, fly = "X-Forwarded-For: ", "CF-Connecting-IP: ", "Fly-Client-IP: "
 	for _, c := range []struct {
 		what, proxies, headers string // which are trusted, and by what name
 		peer, lines            string
-		client                 string // with ! if a header told it
+		client                 string // with ! if a header named it
 	}{
 		{"nobody is trusted", "", "", "127.0.0.1", xff + "192.0.2.1", "127.0.0.1"},
 		{"a stranger says something", "10.0.0.0/8", "", "198.51.100.7", xff + "192.0.2.1\n" + fly + "192.0.2.2\n" + cf + "192.0.2.3", "198.51.100.7"},
@@ -86,9 +83,9 @@ func TestClientAddr(t *testing.T) {
 		{"any other name", "127.0.0.1", "x-real-ip", "127.0.0.1", "X-Real-IP: 192.0.2.4", "192.0.2.4!"},
 		{"an order", "127.0.0.1", "CF-Connecting-IP, Fly-Client-IP", "127.0.0.1", fly + "192.0.2.2\n" + cf + "192.0.2.3", "192.0.2.3!"},
 	} {
-		client, told := liveWith(t, c.proxies, c.headers).clientOf(netip.MustParseAddr(c.peer), headerOf(t, c.lines))
+		client, named := proxiesOf(t, c.proxies, c.headers).Client(netip.MustParseAddr(c.peer), headerOf(t, c.lines))
 		got := client.String()
-		if told {
+		if named {
 			got += "!"
 		}
 		if got != c.client {
@@ -97,69 +94,41 @@ func TestClientAddr(t *testing.T) {
 	}
 }
 
-func TestClientAddr_Keys(t *testing.T) {
-	same := [][]string{
-		{"192.0.2.1", "::ffff:192.0.2.1"},
-		{"192.0.2.2"},
-		{"0.0.0.0"},
-		{"255.255.255.255"},
-		{"2001:db8::1", "2001:db8::2", "2001:db8:0:0:ffff:ffff:ffff:ffff"},
-		{"2001:db8:0:1::1", "2001:db8:0:1:8000::"},
-		{"2001:db9::1"},
-		{"::1", "::2"},
-		{"fe80::1", "fe80::2"},
-	}
-	seen := map[accept.Client]string{}
-	for _, group := range same {
-		first := accept.ClientAt(netip.MustParseAddr(group[0]).Unmap())
-		if other, ok := seen[first]; ok {
-			t.Errorf("%s and %s are one", group[0], other)
-		}
-		seen[first] = group[0]
-		for _, text := range group[1:] {
-			if accept.ClientAt(netip.MustParseAddr(text).Unmap()) != first {
-				t.Errorf("%s and %s are two", group[0], text)
-			}
-		}
-	}
-}
-
-func TestClientAddr_Settings(t *testing.T) {
+func TestProxies_Settings(t *testing.T) {
 	for _, bad := range []string{"10.0.0.0/33", "localhost", "10.0.0.1/", "::ffff:10.0.0.0/8", "10.0.0.1 10.0.0.2"} {
-		if _, err := ParseTrustedProxies(bad); err == nil {
+		if _, err := ParseProxies(bad); err == nil {
 			t.Errorf("proxies %q were taken", bad)
 		}
 	}
-	list, err := ParseTrustedProxies(" 10.1.2.3/8 ,, ::1")
+	list, err := ParseProxies(" 10.1.2.3/8 ,, ::1")
 	if err != nil || len(list) != 2 || list[0].String() != "10.0.0.0/8" || list[1].String() != "::1/128" {
 		t.Errorf("%v, %v", list, err)
 	}
 	for _, bad := range []string{"", ",", "X Real", "X:Y", "a\r\nb"} {
-		if _, err := ParseClientHeaders(bad); err == nil {
+		if _, err := ParseHeaders(bad); err == nil {
 			t.Errorf("headers %q were taken", bad)
 		}
 	}
 }
 
 // A header is read the same however long it is, and never panics.
-func FuzzClientAddr(f *testing.F) {
+func FuzzProxies_Client(f *testing.F) {
 	f.Add("192.0.2.1, [::1]:80, 10.0.0.1", "127.0.0.1")
 	f.Add("[", "]:")
-	l := new(Live)
-	l.TrustedProxies, _ = ParseTrustedProxies("127.0.0.0/8,10.0.0.0/8")
-	l.setDefaults()
+	p := Proxies{Headers: DefaultHeaders}
+	p.Trusted, _ = ParseProxies("127.0.0.0/8,10.0.0.0/8")
 	peer := netip.MustParseAddr("127.0.0.1")
 	f.Fuzz(func(t *testing.T, one, two string) {
 		h := new(fasthttp.RequestHeader)
 		h.Add("X-Forwarded-For", one)
 		h.Add("X-Forwarded-For", two)
 		h.Add("Fly-Client-IP", "192.0.2.99")
-		client, told := l.clientOf(peer, h)
+		client, named := p.Client(peer, h)
 		if !client.IsValid() || client.Is4In6() || client.Zone() != "" {
 			t.Errorf("%q, %q: %v", one, two, client)
 		}
-		if !told && client != peer {
-			t.Errorf("%q, %q: %v, told by nobody", one, two, client)
+		if !named && client != peer {
+			t.Errorf("%q, %q: %v, named by nobody", one, two, client)
 		}
 	})
 }

@@ -1,0 +1,101 @@
+package fasthttp
+
+import (
+	"bytes"
+	"crypto/sha256"
+	_ "embed"
+	"encoding/hex"
+
+	"cowrelay/fasthttp/refusal"
+	"cowrelay/fasthttp/web"
+
+	"github.com/valyala/fasthttp"
+)
+
+func (r *Relay) serveLanding(req request) error   { return req.file(web.Landing) }
+func (r *Relay) serveDashboard(req request) error { return req.file(web.Dashboard) }
+
+func (r *Relay) serveAsset(req request) error {
+	f := web.Asset(pathOf(req.ctx.Request.Header.RequestURI()))
+	if f == nil {
+		return refusal.NotFound
+	}
+	return req.file(f)
+}
+
+// file replies with a page or a part of one: compressed if the client takes that,
+// or 304 if the client has it.
+func (req request) file(f *web.File) error {
+	h, res := &req.ctx.Request.Header, &req.ctx.Response
+	e, small := f.Raw(), h.HasAcceptEncoding("gzip")
+	if small {
+		e = f.Gzip()
+	}
+	res.Header.Add(fasthttp.HeaderVary, fasthttp.HeaderAcceptEncoding)
+	for _, header := range web.Headers {
+		res.Header.Set(header[0], header[1])
+	}
+	res.Header.Set(fasthttp.HeaderETag, e.ETag)
+	res.Header.SetContentType(f.Type)
+	if hasTag(h.Peek(fasthttp.HeaderIfNoneMatch), e.ETag) {
+		res.SetStatusCode(fasthttp.StatusNotModified)
+		return nil
+	}
+	if small {
+		res.Header.Set(fasthttp.HeaderContentEncoding, "gzip")
+	}
+	res.SetBodyRaw(e.Body)
+	return nil
+}
+
+// hasTag says whether the list of an If-None-Match header names the tag. A proxy
+// that compresses by itself makes our tags weak.
+func hasTag(list []byte, tag string) bool {
+	for item := range bytes.SplitSeq(list, []byte{','}) {
+		item = bytes.TrimPrefix(bytes.TrimSpace(item), []byte("W/"))
+		if string(item) == tag || string(item) == "*" {
+			return true
+		}
+	}
+	return false
+}
+
+// description is the OpenAPI document of all public routes. Tests compare it with
+// what the relay does.
+//
+//go:embed openapi.yaml
+var description []byte
+
+var descriptionTag = func() []byte {
+	sum := sha256.Sum256(description)
+	return []byte(`"` + hex.EncodeToString(sum[:8]) + `"`)
+}()
+
+func (r *Relay) serveDescription(req request) error {
+	res := &req.ctx.Response
+	res.Header.SetContentType("application/yaml")
+	res.Header.SetBytesV(fasthttp.HeaderETag, descriptionTag)
+	res.Header.Set(fasthttp.HeaderCacheControl, "no-cache") // a copy is checked by its tag
+	// Lists of tags and weak ones hold the tag with its quotes too.
+	if bytes.Contains(req.ctx.Request.Header.Peek(fasthttp.HeaderIfNoneMatch), descriptionTag) {
+		res.SetStatusCode(fasthttp.StatusNotModified)
+		return nil
+	}
+	res.SetBodyRaw(description)
+	return nil
+}
+
+// Probes.
+
+func (r *Relay) serveHealthz(req request) error {
+	req.ctx.Response.Header.SetContentType("text/plain; charset=utf-8")
+	req.ctx.Response.SetBodyString("ok\n")
+	return nil
+}
+
+func (r *Relay) serveReadyz(req request) error {
+	if !r.Ready() {
+		return refusal.Draining
+	}
+	return r.serveHealthz(req)
+}

@@ -1,0 +1,148 @@
+package fasthttp
+
+import (
+	"bytes"
+	"errors"
+	"time"
+
+	"cowrelay/cow"
+	"cowrelay/fasthttp/refusal"
+
+	"github.com/valyala/fasthttp"
+)
+
+// servePost stores an event, and answers when that is durable.
+func (r *Relay) servePost(req request) error {
+	p := r.store.NewPost()
+	defer p.Release()
+	if err := req.withBody(p.Accept); err != nil {
+		return err
+	}
+	duplicate, err := p.Commit(req.slot)
+	switch {
+	case errors.Is(err, cow.ErrSlotFull):
+		return refusal.SlotFull(req.slot.Bytes())
+	case errors.Is(err, cow.ErrUnknown):
+		// Nobody knows whether it was stored, so there is no answer. The client
+		// sends again, and the event's id makes that safe.
+		req.ctx.HijackSetNoResponse(true)
+		req.ctx.Hijack(dropConn)
+		return nil
+	case err != nil:
+		return err
+	}
+	res := &req.ctx.Response
+	res.Header.SetContentTypeBytes(contentTypeJSON)
+	res.AppendBodyString(`{"event_id":`)
+	if id := p.RawID(); id != nil {
+		res.AppendBody(id)
+	} else {
+		res.AppendBodyString("null")
+	}
+	if duplicate {
+		res.SetStatusCode(fasthttp.StatusOK)
+		res.AppendBodyString(`,"status":"duplicate"}`)
+	} else {
+		res.SetStatusCode(fasthttp.StatusCreated)
+		res.AppendBodyString(`,"status":"stored"}`)
+	}
+	return nil
+}
+
+// Of a pull. What is above the most counts as the most.
+const (
+	defaultLimit = 100 // events
+	maxLimit     = 1000
+	maxWait      = 25 * time.Second
+)
+
+// servePull answers with a window of a slot. If the window is empty, it waits as long
+// as the client asks.
+func (r *Relay) servePull(req request) error {
+	q, err := req.pullQuery()
+	if err != nil {
+		return err
+	}
+	p := r.newPage(req)
+	err = r.store.Window(req.slot, q.since, q.limit, &p.Window)
+	if err == nil && p.Events() == 0 && q.wait > 0 && q.limit > 0 && !req.head {
+		err = r.await(req, q, &p.Window)
+	}
+	if err != nil {
+		p.Close()
+		return err
+	}
+	if !req.head {
+		req.slot.MarkPulled(time.Now())
+	}
+	res := &req.ctx.Response
+	res.Header.SetContentTypeBytes(contentTypeJSON)
+	res.SetBodyStream(p, p.Len())
+	if !req.head && p.long() {
+		bodyOwnsHead(req.ctx, p.conn, p)
+	}
+	return nil
+}
+
+// pullQuery is what a pull asks for.
+type pullQuery struct {
+	since []byte // valid while the request is
+	limit int
+	wait  time.Duration
+}
+
+func (req request) pullQuery() (pullQuery, error) {
+	q := pullQuery{limit: defaultLimit}
+	var seen [3]bool
+	for key, value := range req.ctx.QueryArgs().All() {
+		var n int
+		var err error
+		at := 0
+		switch string(key) {
+		case "since":
+			q.since = value
+		case "limit":
+			at = 1
+			n, err = number(value)
+			q.limit = min(n, maxLimit)
+		case "wait":
+			at = 2
+			n, err = number(value)
+			q.wait = min(time.Duration(n)*time.Second, maxWait)
+		default:
+			continue
+		}
+		if err != nil || seen[at] {
+			return q, refusal.Query
+		}
+		seen[at] = true
+	}
+	return q, nil
+}
+
+// number reads a whole number from 0 up. Anything above a thousand million is read
+// as that.
+func number(text []byte) (int, error) {
+	if len(text) == 0 {
+		return 0, refusal.Query
+	}
+	n := 0
+	for _, c := range text {
+		if c < '0' || c > '9' {
+			return 0, refusal.Query
+		}
+		n = min(n*10+int(c-'0'), 1_000_000_000)
+	}
+	return n, nil
+}
+
+// cursor returns the id behind which a stream is to resume, and whether it is to
+// resume at all. The header that browsers send counts before the query. An empty id
+// belongs to no event: the stream then begins at the oldest.
+func (req request) cursor() (id []byte, resume bool) {
+	if ids := req.ctx.Request.Header.PeekAll("Last-Event-ID"); len(ids) > 0 {
+		return bytes.Clone(ids[0]), true
+	}
+	args := req.ctx.QueryArgs()
+	return bytes.Clone(args.Peek("since")), args.Has("since")
+}

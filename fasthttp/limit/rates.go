@@ -1,0 +1,88 @@
+package limit
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"cowrelay/cow/rate"
+)
+
+// Class is a kind of request that has a limit of its own.
+type Class uint8
+
+const (
+	Allocate Class = iota
+	Post
+	Read
+	Stream
+	Other
+	Total // all of them together, over all clients
+	Classes
+	Free // never limited
+)
+
+var names = [Classes]string{"allocate", "post", "read", "stream", "other", "total"}
+
+// Rates is how often clients may ask: each client for a class of requests, and
+// all clients together for anything. A client is an IPv4 address or an IPv6 /64.
+type Rates [Classes]rate.Limit
+
+// DefaultRates are the contract's for allocations. The others stop a client that
+// runs wild. They do not share the relay out: clients don't back off, and many may
+// stand behind one address. 5,000 clients behind one address that poll every 5 s
+// over fresh connections make 1,000 requests a second, and all of them come back
+// at once after a restart. The total is what 250,000 such clients ask for, which is
+// more than the relay has slots.
+func DefaultRates() Rates {
+	return Rates{
+		Allocate: rate.PerSecond(10, 50),
+		Post:     rate.PerSecond(1000, 5000),
+		Read:     rate.PerSecond(1000, 5000),
+		Stream:   rate.PerSecond(500, 5000),
+		Other:    rate.PerSecond(200, 1000),
+		Total:    rate.PerSecond(50_000, 100_000),
+	}
+}
+
+// ParseRates reads limits such as "allocate=10/50,read=0": so many a second and
+// so many at once after a rest, or 0 for no limit. A class that is not named keeps
+// its default.
+func ParseRates(text string) (Rates, error) {
+	out := DefaultRates()
+	var seen [Classes]bool
+next:
+	for _, item := range SplitList(text) {
+		name, value, _ := strings.Cut(item, "=")
+		for c, known := range names {
+			if name != known {
+				continue
+			}
+			limit, err := parseLimit(value)
+			if err == nil && seen[c] {
+				err = fmt.Errorf("it is there twice")
+			}
+			if err != nil {
+				return out, fmt.Errorf("%s: %w", item, err)
+			}
+			out[c], seen[c] = limit, true
+			continue next
+		}
+		return out, fmt.Errorf("%s: the classes are %s", item, strings.Join(names[:], ", "))
+	}
+	return out, nil
+}
+
+func parseLimit(text string) (rate.Limit, error) {
+	const most = 1_000_000
+	if text == "0" {
+		return rate.Limit{}, nil
+	}
+	often, burst, _ := strings.Cut(text, "/")
+	r, errR := strconv.ParseFloat(often, 64)
+	n, errN := strconv.Atoi(burst)
+	if errR != nil || errN != nil || !(r >= 0.001 && r <= most) || n < 1 || n > most {
+		return rate.Limit{}, fmt.Errorf("a limit is 0 for none, or acts a second and acts at once, such as 10/50, up to %d", most)
+	}
+	return rate.PerSecond(r, n), nil
+}
