@@ -200,7 +200,7 @@ func TestSend_Touches(t *testing.T) {
 	w.act(postRemove, going)
 	w.run()
 	w.wrote([]string{"remove", "touch"})
-	if n := w.c.inbox.untouched.Load(); n != 0 {
+	if n := w.c.inbox.touchesLeft.Load(); n != 0 {
 		t.Errorf("%d times are counted as not written", n)
 	}
 	many := make([]*Slot, batchPosts+1)

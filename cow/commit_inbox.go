@@ -17,10 +17,10 @@ const fedBytes = 4 << 20
 // disk for instance.
 type inbox struct {
 	wake chan struct{} // of capacity 1; the loop receives
-	// untouched is how many slots wait to have the times of their pulls written.
+	// touchesLeft is how many slots wait to have the times of their pulls written.
 	// askTouch adds before it hands them over, and the loop subtracts when they
 	// are in a batch. While it is not 0 nobody asks again.
-	untouched atomic.Int64
+	touchesLeft atomic.Int64
 
 	mu      sync.Mutex
 	room    sync.Cond // on mu: fed has room, or the loop has ended
@@ -43,7 +43,7 @@ type letters struct {
 	recount map[*Slot]struct{}
 	// cool is one request of the budget's, which asks again when it needs more.
 	cool []*Slot
-	// touched are the slots of one collection; see untouched.
+	// touched are the slots of one collection; see touchesLeft.
 	touched []*Slot
 	// alive is what all callers of probe wait for; one of the probes closes it.
 	alive  chan struct{}
@@ -145,7 +145,7 @@ func (in *inbox) askCool(slots []*Slot) {
 
 // askTouch asks to write the times of the slots' last pulls.
 func (in *inbox) askTouch(slots []*Slot) {
-	in.untouched.Add(int64(len(slots)))
+	in.touchesLeft.Add(int64(len(slots)))
 	in.post(func(l *letters) { l.touched = append(l.touched, slots...) })
 }
 

@@ -34,7 +34,7 @@ func (c *commitPipeline) addTouches(b *batch) {
 		}
 	}
 	c.touched = append(c.touched[:0], c.touched[n:]...)
-	c.inbox.untouched.Add(-int64(n))
+	c.inbox.touchesLeft.Add(-int64(n))
 }
 
 // refuse takes out of the batch what the journal must not see while the disk is

@@ -10,12 +10,31 @@
 // whole and keeps only its counts. A reader is a cursor: between two writes it
 // holds no bytes, so readers that wait for their clients keep nothing in memory.
 //
-// All changes go through one owner, the commit loop in commit.go: durable,
-// then indexed, then visible, then woken, then acknowledged, in that order and
-// in that file alone.
+// All changes go through one owner, the commit loop (commit.go). What it stores is
+// durable, then indexed, then visible, then its subscribers are woken, then its
+// poster is answered. commit_finish.go alone holds that order.
 //
 // The package knows nothing of HTTP and nothing of a disk: it consumes the
 // interfaces Journal and Records.
+//
+// # The way of a post
+//
+//   - store_commit.go: a handler takes a Post from Store.NewPost.
+//   - commit_post.go, event/accept.go: Accept checks the body and copies the event.
+//     Commit submits the post.
+//   - commit_queue.go: submit puts it into the queue, unless too much waits or the
+//     disk hangs, and waits for the answer.
+//   - commit.go: the loop takes turns. In each it runs the inbox and the stages.
+//   - commit_decide.go: gather takes the post out of the queue. decide finds out
+//     whether it is new, a duplicate, or too much.
+//   - commit_park.go, memory_load.go: if its slot or a chunk is not in memory, the
+//     post is parked until that is loaded.
+//   - commit_batch.go: a new event joins what the batch appends to its slot.
+//   - commit_send.go: send seals the batch. commitBatch has Journal.Commit store it.
+//   - commit_finish.go: publish enters it into the index (index/) and the tail chunk
+//     (slot_chunk.go), publishes the snapshot (slot.go), and wakes the subscribers
+//     (slot_subscribers.go). finishAppend answers.
+//   - commit_queue.go: submit returns. The handler calls Release (commit_post.go).
 //
 // # Invariants
 //

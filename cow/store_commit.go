@@ -113,7 +113,7 @@ func (s *Store) touchLoop() {
 // while some of those are still to be written: the slots themselves remember. The
 // last call does not wait for them.
 func (s *Store) touch(last bool) {
-	if !last && s.inbox.untouched.Load() > 0 {
+	if !last && s.inbox.touchesLeft.Load() > 0 {
 		return
 	}
 	var slots []*Slot
