@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// The relay that is attacked is the real binary.
+// binary is the real relay, which is attacked.
 var binary string
 
 func TestMain(m *testing.M) {
@@ -30,8 +30,8 @@ func TestMain(m *testing.M) {
 	}())
 }
 
-// attacked runs drills at their short size and fails for each bar that does not
-// hold.
+// attacked runs drills at their short size. The test fails for each bar that
+// does not hold.
 func attacked(t *testing.T, cfg Config, names ...string) {
 	t.Helper()
 	cfg.Relay, cfg.Dir, cfg.Short, cfg.AtOnce = binary, t.TempDir(), true, 4
@@ -52,8 +52,8 @@ func attacked(t *testing.T, cfg Config, names ...string) {
 	}
 }
 
-// No client brings the relay down or has an honest one fail. Time is not judged
-// here: make attack does.
+// No client brings the relay down or makes an honest request fail. Time is not
+// judged here; make attack does that.
 func TestAttack(t *testing.T) {
 	if testing.Short() {
 		attacked(t, Config{}, "connections")

@@ -17,7 +17,7 @@ func (r *run) bar(name string, err error, seen string) { r.res.bar(name, err, se
 // note adds a note to the result.
 func (r *run) note(text string) { r.res.Notes = append(r.res.Notes, text) }
 
-// Counts takes what the honest clients met.
+// figures takes over what the honest clients met.
 func (r *run) figures() {
 	h, res := r.honest, r.res
 	b, d, a := h.Figures[honest.Before].Sum(), h.Figures[honest.During].Sum(), h.Figures[honest.After].Sum()
@@ -27,7 +27,8 @@ func (r *run) figures() {
 	}
 	judged := func(kind int) bool { return true }
 	if h.Refusable {
-		// A post waits for its disk, and those who wait for the post with it.
+		// Posts wait for the disk that hangs, and so does everything that waits for a
+		// post.
 		judged = func(kind int) bool {
 			return kind != honest.OpPost && kind != honest.OpStream && kind != honest.OpLongPoll
 		}
@@ -38,7 +39,7 @@ func (r *run) figures() {
 	res.Acknowledged = h.Ledger.Count()
 }
 
-// bars adds those that every drill has.
+// bars adds the bars that every drill has.
 func (r *run) bars() {
 	res := r.res
 	if r.died || r.Relay.Ended() && r.v.Final == nil {
@@ -75,8 +76,8 @@ func (r *run) bars() {
 	}
 }
 
-// noteEnds notes what the relay says why streams and connections ended: that
-// explains an error.
+// noteEnds notes what the relay counts as reasons why streams and connections
+// ended, which may explain an error.
 func (r *run) noteEnds() {
 	m, err := books.Metrics(context.Background(), r.Relay.Admin, r.Relay.Token)
 	if err != nil {
@@ -92,8 +93,8 @@ func (r *run) noteEnds() {
 	r.res.Notes = append(r.res.Notes, "the relay counts "+strings.Join(ends, ", "))
 }
 
-// memoryBar: the process and the kernel's memory for its sockets stay within
-// what the machine is said to have.
+// memoryBar says whether the process and the kernel's memory for its sockets
+// stay within what the relay is given.
 func (r *run) memoryBar() {
 	p := &r.res.Peak
 	sockets, whose := p.Sockets, "all sockets of this machine"
@@ -101,8 +102,8 @@ func (r *run) memoryBar() {
 	case p.Group != nil && !r.Relay.Group.Second:
 		sockets, whose = p.Group.Sockets, "its sockets"
 	case r.cfg.AtOnce > 1:
-		// They are those of other relays too. A group of version 2 has them in
-		// its limit.
+		// The kernel counts those of the other relays too. In a group of version 2 they
+		// are within its limit.
 		sockets, whose = 0, "sockets not told apart,"
 	}
 	seen := fmt.Sprintf("process %s and %s %s", books.MiB(p.Resident), whose, books.MiB(sockets))
@@ -116,7 +117,7 @@ func (r *run) memoryBar() {
 	r.res.bar(fmt.Sprintf("memory within %d MB", r.cfg.memory()/1_000_000), err, seen)
 }
 
-// growthBar holds what the process grew by against what the attack may cost.
+// growthBar says whether the process grew by no more than the attack may cost.
 func (r *run) growthBar() {
 	n := r.res.Peak.Resident - r.res.AtRest.Resident
 	seen := books.MiB(n)
@@ -127,5 +128,6 @@ func (r *run) growthBar() {
 	r.res.bar("the process grows by at most "+books.MiB(r.v.Growth), err, seen)
 }
 
-// mostRatio is how many times the quiet p99 the p99 under attack may be.
+// mostRatio is how many times the p99 before the attack the p99 during it may
+// be.
 const mostRatio = 3

@@ -17,18 +17,18 @@ type Config struct {
 	// be on a disk.
 	Dir string
 	// Short makes each attack smaller and each phase shorter, and sets no bar
-	// for latency: that is for machines that do other work meanwhile.
+	// for latency. It is for machines that do other work meanwhile.
 	Short bool
 	// Before, During and After are how long each phase is measured: 15 s, 30 s
 	// and 10 s by default; 2 s, 4 s and 1 s with Short.
 	Before, During, After time.Duration
-	// Kills is the number of rounds of SIGKILL under each variant, in the place
-	// of the measured run; 0, the default, means none.
+	// Kills is how many rounds of SIGKILL are run under each variant, in the
+	// place of the measured phases; 0 by default.
 	Kills int
-	// AtOnce is how many drills run side by side, each with a relay of its own; 1
-	// by default. More is for machines that measure no time.
+	// AtOnce is how many drills run side by side, each with a relay of its own;
+	// 1 by default. More than one measures no time.
 	AtOnce int
-	// NoGroup leaves the control group out.
+	// NoGroup says that no control group is made.
 	NoGroup bool
 	// Progress shows how far the run is; nil shows nothing.
 	Progress Progress
@@ -85,15 +85,15 @@ func (c *Config) Validate() error {
 	return errors.Join(errs...)
 }
 
-// memory is what the relay and its sockets may take, in bytes: a small machine,
-// and half of one.
+// memory is what the relay and its sockets may take, in bytes: that of a small
+// machine, or half of it.
 func (c *Config) memory() int64 { return int64(c.scale().Of(512_000_000, 256_000_000)) }
 
 // scale is the size of all attacks.
 func (c *Config) scale() drill.Scale { return drill.Scale{Short: c.Short} }
 
-// coldSlots are enough for some minutes.
+// coldSlots is how many cold slots there are. They last for some minutes.
 const coldSlots = 150
 
-// armTime bounds how long an attack may take to be as large as it gets.
+// armTime is how long an attack may take until it is as large as it gets.
 const armTime = 2 * time.Minute

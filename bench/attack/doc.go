@@ -1,13 +1,17 @@
-// Package attack attacks a relay as one client without friends would, and
-// watches what the others get meanwhile.
+// Package attack attacks a relay, as a client would that cares for nobody, and
+// watches what the other clients get meanwhile.
 //
 // A drill is one attack. The built relay runs as a child, in a control group of
-// 512 MB and one core where the machine lets us make one. Honest clients load it
-// at a fixed, modest rate: they post, poll over fresh connections, pull windows
-// and cold slots, wait in long polls, read streams, and an operator reads the
-// metrics. They are measured before the attack, while it lasts, and after it.
-// All is on loopback; attackers come from 127.0.0.x addresses of their own, or,
-// in a variant, from the address of the honest clients.
+// 512 MB and one core where this machine lets us make one. Honest clients load
+// it at a fixed, modest rate: they post, poll over fresh connections, pull
+// windows and cold slots, wait in long polls and read streams, and an operator
+// reads the metrics. They are measured before the attack, while it lasts, and
+// after it. All is on loopback. Attackers come from 127.0.0.x addresses of
+// their own, or, in some variants, from the address of the honest clients.
+//
+//	fill, restart -> before -> during (the attack) -> after -> recovered -> SIGTERM
+//	                                   |
+//	                                   +-> kill, verify, restart   (with Config.Kills)
 //
 // A drill passes if all its bars hold: the relay does not end, no honest
 // request fails, the honest p99 is at most three times what it was before, what

@@ -12,12 +12,12 @@ import (
 	"cowrelay/bench/attack/relay"
 )
 
-// killWithin is the time from the start of an attack in which the relay is
-// killed.
+// killWithin is how long after the start of an attack the relay is killed, at
+// most.
 const killWithin = 3 * time.Second
 
-// kills kills the relay at random moments under the attack, and looks at what
-// is left each time.
+// kills kills the relay at random moments under attack, and each time checks
+// what is left.
 func (r *run) kills(ctx context.Context) error {
 	h := r.honest
 	h.Forgiving = true

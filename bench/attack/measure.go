@@ -13,7 +13,7 @@ import (
 	"cowrelay/bench/attack/relay"
 )
 
-// measure runs the phases, and the recovery.
+// measure runs the phases and then the recovery.
 func (r *run) measure(ctx context.Context) (err error) {
 	r.step("reading the relay at rest")
 	rest, err := books.Read(ctx, r.Relay.Admin, r.Relay.Token)
@@ -84,7 +84,7 @@ func (r *run) measure(ctx context.Context) (err error) {
 	return r.recovered(ctx, rest)
 }
 
-// An assault is an attack that runs.
+// An assault is a running attack.
 type assault struct {
 	cancel context.CancelFunc
 	armed  chan struct{}
@@ -92,10 +92,11 @@ type assault struct {
 	err    error // read after done
 }
 
+// attack begins the attack.
 func (r *run) attack(ctx context.Context) *assault {
 	ctx, cancel := context.WithCancel(ctx)
 	a := &assault{cancel: cancel, armed: make(chan struct{}), done: make(chan struct{})}
-	// Ends with end, which waits for it.
+	// It ends with end, which waits for it.
 	go func() {
 		defer close(a.done)
 		once := sync.OnceFunc(func() { close(a.armed) })
@@ -105,13 +106,14 @@ func (r *run) attack(ctx context.Context) *assault {
 	return a
 }
 
+// end ends the attack and waits for it.
 func (a *assault) end() error {
 	a.cancel()
 	<-a.done
 	return a.err
 }
 
-// underAttack waits until the attack is armed and has lasted.
+// underAttack waits until the attack is armed and has lasted long enough.
 func (r *run) underAttack(ctx context.Context, a *assault) error {
 	r.step("the attack comes")
 	select {

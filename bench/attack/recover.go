@@ -9,18 +9,18 @@ import (
 	"cowrelay/bench/attack/relay"
 )
 
-// How much more than at rest may be left when all have gone: a pool's workers
-// and the connection that asks.
+// How much more than at rest may be left when all clients have gone: the workers of
+// a pool, and the connection that asks.
 const (
 	spareGoroutines = 16
 	spareSockets    = 4
-	spareFiles      = 64 // tables that the store opened
-	// backTime is how long what an attack took may take to come back.
+	spareFiles      = 64 // files that the store opened
+	// backTime is how long it may take until what an attack took is back.
 	backTime = 45 * time.Second
 )
 
-// recovered checks that what the attack took came back, that the books agree,
-// and that all that was acknowledged is there; then it ends the relay in order.
+// recovered checks that what the attack took is back, that the books agree, and
+// that all that was acknowledged is there. Then it ends the relay in order.
 func (r *run) recovered(ctx context.Context, rest *books.Books) error {
 	r.step("waiting for what the attack took")
 	var now relay.Held
@@ -45,7 +45,7 @@ func (r *run) recovered(ctx context.Context, rest *books.Books) error {
 	back("goroutines", now.Goroutines, at.Goroutines, spareGoroutines)
 	back("sockets", now.Sockets, at.Sockets, spareSockets)
 	back("descriptors", now.Files, at.Files, spareFiles)
-	// Memory that is counted is a cache of slots, within its budget. What is not
+	// Counted memory is a cache of slots, within its budget. Memory that is not
 	// counted must be as it was.
 	b, err := books.Read(ctx, r.Relay.Admin, r.Relay.Token)
 	if err != nil {
@@ -62,7 +62,7 @@ func (r *run) recovered(ctx context.Context, rest *books.Books) error {
 	return ctx.Err()
 }
 
-// stillThere starts a relay that has ended, and looks for all that was
+// stillThere starts the relay after its end, and looks for all that was
 // acknowledged.
 func (r *run) stillThere(ctx context.Context) error {
 	if !r.Relay.Ended() {

@@ -20,32 +20,32 @@ type Bar struct {
 	Text string `json:"text,omitempty"` // what was seen
 }
 
-// A Result is one variant of a drill.
+// A Result is what one variant of a drill came to.
 type Result struct {
 	Drill   string `json:"drill"`
 	Variant string `json:"variant"`
-	Limits  string `json:"limits"` // what the relay could take
+	Limits  string `json:"limits"` // what the relay was given
 	Short   bool   `json:"short,omitempty"`
 
 	Before *honest.Figures `json:"before,omitempty"`
 	During *honest.Figures `json:"during,omitempty"`
 	After  *honest.Figures `json:"after,omitempty"`
-	// Ratio is the p99 during the attack to that before it. Where posts may be
-	// refused, it is that of all that does not wait for a post.
+	// Ratio is the p99 during the attack to the p99 before it. If posts may be
+	// refused, it leaves out what waits for posts.
 	Ratio float64 `json:"ratio,omitempty"`
 
 	Peak relay.Peak `json:"peak"`
-	// AtRest is what the relay held before anybody came, CameBack when all had
-	// left again.
+	// AtRest is what the relay held before any client came, and CameBack when
+	// all had left.
 	AtRest   relay.Held   `json:"at_rest"`
 	CameBack *relay.Held  `json:"came_back,omitempty"`
 	Books    *books.Books `json:"books,omitempty"`
 
-	// Skipped says why it did not run; then nothing else is of meaning.
+	// Skipped says why the drill did not run. Then the rest means nothing.
 	Skipped string `json:"skipped,omitempty"`
 
 	Kills        int `json:"kills,omitempty"`
-	Acknowledged int `json:"acknowledged"` // honest posts, all looked for in the end
+	Acknowledged int `json:"acknowledged"` // how many honest posts; all are looked for in the end
 
 	Bars    []Bar          `json:"bars"`
 	Notes   []string       `json:"notes,omitempty"`
@@ -81,7 +81,7 @@ func (r *Result) WriteJSON(w io.Writer) error {
 	return err
 }
 
-// Text is r for a reader, some lines.
+// Text is r for a reader, in some lines.
 func (r *Result) Text() string {
 	var b strings.Builder
 	if r.Skipped != "" {

@@ -16,7 +16,7 @@ import (
 	"cowrelay/bench/report"
 )
 
-// A run is one variant of a drill under way.
+// A run is one variant of a drill that is being run.
 type run struct {
 	*drill.Scene
 	cfg    *Config
@@ -27,9 +27,10 @@ type run struct {
 	step   func(format string, args ...any) // shows progress
 }
 
-// Run runs the named drills, or all without names, and gives each result to
-// emit. It returns an error when a drill could not be run; bars that do not hold
-// stand in the results. When it returns, every process that it started is gone.
+// Run runs the named drills, or all of them without names, and gives each
+// result to emit. It returns an error if a drill could not be run; bars that do
+// not hold are in the results. When it returns, every process that it started
+// is gone.
 func Run(ctx context.Context, cfg Config, names []string, emit func(Result)) error {
 	if err := errors.Join(cfg.Validate(), drill.CheckNames(names)); err != nil {
 		return err
@@ -84,7 +85,7 @@ func Run(ctx context.Context, cfg Config, names []string, emit func(Result)) err
 	return client.Parallel(ctx, cfg.AtOnce, all)
 }
 
-// all runs the variant from an empty folder to the end.
+// all runs the variant, from an empty folder to the end.
 func (r *run) all(ctx context.Context) (err error) {
 	dir, err := os.MkdirTemp(r.cfg.Dir, "relaybench-attack-")
 	if err != nil {
@@ -113,7 +114,7 @@ func (r *run) all(ctx context.Context) (err error) {
 		}
 		defer func() { err = errors.Join(err, unmount()) }()
 	}
-	defer r.Relay.Kill() // nothing if it has ended in order
+	defer r.Relay.Kill() // does nothing after an orderly end
 	if err := r.prepare(ctx); err != nil {
 		return err
 	}
@@ -123,8 +124,8 @@ func (r *run) all(ctx context.Context) (err error) {
 	return r.measure(ctx)
 }
 
-// prepare fills the relay and starts it anew, so that slots are cold. The fill
-// is not under the variant's limits.
+// prepare fills the store and starts the relay anew, so that slots are cold.
+// The variant's limits begin after that.
 func (r *run) prepare(ctx context.Context) error {
 	r.step("filling the store")
 	final := r.Relay.Args

@@ -12,39 +12,39 @@ import (
 	"github.com/google/pprof/profile"
 )
 
-// Books hold what the relay says that it keeps in memory against what is
-// there. Bytes.
+// Books compare the memory that a relay counts with what is there. All in
+// bytes.
 type Books struct {
-	// Live is the heap that lives after a collection, without the store's.
+	// Live is what lives of the heap after a collection, without the store's
+	// part.
 	Live int64 `json:"live_heap"`
-	// Store is the part of the heap that Pebble allocated: its cache and
-	// memtables, which have a share of their own of the budget.
+	// Store is the part of the heap that Pebble allocated. Its cache and its
+	// memtables have a share of the budget of their own.
 	Store int64 `json:"store_heap"`
 	// Counted is the sum of cowrelay_memory_bytes.
 	Counted int64 `json:"counted"`
-	// Rest is what an idle relay has beside what it counts, as measured at the
-	// start of the same process: runtime, tables, code that ran.
+	// Rest is Difference of the same process at rest, when it had just started:
+	// the runtime, its tables, code that ran.
 	Rest int64 `json:"at_rest"`
-	// Sites are the places that hold the most of Live.
+	// Sites are the places in the code that hold most of Live.
 	Sites []string `json:"sites,omitempty"`
 }
 
-// The books may be off by a part of what is counted, and by a fixed part: what
-// was measured at rest, and room for what a process has once it has worked
-// (pools of buffers, histograms, tables that grew, the sampling of the
-// profile).
+// How far the books may be off: by a part of what is counted, and by a fixed number
+// of bytes. A process that has worked has pools of buffers, histograms and tables
+// that grew, and the profile is a sample.
 const (
 	booksPart  = 0.10
 	BooksFixed = 16 << 20
 )
 
-// Difference is what lives and is not counted.
+// Difference is the memory that lives and is not counted.
 func (b *Books) Difference() int64 { return b.Live - b.Counted }
 
-// Allowed is how much Difference may be off Rest.
+// Allowed is how far Difference may be from Rest.
 func (b *Books) Allowed() int64 { return int64(booksPart*float64(b.Counted)) + BooksFixed }
 
-// Check returns an error if the books don't agree.
+// Check returns an error if the books do not agree.
 func (b *Books) Check() error {
 	if off := b.Difference() - b.Rest; off > b.Allowed() || -off > b.Allowed() {
 		return fmt.Errorf("%s of live heap and %s counted: off by %s, where 10 %% and %s are allowed (at rest %s more than counted); most is held by\n  %s",
@@ -54,12 +54,12 @@ func (b *Books) Check() error {
 }
 
 // Read reads the books of the relay whose admin listener is at admin
-// (host:port) and asks for the token, unless that is empty. It has the relay
-// collect garbage. Rest is for the caller to set.
+// (host:port) and asks for the token, unless that is "". It makes the relay
+// collect garbage. The caller sets Rest.
 func Read(ctx context.Context, admin, token string) (*Books, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
-	// What a pool holds is gone after the second collection.
+	// Pools are empty after the second collection.
 	for range 2 {
 		if _, err := get(ctx, admin, token, "/debug/pprof/heap?gc=1&debug=1"); err != nil {
 			return nil, err
@@ -91,8 +91,8 @@ func Read(ctx context.Context, admin, token string) (*Books, error) {
 	return b, nil
 }
 
-// heapAlloc reads the exact size of the live heap, which the text form of a
-// heap profile ends with. The samples of the profile are an estimate.
+// heapAlloc reads the exact size of the live heap, which is at the end of a
+// heap profile's text form. The samples of the profile are an estimate.
 func heapAlloc(text []byte) (n int64, err error) {
 	for line := range bytes.Lines(text) {
 		if _, err := fmt.Sscanf(string(line), "# HeapAlloc = %d", &n); err == nil {

@@ -31,10 +31,10 @@ func get(ctx context.Context, admin, token, path string) ([]byte, error) {
 	return b, err
 }
 
-// Values are the metrics of a relay: the sum over all series, by family or by
-// series with its labels.
+// Values are the metrics of a relay, by series with its labels.
 type Values map[string]float64
 
+// Metrics reads the metrics of a relay.
 func Metrics(ctx context.Context, admin, token string) (Values, error) {
 	b, err := get(ctx, admin, token, "/metrics")
 	if err != nil {
@@ -54,7 +54,7 @@ func Metrics(ctx context.Context, admin, token string) (Values, error) {
 	return v, nil
 }
 
-// Sum is the value of a family, over all its series.
+// Sum adds up a family over all its series.
 func (v Values) Sum(family string) (n float64) {
 	for name, x := range v {
 		if name == family || strings.HasPrefix(name, family+"{") {

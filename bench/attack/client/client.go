@@ -12,10 +12,10 @@ import (
 	"cowrelay/bench/wire"
 )
 
-// Timeout is how long an honest client waits for an answer.
+// Timeout is how long a client waits for an answer.
 const Timeout = 30 * time.Second
 
-// MostBody bounds what is read of an answer.
+// MostBody is how much of an answer is read at most, in bytes.
 const MostBody = 8 << 20
 
 // Fresh makes a connection for each request, as existing clients do.
@@ -24,18 +24,19 @@ var Fresh = &http.Client{
 	Transport: &http.Transport{DisableKeepAlives: true, DialContext: Dial},
 }
 
-// HonestIP is the address of the honest clients. Attackers have others, unless
-// a variant says so.
+// HonestIP is the address of the honest clients. Attackers have other
+// addresses, unless a variant says so.
 var HonestIP = net.IPv4(127, 0, 0, 1)
 
-// At is a client at another address that keeps up to n connections. done
-// closes them.
+// At returns a client with another address, which keeps up to n connections.
+// done closes them.
 func At(ip net.IP, n int) (c *http.Client, done func()) {
 	d := net.Dialer{Timeout: Timeout, LocalAddr: &net.TCPAddr{IP: ip}, ControlContext: wire.BindNoPort}
 	tr := &http.Transport{DialContext: d.DialContext, MaxIdleConnsPerHost: n}
 	return &http.Client{Timeout: Timeout, Transport: tr}, tr.CloseIdleConnections
 }
 
+// Dial connects from the honest clients' address.
 func Dial(ctx context.Context, network, addr string) (net.Conn, error) {
 	d := net.Dialer{Timeout: Timeout, LocalAddr: &net.TCPAddr{IP: HonestIP}, ControlContext: wire.BindNoPort}
 	return d.DialContext(ctx, network, addr)
@@ -47,8 +48,8 @@ type Slot struct {
 	Token string `json:"slot_token"`
 }
 
-// Send sends one request and reads the whole answer. A status other than want
-// is an error.
+// Send sends one request and reads the whole answer. A status that is not in
+// want is an error.
 func Send(ctx context.Context, c *http.Client, method, url, token string, body []byte, want ...int) ([]byte, error) {
 	var r io.Reader
 	if body != nil {
@@ -63,9 +64,9 @@ func Send(ctx context.Context, c *http.Client, method, url, token string, body [
 	}
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
-		// An event's id makes it safe to send it again over another connection
-		// where the relay closed a kept one: this tells net/http so. Nothing is
-		// sent for it.
+		// If the relay has closed a kept connection, it is safe to send an event again:
+		// its id makes sure that it is stored once. This entry lets net/http do so, and
+		// sends nothing.
 		req.Header["Idempotency-Key"] = []string{}
 	}
 	res, err := c.Do(req)

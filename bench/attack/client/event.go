@@ -2,7 +2,7 @@ package client
 
 import "encoding/json"
 
-// Event is an event of about size bytes.
+// Event returns an event of about size bytes.
 func Event(id string, size int) []byte {
 	const text = "the quick brown fox jumps over the lazy dog 0123456789 "
 	b := make([]byte, 0, size+64)
@@ -13,11 +13,12 @@ func Event(id string, size int) []byte {
 	return append(b, `"}`...)
 }
 
+// IDOf returns the id of an event, or "".
 func IDOf(event json.RawMessage) string {
 	var e struct {
 		ID string `json:"event_id"`
 	}
-	_ = json.Unmarshal(event, &e) // none is no id
+	_ = json.Unmarshal(event, &e) // without an id it is ""
 	return e.ID
 }
 

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Parallel calls all with so many goroutines, until one fails.
+// Parallel calls all functions with so many goroutines, until one fails.
 func Parallel(ctx context.Context, goroutines int, all []func() error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -26,7 +26,7 @@ func Parallel(ctx context.Context, goroutines int, all []func() error) error {
 	return context.Cause(ctx)
 }
 
-// Pause waits for d, or until ctx ends; then it returns false.
+// Pause waits for d and returns true. It returns false if ctx ends first.
 func Pause(ctx context.Context, d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()

@@ -12,8 +12,8 @@ import (
 	"cowrelay/bench/attack/relay"
 )
 
-// adminDrill: idle connections, bodies that never come and guesses of the token,
-// at the operators' listener.
+// adminDrill attacks the operators' listener with idle connections, bodies that
+// never come, and guesses of the token.
 var adminDrill = Drill{
 	Name: "admin", what: "idle connections, slow bodies and token guesses at the admin listener",
 	Variants: func(c Scale) []Variant {
@@ -39,7 +39,7 @@ var adminDrill = Drill{
 	},
 }
 
-// slowAdminBodies begin an operator's act and never send its body.
+// slowAdminBodies begins n acts of an operator and never sends their bodies.
 func slowAdminBodies(n int, by crowd) Attack {
 	return func(ctx context.Context, r *Scene, armed func()) error {
 		f := &fleet{n: n, to: r.Relay.Admin, crowd: by, again: againAfter}
@@ -56,8 +56,8 @@ func slowAdminBodies(n int, by crowd) Attack {
 	}
 }
 
-// guessTokens asks with wrong tokens as fast as it is answered. A 429 is no
-// answer.
+// guessTokens asks with wrong tokens, as fast as it gets answers. It does not
+// count 429.
 func guessTokens(n int, by crowd, answered *atomic.Int64) Attack {
 	return func(ctx context.Context, r *Scene, armed func()) error {
 		c, done := client.At(by.ip(0), n)
@@ -81,14 +81,15 @@ func guessTokens(n int, by crowd, answered *atomic.Int64) Attack {
 }
 
 const (
-	// mostGuesses are a second; 6,500 would try a weak token in an evening.
+	// mostGuesses is how many guesses a second may be answered. 6,500 would find a
+	// weak token in an evening.
 	mostGuesses = 200
-	// mostAdmin is how many connections of one address the admin listener may
-	// have at once, and some for the operator.
+	// mostAdmin is how many connections of one address the admin listener may have
+	// at once, with some for the operator.
 	mostAdmin = 300
 )
 
-// adminBounds looks at what the attack has taken when it has lasted.
+// adminBounds checks what the attack has taken, when it has lasted.
 func adminBounds(r *Scene, guesses *atomic.Int64) {
 	_, sockets, err := relay.OpenFiles(r.Relay.PID())
 	seen := fmt.Sprintf("%d sockets", sockets)

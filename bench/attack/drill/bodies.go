@@ -9,13 +9,13 @@ import (
 	"cowrelay/bench/attack/client"
 )
 
-// What a body is and how much of it is sent.
+// The size of a body, and how much of it is sent, in bytes.
 const (
 	bodyBytes = 2 << 20
 	bodySent  = 2_000_000
 )
 
-// bodiesDrill: connections with a slot's token send nearly a whole body and
+// bodiesDrill has connections with a slot's token send nearly a whole body, and
 // stop.
 var bodiesDrill = Drill{
 	Name: "bodies", what: "authenticated posts whose large bodies never end",
@@ -38,6 +38,7 @@ var bodiesDrill = Drill{
 	},
 }
 
+// stalledBodies sends n bodies, each as far as bodySent.
 func stalledBodies(n int, chunked bool, by crowd) Attack {
 	return func(ctx context.Context, r *Scene, armed func()) error {
 		s, err := r.Relay.Allocate(ctx, client.Fresh)
@@ -53,7 +54,8 @@ func stalledBodies(n int, chunked bool, by crowd) Attack {
 		head := r.Relay.Request("POST", "/v1/events/"+s.ID, s.Token, "Content-Type: application/json\r\n"+how)
 		f := &fleet{n: n, to: r.Relay.Addr, crowd: by, rate: r.Of(25, 100), again: 4 * againAfter}
 		f.act = func(_ context.Context, c *net.TCPConn, _ int, there func()) error {
-			// A relay that doesn't take it has us wait, at our end.
+			// If the relay does not take it, our write waits. Then this is all that can be
+			// taken.
 			defer time.AfterFunc(5*time.Second, there).Stop()
 			if _, err := c.Write(append(head[:len(head):len(head)], part...)); err != nil {
 				return err
@@ -66,8 +68,8 @@ func stalledBodies(n int, chunked bool, by crowd) Attack {
 	}
 }
 
-// ignoreEnd drops the error of an attack that could not begin because the
-// relay ended or the attack did: that is for the bars.
+// ignoreEnd drops the error of an attack that could not begin because the relay
+// or the attack has ended. The bars judge that.
 func ignoreEnd(ctx context.Context, r *Scene, err error) error {
 	if ctx.Err() != nil || r.Relay.Ended() {
 		return nil

@@ -8,8 +8,8 @@ import (
 	"cowrelay/bench/attack/relay"
 )
 
-// connectionsDrill: one address takes all connections and does nothing with
-// them. Half have asked once, half never.
+// connectionsDrill takes all connections from one address and does nothing with
+// them. Half of them have asked once, and half never.
 var connectionsDrill = Drill{
 	Name: "connections", what: "one address takes all connections and does nothing with them",
 	Variants: func(c Scale) []Variant {
@@ -26,8 +26,8 @@ var connectionsDrill = Drill{
 	},
 }
 
-// idleConnections holds n connections to the relay, or to its admin listener,
-// and comes back when they are closed.
+// idleConnections holds n connections to the relay, or to its admin listener. A
+// connection that was closed is made anew.
 func idleConnections(n int, by crowd, admin bool) Attack {
 	return func(ctx context.Context, r *Scene, armed func()) error {
 		f := &fleet{n: n, to: r.Relay.Addr, crowd: by, again: againAfter}

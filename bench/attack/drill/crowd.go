@@ -7,8 +7,8 @@ import (
 	"cowrelay/bench/attack/client"
 )
 
-// Attackers have the addresses 127.0.0.2 and up. otherIPs is few enough that
-// each is a client that takes much.
+// otherIPs is how many addresses a larger attack comes from, 127.0.0.2 and up.
+// They are few, so that each is a client that takes much.
 const otherIPs = 4
 
 // A crowd is where the connections of an attack come from.

@@ -6,8 +6,8 @@ import (
 	"cowrelay/bench/attack/relay"
 )
 
-// descriptorsDrill: more idle connections, to both listeners, than the relay
-// may open files.
+// descriptorsDrill opens more idle connections, to both listeners, than the
+// relay may open files.
 var descriptorsDrill = Drill{
 	Name: "descriptors", what: "more idle connections than the relay may open files",
 	Variants: func(c Scale) []Variant {

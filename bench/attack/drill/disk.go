@@ -3,6 +3,7 @@ package drill
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"syscall"
@@ -14,10 +15,10 @@ import (
 	"cowrelay/bench/attack/relay"
 )
 
-// diskDrill: the store's disk hangs for some seconds, again and again, while
-// large posts come and unread pages leave loads without memory. Honest posts may
-// be refused meanwhile; all else goes on. The disk is an image with a file system
-// of its own that is frozen, which takes root.
+// diskDrill has the store's disk hang for some seconds again and again, while
+// large posts come and unread pages leave loads without memory. Honest posts
+// may be refused meanwhile; everything else goes on. The disk is an image with
+// a file system of its own that is frozen, which takes root.
 var diskDrill = Drill{
 	Name: "disk", what: "a disk that hangs for seconds, while posts come and loads lack memory",
 	Variants: func(c Scale) []Variant {
@@ -36,7 +37,7 @@ var diskDrill = Drill{
 	},
 }
 
-// For how long the disk hangs, and works between.
+// For how long the disk hangs, and for how long it works in between.
 const (
 	hangTime = 4 * time.Second
 	workTime = 2 * time.Second
@@ -60,15 +61,15 @@ func hangDisk(ctx context.Context, r *Scene, armed func()) error {
 	}
 }
 
-// FIFREEZE and FITHAW, which unix lacks.
+// FIFREEZE and FITHAW, which package unix lacks.
 const (
 	fiFreeze = 0xc0045877
 	fiThaw   = 0xc0045878
 )
 
-// freeze has every write to the file system hang while f runs. Not even SIGKILL
-// ends a process that waits so: should this one be killed meanwhile, another
-// thaws the file system a little later.
+// freeze makes every write to the file system hang while f runs. Not even
+// SIGKILL ends a process that hangs so. If this process is killed meanwhile,
+// the guard thaws the file system a little later.
 func freeze(fd int, dir string, f func()) error {
 	guard := exec.Command("sh", "-c", `sleep 20; fsfreeze --unfreeze "$1"`, "sh", dir)
 	guard.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -76,7 +77,7 @@ func freeze(fd int, dir string, f func()) error {
 		return err
 	}
 	defer func() {
-		_ = syscall.Kill(-guard.Process.Pid, syscall.SIGKILL) // the group that we gave it
+		_ = syscall.Kill(-guard.Process.Pid, syscall.SIGKILL) // the process group that it got from us
 		_ = guard.Wait()
 	}()
 	if err := unix.IoctlSetInt(fd, fiFreeze, 0); err != nil {
@@ -89,8 +90,8 @@ func freeze(fd int, dir string, f func()) error {
 	return nil
 }
 
-// largePosts posts large events to a slot of its own, as fast as it is answered,
-// and waits a moment when it is refused.
+// largePosts has n clients post large events to slots of their own, as fast as
+// they get answers. A client that is refused waits a moment.
 func largePosts(n int, by crowd) Attack {
 	return func(ctx context.Context, r *Scene, armed func()) error {
 		c, done := client.At(by.ip(0), n)
@@ -105,5 +106,18 @@ func largePosts(n int, by crowd) Attack {
 		armed()
 		_ = client.Parallel(ctx, n, all) // ctx has ended
 		return nil
+	}
+}
+
+// postLarge is one of these clients.
+func (r *Scene) postLarge(ctx context.Context, c *http.Client, i int) {
+	s, err := r.Relay.Allocate(ctx, c)
+	for ; err != nil && client.Pause(ctx, 100*time.Millisecond); s, err = r.Relay.Allocate(ctx, c) {
+	}
+	// A slot takes 64 MiB.
+	for k := 0; ctx.Err() == nil && k < 64<<20/client.LargeEvent; k++ {
+		if r.Relay.Post(ctx, c, s, client.Event(fmt.Sprintf("large-%d-%d", i, k), client.LargeEvent)) != nil {
+			client.Pause(ctx, 100*time.Millisecond)
+		}
 	}
 }

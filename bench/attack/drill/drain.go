@@ -10,11 +10,12 @@ import (
 	"cowrelay/bench/attack/relay"
 )
 
-// drainTime is the relay's --drain-timeout of 8 s, 2 s for the store's close, and
-// some for us to see it.
+// drainTime is the relay's --drain-timeout of 8 s, 2 s to close the store, and
+// a second for us to notice.
 const drainTime = 11 * time.Second
 
-// drainDrill: SIGTERM while loads wait for memory and streams wait for loads.
+// drainDrill sends SIGTERM while loads wait for memory and streams wait for
+// loads.
 var drainDrill = Drill{
 	Name: "drain", what: "SIGTERM while loads wait for memory and streams wait for loads",
 	Variants: func(c Scale) []Variant {

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// Names are the drills in their order.
+// Names returns the names of the drills in their order.
 func Names() []string {
 	var names []string
 	for _, d := range All {
@@ -15,7 +15,7 @@ func Names() []string {
 	return names
 }
 
-// What says in a line what a drill does.
+// What says in a few words what a drill does.
 func What(name string) string {
 	for _, d := range All {
 		if d.Name == name {
@@ -25,7 +25,7 @@ func What(name string) string {
 	return ""
 }
 
-// CheckNames says which of the names is no drill.
+// CheckNames returns an error if one of the names is not a drill.
 func CheckNames(names []string) error {
 	all := Names()
 	for _, n := range names {
@@ -36,7 +36,7 @@ func CheckNames(names []string) error {
 	return nil
 }
 
-// All are all of them, in the order in which they run.
+// All are the drills in the order in which they run.
 var All = []Drill{
 	descriptorsDrill, logpipeDrill, bodiesDrill, headsDrill, pagesDrill, connectionsDrill,
 	longpollsDrill, streamsDrill, drainDrill, adminDrill, diskDrill,

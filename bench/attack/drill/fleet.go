@@ -11,37 +11,35 @@ import (
 	"cowrelay/bench/wire"
 )
 
-// A fleet is many connections of an attack.
+// A fleet is the connections of an attack.
 type fleet struct {
 	n  int
 	to string // host:port
 	crowd
-	// receive is the size of the socket's receive buffer in bytes; 0 leaves it
-	// to the system.
+	// receive is the size of each socket's receive buffer in bytes; 0: the
+	// system's.
 	receive int
-	// rate is how many come a second; 0: comeRate. An attack here takes what
-	// there is and holds it: it is no flood, which takes the whole CPU from any
-	// relay.
+	// rate is how many connections are made a second; 0: comeRate.
 	rate int
 	// again is how long after its end a connection is made anew; 0: never.
 	again time.Duration
-	// act does on connection i what the attack does, until ctx ends or the
-	// connection does. It calls there when it has taken what it came for.
+	// act attacks on connection i, until ctx or the connection ends. It calls
+	// there when it has taken what it came for.
 	act func(ctx context.Context, c *net.TCPConn, i int, there func()) error
 }
 
-// comeRate is how many connections of an attack come a second, and againAfter how
-// long one that was cut stays away, where the drill doesn't say.
+// comeRate is how many connections come a second, unless the drill says otherwise.
+// againAfter is for drills whose connections come again after they were cut.
 const (
 	comeRate   = 1000
 	againAfter = 5 * time.Second
 )
 
-// dialsAtOnce bounds how many connections are being made.
+// dialsAtOnce is how many connections are being made at once, at most.
 const dialsAtOnce = 64
 
 // run has all connections act until ctx ends. It calls armed once, when each
-// has come there, or has failed to, and returns when all are closed.
+// has taken what it came for or has failed to. It returns when all are closed.
 func (f *fleet) run(ctx context.Context, armed func()) {
 	var wg, coming sync.WaitGroup
 	dials := make(chan struct{}, dialsAtOnce)
@@ -58,7 +56,7 @@ func (f *fleet) run(ctx context.Context, armed func()) {
 				return
 			}
 			for {
-				_ = f.one(ctx, i, dials, there) // cut, refused or at its end: all the same
+				_ = f.one(ctx, i, dials, there) // why it ended does not matter
 				there()
 				if f.again == 0 || !client.Pause(ctx, f.again) {
 					return
@@ -71,7 +69,7 @@ func (f *fleet) run(ctx context.Context, armed func()) {
 	wg.Wait()
 }
 
-// one makes one connection and acts on it until it ends.
+// one makes one connection and acts on it until that ends.
 func (f *fleet) one(ctx context.Context, i int, dials chan struct{}, there func()) error {
 	select {
 	case dials <- struct{}{}:
@@ -105,7 +103,7 @@ func (f *fleet) dial(ctx context.Context, i int) (*net.TCPConn, error) {
 		return nil, err
 	}
 	tc := c.(*net.TCPConn)
-	// A close is a reset: ports are free again at once.
+	// Close sends a reset, so that the port is free at once.
 	if err := tc.SetLinger(0); err != nil {
 		tc.Close()
 		return nil, err
@@ -113,7 +111,7 @@ func (f *fleet) dial(ctx context.Context, i int) (*net.TCPConn, error) {
 	return tc, nil
 }
 
-// listen reads until the connection ends, which is an error.
+// listen reads until the connection ends, and returns why.
 func listen(c *net.TCPConn) error {
 	var b [4096]byte
 	for {
@@ -123,7 +121,7 @@ func listen(c *net.TCPConn) error {
 	}
 }
 
-// join runs attacks side by side. armed is called when all are armed.
+// join runs attacks side by side. It calls armed when all are armed.
 func join(attacks ...Attack) Attack {
 	return func(ctx context.Context, r *Scene, armed func()) error {
 		var wg, arming sync.WaitGroup

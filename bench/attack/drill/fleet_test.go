@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// A fleet comes, comes back when it is cut, and leaves.
+// A fleet's connections come, come again after they were cut, and leave.
 func TestFleet(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

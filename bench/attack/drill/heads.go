@@ -7,13 +7,13 @@ import (
 	"net"
 )
 
-// headBytes is just less than what a head may be.
+// headBytes is just less than a request head may have.
 const headBytes = 8100
 
-// headsGrowth is how much memory they may take, all together, in bytes.
+// headsGrowth is how much the process may grow by all these heads, in bytes.
 const headsGrowth = 128 << 20
 
-// headsDrill: requests whose heads never end.
+// headsDrill sends request heads that never end.
 var headsDrill = Drill{
 	Name: "heads", what: "request heads that never end",
 	Variants: func(c Scale) []Variant {

@@ -11,8 +11,9 @@ import (
 	"cowrelay/bench/attack/relay"
 )
 
-// logpipeDrill: the reader of the relay's log closes its end, or stops reading,
-// while every request writes a line. The signals and the operator must be heard.
+// logpipeDrill closes the reader's end of the relay's log, or stops reading it,
+// while every request writes a line. The relay must still hear signals and the
+// operator.
 var logpipeDrill = Drill{
 	Name: "logpipe", what: "the reader of the log closes its end, or stops reading",
 	Variants: func(c Scale) []Variant {
@@ -39,7 +40,7 @@ var logpipeDrill = Drill{
 // actTime is how long a signal or an act of the operator may take.
 const actTime = 20 * time.Second
 
-// logpipeFinal looks whether SIGHUP, an operator's act and SIGTERM are heard.
+// logpipeFinal checks that SIGHUP, an operator's act and SIGTERM are heard.
 func logpipeFinal(ctx context.Context, r *Scene) {
 	const streams = 1234
 	err := r.Relay.Configure(streams)

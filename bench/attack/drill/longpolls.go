@@ -12,11 +12,12 @@ import (
 	"cowrelay/bench/attack/relay"
 )
 
-// pollsPerSlot is less than the 256 streams and long polls that a slot takes.
+// pollsPerSlot is how many long polls wait at a slot. A slot takes 256 streams
+// and long polls.
 const pollsPerSlot = 200
 
-// longpollsDrill: one address takes all long polls; in a variant its clients
-// leave at once.
+// longpollsDrill takes all long polls from one address. Then all its clients
+// leave.
 var longpollsDrill = Drill{
 	Name: "longpolls", what: "one address takes all long polls, and leaves",
 	Variants: func(c Scale) []Variant {
@@ -35,6 +36,7 @@ var longpollsDrill = Drill{
 	},
 }
 
+// longPolls waits in n long polls at slots of its own.
 func longPolls(n int, by crowd) Attack {
 	return func(ctx context.Context, r *Scene, armed func()) error {
 		slots := make([]client.Slot, n/pollsPerSlot+1)
@@ -50,7 +52,7 @@ func longPolls(n int, by crowd) Attack {
 		}
 		f := &fleet{n: n, to: r.Relay.Addr, crowd: by, again: 2 * againAfter}
 		f.act = func(_ context.Context, c *net.TCPConn, i int, there func()) error {
-			// These leave as clients do, without a reset.
+			// These clients leave in order, without a reset.
 			if err := c.SetLinger(-1); err != nil {
 				return err
 			}
@@ -66,12 +68,13 @@ func longPolls(n int, by crowd) Attack {
 	}
 }
 
-// leftTime is how long a long poll may keep its place when its client has left.
+// leftTime is how long a long poll may keep its place after its client has
+// left.
 const leftTime = time.Second
 
-// longPollsGone looks how long the places stay taken.
+// longPollsGone measures how long the places stay taken.
 func longPollsGone(ctx context.Context, r *Scene) {
-	const honest = 2 // the one that waits, and one that just begins
+	const honest = 2 // one that waits, and one that just begins
 	began := time.Now()
 	limit := leftTime
 	if r.Short {

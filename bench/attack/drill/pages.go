@@ -9,20 +9,20 @@ import (
 	"cowrelay/bench/attack/client"
 )
 
-// What a slot of pages holds: a page of the most bytes that there are.
+// What a slot holds: one page, of the most bytes that a page may have.
 const (
 	pageEvents     = 66
 	pageEventBytes = 64_000
 )
 
-// pagesDrill: readers ask for whole pages and don't read them.
+// pagesDrill has readers ask for whole pages and not read them.
 var pagesDrill = Drill{
 	Name: "pages", what: "readers that ask for pages of 4 MiB and do not read them",
 	Variants: func(c Scale) []Variant {
 		n := c.Of(600, 200)
 		one := func(slots int, heat string, by crowd) Variant {
 			v := Variant{
-				// Posts are refused after 10 s of waiting.
+				// A post that waits is refused after 10 s.
 				AtLeast: 13 * time.Second,
 				Name:    fmt.Sprintf("%d readers of %d %s, %s", n, slots, heat, by.name),
 				Attack:  unreadPages(n, by),
@@ -41,18 +41,19 @@ var pagesDrill = Drill{
 	},
 }
 
-// unreadTime is after how long a reader that reads nothing asks anew: it can't
-// see that it was cut.
+// unreadTime is after how long a reader asks again. It does not read, so it
+// cannot notice that it was cut.
 const unreadTime = 20 * time.Second
 
-// unreadPages asks for pages and reads nothing. If the relay pushed back less,
-// its sockets would hold all.
+// unreadPages has n readers ask for pages and read nothing. Their receive
+// buffers are small, so that the pages stay with the relay.
 func unreadPages(n int, by crowd) Attack {
 	return unread(n, by, func(r *Scene, s client.Slot) []byte {
 		return r.Relay.Request("GET", "/v1/events/"+s.ID+"?since=&limit=1000", s.Token, "")
 	})
 }
 
+// unread has n connections send a request each and read nothing.
 func unread(n int, by crowd, request func(*Scene, client.Slot) []byte) Attack {
 	return func(ctx context.Context, r *Scene, armed func()) error {
 		f := &fleet{n: n, to: r.Relay.Addr, crowd: by, rate: r.Of(50, 100), again: 100 * time.Millisecond, receive: 4096}
@@ -67,4 +68,24 @@ func unread(n int, by crowd, request func(*Scene, client.Slot) []byte) Attack {
 		f.run(ctx, armed)
 		return nil
 	}
+}
+
+// fillPages stores the slots that attackers read.
+func (r *Scene) fillPages(ctx context.Context, slots int) error {
+	r.victims = make([]client.Slot, slots)
+	var all []func() error
+	for i := range r.victims {
+		all = append(all, func() (err error) {
+			if r.victims[i], err = r.Relay.Allocate(ctx, r.Kept); err != nil {
+				return err
+			}
+			for n := range pageEvents {
+				if err := r.Relay.Post(ctx, r.Kept, r.victims[i], client.Event(fmt.Sprintf("page-%03d", n), pageEventBytes)); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	return client.Parallel(ctx, 8, all)
 }

@@ -1,16 +1,18 @@
 package drill
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"time"
 
 	"cowrelay/bench/attack/client"
 )
 
-// streamsDrill: many slots get a stream and a post, once, and are left alone.
+// streamsDrill gives many slots a stream and a post, once, and leaves them.
 var streamsDrill = Drill{
 	Name: "streams", what: "many slots that get a stream and a post once",
 	Variants: func(c Scale) []Variant {
@@ -54,4 +56,39 @@ func onceStreamed(n, size, perSecond int) Attack {
 		<-ctx.Done()
 		return err
 	}
+}
+
+// streamOnce makes a slot, opens a stream, posts, waits for the frame, and
+// leaves.
+func (r *Scene) streamOnce(ctx context.Context, c *http.Client, size int) error {
+	s, err := r.Relay.Allocate(ctx, c)
+	if err != nil {
+		return err
+	}
+	ctx, leave := context.WithCancel(ctx)
+	defer leave()
+	req, err := http.NewRequestWithContext(ctx, "GET", r.Relay.EventsURL(s)+"/stream", nil)
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Authorization", "Bearer "+s.Token)
+	res, err := c.Do(req)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		return fmt.Errorf("status %d", res.StatusCode)
+	}
+	if err := r.Relay.Post(ctx, c, s, client.Event("once", size)); err != nil {
+		return err
+	}
+	lines := bufio.NewScanner(res.Body)
+	lines.Buffer(nil, client.MostBody)
+	for lines.Scan() {
+		if strings.HasPrefix(lines.Text(), "data: ") {
+			return nil
+		}
+	}
+	return fmt.Errorf("the stream ended: %w", lines.Err())
 }

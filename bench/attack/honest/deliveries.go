@@ -5,18 +5,20 @@ import (
 	"time"
 )
 
-// deliveries are the events that listeners (streams and a long poll) wait for:
-// each must come to each listener of its slot. Safe for several goroutines.
+// deliveries are the events that listeners, which are streams and a long poll,
+// still wait for. Each event must come to each listener of its slot. Safe for
+// several goroutines.
 type deliveries struct {
-	mu   sync.Mutex
+	mu   sync.Mutex // guards open
 	open map[string]*delivery
 }
 
+// A delivery is an event that listeners wait for.
 type delivery struct {
-	due   time.Time // of the post
-	acked time.Time // zero: not acknowledged, so that nobody need see it
+	due   time.Time // when the post was due
+	acked time.Time // when it was acknowledged; zero: not yet, and nobody has to see it
 	phase int32
-	waits uint64 // a bit for each listener that has not seen it
+	waits uint64 // a bit for each listener that has not seen it yet
 }
 
 func (d *deliveries) post(id string, due time.Time, phase int32, listeners uint64) {
@@ -25,7 +27,7 @@ func (d *deliveries) post(id string, due time.Time, phase int32, listeners uint6
 	d.open[id] = &delivery{due: due, phase: phase, waits: listeners}
 }
 
-// posted says whether the post was acknowledged.
+// posted says that the post was answered, and whether it was acknowledged.
 func (d *deliveries) posted(id string, ok bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -39,8 +41,8 @@ func (d *deliveries) posted(id string, ok bool) {
 	}
 }
 
-// seen says that a listener has the event, and returns how long that took since
-// it was due to be posted; false if it was not waited for.
+// seen says that a listener has seen the event. It returns how long that took
+// from when the post was due; ok is false if the listener does not wait for it.
 func (d *deliveries) seen(id string, listener int) (took time.Duration, phase int32, ok bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -55,8 +57,9 @@ func (d *deliveries) seen(id string, listener int) (took time.Duration, phase in
 	return time.Since(e.due), e.phase, true
 }
 
-// overdue takes out what was acknowledged longer than limit ago and was not
-// seen by all, and returns how many deliveries that is, by phase.
+// overdue removes the events that were acknowledged longer than limit ago and
+// were not seen by all listeners. It returns how many deliveries are missing,
+// by phase.
 func (d *deliveries) overdue(limit time.Duration) map[int32]int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -76,7 +79,8 @@ func (d *deliveries) overdue(limit time.Duration) map[int32]int {
 	return late
 }
 
-// none says whether nothing is waited for, but what belongs to a phase.
+// none says whether nothing is waited for, except what belongs to the phase
+// but.
 func (d *deliveries) none(but int32) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()

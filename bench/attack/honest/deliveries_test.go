@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// An event must come to every listener, once it is acknowledged.
+// Once it is acknowledged, an event must come to every listener.
 func TestDeliveries(t *testing.T) {
 	d := deliveries{open: map[string]*delivery{}}
 	d.post("x", time.Now(), Before, 0b11)

@@ -8,12 +8,12 @@ import (
 	"cowrelay/bench/load"
 )
 
-// Counts is what is counted in a phase. Safe for several goroutines.
+// Counts are what is counted in a phase. Safe for several goroutines.
 type Counts struct {
-	mu     sync.Mutex
+	mu     sync.Mutex // guards the fields below
 	kinds  [opKinds]load.Histogram
 	errors int64
-	first  []string // some of their texts
+	first  []string // the texts of the first few
 }
 
 func (h *Load) countLate(limit time.Duration) {
@@ -44,7 +44,7 @@ func (h *Load) failed(phase int32, kind int, err error) {
 	}
 }
 
-// Latency is a summary in microseconds.
+// A Latency is a summary of latencies in microseconds.
 type Latency struct {
 	Count int64 `json:"count"`
 	P50   int64 `json:"p50_us"`
@@ -57,8 +57,8 @@ func latencyOf(h load.Histogram) Latency {
 	return Latency{Count: l.Count, P50: l.P50, P99: l.P99, Max: l.Max}
 }
 
-// Figures are what honest clients met in a phase: all that they did together,
-// and each kind for itself.
+// Figures are what honest clients met in a phase, in all and for each kind of
+// thing that they do.
 type Figures struct {
 	Latency
 	Errors int64              `json:"errors"`
@@ -81,7 +81,7 @@ func (f *Counts) Sum() Figures {
 	return out
 }
 
-// P99 is that of the kinds that count, in microseconds.
+// P99 is the p99 of the kinds that count, in microseconds.
 func (f *Counts) P99(counts func(kind int) bool) int64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -7,8 +7,8 @@ import (
 	"cowrelay/bench/attack/client"
 )
 
-// Fill makes the slots and what they hold. The relay should start anew then, so
-// that cold slots are cold.
+// Fill makes the slots and what they hold. The relay should be started anew
+// then, so that cold slots are cold.
 func (h *Load) Fill(ctx context.Context, cold int) error {
 	var err error
 	for range 4 {

@@ -19,14 +19,14 @@ const (
 	Before int32 = iota
 	During
 	After
-	Between // not measured, though errors count
-	Ending  // the relay is told to end: nothing counts
+	Between // not measured, but errors count
+	Ending  // the relay has been told to end; nothing counts
 	phases
 )
 
-// What honest clients do. Each has a histogram of its own.
+// The kinds of things that honest clients do. Each has a histogram.
 const (
-	OpPost     = iota // a small event, now and then a large one; a kept connection
+	OpPost     = iota // a small event, now and then a large one, over a kept connection
 	opPoll            // what is new, over a new connection
 	opWindow          // a page of 100 events
 	opCold            // a page of a slot that nobody has used since the start
@@ -38,10 +38,10 @@ const (
 
 var opNames = [opKinds]string{"post", "poll", "window", "cold", "metrics", "stream", "long poll"}
 
-// Rates a second.
+// rates are how often each is done, a second.
 type rates struct {
 	post, poll, window, cold, scrape float64
-	streams                          int // open at once
+	streams                          int // that are open at once
 }
 
 var (
@@ -51,26 +51,26 @@ var (
 
 // Sizes.
 const (
-	largeEvery = 50 // posts
+	largeEvery = 50 // one post in so many is large
 
-	historyEvents = 1000 // of the slot that windows are pulled from
-	coldEvents    = 20
+	historyEvents = 1000 // in the slot of windows
+	coldEvents    = 20   // in a cold slot
 )
 
-// Load is the load of those who do no harm.
+// A Load is the load of the honest clients.
 type Load struct {
 	relay  *relay.Process
 	rates  rates
 	Ledger *Ledger
 	nonce  string
-	next   atomic.Uint64 // number of the next event
+	next   atomic.Uint64 // the number of the newest event
 	Phase  atomic.Int32
-	// Forgiving counts no error: the relay is being killed.
+	// Forgiving says that no error counts, because the relay is being killed.
 	Forgiving bool
 	// Refusable says that posts may be refused while the attack lasts.
 	Refusable bool
 
-	Slots   []client.Slot // posted to; the first is streamed, the second polled long
+	Slots   []client.Slot // for posts; the first has the streams, the second the long poll
 	history client.Slot
 	cold    []client.Slot
 	atCold  atomic.Uint64
@@ -104,7 +104,7 @@ func New(r *relay.Process, light bool) *Load {
 	return h
 }
 
-// Run begins the load. end ends it.
+// Run begins the load, and End ends it.
 func (h *Load) Run(ctx context.Context) {
 	ctx, h.stop = context.WithCancel(ctx)
 	h.every(ctx, h.rates.post, OpPost, h.post)
@@ -127,21 +127,21 @@ func (h *Load) Run(ctx context.Context) {
 	})
 }
 
-// End ends the load and waits for it. What is under way is given up.
+// End ends the load and waits for it. Requests that are under way are given up.
 func (h *Load) End() {
 	h.stop()
 	h.wg.Wait()
 	h.Kept.CloseIdleConnections()
 }
 
-// every does op at fixed times, whatever the answers take; its latency counts
+// every does op at fixed times, whatever the answers take. Its latency counts
 // from when it was due.
 func (h *Load) every(ctx context.Context, rate float64, kind int, op func(ctx context.Context, due time.Time, phase int32) error) {
 	h.wg.Go(func() {
 		var ops sync.WaitGroup
 		defer ops.Wait()
 		step := time.Duration(float64(time.Second) / rate)
-		// Not all kinds at the same moments.
+		// The kinds begin at different moments.
 		for due := time.Now().Add(rand.N(step)); client.Pause(ctx, time.Until(due)); due = due.Add(step) {
 			ops.Go(func() {
 				phase := h.Phase.Load()

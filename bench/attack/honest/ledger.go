@@ -11,13 +11,13 @@ import (
 	"cowrelay/bench/attack/relay"
 )
 
-// A Ledger is what the outside knows of the honest slots: what was sent, and
-// what was acknowledged. Safe for several goroutines.
+// A Ledger is what the clients know about their slots: what was sent, and what
+// was acknowledged. Safe for several goroutines.
 type Ledger struct {
-	mu    sync.Mutex
+	mu    sync.Mutex // guards the maps
 	seed  maphash.Seed
-	sent  map[string]uint64 // hash of the event, by id
-	acked map[string]int    // index of the slot, by id
+	sent  map[string]uint64 // by id, the hash of the event
+	acked map[string]int    // by id, the index of the slot
 }
 
 func newLedger() *Ledger {
@@ -42,8 +42,8 @@ func (l *Ledger) Count() int {
 	return len(l.acked)
 }
 
-// Check pulls everything: what was acknowledged is there once, byte for byte,
-// and nothing is there that nobody sent.
+// Check pulls everything. What was acknowledged must be there once, byte for
+// byte, and nothing may be there that was not sent.
 func (l *Ledger) Check(ctx context.Context, r *relay.Process, slots []client.Slot) error {
 	c := &http.Client{Timeout: client.Timeout, Transport: &http.Transport{DialContext: client.Dial}}
 	defer c.CloseIdleConnections()

@@ -7,7 +7,7 @@ import (
 	"cowrelay/bench/attack/client"
 )
 
-// The ledger finds each thing that may be wrong with what is there.
+// The ledger finds everything that may be wrong with what is there.
 func TestLedger(t *testing.T) {
 	l := newLedger()
 	e := client.Event("a-1", 100)

@@ -11,15 +11,15 @@ import (
 	"cowrelay/bench/attack/client"
 )
 
-// streamClient has no time limit: a stream has no end. Silence is noticed by
-// the reader.
+// streamClient has no time limit, because a stream has no end. The reader
+// notices silence.
 var streamClient = &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: client.Dial, ResponseHeaderTimeout: client.Timeout}}
 
-// streamSilence is more than the longest silence that a relay promises.
+// streamSilence is longer than any silence that a relay promises.
 const streamSilence = 30 * time.Second
 
-// stream reads the first slot until ctx ends. A stream that ends is an error,
-// and is opened again where it was.
+// stream reads the first slot until ctx ends. A stream that ends is an error;
+// another one is opened, which begins where the last one ended.
 func (h *Load) stream(ctx context.Context, listener int) {
 	last := ""
 	for ctx.Err() == nil {
@@ -36,8 +36,8 @@ func (h *Load) stream(ctx context.Context, listener int) {
 func (h *Load) oneStream(ctx context.Context, listener int, last *string) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	// An id that is not there reads from the oldest: nothing that was posted
-	// before the stream opened is missed.
+	// With an unknown id the stream begins at the oldest event, so that it misses
+	// nothing that was posted before it opened.
 	url := h.relay.EventsURL(h.Slots[0]) + "/stream?since=the-oldest"
 	req, err := http.NewRequestWithContext(ctx, "GET", url, nil)
 	if err != nil {
@@ -79,7 +79,7 @@ func (h *Load) oneStream(ctx context.Context, listener int, last *string) error 
 	return fmt.Errorf("end of the body")
 }
 
-// longPoll waits at the second slot for what is new, until ctx ends.
+// longPoll waits for news at the second slot, until ctx ends.
 func (h *Load) longPoll(ctx context.Context, listener int) {
 	const seconds = 5
 	last := ""

@@ -30,7 +30,7 @@ func (h *Load) post(ctx context.Context, due time.Time, phase int32) error {
 	return err
 }
 
-// listenersOf are the listeners of a slot, a bit for each.
+// listenersOf returns the listeners of a slot, a bit for each.
 func (h *Load) listenersOf(slot int) uint64 {
 	switch {
 	case h.rates.streams == 0:

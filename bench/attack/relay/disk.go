@@ -8,8 +8,8 @@ import (
 	"path/filepath"
 )
 
-// MountDisk mounts a small disk of its own as the relay's data folder. unmount
-// takes it away again.
+// MountDisk mounts a small disk as the relay's data folder, of size bytes.
+// unmount removes it again.
 func (r *Process) MountDisk(size int64) (unmount func() error, err error) {
 	r.Disk = filepath.Join(r.dir, "data")
 	image := filepath.Join(r.dir, "disk")

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// Ended says whether the process is gone, or was never there.
+// Ended says whether the process is gone, or never was.
 func (r *Process) Ended() bool {
 	if r.cmd == nil {
 		return true
@@ -24,14 +24,14 @@ func (r *Process) Ended() bool {
 	}
 }
 
-// State says how the process ended, with the end of its log. It may be called
-// once ended.
+// State says how the process ended, with the end of its log. It is for a
+// process that has ended.
 func (r *Process) State() string {
 	return fmt.Sprintf("%v\n%s", r.cmd.ProcessState, r.tail())
 }
 
-// Stop ends the relay by SIGTERM. It must end by itself within limit, with
-// status 0; took is how long it took.
+// Stop ends the relay with SIGTERM, and returns how long that took. The relay
+// must end within limit, with status 0; else it is killed.
 func (r *Process) Stop(limit time.Duration) (took time.Duration, err error) {
 	if r.Ended() {
 		return 0, errors.New("the relay had ended by itself")
@@ -60,14 +60,14 @@ func (r *Process) Kill() {
 	if r.cmd == nil {
 		return
 	}
-	_ = r.cmd.Process.Kill() // gone is as good
+	_ = r.cmd.Process.Kill() // if it is gone, good
 	<-r.Done
 	if r.pipe != nil {
 		_ = r.CloseLog()
 	}
 }
 
-// Verify has the relay's own command look at the store, which must not be open.
+// Verify checks the store with the relay's own command. The relay must not run.
 func (r *Process) Verify(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()

@@ -11,16 +11,16 @@ import (
 	"time"
 )
 
-// groupCores is how many cores the relay may take.
+// groupCores is how many cores the relay may use.
 const groupCores = 1
 
-// PlainLimit is what stands in the place of a group's limit of memory where none
-// can be made: the heap's part of it.
+// PlainLimit is the GOMEMLIMIT of a relay that has no control group: the heap's
+// part of so many bytes.
 func PlainLimit(memory int64) string { return fmt.Sprintf("%dMiB", memory*8/10>>20) }
 
-// A Group is a control group of this run: one folder of the second version, or
-// one of each controller of the first. It has no process of its own: the relay
-// enters it before it becomes the relay.
+// A Group is a control group: one folder in version 2, and one for each
+// controller in version 1. No process of ours is in it. The relay enters it
+// before it becomes the relay.
 type Group struct {
 	dirs   []string // where cgroup.procs is written
 	memory string   // the folder of the memory controller
@@ -28,11 +28,12 @@ type Group struct {
 	limit  int64    // of memory, in bytes
 }
 
-// cgroupRoot is where control groups are mounted. A variable for the tests.
+// cgroupRoot is where control groups are mounted. It is a variable for the
+// tests.
 var cgroupRoot = "/sys/fs/cgroup"
 
-// NewGroup makes a group at the root of the hierarchy: below another group its
-// limits could be tighter than what is said. It needs root.
+// NewGroup makes a group at the root of the hierarchy, which takes root. Below
+// another group, tighter limits could apply than we say.
 func NewGroup(memory int64) (*Group, error) {
 	name := fmt.Sprintf("relaybench-attack-%d-%d", os.Getpid(), time.Now().UnixNano())
 	g, err := &Group{limit: memory}, error(nil)
@@ -74,7 +75,7 @@ func (g *Group) make(dir string, values [][2]string) error {
 	return nil
 }
 
-// Remove removes the folders. The kernel lets go of a group a moment after the
+// Remove removes the folders. The kernel lets go of a group a moment after its
 // last process has ended.
 func (g *Group) Remove() error {
 	if g == nil {
@@ -93,8 +94,8 @@ func (g *Group) Remove() error {
 	return errors.Join(errs...)
 }
 
-// resetPeaks has the peaks begin anew, where the kernel can: a fill before the
-// attack is not of interest.
+// resetPeaks lets the peaks begin anew, if the kernel can do that: the fill
+// before the attack does not count.
 func (g *Group) resetPeaks() {
 	if g == nil {
 		return
@@ -106,11 +107,11 @@ func (g *Group) resetPeaks() {
 
 // A GroupPeak is the most that the relay's control group ever held, in bytes.
 type GroupPeak struct {
-	// Memory counts the page cache too, which the kernel takes back when it is
-	// needed: this may be the limit without any harm.
+	// Memory counts the page cache too, which the kernel takes back when it
+	// needs memory. So this may be the limit, and nothing is wrong.
 	Memory int64 `json:"memory"`
-	// Sockets is the kernel's memory for the group's TCP sockets; 0 where the
-	// kernel does not tell it apart.
+	// Sockets is the kernel's memory for the group's TCP sockets; 0 if the
+	// kernel does not count it by itself.
 	Sockets int64 `json:"sockets,omitempty"`
 	// Killed is how many processes the kernel ended for want of memory.
 	Killed int64 `json:"killed"`
@@ -129,7 +130,8 @@ func (g *Group) peak() *GroupPeak {
 	}
 }
 
-// number reads a file that holds one number; 0 where it can't be read.
+// number reads a file that holds one number. It returns 0 if that cannot be
+// read.
 func (g *Group) number(name string) int64 {
 	b, err := os.ReadFile(filepath.Join(g.memory, name))
 	if err != nil {

@@ -17,7 +17,7 @@ func TestGroup(t *testing.T) {
 		}
 		return string(b)
 	}
-	// A folder stands for the kernel's: what is written there are plain files.
+	// A plain folder takes the place of the kernel's, so its files stay.
 	clean := func(g *Group) {
 		for _, dir := range g.dirs {
 			files, _ := filepath.Glob(filepath.Join(dir, "*"))

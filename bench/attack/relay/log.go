@@ -32,7 +32,7 @@ func (r *Process) CloseLog() error {
 	return err
 }
 
-// StallLog stops reading the log's pipe, which holds little.
+// StallLog stops reading the log's pipe. A pipe holds little.
 func (r *Process) StallLog() error {
 	if err := r.pipe.SetReadDeadline(time.Now()); err != nil {
 		return err
@@ -43,7 +43,7 @@ func (r *Process) StallLog() error {
 		return err
 	}
 	return c.Control(func(fd uintptr) {
-		// The least that there is. It may hold more now, and stays as it is then.
+		// The smallest size. If it holds more at the moment, it stays as it is.
 		_, _ = unix.FcntlInt(fd, unix.F_SETPIPE_SZ, os.Getpagesize())
 	})
 }

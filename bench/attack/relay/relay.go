@@ -7,25 +7,26 @@ import (
 	"time"
 )
 
-// Time limits for what a relay does in order.
+// How long a relay may take to start and to end.
 const (
 	startTimeout = 90 * time.Second
-	// StopTimeout is for a relay that has nothing to wait for; drills that give
-	// it something have limits of their own.
+	// StopTimeout is for a relay that has nothing to wait for. Drills that make
+	// it wait have limits of their own.
 	StopTimeout = 30 * time.Second
 )
 
-// Args are the arguments of the relay beside its addresses and folder.
+// Args are a relay's arguments beside its addresses and its folder.
 type Args struct {
 	Flags []string
 	Files int // limit of open files; 0: that of this process
-	// PipeLog gives the relay a pipe for its log, which is read until CloseLog or
-	// StallLog; else its log is a file.
+	// PipeLog gives the relay a pipe for its log, which is read until CloseLog
+	// or StallLog. Otherwise the log is a file.
 	PipeLog bool
 	Token   bool // the admin listener asks for one
 }
 
-// A relay is the attacked process. Its ports and its folder stay over restarts.
+// A Process is the attacked relay. Its ports and its folder stay the same over
+// restarts.
 type Process struct {
 	bin   string
 	dir   string
@@ -35,20 +36,21 @@ type Process struct {
 	Admin string
 
 	Disk  string // the folder that MountDisk mounted
-	Token string // of the admin listener; "" for none
+	Token string // of the admin listener; "": none
 
 	cmd  *exec.Cmd
 	Done chan struct{} // closed when the process has ended
-	log  string        // its file
+	log  string        // the path of its log
 	pipe *os.File      // the reader's end of the log, with PipeLog
-	// copied is closed when nobody reads the pipe any more.
+	// copied is closed when nobody reads the pipe any longer.
 	copied chan struct{}
-	Plain  string // GOMEMLIMIT where there is no group
+	Plain  string // GOMEMLIMIT, if there is no group
 }
 
-// InDir in a flag stands for the relay's folder.
+// InDir in a flag is replaced by the relay's folder.
 const InDir = "{dir}/"
 
+// New returns a relay that is not started yet.
 func New(bin, dir string, args Args, g *Group) (*Process, error) {
 	r := &Process{bin: bin, dir: dir, Args: args, Group: g, log: filepath.Join(dir, "relay.log")}
 	var err error

@@ -16,8 +16,9 @@ import (
 	"cowrelay/bench/attack/client"
 )
 
-// quietPort is a free port of loopback below those that connect chooses from:
-// after a kill no connection of ours can have taken it.
+// quietPort returns a free loopback address. Its port is below those that
+// connect chooses from, so that after a kill no connection of ours has taken
+// it.
 func quietPort() (string, error) {
 	var last error
 	for range 100 {
@@ -31,8 +32,8 @@ func quietPort() (string, error) {
 	return "", fmt.Errorf("cannot find a free port: %w", last)
 }
 
-// shim enters the control groups, sets the limit of open files, and becomes the
-// relay.
+// shim is a shell script that enters the control groups, sets the limit of open
+// files, and becomes the relay.
 const shim = `n=$1; shift
 while [ "$1" != -- ]; do echo $$ >"$1/cgroup.procs" || exit 70; shift; done
 shift
@@ -72,7 +73,7 @@ func (r *Process) Start(ctx context.Context) error {
 		defer out.Close()
 		cmd.Stdout, cmd.Stderr, r.pipe = out, out, in
 	}
-	// A process group of its own: Ctrl-C is for us, who stop it in order.
+	// In a process group of its own it does not get our Ctrl-C: we stop it in order.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("cannot start the relay: %w", err)
@@ -83,7 +84,7 @@ func (r *Process) Start(ctx context.Context) error {
 		}
 	}
 	done := make(chan struct{})
-	// Ends with the process, which stop and kill wait for.
+	// It ends with the process, for which Stop and Kill wait.
 	go func() {
 		_ = cmd.Wait() // its state says how it ended
 		close(done)
@@ -92,7 +93,7 @@ func (r *Process) Start(ctx context.Context) error {
 	return r.awaitReady(ctx)
 }
 
-// relayEnv is this process's environment without what configures a relay.
+// relayEnv is this process's environment, without what would configure a relay.
 func relayEnv() []string {
 	var env []string
 	for _, v := range os.Environ() {

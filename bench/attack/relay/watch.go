@@ -13,8 +13,8 @@ import (
 	"cowrelay/bench/proc"
 )
 
-// kernelSockets is the kernel's memory for all TCP sockets of this machine in
-// bytes; on loopback that is both ends.
+// kernelSockets is the kernel's memory for all TCP sockets of this machine, in
+// bytes. On loopback that is both ends of each connection.
 func kernelSockets() int64 {
 	b, err := os.ReadFile("/proc/net/sockstat")
 	if err != nil {
@@ -34,7 +34,7 @@ func kernelSockets() int64 {
 	return 0
 }
 
-// Peak is the most of what a drill took.
+// A Peak is the most that a drill took.
 type Peak struct {
 	Resident int64      `json:"resident_bytes"` // of the process (VmHWM)
 	Sockets  int64      `json:"kernel_socket_bytes"`
@@ -42,7 +42,7 @@ type Peak struct {
 	Group    *GroupPeak `json:"group,omitempty"`
 }
 
-// A Watch reads peaks until it is stopped.
+// A Watch reads peaks until it is ended.
 type Watch struct {
 	r    *Process
 	stop context.CancelFunc
