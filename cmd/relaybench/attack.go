@@ -14,7 +14,7 @@ import (
 	"cowrelay/bench/attack/drill"
 )
 
-// attackCommand attacks the relay and watches what honest clients get.
+// attackCommand is the word for attacks.
 const attackCommand = "attack"
 
 const attackHelp = `relaybench attack starts the relay and attacks it, one drill after the other,
@@ -126,8 +126,8 @@ func attackRelay(ctx context.Context, args []string, stdout io.Writer, stderr *o
 }
 
 func (o *attackOptions) run(ctx context.Context, stdout io.Writer, stderr *os.File) (err error) {
-	// net/http complains there about answers to idle connections, which a relay
-	// under attack may send before it closes them.
+	// net/http logs answers that come over idle connections. A relay under attack may
+	// send some before it closes them.
 	log.SetOutput(io.Discard)
 	if !o.quiet {
 		o.cfg.Progress = newProgress(stderr)

@@ -1,5 +1,5 @@
 // Command relaybench loads a relay and holds it against its bound. The work is
-// done by package bench; this command binds flags to it.
+// done by the packages of folder bench; this command binds flags to them.
 package main
 
 import (
@@ -27,7 +27,8 @@ const (
 )
 
 func main() {
-	// First of all, because the bound dies of a signal like any program.
+	// The bound comes before the signals are caught: it ends at a signal like any
+	// other program.
 	if len(os.Args) > 1 && os.Args[1] == bound.Command {
 		if err := bound.Run(os.Args[2:]); err != nil {
 			fmt.Fprintln(os.Stderr, "relaybench: bound server:", err)
@@ -42,7 +43,7 @@ func main() {
 		}
 		return
 	}
-	// The servers that this command starts are stopped in order on both signals.
+	// At both signals the servers that this command started are stopped in order.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := command(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()

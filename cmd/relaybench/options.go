@@ -18,9 +18,9 @@ import (
 // options are what the command line says.
 type options struct {
 	scenarios []string
-	peers     bool // in the place of scenarios
+	peers     bool // no scenarios, but peers
 	cfg       run.Config
-	beside    []string // the peers; all without any
+	beside    []string // the names of the peers; none: all
 	noBound   bool
 	json      bool
 	quiet     bool
@@ -41,8 +41,8 @@ func parse(args []string) (*options, error) {
 	if len(args) == 1 && args[0] == "help" {
 		return nil, errHelp
 	}
-	// The flag package stops at the first fault and at the first word that is
-	// no flag; both have been taken off when it returns, so go on from there.
+	// The flag package stops at the first fault, and at the first word that is not a
+	// flag. It has consumed either when it returns, so we go on behind it.
 	for len(args) > 0 {
 		err := fs.Parse(args)
 		switch {
@@ -73,7 +73,7 @@ func parse(args []string) (*options, error) {
 		}
 	}
 	if all && o.cfg.Target != "" {
-		// What stops the relay is for a relay of our own.
+		// What stops the relay needs a relay of our own.
 		o.scenarios = slices.DeleteFunc(o.scenarios, func(n string) bool { return n == "restart" })
 		o.cfg.GrowthSlots = nil
 	}
@@ -153,7 +153,7 @@ func (o *options) flags() *flag.FlagSet {
 	return fs
 }
 
-// list parses values that are separated by commas. Nothing is no values.
+// list parses values with commas between them. Nothing is no values.
 func list[T any](to *[]T, s string, one func(string) (T, error)) error {
 	*to = nil
 	if s == "" {
@@ -169,7 +169,7 @@ func list[T any](to *[]T, s string, one func(string) (T, error)) error {
 	return nil
 }
 
-// parseBytes parses a number of bytes, with KiB, MiB or GiB behind it or without.
+// parseBytes parses a number of bytes, alone or with KiB, MiB or GiB behind it.
 func parseBytes(s string) (int64, error) {
 	unit := int64(1)
 	for suffix, n := range map[string]int64{"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30} {

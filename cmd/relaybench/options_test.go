@@ -29,7 +29,7 @@ func TestParse(t *testing.T) {
 	if o, err = parse([]string{"all", "--relay", os.Args[0]}); err != nil || len(o.scenarios) != len(scenario.Names) || len(o.cfg.GrowthSlots) == 0 {
 		t.Errorf("all: %+v, %v", o, err)
 	}
-	// What needs a relay of its own is not among all that a target can do.
+	// For a target, `all` leaves out what needs a relay of our own.
 	if o, err = parse([]string{"all", "--target=http://127.0.0.1:1"}); err != nil || len(o.scenarios) != len(scenario.Names)-1 ||
 		slices.Contains(o.scenarios, "restart") || len(o.cfg.GrowthSlots) > 0 {
 		t.Errorf("all: %+v, %v", o, err)

@@ -9,7 +9,8 @@ import (
 	"cowrelay/bench/report"
 )
 
-// writeProfile completes the folder of a profiled run and says how to go on.
+// writeProfile completes the folder of a profiled run, and says what to do
+// next.
 func (o *options) writeProfile(ctx context.Context, rs []report.Result, stderr io.Writer) error {
 	dir := o.cfg.Profile
 	fresh, err := report.WriteNotes(ctx, dir, o.command(), rs)
