@@ -124,7 +124,7 @@ func (f *fixture) wait(c <-chan answer) answer {
 	select {
 	case a := <-c:
 		return a
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		f.Fatal("a post was not answered")
 		return answer{}
 	}
@@ -147,7 +147,7 @@ func (f *fixture) until(what string, cond func() bool) {
 
 func waitFor(t testing.TB, what string, cond func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !cond(); time.Sleep(200 * time.Microsecond) {
+	for deadline := time.Now().Add(time.Minute); !cond(); time.Sleep(200 * time.Microsecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("waited 20 s for %s", what)
 		}

@@ -27,7 +27,7 @@ func roundTrips(t *testing.T, g *rig, request string) float64 {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(20 * time.Second))
+	c.SetDeadline(time.Now().Add(time.Minute))
 	send := []byte(request)
 	buf := make([]byte, 1<<20)
 	c.Write(send)

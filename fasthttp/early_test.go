@@ -55,7 +55,7 @@ func TestEarly_AnsweredByTheHeadAlone(t *testing.T) {
 	for framing, lines := range framings {
 		for _, e := range earlyRequests(m) {
 			var took time.Duration
-			for range 5 { // other work on this machine may delay one
+			for range 30 { // other work on this machine may delay some
 				w := g.dial()
 				start := time.Now()
 				w.send(e.line + " HTTP/1.1\nHost: x\n" + e.headers + lines + "\n")
@@ -130,7 +130,7 @@ func TestEarly_OversizeBody(t *testing.T) {
 	if r := w.reply("POST").want(t, 413); !r.close {
 		t.Error("413 without Connection: close")
 	}
-	if took := time.Since(start); took > time.Second {
+	if took := time.Since(start); took > 6*time.Second { // a body may take 30 s
 		t.Errorf("413 after %v", took)
 	}
 	w = g.dial()

@@ -69,7 +69,7 @@ func newRig(t testing.TB, edit ...func(*rigOptions)) *rig {
 	}
 	g := &rig{TB: t, opts: o, tokens: book, client: &http.Client{
 		Transport: &http.Transport{MaxIdleConnsPerHost: 64, DisableCompression: true}, // what was sent, as it was
-		Timeout:   30 * time.Second,
+		Timeout:   time.Minute,
 	}}
 	g.start()
 	t.Cleanup(func() {
@@ -152,7 +152,7 @@ func (g *rig) eventually(what string, ok func() bool) {
 
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); !ok(); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(time.Minute); !ok(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("not within 10 s: %s", what)
 		}
@@ -365,7 +365,7 @@ func dial(t testing.TB, addr string) *wire {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.SetDeadline(time.Now().Add(20 * time.Second))
+	c.SetDeadline(time.Now().Add(time.Minute))
 	t.Cleanup(func() { c.Close() })
 	return &wire{t, c, bufio.NewReaderSize(c, 64<<10), new(outbox), nil}
 }

@@ -86,7 +86,7 @@ func TestHostile_Heads(t *testing.T) {
 			t.Errorf("%s: status %d, want %d; close %v: %s", row.name, r.status, row.status, r.close, r.body)
 		}
 		took := time.Since(start)
-		if slow := strings.Contains(row.name, "slow"); slow && took < 300*time.Millisecond || took > 3*time.Second {
+		if slow := strings.Contains(row.name, "slow"); slow && took < 300*time.Millisecond || took > 8*time.Second {
 			t.Errorf("%s: answered after %v", row.name, took)
 		}
 		w.Close()
@@ -111,7 +111,7 @@ func TestHostile_Drip(t *testing.T) {
 			t.Fatal(err)
 		}
 		go func() {
-			for range 100 {
+			for range 1000 { // 20 s
 				if _, err := w.Write([]byte(" ")); err != nil {
 					return
 				}
@@ -119,7 +119,7 @@ func TestHostile_Drip(t *testing.T) {
 			}
 		}()
 		w.reply("POST").want(t, 408)
-		if took := time.Since(start); took < 300*time.Millisecond || took > 1500*time.Millisecond {
+		if took := time.Since(start); took < 300*time.Millisecond || took > 10*time.Second {
 			t.Errorf("%s: cut after %v", name, took)
 		}
 		w.Close()

@@ -26,7 +26,7 @@ func (g *rig) dialFrom(from string) *wire {
 		g.Fatal(err)
 	}
 	g.Cleanup(func() { c.Close() })
-	c.SetDeadline(time.Now().Add(40 * time.Second))
+	c.SetDeadline(time.Now().Add(2 * time.Minute))
 	w.Conn = c
 	w.br.Reset(c)
 	return w

@@ -55,7 +55,7 @@ func ask(t *testing.T, addr, text string) string {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(10 * time.Second))
+	c.SetDeadline(time.Now().Add(time.Minute))
 	io.WriteString(c, strings.ReplaceAll(text, "\n", "\r\n"))
 	all, err := io.ReadAll(c)
 	if err != nil {

@@ -307,7 +307,7 @@ func TestAccept_ManyKeys(t *testing.T) {
 	mustRefuse(t, []byte(`{"event":{`+b.String()+`"key099999":0}}`), ErrSyntax)
 	mustRefuse(t, []byte(`{"event":{`+b.String()+`"key\u00300000\u0030":0}}`), ErrSyntax)
 	// Measured: 25 ms each. Comparing all with all would take minutes.
-	if took := time.Since(began); took > 5*time.Second {
+	if took := time.Since(began); took > 30*time.Second {
 		t.Errorf("took %v", took)
 	}
 	for _, n := range []int{1, 2, 23, 24, 25, 26, 100} {

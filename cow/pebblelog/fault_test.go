@@ -90,7 +90,7 @@ func TestLog_I3_FailedWrite(t *testing.T) {
 				case err = <-f.fatal:
 				case <-done:
 					t.Fatal("10,000 steps passed on a broken disk")
-				case <-time.After(30 * time.Second):
+				case <-time.After(time.Minute):
 					t.Fatal("Fatal was not called")
 				}
 				if !errors.Is(err, errorfs.ErrInjected) || !strings.Contains(err.Error(), `"data"`) {

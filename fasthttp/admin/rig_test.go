@@ -61,7 +61,7 @@ func (g *rig) ShowOperators(o *stats.Operators) { g.operators = o }
 func (g *rig) Faulted(where string, fault any)  { g.panics.Add(1); g.Logf("%s: %v", where, fault) }
 func (g *rig) eventually(what string, ok func() bool) {
 	g.Helper()
-	for end := time.Now().Add(10 * time.Second); !ok(); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(time.Minute); !ok(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			g.Fatalf("not within 10 s: %s", what)
 		}

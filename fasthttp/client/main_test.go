@@ -25,7 +25,7 @@ func TestMain(m *testing.M) {
 		}
 		return ""
 	}
-	for end := time.Now().Add(20 * time.Second); code == 0 && left() != ""; time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); code == 0 && left() != ""; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
 			fmt.Fprintf(os.Stderr, "a goroutine is left:\n%s\n", left())
 			code = 1

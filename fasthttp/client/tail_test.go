@@ -68,7 +68,7 @@ func TestTail_OverRestarts(t *testing.T) {
 							}
 						case err := <-ended:
 							t.Fatalf("ended: %v", err)
-						case <-time.After(20 * time.Second):
+						case <-time.After(time.Minute):
 							t.Fatalf("event %d does not come", next)
 						}
 					}

@@ -92,7 +92,7 @@ func newRig(t testing.TB, edit ...func(*rigOptions)) *rig {
 
 func (g *rig) eventually(what string, ok func() bool) {
 	g.Helper()
-	for end := time.Now().Add(10 * time.Second); !ok(); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(time.Minute); !ok(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			g.Fatalf("not within 10 s: %s", what)
 		}
@@ -135,7 +135,7 @@ func (g *rig) pair() (client, server *net.TCPConn) {
 		g.Fatal(err)
 	}
 	g.Cleanup(func() { s.Close() })
-	c.SetDeadline(time.Now().Add(20 * time.Second))
+	c.SetDeadline(time.Now().Add(time.Minute))
 	return c.(*net.TCPConn), s.(*net.TCPConn)
 }
 

@@ -77,7 +77,7 @@ func TestLoader(t *testing.T) {
 	}
 	do(Order{Do: "start"})
 	var r Report
-	for end := time.Now().Add(10 * time.Second); r.Pulls < 20 && time.Now().Before(end); {
+	for end := time.Now().Add(time.Minute); r.Pulls < 20 && time.Now().Before(end); {
 		r = do(Order{Do: "report"})
 	}
 	stopped := do(Order{Do: "stop"})

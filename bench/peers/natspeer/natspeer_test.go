@@ -57,7 +57,7 @@ func expect(t *testing.T, got <-chan string, want ...string) {
 			if g != w {
 				t.Fatalf("got %q, want %q", g, w)
 			}
-		case <-time.After(10 * time.Second):
+		case <-time.After(time.Minute):
 			t.Fatalf("%q did not come", w)
 		}
 	}
@@ -75,7 +75,7 @@ func TestBackend(t *testing.T) {
 		t.Fatal(err)
 	}
 	post := func(id, event string) error {
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		return p.Post(ctx, []byte(id), []byte(event))
 	}
@@ -145,7 +145,7 @@ func TestServe_endsWithItsContext(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Error("the server did not end")
 	}
 	for _, args := range [][]string{nil, {"--bind", "nowhere"}, {"--bind", "127.0.0.1:0"}} {

@@ -57,7 +57,7 @@ func CleanEnv() []string {
 	return env
 }
 
-// Command runs the binary to its end, within ten seconds. env is added to CleanEnv.
+// Command runs the binary to its end, within two minutes. env is added to CleanEnv.
 func Command(t *testing.T, env []string, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
 	cmd := exec.Command(Binary, args...)
@@ -65,7 +65,7 @@ func Command(t *testing.T, env []string, args ...string) (stdout, stderr string,
 	return Finish(t, cmd)
 }
 
-// Finish runs a command to its end, within ten seconds.
+// Finish runs a command to its end, within two minutes.
 func Finish(t *testing.T, cmd *exec.Cmd) (stdout, stderr string, code int) {
 	t.Helper()
 	var out, errs bytes.Buffer
@@ -73,7 +73,7 @@ func Finish(t *testing.T, cmd *exec.Cmd) (stdout, stderr string, code int) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	timer := time.AfterFunc(10*time.Second, func() { cmd.Process.Kill() })
+	timer := time.AfterFunc(2*time.Minute, func() { cmd.Process.Kill() })
 	err := cmd.Wait()
 	if !timer.Stop() {
 		t.Fatalf("%v did not end\n%s", cmd.Args, errs.String())

@@ -30,7 +30,7 @@ func (r *Relay) Reload(says string) {
 	if err := r.Cmd.Process.Signal(syscall.SIGHUP); err != nil {
 		r.T.Fatal(err)
 	}
-	for deadline := time.Now().Add(30 * time.Second); strings.Count(r.Log.String(), says) == before; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); strings.Count(r.Log.String(), says) == before; time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			r.T.Fatalf("the relay does not say %q:\n%s", says, r.Log.String())
 		}
@@ -40,7 +40,7 @@ func (r *Relay) Reload(says string) {
 // AwaitLog waits until the log has a message, and returns its line.
 func (r *Relay) AwaitLog(message string) map[string]any {
 	r.T.Helper()
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
 		if line := r.Logged(message); line != nil {
 			return line
 		}

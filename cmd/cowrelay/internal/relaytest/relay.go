@@ -55,7 +55,7 @@ func (r *Relay) Start() *Relay {
 // Ready returns when the relay serves.
 func (r *Relay) Ready() *Relay {
 	r.T.Helper()
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(2 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(2 * time.Millisecond) {
 		if line := r.Logged("serving"); line != nil {
 			r.URL, r.AdminURL = "http://"+line["bind"].(string), "http://"+line["admin"].(string)
 			return r
@@ -100,7 +100,7 @@ func (r *Relay) Wait(limit time.Duration) int {
 func (r *Relay) Stop() {
 	r.T.Helper()
 	r.Signal(syscall.SIGTERM)
-	if code := r.Wait(15 * time.Second); code != 0 {
+	if code := r.Wait(time.Minute); code != 0 {
 		r.T.Fatalf("exit %d:\n%s", code, r.Log.String())
 	}
 }

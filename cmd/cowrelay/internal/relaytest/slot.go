@@ -17,7 +17,7 @@ type Slot struct {
 }
 
 // HTTPClient is for requests that may share connections.
-var HTTPClient = &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
+var HTTPClient = &http.Client{Timeout: time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
 
 // Send makes a request with the slot's token and returns the reply with its
 // body.
@@ -93,5 +93,5 @@ func (r *Relay) Pull(s Slot, since string) (events []json.RawMessage) {
 // NewClient returns one of its own, so that its connections end with it.
 func NewClient() (*http.Client, func()) {
 	tr := &http.Transport{}
-	return &http.Client{Timeout: 20 * time.Second, Transport: tr}, tr.CloseIdleConnections
+	return &http.Client{Timeout: time.Minute, Transport: tr}, tr.CloseIdleConnections
 }

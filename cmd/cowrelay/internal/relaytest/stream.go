@@ -21,7 +21,7 @@ type Stream struct {
 
 // OpenStream returns when the head has come. lastID resumes, unless empty.
 func OpenStream(r *Relay, s Slot, lastID string) (*Stream, error) {
-	conn, err := net.DialTimeout("tcp", strings.TrimPrefix(r.URL, "http://"), 5*time.Second)
+	conn, err := net.DialTimeout("tcp", strings.TrimPrefix(r.URL, "http://"), time.Minute)
 	if err != nil {
 		return nil, err
 	}
@@ -29,7 +29,7 @@ func OpenStream(r *Relay, s Slot, lastID string) (*Stream, error) {
 	if lastID != "" {
 		head += "Last-Event-ID: " + lastID + "\r\n"
 	}
-	conn.SetDeadline(time.Now().Add(60 * time.Second))
+	conn.SetDeadline(time.Now().Add(2 * time.Minute))
 	if _, err := io.WriteString(conn, head+"\r\n"); err != nil {
 		conn.Close()
 		return nil, err
@@ -84,7 +84,7 @@ func (st *Stream) Block() (lines []string, err error) {
 
 // Next returns the next event, past comments.
 func (st *Stream) Next() (ev StreamedEvent, err error) {
-	st.Conn.SetDeadline(time.Now().Add(60 * time.Second))
+	st.Conn.SetDeadline(time.Now().Add(2 * time.Minute))
 	for {
 		lines, err := st.Block()
 		if err != nil {

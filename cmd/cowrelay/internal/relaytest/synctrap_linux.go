@@ -211,7 +211,7 @@ func (s *SyncTrap) Count() int {
 // Await returns when a sync has failed or waits.
 func (s *SyncTrap) Await(t *testing.T) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); s.Count() == 0; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); s.Count() == 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("the relay syncs nothing")
 		}

@@ -204,7 +204,7 @@ func TestAdmin_AsksFirst(t *testing.T) {
 func answered(t *testing.T, question, answer string, args ...string) (out string, code int) {
 	t.Helper()
 	p := startPane(t, 24, 80, args...)
-	for deadline := time.Now().Add(30 * time.Second); !strings.Contains(p.out.String(), question); time.Sleep(2 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); !strings.Contains(p.out.String(), question); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("no question: %q", p.out.String())
 		}

@@ -327,7 +327,7 @@ func interrupt(t *testing.T, waits <-chan struct{}, path string, args ...string)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	kill := time.AfterFunc(30*time.Second, func() { cmd.Process.Kill() })
+	kill := time.AfterFunc(2*time.Minute, func() { cmd.Process.Kill() })
 	defer kill.Stop()
 	<-waits
 	cmd.Process.Signal(os.Interrupt)

@@ -167,7 +167,7 @@ func TestExport_RelayRestarts(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer time.AfterFunc(time.Minute, func() { cmd.Process.Kill() }).Stop()
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(time.Millisecond) {
 		if names, _ := filepath.Glob(path + ".*.partial"); len(names) > 0 {
 			if info, err := os.Stat(names[0]); err == nil && info.Size() > 0 {
 				break

@@ -73,7 +73,7 @@ func TestOutput_FullDisk(t *testing.T) {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		timer := time.AfterFunc(30*time.Second, func() { cmd.Process.Kill() })
+		timer := time.AfterFunc(2*time.Minute, func() { cmd.Process.Kill() })
 		cmd.Wait()
 		timer.Stop()
 		if code := cmd.ProcessState.ExitCode(); code != 1 || strings.Count(stderr.String(), "cannot write to standard output") != 1 {

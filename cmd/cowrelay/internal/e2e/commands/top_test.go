@@ -74,7 +74,7 @@ func (p *pane) picture() []string {
 // until waits for a picture.
 func (p *pane) until(what string, ok func(text string) bool) {
 	p.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !ok(strings.Join(p.picture(), "\n")); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); !ok(strings.Join(p.picture(), "\n")); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			p.Fatalf("top does not show %s:\n%s", what, strings.Join(p.picture(), "\n"))
 		}
@@ -92,7 +92,7 @@ func (p *pane) exits() {
 	}()
 	select {
 	case <-ended:
-	case <-time.After(30 * time.Second):
+	case <-time.After(2 * time.Minute):
 		p.Fatalf("it does not end: %q", p.out.String())
 	}
 }

@@ -235,7 +235,7 @@ func (u *user) follow(stdin io.Reader, args ...string) *follower {
 
 func (f *follower) wait(t *testing.T, ended func(string) bool) {
 	t.Helper()
-	for end := time.Now().Add(40 * time.Second); !ended(f.out.String()); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(2 * time.Minute); !ended(f.out.String()); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("it does not come:\n%.2000s\n%s", f.out.String(), f.errs.String())
 		}
@@ -300,7 +300,7 @@ func TestUse_OverRestart(t *testing.T) {
 	if _, err := io.WriteString(typed, `{"event_id":"last"}`+"\n"); err != nil {
 		t.Fatal(err)
 	}
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(2 * time.Minute); ; time.Sleep(5 * time.Millisecond) {
 		if out, _ := u.run(0, "", "tail", "-n", "1"); strings.Contains(out, "last") {
 			break
 		}

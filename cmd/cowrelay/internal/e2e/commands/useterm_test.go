@@ -14,7 +14,7 @@ import (
 // sees waits until the terminal shows a text.
 func (p *pane) sees(text string) {
 	p.Helper()
-	for end := time.Now().Add(30 * time.Second); !strings.Contains(p.out.String(), text); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(2 * time.Minute); !strings.Contains(p.out.String(), text); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
 			p.Fatalf("no %q in:\n%s", text, p.out.String())
 		}

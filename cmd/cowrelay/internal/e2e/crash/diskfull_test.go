@@ -152,7 +152,7 @@ func (d *diskFull) refused() {
 func (d *diskFull) goesOn(dir string) {
 	d.t.Helper()
 	before := d.n
-	for deadline := time.Now().Add(10 * time.Second); d.n == before; time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); d.n == before; time.Sleep(50 * time.Millisecond) {
 		d.post()
 		if time.Now().After(deadline) {
 			d.t.Fatal("there is room and posts are refused")

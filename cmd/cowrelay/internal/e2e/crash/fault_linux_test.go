@@ -74,7 +74,7 @@ func faultEndsRelay(t *testing.T, r *relaytest.Relay, dir string, breakDisk func
 		})
 	}
 	wg.Wait()
-	if code := r.Wait(10 * time.Second); code != 1 {
+	if code := r.Wait(time.Minute); code != 1 {
 		t.Errorf("exit %d", code)
 	}
 	last := r.Logged("the store failed, the process ends")

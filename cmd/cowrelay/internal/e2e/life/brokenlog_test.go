@@ -88,7 +88,7 @@ func TestBrokenLog_CostsLinesAlone(t *testing.T) {
 				t.Errorf("%v lines were dropped", n)
 			}
 			r.Signal(syscall.SIGTERM)
-			if code := r.Wait(30 * time.Second); code != 0 {
+			if code := r.Wait(2 * time.Minute); code != 0 {
 				t.Errorf("exit %d", code)
 			}
 			// What --sync=off never synced is there only if the store was closed.
@@ -140,7 +140,7 @@ func TestBrokenLog_SaysWhatIsMissing(t *testing.T) {
 	if last != "stopped" {
 		t.Errorf("the last word is %q", last)
 	}
-	if code := r.Wait(30 * time.Second); code != 0 {
+	if code := r.Wait(2 * time.Minute); code != 0 {
 		t.Errorf("exit %d", code)
 	}
 }
@@ -170,7 +170,7 @@ func TestBrokenLog_StartFails(t *testing.T) {
 	go func() { ended <- cmd.Wait() }()
 	select {
 	case <-ended:
-	case <-time.After(30 * time.Second):
+	case <-time.After(2 * time.Minute):
 		cmd.Process.Kill()
 		<-ended
 		t.Fatal("it does not end")

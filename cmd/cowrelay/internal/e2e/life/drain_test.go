@@ -26,7 +26,7 @@ func TestDrain_InOrder(t *testing.T) {
 		t.Run(sig.String(), func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
-			r := relaytest.Start(t, dir, "--drain-delay=1s", "--sync=off")
+			r := relaytest.Start(t, dir, "--drain-delay=3s", "--drain-timeout=1m", "--sync=off")
 			s := r.Allocate()
 			for i := range 50 {
 				r.Post(s, relaytest.Event("a", i, 300))
@@ -44,7 +44,6 @@ func TestDrain_InOrder(t *testing.T) {
 			slow := openPost(t, r, s, relaytest.Event("slow", 0, 300))
 			time.Sleep(100 * time.Millisecond) // until the poll waits
 
-			began := time.Now()
 			r.Signal(sig)
 			// Within the delay new connections are served, and told.
 			awaitStatus(t, r.AdminURL+"/readyz", http.StatusServiceUnavailable)
@@ -70,7 +69,7 @@ func TestDrain_InOrder(t *testing.T) {
 				t.Error("the listener is open")
 			}
 			slow.finish(t, http.StatusCreated)
-			if code := r.Wait(10*time.Second - time.Since(began)); code != 0 {
+			if code := r.Wait(time.Minute); code != 0 {
 				t.Errorf("exit %d", code)
 			}
 			if r.Logged("stopped") == nil {
@@ -106,7 +105,7 @@ func TestDrain_LongPollGetsNothing(t *testing.T) {
 	if body := <-poll; body != "[]" {
 		t.Errorf("%q", body)
 	}
-	if took := time.Since(began); took > 8*time.Second {
+	if took := time.Since(began); took > 20*time.Second { // the poll would wait for 25 s
 		t.Errorf("an idle relay took %v to end", took)
 	}
 }
@@ -139,7 +138,7 @@ func TestDrain_StalledClients(t *testing.T) {
 	time.Sleep(200 * time.Millisecond)
 
 	r.Signal(syscall.SIGTERM)
-	if code := r.Wait(10 * time.Second); code != 0 {
+	if code := r.Wait(time.Minute); code != 0 {
 		t.Errorf("exit %d:\n%s", code, r.Log.String())
 	}
 	if r.Logged("stopped") == nil {
@@ -163,13 +162,13 @@ func TestDrain_SecondSignal(t *testing.T) {
 	slow := openPost(t, r, s, relaytest.Event("slow", 0, 300))
 	defer slow.conn.Close()
 	r.Signal(syscall.SIGTERM)
-	for deadline := time.Now().Add(10 * time.Second); r.Logged("draining") == nil; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); r.Logged("draining") == nil; time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("no drain")
 		}
 	}
 	r.Signal(syscall.SIGINT)
-	if code := r.Wait(5 * time.Second); code != 1 {
+	if code := r.Wait(30 * time.Second); code != 1 {
 		t.Errorf("exit %d", code)
 	}
 	relaytest.Contains(t, r.Log.String(), "second signal")
@@ -210,7 +209,7 @@ func awaitStatus(t *testing.T, url string, want int) {
 	t.Helper()
 	c, done := relaytest.NewClient()
 	defer done()
-	for deadline := time.Now().Add(800 * time.Millisecond); ; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
 		res, err := c.Get(url)
 		if err != nil {
 			t.Errorf("%s: %v", url, err)
@@ -252,7 +251,7 @@ func openPost(t *testing.T, r *relaytest.Relay, s relaytest.Slot, event []byte) 
 // finish sends the rest and reads the reply.
 func (p halfPost) finish(t *testing.T, want int) {
 	t.Helper()
-	p.conn.SetDeadline(time.Now().Add(10 * time.Second))
+	p.conn.SetDeadline(time.Now().Add(time.Minute))
 	if _, err := p.conn.Write(p.rest); err != nil {
 		t.Error(err)
 		return

@@ -36,7 +36,7 @@ func TestEnding_DiskHangs(t *testing.T) {
 	line := r.AwaitLog("the relay has not ended in time: ending at once")
 	relaytest.Contains(t, line["goroutines"].(string), "cowrelay/cow.(*Store).Close", `"relay":"end"`)
 	release() // the thread that the trap holds can't end
-	if code := r.Wait(30 * time.Second); code != 1 {
+	if code := r.Wait(2 * time.Minute); code != 1 {
 		t.Errorf("exit %d", code)
 	}
 	<-posted
@@ -76,7 +76,7 @@ func TestEnding_ConfigurationBlocks(t *testing.T) {
 	r.AwaitLog("configuration reloaded")
 	allocate(http.StatusCreated)
 	writeFIFO(t, fifo, "max-slots = 3\n")
-	for deadline := time.Now().Add(30 * time.Second); r.Metric("cowrelay_slots_max") != 3; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); r.Metric("cowrelay_slots_max") != 3; time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("not read again:\n%s", r.Log.String())
 		}
@@ -97,7 +97,7 @@ func TestEnding_ConfigurationBlocksAtStart(t *testing.T) {
 		case <-time.After(200 * time.Millisecond):
 		}
 		r.Signal(sig)
-		r.Wait(30 * time.Second)
+		r.Wait(2 * time.Minute)
 	}
 }
 
@@ -121,7 +121,7 @@ func writeFIFO(t *testing.T, name, text string) {
 			if err != nil {
 				t.Error(err)
 			}
-		case <-time.After(30 * time.Second):
+		case <-time.After(2 * time.Minute):
 			t.Error("nobody reads the FIFO")
 		}
 	})

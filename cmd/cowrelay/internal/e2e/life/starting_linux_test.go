@@ -32,7 +32,7 @@ func launchHeld(t *testing.T) (r *relaytest.Relay, dir string, s relaytest.Slot,
 func TestStarting_AliveAndNotReady(t *testing.T) {
 	t.Parallel()
 	r, _, s, release := launchHeld(t)
-	for deadline := time.Now().Add(10 * time.Second); r.Logged("starting") == nil; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); r.Logged("starting") == nil; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("the log does not tell:\n%s", r.Log.String())
 		}
@@ -62,7 +62,7 @@ func TestStarting_SignalWhileTheStoreOpens(t *testing.T) {
 	if err := r.Cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(20 * time.Second); r.Logged("ending before the store is open") == nil; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); r.Logged("ending before the store is open") == nil; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("it goes on:\n%s", r.Log.String())
 		}

@@ -24,7 +24,7 @@ func TestSupervisor_PatientWithASlowDisk(t *testing.T) {
 	r = relaytest.LaunchTrap(t, trap, dir)
 	trap.Await(t)
 	m.Await(1, "EXTEND_TIMEOUT_USEC=")
-	for deadline := time.Now().Add(20 * time.Second); r.Logged("starting") == nil; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); r.Logged("starting") == nil; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("it does not start:\n%s", r.Log.String())
 		}
@@ -50,7 +50,7 @@ func TestSupervisor_PatientWithASlowDisk(t *testing.T) {
 		_, _, err := s.Send(http.DefaultClient, "POST", r.EventsURL(s), relaytest.PostBody(relaytest.Event("a", 0, 300)))
 		posted <- err
 	}()
-	for deadline := time.Now().Add(20 * time.Second); trap.Count() == waits; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); trap.Count() == waits; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("the post is not synced")
 		}
