@@ -80,7 +80,7 @@ func (e *commitEnv) publish(slot *Slot, h *hot, events []event.Event, keys []uin
 	e.tally(slot, h.count, h.appender.bytes)
 	// A subscriber joins the set first and loads the snapshot second. We publish
 	// first and load the set second. So one of us sees the other (I6).
-	slot.wakeSubscribers(e.clock.now) // woken
+	slot.subs.wake(e.clock.now) // woken
 }
 
 // tally notes how much a slot holds, so that it has counts while it is cold.

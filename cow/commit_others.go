@@ -110,7 +110,7 @@ func (o *others) bring(slot *Slot, a *Append) error {
 		// slot hot first and compares the counts second; we set the count first and
 		// look for the hot part second.
 		if h = slot.hot.Load(); h == nil {
-			slot.wakeSubscribers(o.env.clock.now)
+			slot.subs.wake(o.env.clock.now)
 			return nil
 		}
 	}

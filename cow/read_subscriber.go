@@ -55,7 +55,7 @@ type Subscriber struct {
 // cursor. Errors: ErrNoSlot, ErrTooManyStreams, and those of a load.
 func (s *Store) Subscribe(slot *Slot, resume bool, since []byte, waker Waker) (*Subscriber, error) {
 	sub := &Subscriber{store: s, slot: slot, member: member{waker}}
-	if !slot.join(&sub.member, s.opts.StreamsPerSlot) {
+	if !slot.subs.join(&sub.member, s.opts.StreamsPerSlot) {
 		return nil, ErrTooManyStreams
 	}
 	s.stats.Subscribers.Add(1)
@@ -88,7 +88,7 @@ func (sub *Subscriber) Close() {
 	if sub.closed.Swap(true) {
 		return
 	}
-	if sub.slot.leave(&sub.member) {
+	if sub.slot.subs.leave(&sub.member) {
 		// The owner stores frames first and looks at the set second; we empty the
 		// set first and drop the frames second.
 		if h := sub.slot.hot.Load(); h != nil {

@@ -90,7 +90,7 @@ func (s *Store) Block(slot *Slot, note []byte) error {
 		s.markBlocked(slot, false)
 		return errors.Join(ErrNoSlot, s.dropRecord(blockKey(slot.id)))
 	}
-	slot.wakeSubscribers(s.clock.now)
+	slot.subs.wake(s.clock.now)
 	return nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"time"
 	"unsafe"
 
+	"cowrelay/cow/event"
 	"cowrelay/cow/frame"
 	"cowrelay/cow/index"
 )
@@ -32,8 +33,8 @@ type Slot struct {
 	// hot is nil while the slot is cold. Loads set it by compare-and-swap. Only
 	// the owner clears it, or appends to what it points at.
 	hot atomic.Pointer[hot]
-	// subs is nil while there is no subscriber; see memberSet.
-	subs atomic.Pointer[memberSet]
+	// subs points nowhere while there is no subscriber.
+	subs members
 	// count and bytes are for a cold slot. The owner writes them after the snapshot
 	// that they describe. Readers of a hot slot ask its snapshot.
 	count atomic.Uint64
@@ -83,6 +84,9 @@ func (s *Slot) Gone() bool { return s.dead.Load() }
 // Hot says whether the slot is in memory.
 func (s *Slot) Hot() bool { return s.hot.Load() != nil }
 
+// Subscribers returns how many streams and long polls the slot has.
+func (s *Slot) Subscribers() int { return s.subs.len() }
+
 // Count returns how many events the slot holds.
 func (s *Slot) Count() uint64 {
 	if h := s.hot.Load(); h != nil {
@@ -124,4 +128,21 @@ func (s *Slot) Bytes() uint64 {
 		return h.snap.Load().bytes
 	}
 	return s.bytes.Load()
+}
+
+// appendFrames adds the frames of the events that stand at first and behind to
+// those that the subscribers share, and returns by how many bytes memory grew.
+// Readers never look behind the head of the snapshot that they hold, so the frames
+// may be there before the snapshot is. Only the owner may call it.
+func (h *hot) appendFrames(first uint64, events []event.Event, stats *Stats) (grown int64) {
+	old := h.frames.Load()
+	next := old.Append(first, events)
+	stats.FramesEncoded.Add(uint64(len(events)))
+	// An eviction takes the log out, and its bytes off the books, by exchanging
+	// old for nil.
+	if old != nil && h.frames.CompareAndSwap(old, next) {
+		return next.Bytes() - old.Bytes()
+	}
+	h.frames.Store(next)
+	return next.Bytes()
 }

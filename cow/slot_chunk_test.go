@@ -210,3 +210,9 @@ func TestAppender_SizesThatMisleadTheGuess(t *testing.T) {
 		t.Fatal("the events differ from what was added")
 	}
 }
+
+// span returns the events [i, j) as they stand, commas between them.
+func (g *segment) span(i, j int) []byte {
+	end := g.refs[j-1].end
+	return g.data[g.start(i):end:end]
+}

@@ -41,7 +41,7 @@ func (s *Store) bury(slot *Slot) {
 	s.stats.Events.Add(-int64(slot.count.Load()))
 	s.stats.Bytes.Add(-int64(slot.bytes.Load()))
 	s.budget.cool(slot)
-	slot.wakeSubscribers(s.clock.now)
+	slot.subs.wake(s.clock.now)
 }
 
 // loadBehind reads what the journal has of a slot from a position on, and then
