@@ -42,6 +42,7 @@ func write(release, dir string) error {
 		return fmt.Errorf("cannot make the folder: %w", err)
 	}
 	cmd := root.New(release, nil)
+	cmd.InitDefaultCompletionCmd() // cobra adds it when a command runs
 	cmd.DisableAutoGenTag = true
 	header := &doc.GenManHeader{Section: "1", Source: "cowrelay " + cmd.Version, Manual: "cowrelay"}
 	if err := writePages(cmd, header, dir); err != nil {

@@ -9,7 +9,7 @@ import (
 	"cowrelay/cmd/cowrelay/internal/root"
 )
 
-// There is a page for each command, which tells its flags and their variables.
+// There is a page for each command, with its flags and their variables.
 func TestMan_PageForEachCommand(t *testing.T) {
 	t.Setenv("SOURCE_DATE_EPOCH", "0")
 	dir := filepath.Join(t.TempDir(), "man1")
@@ -25,8 +25,12 @@ func TestMan_PageForEachCommand(t *testing.T) {
 			t.Errorf("no %q in:\n%s", part, page)
 		}
 	}
+	names := []string{"completion", "completion-bash", "admin-block"}
 	for _, cmd := range root.New("", nil).Commands() {
-		info, err := os.Stat(filepath.Join(dir, "cowrelay-"+cmd.Name()+".1"))
+		names = append(names, cmd.Name())
+	}
+	for _, name := range names {
+		info, err := os.Stat(filepath.Join(dir, "cowrelay-"+name+".1"))
 		if err != nil {
 			t.Error(err)
 		} else if info.Mode() != 0o644 {

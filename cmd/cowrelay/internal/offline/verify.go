@@ -81,7 +81,7 @@ func (v *verification) run(cmd *cobra.Command) error {
 				if v.told == 0 {
 					bar.Clear()
 				}
-				v.tell(f)
+				v.fault(f)
 			},
 			Progress: func(r pebblelog.Report) { bar.Set64(int64(r.Bytes)) },
 		})
@@ -109,7 +109,7 @@ func (v *verification) run(cmd *cobra.Command) error {
 func (v *verification) verify(cmd *cobra.Command, look func(*pebblelog.Reader, int64) (pebblelog.Report, error)) (pebblelog.Report, error) {
 	r, err := pebblelog.OpenReader(v.dir, readerOptions())
 	if errors.Is(err, pebblelog.ErrCorrupt) {
-		v.tell(pebblelog.Fault{Kind: pebblelog.FaultUnreadable, Position: -1, What: err.Error()})
+		v.fault(pebblelog.Fault{Kind: pebblelog.FaultUnreadable, Position: -1, What: err.Error()})
 		return pebblelog.Report{Faults: 1}, nil
 	}
 	if err != nil {

@@ -26,7 +26,7 @@ type torn struct {
 	Readable int    `json:"readable_parts_behind"`
 }
 
-func (v *verification) tell(f pebblelog.Fault) {
+func (v *verification) fault(f pebblelog.Fault) {
 	if v.told++; v.told > v.most {
 		return
 	}

@@ -62,7 +62,7 @@ func newAdminLogLevel() *cobra.Command {
 			if err := json.Unmarshal(v, &l); err != nil {
 				return err
 			}
-			return s.tell(nil, l.Level)
+			return s.print(nil, l.Level)
 		}
 		if len(args) == 0 {
 			return s.show(http.MethodGet, "/admin/v1/log-level", nil, print)

@@ -93,8 +93,8 @@ func (s *adminSession) act(method, path string, body any, done string) error {
 	})
 }
 
-// tell prints v as JSON, or a line for people.
-func (s *adminSession) tell(v any, line string) error {
+// print prints v as JSON, or a line for people.
+func (s *adminSession) print(v any, line string) error {
 	if s.json {
 		data, err := json.Marshal(v)
 		if err != nil {

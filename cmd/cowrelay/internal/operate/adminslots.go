@@ -69,7 +69,7 @@ func newAdminRemove() *cobra.Command {
 			if err := s.Call(s.cmd.Context(), http.MethodDelete, "/admin/v1/slots/"+id, nil, nil); err != nil {
 				return err
 			}
-			return s.tell(map[string]string{"deleted": id}, "deleted "+id)
+			return s.print(map[string]string{"deleted": id}, "deleted "+id)
 		})(s, ids)
 	})
 	cmd.Flags().BoolVar(&yes, "yes", false, "don't ask")

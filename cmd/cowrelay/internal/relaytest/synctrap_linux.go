@@ -60,7 +60,7 @@ func launchTrapped(args []string) {
 	must("exec", unix.Exec(args[0], args, os.Environ()))
 }
 
-// StartTrapped starts a relay with trapped syncs; they pass until told else.
+// StartTrapped starts a relay with trapped syncs; they pass until FailSyncs or HoldSyncs.
 func StartTrapped(t *testing.T, dir string, args ...string) (*Relay, *SyncTrap) {
 	t.Helper()
 	trap := new(SyncTrap)

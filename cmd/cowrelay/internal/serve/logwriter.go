@@ -58,7 +58,7 @@ type logWriter struct {
 }
 
 // newLogWriter returns a writer of lines to out, with its goroutine running
-// until close. note formats the line that tells how many lines are missing.
+// until close. note formats the line that says how many lines are missing.
 func newLogWriter(out io.Writer, note func(lines uint64) []byte) *logWriter {
 	w := &logWriter{
 		out: out, note: note,

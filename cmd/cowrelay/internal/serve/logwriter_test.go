@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// badOutput is an output that fails, or waits, as it is told.
+// badOutput is an output that fails, or waits, as set has it.
 type badOutput struct {
 	mu sync.Mutex
 	bytes.Buffer
@@ -91,7 +91,7 @@ func TestLogWriter_AllLines(t *testing.T) {
 }
 
 // Who logs never waits for an output that hangs; the bounds hold in lines and
-// in bytes, and what is missing is told in its place.
+// in bytes, and a line in its place says what is missing.
 func TestLogWriter_Stalled(t *testing.T) {
 	for name, line := range map[string]string{"lines": "line\n", "bytes": strings.Repeat("x", logBytes/8-1) + "\n"} {
 		t.Run(name, func(t *testing.T) {
@@ -137,8 +137,8 @@ func TestLogWriter_Stalled(t *testing.T) {
 	}
 }
 
-// Lines that can't be written are counted, and told of before the next that
-// can. One that was written in part does not join the next.
+// Lines that can't be written are counted, and the next one that can comes behind a
+// line that says so. A line that was written in part does not join the next.
 func TestLogWriter_Fails(t *testing.T) {
 	out := new(badOutput)
 	w := newTestLog(t, out)

@@ -142,7 +142,7 @@ func (s *server) newRelay() *relayhttp.Relay {
 	})
 }
 
-// begin serves the clients, and tells the log and the service manager.
+// begin serves the clients, and says so in the log and to the service manager.
 func (s *server) begin() {
 	if s.Sync != pebblelog.Always {
 		s.log.Warn("acknowledged posts may be lost in a crash", "sync", s.Sync.String())

@@ -51,8 +51,8 @@ func newSupervisor(log *slog.Logger) *supervisor {
 	return s
 }
 
-// tell queues one message of several assignments.
-func (s *supervisor) tell(lines ...string) {
+// queue queues one message of several assignments.
+func (s *supervisor) queue(lines ...string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.socket == "" || s.over {
@@ -110,7 +110,7 @@ func (s *supervisor) opening() (done func()) {
 		return func() {}
 	}
 	ctx, cancel := context.WithCancel(s.ctx)
-	s.tell("STATUS=opening the store", extend(openingGrant))
+	s.queue("STATUS=opening the store", extend(openingGrant))
 	s.run(func() {
 		t := time.NewTicker(openingTell)
 		defer t.Stop()
@@ -119,7 +119,7 @@ func (s *supervisor) opening() (done func()) {
 			case <-ctx.Done():
 				return
 			case <-t.C:
-				s.tell(extend(openingGrant))
+				s.queue(extend(openingGrant))
 			}
 		}
 	})
@@ -165,7 +165,7 @@ func (s *supervisor) serving(alive func(context.Context) error, status func() st
 			case watched > 0:
 				lines = append(lines, daemon.SdNotifyWatchdog)
 			}
-			s.tell(lines...)
+			s.queue(lines...)
 			if ready && watched == 0 {
 				return
 			}
@@ -179,17 +179,17 @@ func (s *supervisor) serving(alive func(context.Context) error, status func() st
 }
 
 // reloading says that a reload begins, reloaded that it has ended. The manager wants
-// the time of the beginning, to tell this reload from an earlier one.
+// the time of the beginning, to know this reload from an earlier one.
 func (s *supervisor) reloading() {
-	s.tell(daemon.SdNotifyReloading, strings.TrimSpace(daemon.SdNotifyMonotonicUsec()))
+	s.queue(daemon.SdNotifyReloading, strings.TrimSpace(daemon.SdNotifyMonotonicUsec()))
 }
 
-func (s *supervisor) reloaded() { s.tell(daemon.SdNotifyReady) }
+func (s *supervisor) reloaded() { s.queue(daemon.SdNotifyReady) }
 
 // stopping says that the end has begun, which is the last word, and ends what runs
 // beside the relay. A second call does nothing.
 func (s *supervisor) stopping(why string) {
-	s.tell(daemon.SdNotifyStopping, "STATUS="+why)
+	s.queue(daemon.SdNotifyStopping, "STATUS="+why)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.over {

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// Every line is an event, part of one, blank, or told as bad.
+// Every line is an event, part of one, blank, or reported as bad.
 func TestPostInput(t *testing.T) {
 	long := strings.Repeat("x", maxInput)
 	for text, want := range map[string][]string{

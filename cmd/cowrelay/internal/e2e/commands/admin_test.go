@@ -91,7 +91,7 @@ func TestAdmin_LogLevelAndDrain(t *testing.T) {
 	relaytest.Contains(t, errs, "no relay answers at "+r.AdminURL, "connection refused")
 }
 
-// With a token only who has it may do more than read metrics.
+// If the relay has a token, only an operator with it may do more than read metrics.
 func TestAdmin_Token(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "token")
 	if err := os.WriteFile(file, []byte(testAdminToken+"\n"), 0o600); err != nil {

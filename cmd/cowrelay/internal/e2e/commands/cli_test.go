@@ -56,7 +56,7 @@ func TestCLI_AskedWrongly(t *testing.T) {
 	}
 }
 
-// One run tells everything that is wrong, whether it came by flag or by
+// One run names everything that is wrong, whether it came by flag or by
 // environment, and serve refuses it before it touches anything.
 func TestCLI_AllWrongValuesAtOnce(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")

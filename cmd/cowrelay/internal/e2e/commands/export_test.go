@@ -278,7 +278,7 @@ func TestExport_AskedWrongly(t *testing.T) {
 	}
 }
 
-// TestExport_Token: a relay with an admin token gives events to who has it.
+// TestExport_Token: a relay with an admin token gives events to a client that has it.
 func TestExport_Token(t *testing.T) {
 	const token = "a token of operators"
 	r := relaytest.New(t, t.TempDir())

@@ -101,7 +101,8 @@ func TestUse_ASlotsLife(t *testing.T) {
 	relaytest.Contains(t, errs, `no profile "default"`)
 }
 
-// Where slot and token come from, and what is refused.
+// Slot and token come from flags, variables and profiles, and some mixtures are
+// refused.
 func TestUse_Targets(t *testing.T) {
 	r := relaytest.Start(t, t.TempDir())
 	s, other := r.Allocate(), r.Allocate()

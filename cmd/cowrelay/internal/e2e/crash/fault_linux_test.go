@@ -15,8 +15,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A failed sync can't be tried again: the process says so and ends, and tells
-// nobody that a post is stored.
+// A failed sync can't be tried again. The process says so and ends, and answers no
+// post with "stored".
 func TestFault_SyncFails(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -121,7 +121,7 @@ func checkPrefix(t *testing.T, events []json.RawMessage, before int) map[string]
 }
 
 // While a sync hangs nothing of its batch can be seen or is acknowledged (I4),
-// readers go on (I7), and new posts are told to come again.
+// readers go on (I7), and new posts are asked to come again.
 func TestFault_SyncHangs(t *testing.T) {
 	t.Parallel()
 	r, trap := relaytest.StartTrapped(t, t.TempDir())

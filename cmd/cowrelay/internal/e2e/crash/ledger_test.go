@@ -87,7 +87,7 @@ func (l *ledger) saw(pos int, data []byte) bool {
 }
 
 // restarted compares all that the slot holds after a crash with what is known.
-// Where losses are allowed, what is left must be a prefix of what was there.
+// If losses are allowed, what is left must be a prefix of what was there.
 func (l *ledger) restarted(events []json.RawMessage, lossy bool) {
 	l.mu.Lock()
 	if lossy && len(events) < len(l.order) {

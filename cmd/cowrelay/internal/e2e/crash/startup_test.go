@@ -9,7 +9,7 @@ import (
 )
 
 // Start-up does not depend on the bytes stored: after kill -9 with a memtable
-// to replay, a cold slot is pulled right away. The time is told, not judged.
+// to replay, a cold slot is pulled right away. The log has the time; no bar is set for it.
 // With COWRELAY_SOAK=1: 100,000 slots and 1 GB.
 func TestStartup_ColdSlotAfterKill(t *testing.T) {
 	t.Parallel()

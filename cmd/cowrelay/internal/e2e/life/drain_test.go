@@ -45,7 +45,7 @@ func TestDrain_InOrder(t *testing.T) {
 			time.Sleep(100 * time.Millisecond) // until the poll waits
 
 			r.Signal(sig)
-			// Within the delay new connections are served, and told.
+			// Within the delay new connections are served, and /readyz sends balancers elsewhere.
 			awaitStatus(t, r.AdminURL+"/readyz", http.StatusServiceUnavailable)
 			awaitStatus(t, r.URL+"/readyz", http.StatusServiceUnavailable)
 			awaitStatus(t, r.URL+"/healthz", http.StatusOK)

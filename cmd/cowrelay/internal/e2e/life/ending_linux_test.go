@@ -110,7 +110,7 @@ func configFIFO(t *testing.T) string {
 	return name
 }
 
-// writeFIFO gives a text to the next who reads the FIFO.
+// writeFIFO gives a text to the next reader of the FIFO.
 func writeFIFO(t *testing.T, name, text string) {
 	t.Helper()
 	wrote := make(chan error, 1)

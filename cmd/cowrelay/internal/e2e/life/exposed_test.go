@@ -10,8 +10,8 @@ import (
 	"cowrelay/cmd/cowrelay/internal/relaytest"
 )
 
-// What others can reach is told by check-config and at the start, and what they
-// can't is not.
+// check-config and the log of a start warn of what others can reach, and of nothing
+// else.
 func TestExposed(t *testing.T) {
 	dir := t.TempDir()
 	data, token := filepath.Join(dir, "data"), filepath.Join(dir, "token")

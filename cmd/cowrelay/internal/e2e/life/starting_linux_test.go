@@ -27,7 +27,7 @@ func launchHeld(t *testing.T) (r *relaytest.Relay, dir string, s relaytest.Slot,
 	return r, dir, s, release
 }
 
-// While the store opens, here held up by its disk, operators are told that the
+// While the store opens, here held up by its disk, operators hear that the
 // relay is alive and not ready; then it is.
 func TestStarting_AliveAndNotReady(t *testing.T) {
 	t.Parallel()

@@ -66,9 +66,9 @@ func (c *reader) got(e readEvent) {
 	c.seen.Store(max(c.seen.Load(), *event.N+1))
 }
 
-// check holds what was read against what the slot has. A client that comes back
-// begins behind the last id that it was told, so what has none behind that is
-// shown again, once for each time the relay ended.
+// check compares what was read with what the slot has. A client that comes back
+// begins behind the last id that it saw. Events behind that one without an id are
+// shown again, once for each time that the relay ended.
 func (c *reader) check(slot []json.RawMessage, ends int) {
 	c.t.Helper()
 	c.mu.Lock()

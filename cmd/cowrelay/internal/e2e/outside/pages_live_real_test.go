@@ -67,7 +67,7 @@ func TestReal_DashboardOfAYoungRelay(t *testing.T) {
 		}
 	}
 	b.quiet(r.URL)
-	// The end of the relay is told.
+	// The page says that the relay has ended.
 	st.Conn.Close()
 	r.Stop()
 	b.says("#status-text", "The relay can't be reached, since")

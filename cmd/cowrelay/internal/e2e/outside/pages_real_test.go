@@ -25,7 +25,7 @@ import (
 	"github.com/chromedp/chromedp/kb"
 )
 
-// madeUp is a day of rows as /stats.series tells it: gauges that climb, a gap,
+// madeUp is a day of rows as /stats.series has it: gauges that climb, a gap,
 // and nothing yet in the point under way.
 func madeUp(hours int) map[string]any {
 	const points = 240
