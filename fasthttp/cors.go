@@ -13,8 +13,7 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// What pages of other origins may do once their browser has asked: everything
-// that the relay's routes take.
+// What a page of an allowed origin may do: everything that the relay's routes take.
 const (
 	corsMethods = "GET, HEAD, POST, DELETE"
 	corsHeaders = "Authorization, Content-Type, Last-Event-ID"
@@ -50,8 +49,8 @@ func ParseOrigins(list string) ([]string, error) {
 // origins are the sites whose pages may read replies, or "*" alone.
 type origins []string
 
-// allowed returns what a page of the request's origin is told, or nothing if it may
-// not read the reply. h is nil where the header is not known.
+// allowed returns the origin that the reply names as allowed, or nothing if the
+// request's page may not read it. h is nil where the header is not known.
 func (o origins) allowed(h *fasthttp.RequestHeader) string {
 	if o.any() {
 		return "*"

@@ -76,7 +76,7 @@ func (r *Relay) serveDescription(req request) error {
 	res.Header.SetContentType("application/yaml")
 	res.Header.SetBytesV(fasthttp.HeaderETag, descriptionTag)
 	res.Header.Set(fasthttp.HeaderCacheControl, "no-cache") // a copy is checked by its tag
-	// Lists of tags and weak ones hold the tag with its quotes too.
+	// A list of tags, or a weak tag, holds ours with its quotes, too.
 	if bytes.Contains(req.ctx.Request.Header.Peek(fasthttp.HeaderIfNoneMatch), descriptionTag) {
 		res.SetStatusCode(fasthttp.StatusNotModified)
 		return nil
@@ -85,8 +85,7 @@ func (r *Relay) serveDescription(req request) error {
 	return nil
 }
 
-// Probes.
-
+// serveHealthz says that the process runs, serveReadyz that it serves.
 func (r *Relay) serveHealthz(req request) error {
 	req.ctx.Response.Header.SetContentType("text/plain; charset=utf-8")
 	req.ctx.Response.SetBodyString("ok\n")

@@ -62,7 +62,7 @@ func takesHTML(h *fasthttp.RequestHeader) bool {
 	return false
 }
 
-// hours reads how far back a request wants to see.
+// hours reads how many hours back a request asks for.
 func (req request) hours() (int, error) {
 	values := req.ctx.QueryArgs().PeekMulti("hours")
 	switch len(values) {
@@ -75,8 +75,8 @@ func (req request) hours() (int, error) {
 	return 0, refusal.Query
 }
 
-// rowsBody is the body of a /stats.history reply. Upstream calls it behind the
-// handler, so it is rescued by itself.
+// rowsBody is the body of a /stats.history reply. Upstream writes it after the
+// handler has returned, so it has a rescue of its own.
 type rowsBody struct {
 	*stats.Rows
 	relay *Relay

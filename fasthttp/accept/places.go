@@ -41,8 +41,7 @@ func (s *Places) Evicted() uint64 { return s.evicted.Load() }
 // Refused counts connections that found no room.
 func (s *Places) Refused() uint64 { return s.refused.Load() }
 
-// Busy counts places with a request under way. It looks at all of them: it is for
-// tests.
+// Busy counts places with a request under way. It is for tests.
 func (s *Places) Busy() (n int) {
 	s.ledger.Victim(func(h *holder) bool {
 		if !mayGo(h) {

@@ -5,45 +5,12 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	webpprof "net/http/pprof"
 	"runtime/pprof"
-	"sync/atomic"
-	"time"
 
+	"cowrelay/cow"
 	"cowrelay/fasthttp/accept"
+	"cowrelay/fasthttp/stats"
 )
-
-// Options are what operators may do, and who may. A zero field takes its default.
-type Options struct {
-	// Token is what the protected routes ask for. Without one they answer on a
-	// loopback listener only.
-	Token string
-	// Level is the log level that operators may set (nil: they may not).
-	Level *slog.LevelVar
-	// Stop begins the end of the process, as SIGTERM does (nil: they may not).
-	// It may be called again.
-	Stop func()
-	// MaxConns is how many connections operators may have (DefaultConns).
-	MaxConns int
-	Logger   *slog.Logger // slog.Default()
-
-	times times // for tests
-}
-
-// Server is the operators' listener. Serve makes it on a listener, New without one.
-type Server struct {
-	opts   Options
-	local  bool // the listener is on loopback
-	mux    *http.ServeMux
-	server http.Server
-	relay  atomic.Pointer[attached] // nil before Attach
-	rates  rates
-
-	places     *accept.Places
-	guesses    *guesses
-	deniedUnix atomic.Int64  // when a refusal was logged last
-	served     chan struct{} // closed when nothing is accepted any more; nil: nothing was
-}
 
 // Serve answers operators on ln until Close.
 func Serve(ln net.Listener, opts Options) *Server {
@@ -79,63 +46,21 @@ func New(local bool, opts Options) *Server {
 	s.server.WriteTimeout = opts.times.write
 	s.server.IdleTimeout = opts.times.idle
 	s.server.MaxHeaderBytes = maxHeaderBytes
-	s.mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
-		s.relay.Load().WriteMetrics(w)
-	})
-	s.mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
-		w.Write([]byte("ok\n"))
-	})
-	s.mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		if !s.relay.Load().Figures().Ready {
-			http.Error(w, "not serving", http.StatusServiceUnavailable)
-			return
-		}
-		w.Write([]byte("ok\n"))
-	})
-	for path, serve := range map[string]http.HandlerFunc{
-		"": webpprof.Index, "cmdline": webpprof.Cmdline, "profile": webpprof.Profile, "symbol": webpprof.Symbol, "trace": webpprof.Trace,
-	} {
-		s.handle("GET /debug/pprof/"+path, func(_ *attached, w http.ResponseWriter, req *http.Request) error {
-			serve(w, req)
-			return nil
-		})
-	}
 	s.routes()
 	return s
 }
 
-// ServeHTTP implements http.Handler.
-func (s *Server) ServeHTTP(w http.ResponseWriter, req *http.Request) {
-	defer s.rescue()
-	p := placeOf(req)
-	defer p.Wait()
-	if req.ContentLength != 0 {
-		http.NewResponseController(w).SetReadDeadline(time.Now().Add(s.opts.times.body)) // an error: a test's recorder has none
-	} else if p.Begin() {
-		w.Header().Set("Connection", "close")
-	}
-	switch {
-	case s.relay.Load() != nil:
-		s.mux.ServeHTTP(w, req)
-	case req.URL.Path == "/healthz":
-		w.Write([]byte("ok\n"))
-	default:
-		http.Error(w, "starting", http.StatusServiceUnavailable)
-	}
-}
-
-// rescue, deferred, counts and logs a panic as the relay does its own. net/http then
-// ends the connection: a part of the reply may be out already.
-func (s *Server) rescue() {
-	fault := recover()
-	if fault == nil {
-		return
-	}
-	if r := s.relay.Load(); r != nil && fault != http.ErrAbortHandler {
-		r.Faulted("admin", fault)
-	}
-	panic(http.ErrAbortHandler)
+// Attach hands the relay to operators. It may be called again, for a relay that
+// takes the place of the first.
+func (s *Server) Attach(relay Relay, store *cow.Store) {
+	relay.ShowOperators(&stats.Operators{
+		Connections:    s.places.Used,
+		MaxConnections: func() int64 { return int64(s.opts.MaxConns) },
+		WrongTokens:    s.guesses.wrong.Load,
+		AcceptErrors:   func(show stats.Show) { s.places.Errors(show) },
+	})
+	// Publish: pairs with the Loads along requests.
+	s.relay.Store(&attached{relay, store})
 }
 
 // Close ends it at once.

@@ -8,31 +8,7 @@ import (
 	"cowrelay/fasthttp/refusal"
 )
 
-// routes adds the admin API. Slots are named by id; no token of a slot is
-// known here.
-func (s *Server) routes() {
-	s.handle("GET /admin/v1/status", s.status)
-	s.handle("GET /admin/v1/slots", s.listSlots)
-	s.handle("GET /admin/v1/slots/{id}", s.inspectSlot)
-	s.handle("DELETE /admin/v1/slots/{id}", s.deleteSlot)
-	s.handle("POST /admin/v1/slots/{id}/block", s.blockSlot)
-	s.handle("POST /admin/v1/slots/{id}/unblock", s.unblockSlot)
-	s.handle("GET /admin/v1/log-level", s.logLevel)
-	s.handle("PUT /admin/v1/log-level", s.setLogLevel)
-	s.handle("POST /admin/v1/drain", s.drain)
-	s.exportRoutes()
-}
-
-// acted logs an act of an operator, and returns its error.
-func (s *Server) acted(req *http.Request, what, on string, err error, more ...any) error {
-	result := "done"
-	if err != nil {
-		result = err.Error()
-	}
-	s.opts.Logger.Info("admin", append([]any{"remote", req.RemoteAddr, "act", what, "on", on, "result", result}, more...)...)
-	return err
-}
-
+// status says how the relay is.
 func (s *Server) status(r *attached, w http.ResponseWriter, _ *http.Request) error {
 	m, st := r.store.Memory(), r.store.Stats()
 	posts, bytes := r.store.Queue()
@@ -99,7 +75,7 @@ func (s *Server) setLogLevel(_ *attached, w http.ResponseWriter, req *http.Reque
 		return &refusal.Reply{Status: http.StatusUnprocessableEntity, Text: "level is debug, info, warn or error"}
 	}
 	was := s.levelText()
-	// Logged under the more talkative of the two, so that it is seen.
+	// Logged while the more talkative of the two levels is set, so that it is seen.
 	if level < s.opts.Level.Level() {
 		s.opts.Level.Set(level)
 	}
@@ -108,6 +84,7 @@ func (s *Server) setLogLevel(_ *attached, w http.ResponseWriter, req *http.Reque
 	return s.logLevel(nil, w, req)
 }
 
+// drain begins the end of the process.
 func (s *Server) drain(r *attached, w http.ResponseWriter, req *http.Request) error {
 	if s.opts.Stop == nil {
 		return &refusal.Reply{Status: http.StatusNotImplemented, Text: "this relay can't be stopped from here"}

@@ -11,7 +11,9 @@
 // /metrics, /healthz and /readyz are open to whoever reaches the listener.
 // /admin/v1 and /debug/pprof are protected; guard.go says how.
 //
-//	admin.go   the listener's life, and the open routes
+//	admin.go   the listener's life: Serve, Attach, Close
+//	routes.go  the table of routes, and a request's way to its handler
+//	server.go  what the listener has
 //	relay.go   what it needs of the relay
 //	conn.go    connections, and their times
 //	guard.go   who may

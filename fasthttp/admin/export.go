@@ -10,25 +10,18 @@ import (
 	"cowrelay/fasthttp/refusal"
 )
 
-// exportRoutes adds what cowrelay export reads.
-func (s *Server) exportRoutes() {
-	s.handle("GET /admin/v1/counts", s.counts)
-	s.handle("GET /admin/v1/slots/{id}/events", s.exportSlot)
-	s.handle("GET /admin/v1/events", s.exportSlots)
-}
-
 const (
 	jsonLines = "application/jsonl"
 
-	// exportBytes are read, and then written, at once. Between two pieces an
-	// export holds nothing of the store, however slow its reader is.
+	// exportBytes are read at once and then written. Between two pieces an export
+	// holds nothing of the store, however slow its reader is.
 	exportBytes = 256 << 10
 	// exportPatience is how long a piece may take to be written.
 	exportPatience = 30 * time.Second
 )
 
-// counts gives all slots with their counts of events, in no order, a JSON object
-// a line.
+// counts gives all slots with their counts of events: a JSON object a line, in no
+// order.
 func (s *Server) counts(r *attached, w http.ResponseWriter, req *http.Request) error {
 	s.acted(req, "count events", "all slots", nil)
 	out := newLinesWriter(w)

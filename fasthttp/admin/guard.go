@@ -6,14 +6,11 @@ import (
 	"net"
 	"net/http"
 	"strings"
-	"time"
 
-	"cowrelay/fasthttp/redact"
 	"cowrelay/fasthttp/refusal"
 )
 
 var (
-	errToken  = &refusal.Reply{Status: http.StatusUnauthorized, Text: "send Authorization: Bearer <admin token>"}
 	errClosed = &refusal.Reply{Status: http.StatusForbidden, Text: "the admin listener is not on loopback and the relay has no admin token: give it --admin-token-file"}
 	errHost   = &refusal.Reply{Status: http.StatusForbidden, Text: "without an admin token this is for http://127.0.0.1, http://[::1] and http://localhost only"}
 	errSite   = &refusal.Reply{Status: http.StatusForbidden, Text: "this is not for other sites' pages"}
@@ -58,7 +55,7 @@ func (s *Server) guard(req *http.Request) *refusal.Reply {
 	return nil
 }
 
-// bearer returns the token of a request. As a password it serves tools
+// bearer returns the token of a request. It may also come as a password, for tools
 // that know no other way, such as go tool pprof http://:TOKEN@host/...
 func bearer(req *http.Request) string {
 	if _, password, ok := req.BasicAuth(); ok {
@@ -88,29 +85,4 @@ func loopbackHost(host string) bool {
 	host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
 	ip := net.ParseIP(host)
 	return ip != nil && ip.IsLoopback() || strings.EqualFold(host, "localhost")
-}
-
-// handle adds a protected route. Its errors become JSON replies, as those of the
-// public routes do.
-func (s *Server) handle(pattern string, serve func(*attached, http.ResponseWriter, *http.Request) error) {
-	s.mux.HandleFunc(pattern, func(w http.ResponseWriter, req *http.Request) {
-		r := s.relay.Load()
-		if refused := s.guard(req); refused != nil {
-			// Once a second, or a client that guesses tokens fills the log.
-			if now := time.Now().Unix(); s.deniedUnix.Swap(now) != now {
-				s.opts.Logger.Warn("admin request refused", "remote", req.RemoteAddr, "method", req.Method, "path", redact.Path(req.URL.Path), "why", refused.Text)
-			}
-			if req.ContentLength != 0 {
-				w.Header().Set("Connection", "close") // its body is not waited for
-			}
-			refuse(w, refused)
-			return
-		}
-		if placeOf(req).Begin() {
-			w.Header().Set("Connection", "close")
-		}
-		if err := serve(r, w, req); err != nil {
-			s.fail(w, err)
-		}
-	})
 }

@@ -34,7 +34,10 @@ var (
 	guessesOfAll = rate.PerSecond(5, 20)
 )
 
-var errGuesses = &refusal.Reply{Status: http.StatusTooManyRequests, Text: "too many wrong admin tokens; try again", RetryAfter: 1}
+var (
+	errToken   = &refusal.Reply{Status: http.StatusUnauthorized, Text: "send Authorization: Bearer <admin token>"}
+	errGuesses = &refusal.Reply{Status: http.StatusTooManyRequests, Text: "too many wrong admin tokens; try again", RetryAfter: 1}
+)
 
 func newGuesses() *guesses {
 	return &guesses{clients: rate.NewLimiter[accept.Client](guessesOfOne, guessClients), all: rate.NewBucket(guessesOfAll), started: time.Now()}

@@ -108,8 +108,8 @@ type ranked struct {
 	slot  *cow.Slot
 }
 
-// before orders by value, the largest first, and by id where values are equal,
-// so that a list that is asked for again stays as it was.
+// before orders by value, the largest first. Equal values are ordered by id, so that
+// a list does not change when it is asked for again.
 func (e ranked) before(o ranked) int {
 	x, y := e.slot.ID(), o.slot.ID()
 	return cmp.Or(cmp.Compare(o.value, e.value), bytes.Compare(x[:], y[:]))

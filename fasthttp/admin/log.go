@@ -6,8 +6,9 @@ import (
 	"strings"
 )
 
-// httpLog is the log of net/http. It logs panics with their values, and those may
-// quote a request. Server.rescue logs ours.
+// httpLog is the log of net/http. net/http logs panics with their values, and those
+// may quote a request. So only that there was one is logged here; Server.rescue has
+// the relay log the rest.
 func httpLog(to *slog.Logger) *log.Logger { return log.New(httpLogger{to}, "", 0) }
 
 type httpLogger struct{ *slog.Logger }

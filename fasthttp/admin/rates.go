@@ -9,22 +9,26 @@ import (
 	"cowrelay/cow"
 )
 
-// rates finds how many posts a second each slot gets, without a word from the
-// path of posts: while somebody asks, it remembers how many events every slot
-// held at the last look, which takes some 40 bytes a slot. Soon after the last
-// question it forgets all of it.
+// rates finds how many posts a second each slot gets. Posts pay nothing for it:
+// while somebody asks, it remembers how many events every slot held at the last
+// look, which takes some 40 bytes a slot. Soon after the last question it forgets
+// all that.
 //
-// A sketch that each commit feeds would take less, but from every post, also
-// when nobody looks.
+//	            first question        a second later            15 s without
+//	forgotten ───────────────► one look ───────────► rates known ───────────► forgotten
+//
+// A sketch that each commit feeds would take less memory. But every post would pay
+// for it, also when nobody looks.
 type rates struct {
-	mu    sync.Mutex
+	mu sync.Mutex
+	// Guarded by mu.
 	seen  map[*cow.Slot]look // nil: forgotten
 	at    time.Time          // of the last look
 	over  time.Duration      // from the look before it, 0 if it was the first
 	timer *time.Timer        // forgets
 }
 
-// look is what the last look at a slot saw.
+// look is what was seen of a slot.
 type look struct {
 	events uint64  // that it holds
 	rate   float64 // posts a second since the look before
@@ -35,9 +39,9 @@ const (
 	rememberLook = 15 * time.Second // from a question to forgetting
 )
 
-// measure returns how many posts a second each slot got, and over how many
-// seconds. Where there is no earlier look it waits a second after the first.
-// Until the caller calls done, nobody else can ask.
+// measure returns how many posts a second each slot got, and over how many seconds
+// that was measured. Without an earlier look it takes two, a second apart. Nobody
+// else can ask until the caller calls done.
 func (t *rates) measure(ctx context.Context, store *cow.Store) (rate func(*cow.Slot) float64, seconds float64, done func(), err error) {
 	for {
 		t.mu.Lock()
@@ -56,8 +60,8 @@ func (t *rates) measure(ctx context.Context, store *cow.Store) (rate func(*cow.S
 	}
 }
 
-// lookLocked looks at all slots unless that was done just now. It returns how
-// long to wait until the rates are known.
+// lookLocked looks at all slots unless it has done so within the last second. It
+// returns how long to wait until the rates are known.
 func (t *rates) lookLocked(store *cow.Store) time.Duration {
 	if t.timer == nil {
 		t.timer = time.AfterFunc(rememberLook, t.forget)
@@ -80,7 +84,7 @@ func (t *rates) lookLocked(store *cow.Store) time.Duration {
 	slots := 0
 	store.All(func(slot *cow.Slot) bool {
 		slots++
-		// A slot that was not there before held nothing.
+		// A slot that is new held nothing before.
 		before, l := t.seen[slot].events, look{events: slot.Count()}
 		if !first && l.events > before {
 			l.rate = float64(l.events-before) / since.Seconds()
@@ -97,7 +101,7 @@ func (t *rates) lookLocked(store *cow.Store) time.Duration {
 	return 0
 }
 
-// forget lets go of what was seen.
+// forget drops what was seen.
 func (t *rates) forget() {
 	t.mu.Lock()
 	defer t.mu.Unlock()

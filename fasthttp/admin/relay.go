@@ -11,6 +11,7 @@ import (
 type Relay interface {
 	// Figures are what the relay says of itself now.
 	Figures() stats.Figures
+	// WriteMetrics prints /metrics.
 	WriteMetrics(w io.Writer)
 	// ShowOperators has the relay's metrics show the listener, too.
 	ShowOperators(o *stats.Operators)
@@ -19,21 +20,8 @@ type Relay interface {
 	Faulted(where string, fault any)
 }
 
-// attached is a relay with its store.
+// attached is a relay with its store. Handlers get it.
 type attached struct {
 	Relay
 	store *cow.Store
-}
-
-// Attach hands the relay to operators. It may be called again, for a relay that
-// takes the place of the first.
-func (s *Server) Attach(relay Relay, store *cow.Store) {
-	relay.ShowOperators(&stats.Operators{
-		Connections:    s.places.Used,
-		MaxConnections: func() int64 { return int64(s.opts.MaxConns) },
-		WrongTokens:    s.guesses.wrong.Load,
-		AcceptErrors:   func(show stats.Show) { s.places.Errors(show) },
-	})
-	// Publish: pairs with the Loads along requests.
-	s.relay.Store(&attached{relay, store})
 }

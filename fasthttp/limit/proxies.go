@@ -83,8 +83,8 @@ func (p Proxies) Trust(addr netip.Addr) bool {
 	return false
 }
 
-// parseHop reads an address as proxies write it: alone, or with a port, and
-// then an IPv6 address in brackets.
+// parseHop reads an address as proxies write it: alone or with a port. An IPv6
+// address with a port stands in brackets.
 func parseHop(text []byte) (netip.Addr, bool) {
 	if text[0] == '[' {
 		end := bytes.IndexByte(text, ']')

@@ -33,7 +33,7 @@ const (
 // goroutine may read it; only the sampler's adds.
 //
 // Memory goes first: add shows a row at once, and save brings the records up to
-// it, a few at a time. A disk that is full or hangs so costs rows only if the
+// it, a few at a time. So a disk that is full or hangs costs rows only if the
 // process ends meanwhile.
 type history struct {
 	records cow.Records
@@ -135,7 +135,7 @@ func (h *history) add(r *row) {
 	h.dirty[start] = struct{}{}
 	delete(h.gone, start)
 
-	// Records are ours even if they could not be read.
+	// A record is deleted by its age even if it could not be read.
 	oldest := r[colTS] - historySeconds
 	starts := slices.Sorted(maps.Keys(h.kept))
 	for i, s := range starts[:min(changesPerRow, len(starts))] {

@@ -4,8 +4,8 @@ package stats
 
 import "runtime/metrics"
 
-// residentBytes returns the memory that the Go runtime has from the system and
-// has not given back: where there is no /proc, the nearest to what is in RAM.
+// residentBytes returns the memory that the Go runtime has from the system and has
+// not given back. Where there is no /proc, that is nearest to what is in RAM.
 func residentBytes() int64 {
 	s := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
 	metrics.Read(s)

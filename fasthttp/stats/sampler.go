@@ -6,9 +6,6 @@ import (
 	"time"
 )
 
-// DefaultEvery is the time between two rows.
-const DefaultEvery = 30 * time.Second
-
 // clockSlack is how much a timer may be early.
 const clockSlack = 500 * time.Millisecond
 

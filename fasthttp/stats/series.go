@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// maxPoints is how many points a series has at most.
+// maxPoints is how many points a series has at most: about what a screen shows.
 const maxPoints = 720
 
-// fold is how the rows of one point become its value.
+// fold is how the rows of one point become the point's value.
 type fold uint8
 
 const (
@@ -21,9 +21,9 @@ const (
 // seriesColumn is one list of /stats.series.
 type seriesColumn struct {
 	name string
-	col  int
+	col  int // the column of a row that it is made of
 	fold fold
-	unit float64 // what one of the column's is in the list's unit
+	unit float64 // the column's unit in the list's: 1e-9 makes seconds of nanoseconds
 }
 
 var seriesColumns = []seriesColumn{
@@ -50,9 +50,9 @@ var seriesColumns = []seriesColumn{
 
 // point is what the rows of a point come to in one column.
 type point struct {
-	value int64 // the last or the most, or their sum
-	span  int64 // milliseconds in which the sum came together
-	any   bool
+	value  int64 // of the rows: the last, the most or the sum
+	spanMs int64 // the time that the sum is of
+	any    bool  // a row had a value
 }
 
 func (c *seriesColumn) add(p *point, r *row) {
@@ -67,7 +67,7 @@ func (c *seriesColumn) add(p *point, r *row) {
 		p.value = max(p.value, v)
 	case foldRate:
 		p.value += v
-		p.span += max(r[colSpan], 0)
+		p.spanMs += max(r[colSpan], 0)
 	}
 	p.any = true
 }
@@ -76,10 +76,10 @@ func (c *seriesColumn) add(p *point, r *row) {
 func (c *seriesColumn) appendPoint(b []byte, p *point) []byte {
 	v := float64(p.value) * c.unit
 	if c.fold == foldRate {
-		v = v * 1000 / float64(p.span)
+		v = v * 1000 / float64(p.spanMs)
 	}
 	switch {
-	case !p.any || c.fold == foldRate && p.span == 0:
+	case !p.any || c.fold == foldRate && p.spanMs == 0:
 		return append(b, "null"...)
 	case v == float64(int64(v)):
 		return strconv.AppendInt(b, int64(v), 10)
@@ -87,9 +87,12 @@ func (c *seriesColumn) appendPoint(b []byte, p *point) []byte {
 	return strconv.AppendFloat(b, v, 'g', 5, 64)
 }
 
-// grid is the points in time of a series: the multiples of step whose last is
-// at now or before it. A row belongs to the point at it or before it.
-type grid struct{ first, step, points int64 }
+// grid is the points in time of a series. They are multiples of step, and the last
+// one is at now or before it. A row belongs to the last point that is not after it.
+type grid struct {
+	first, step int64 // Unix seconds, seconds
+	points      int64
+}
 
 func newGrid(hours int, now, every int64) grid {
 	g := grid{step: every}
@@ -102,8 +105,8 @@ func newGrid(hours int, now, every int64) grid {
 	return g
 }
 
-// appendSeries appends the reply of /stats.series: columns of equal length,
-// null where there was nothing.
+// appendSeries appends the reply of /stats.series: lists of equal length, with null
+// where there is no value.
 func (t timeline) appendSeries(b []byte, hours int, now, every int64) []byte {
 	g := newGrid(hours, now, every)
 	points := make([][]point, len(seriesColumns))
@@ -147,10 +150,13 @@ func (t timeline) appendSeries(b []byte, hours int, now, every int64) []byte {
 	return append(b, "]}"...)
 }
 
-// seriesCache keeps replies of /stats.series for a moment. Hours that share a
-// place drive each other out; 1, 3, 6, 12, 24, 48, 72, 96 and 168 do not.
+// seriesCache keeps replies of /stats.series for a moment. It has no lock: two
+// requests may make the same reply, and the last one stays. Hours that share a place
+// replace each other. 1, 3, 6, 12, 24, 48, 72, 96 and 168, which pages ask for, do
+// not.
 type seriesCache [17]atomic.Pointer[cachedSeries]
 
+// cachedSeries is a reply and what it was made of. It never changes.
 type cachedSeries struct {
 	hours int
 	rows  *timeline
@@ -160,7 +166,7 @@ type cachedSeries struct {
 
 const seriesAge = 5 // seconds
 
-// body returns a reply that nobody may write to.
+// body returns the reply. Nobody may write to it.
 func (c *seriesCache) body(rows *timeline, hours int, now time.Time, every int64) []byte {
 	place, at := &c[hours%len(c)], now.Unix()
 	if got := place.Load(); got != nil && got.hours == hours && got.rows == rows && at-got.made < seriesAge && at >= got.made {

@@ -6,6 +6,9 @@ import (
 	"time"
 )
 
+// DefaultEvery is the time between two rows.
+const DefaultEvery = 30 * time.Second
+
 // blockSeconds is the time whose rows are kept as one record: a row costs one
 // small write, a start reads a few hundred records, and deletes leave little
 // behind.

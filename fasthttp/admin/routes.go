@@ -1,0 +1,114 @@
+package admin
+
+import (
+	"net/http"
+	"net/http/pprof"
+	"time"
+
+	"cowrelay/fasthttp/redact"
+)
+
+// routes fills the table of routes. Slots are named by id; no token of a slot is
+// known here.
+func (s *Server) routes() {
+	s.mux.HandleFunc("GET /metrics", s.metrics)
+	s.mux.HandleFunc("GET /healthz", s.healthz)
+	s.mux.HandleFunc("GET /readyz", s.readyz)
+
+	s.handle("GET /admin/v1/status", s.status)
+	s.handle("GET /admin/v1/slots", s.listSlots)
+	s.handle("GET /admin/v1/slots/{id}", s.inspectSlot)
+	s.handle("DELETE /admin/v1/slots/{id}", s.deleteSlot)
+	s.handle("POST /admin/v1/slots/{id}/block", s.blockSlot)
+	s.handle("POST /admin/v1/slots/{id}/unblock", s.unblockSlot)
+	s.handle("GET /admin/v1/log-level", s.logLevel)
+	s.handle("PUT /admin/v1/log-level", s.setLogLevel)
+	s.handle("POST /admin/v1/drain", s.drain)
+
+	// What cowrelay export reads.
+	s.handle("GET /admin/v1/counts", s.counts)
+	s.handle("GET /admin/v1/slots/{id}/events", s.exportSlot)
+	s.handle("GET /admin/v1/events", s.exportSlots)
+
+	for path, serve := range map[string]http.HandlerFunc{
+		"": pprof.Index, "cmdline": pprof.Cmdline, "profile": pprof.Profile, "symbol": pprof.Symbol, "trace": pprof.Trace,
+	} {
+		s.handle("GET /debug/pprof/"+path, func(_ *attached, w http.ResponseWriter, req *http.Request) error {
+			serve(w, req)
+			return nil
+		})
+	}
+}
+
+// handle adds a protected route. Its errors become JSON replies, as those of the
+// public routes do.
+func (s *Server) handle(pattern string, serve func(*attached, http.ResponseWriter, *http.Request) error) {
+	s.mux.HandleFunc(pattern, func(w http.ResponseWriter, req *http.Request) {
+		r := s.relay.Load()
+		if refused := s.guard(req); refused != nil {
+			// Once a second, or a client that guesses tokens fills the log.
+			if now := time.Now().Unix(); s.deniedUnix.Swap(now) != now {
+				s.opts.Logger.Warn("admin request refused", "remote", req.RemoteAddr, "method", req.Method, "path", redact.Path(req.URL.Path), "why", refused.Text)
+			}
+			if req.ContentLength != 0 {
+				w.Header().Set("Connection", "close") // its body is not waited for
+			}
+			refuse(w, refused)
+			return
+		}
+		if placeOf(req).Begin() {
+			w.Header().Set("Connection", "close")
+		}
+		if err := serve(r, w, req); err != nil {
+			s.fail(w, err)
+		}
+	})
+}
+
+func (s *Server) metrics(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+	s.relay.Load().WriteMetrics(w)
+}
+
+func (s *Server) healthz(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("ok\n")) }
+
+func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
+	if !s.relay.Load().Figures().Ready {
+		http.Error(w, "not serving", http.StatusServiceUnavailable)
+		return
+	}
+	w.Write([]byte("ok\n"))
+}
+
+// ServeHTTP implements http.Handler.
+func (s *Server) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	defer s.rescue()
+	p := placeOf(req)
+	defer p.Wait()
+	if req.ContentLength != 0 {
+		http.NewResponseController(w).SetReadDeadline(time.Now().Add(s.opts.times.body)) // an error: a test's recorder has none
+	} else if p.Begin() {
+		w.Header().Set("Connection", "close")
+	}
+	switch {
+	case s.relay.Load() != nil:
+		s.mux.ServeHTTP(w, req)
+	case req.URL.Path == "/healthz":
+		w.Write([]byte("ok\n"))
+	default:
+		http.Error(w, "starting", http.StatusServiceUnavailable)
+	}
+}
+
+// rescue, deferred, counts and logs a panic as the relay does its own. net/http then
+// ends the connection: a part of the reply may be out already.
+func (s *Server) rescue() {
+	fault := recover()
+	if fault == nil {
+		return
+	}
+	if r := s.relay.Load(); r != nil && fault != http.ErrAbortHandler {
+		r.Faulted("admin", fault)
+	}
+	panic(http.ErrAbortHandler)
+}

@@ -1,0 +1,51 @@
+package admin
+
+import (
+	"log/slog"
+	"net/http"
+	"sync/atomic"
+
+	"cowrelay/fasthttp/accept"
+)
+
+// Options are what operators may do, and who may. A zero field takes its default.
+type Options struct {
+	// Token is what the protected routes ask for. Without one they answer on a
+	// loopback listener only.
+	Token string
+	// Level is the log level that operators may set (nil: they may not).
+	Level *slog.LevelVar
+	// Stop begins the end of the process, as SIGTERM does (nil: they may not).
+	// It may be called again.
+	Stop func()
+	// MaxConns is how many connections operators may have (DefaultConns).
+	MaxConns int
+	Logger   *slog.Logger // slog.Default()
+
+	times times // for tests
+}
+
+// Server is the operators' listener. Serve makes it on a listener, New without one.
+type Server struct {
+	opts   Options
+	local  bool // the listener is on loopback
+	mux    *http.ServeMux
+	server http.Server
+	relay  atomic.Pointer[attached] // nil before Attach
+	rates  rates
+
+	places     *accept.Places
+	guesses    *guesses
+	deniedUnix atomic.Int64  // when a refusal was logged last
+	served     chan struct{} // closed when nothing is accepted any more; nil: nothing was
+}
+
+// acted logs an act of an operator, and returns its error.
+func (s *Server) acted(req *http.Request, what, on string, err error, more ...any) error {
+	result := "done"
+	if err != nil {
+		result = err.Error()
+	}
+	s.opts.Logger.Info("admin", append([]any{"remote", req.RemoteAddr, "act", what, "on", on, "result", result}, more...)...)
+	return err
+}

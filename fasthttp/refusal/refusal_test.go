@@ -1,0 +1,67 @@
+package refusal
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+	"testing"
+
+	"cowrelay/cow"
+	"cowrelay/cow/event"
+)
+
+// Errors of the core have their statuses, also when they are wrapped. One that no
+// client caused is 503 and to be logged.
+func TestOf(t *testing.T) {
+	for err, status := range map[error]int{
+		cow.ErrNoSlot: 404, cow.ErrBusy: 503, cow.ErrNoSpace: 507, cow.ErrClosed: 503, cow.ErrTooManySlots: 503, cow.ErrTooManyStreams: 503,
+		&event.Error{Class: event.ErrTooLarge}: 413, &event.Error{Class: event.ErrShape}: 422, &event.Error{Class: event.ErrSyntax}: 400,
+		BodyTooLarge: 413, Query: 400, Decode([]byte("{"), new(int)): 400, Decode([]byte("{}"), new(int)): 422,
+	} {
+		reply, known := Of(fmt.Errorf("wrapped: %w", err))
+		if reply.Status != status || !known {
+			t.Errorf("%v: %d, %v; want %d", err, reply.Status, known, status)
+		}
+	}
+	if reply, known := Of(errors.New("the disk is gone")); reply.Status != 503 || reply.RetryAfter == 0 || known {
+		t.Errorf("%+v, %v", reply, known)
+	}
+}
+
+// Clients look for these words, and take a reply that holds one for something else.
+func TestTexts(t *testing.T) {
+	free := regexp.MustCompile(`(^|[\s:])(404|410)($|[\s:])`)
+	for _, r := range []*Reply{
+		NotFound, NoBearer, UnknownSlot, WrongToken, Blocked, SlotShape, ContentType, BodyTooLarge, Framing, Timeout, CutBody, Internal, Busy,
+		ManyBytes, ManyFields, NoSpace, Draining, ManySlots, ManyStreams, StreamShare, SlotStreams, ManyPolls, ManyConns, Query, unavailable, SlotFull(1),
+	} {
+		var body map[string]any
+		if err := json.Unmarshal(r.Body(), &body); err != nil || body["error"] != r.Text || r.Error() != r.Text {
+			t.Errorf("%s: %v", r.Body(), err)
+		}
+		for _, word := range []string{"connection refused", "operation timed out", "certificate"} {
+			if strings.Contains(strings.ToLower(string(r.Body())), word) {
+				t.Errorf("%s holds %q", r.Body(), word)
+			}
+		}
+		if free.Match(r.Body()) {
+			t.Errorf("%s holds a free-standing status", r.Body())
+		}
+		if again := r.Status == 503 || r.Status == 507; again != (r.RetryAfter > 0) {
+			t.Errorf("%d %s: Retry-After %d", r.Status, r.Text, r.RetryAfter)
+		}
+	}
+}
+
+func TestIsJSON(t *testing.T) {
+	for kind, want := range map[string]bool{
+		"application/json": true, "Application/JSON; charset=utf-8": true, "application/problem+json": true, " application/json ;x": true,
+		"": false, "text/json": false, "application/+json": false, "application/jsonl": false, "text/plain": false,
+	} {
+		if IsJSON([]byte(kind)) != want {
+			t.Errorf("%q: %v", kind, !want)
+		}
+	}
+}
