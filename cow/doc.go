@@ -1,40 +1,77 @@
-// Package cow holds the slots of a mailbox relay: append-only lists of JSON
-// events that any number of readers slice without a lock while one owner
-// appends to them.
+// Package cow holds the slots of a mailbox relay: append-only lists of JSON events.
+// Any number of readers slice them without a lock, while one owner appends.
 //
-// A slot is a list of chunks, each one contiguous segment of event bytes that
-// is already separated for a JSON array. What readers see of it is a snapshot,
-// published through one atomic pointer; what is behind a snapshot never
-// changes. The bytes of sealed chunks may leave memory and come back, while the
-// tables of where their events end stay; a slot that nobody uses leaves as a
-// whole and keeps only its counts. A reader is a cursor: between two writes it
-// holds no bytes, so readers that wait for their clients keep nothing in memory.
+// A slot is a list of chunks. Each chunk is one contiguous segment of event bytes
+// that is already separated for a JSON array. Readers see a snapshot of the list,
+// published through one atomic pointer, and what a snapshot shows never changes. The
+// bytes of sealed chunks may leave memory and come back; the tables of where their
+// events end stay. A slot that nobody uses leaves as a whole and keeps only its
+// counts. A reader is a cursor: between two writes it holds no bytes, so readers
+// that wait for their clients keep nothing in memory.
 //
-// All changes go through one owner, the commit loop (commit.go). What it stores is
-// durable, then indexed, then visible, then its subscribers are woken, then its
-// poster is answered. commit_finish.go alone holds that order.
+// All changes go through one owner, the commit loop: durable, then indexed, then
+// visible, then woken, then acknowledged, in that order.
 //
-// The package knows nothing of HTTP and nothing of a disk: it consumes the
+// The package knows nothing of HTTP and nothing of a disk. It consumes the
 // interfaces Journal and Records.
+//
+// # The rooms
+//
+// Files begin with their room. A room knows those above it in this list, not those
+// below. The one exception: a slot points at its part of a batch, so that the commit
+// loop finds it without a look-up.
+//
+//	event, index,     packages of their own that know no slot: the door, the map
+//	frame, flight,    from ids to positions, the frames of streams, shared loads,
+//	invariants        the checks of a build
+//	journal.go        what the package asks of a journal
+//	options.go        limits, errors, counters, the clock, the room on the disk
+//	slot_             what a slot is: id, chunks, snapshot, subscribers
+//	memory_           what of it is in memory: the budget, the loads
+//	commit_           the commit pipeline; commit.go has its outline
+//	store.go          the store, which joins the rooms; store_commit.go is the
+//	                  commit pipeline's side of it
+//	records.go        what stands beside a slot: health, block
+//	read_             the readers' cursors: a page, a subscriber
 //
 // # The way of a post
 //
-//   - store_commit.go: a handler takes a Post from Store.NewPost.
-//   - commit_post.go, event/accept.go: Accept checks the body and copies the event.
-//     Commit submits the post.
-//   - commit_queue.go: submit puts it into the queue, unless too much waits or the
-//     disk hangs, and waits for the answer.
-//   - commit.go: the loop takes turns. In each it runs the inbox and the stages.
-//   - commit_decide.go: gather takes the post out of the queue. decide finds out
-//     whether it is new, a duplicate, or too much.
-//   - commit_park.go, memory_load.go: if its slot or a chunk is not in memory, the
-//     post is parked until that is loaded.
-//   - commit_batch.go: a new event joins what the batch appends to its slot.
-//   - commit_send.go: send seals the batch. commitBatch has Journal.Commit store it.
-//   - commit_finish.go: publish enters it into the index (index/) and the tail chunk
-//     (slot_chunk.go), publishes the snapshot (slot.go), and wakes the subscribers
-//     (slot_subscribers.go). finishAppend answers.
-//   - commit_queue.go: submit returns. The handler calls Release (commit_post.go).
+//	fasthttp/listener.go     the connection; its bytes go to upstream's server
+//	fasthttp/admit.go        the head: route, limits, slot, token
+//	fasthttp/events.go       the handler takes a Post and reads the body
+//	event/accept.go          the door: the body is checked, the event compacted
+//	commit_post.go           the post is ready and knows the hash of its id
+//	commit_queue.go          it waits in the queue; its goroutine waits for the answer
+//	commit_decide.go         the loop decides: new, a duplicate, too much, or to wait
+//	commit_send.go           its slot's group goes into a batch, the batch to the journal
+//	pebblelog/commit.go      one write and one sync for the batch: durable
+//	commit_finish.go         indexed, visible, woken, and the answer, all the way back
+//
+// # The way of a pull
+//
+//	fasthttp/admit.go        the head, as for a post
+//	fasthttp/events.go       the handler reads since, limit and wait
+//	read_window.go           Store.Window finds since and slices the newest snapshot
+//	index/index.go           the position of since, without a lock
+//	memory_load.go           what is not in memory is loaded, once for all who want it
+//	fasthttp/longpoll.go     nothing there and a wait: subscribe, wait, look again
+//	fasthttp/page.go         a long page goes out with the reply's head in one system
+//	                         call; a short one is copied into the server's buffer
+//	read_window.go           Parts are the segments' own bytes, Wrote moves the cursor
+//	fasthttp/page.go         a full socket: let go of all, wait, go on at the cursor
+//
+// # The way of a cursor
+//
+//	fasthttp/stream.go       the handler opens a stream; upstream lets the connection go
+//	fasthttp/stream/admit.go a place is counted, the stream subscribes
+//	read_subscriber.go       Store.Subscribe: join the slot's set, then load the head
+//	fasthttp/stream/start.go the connection is the stream's; no goroutine stays with it
+//	commit_finish.go         an event became visible: the loop wakes the slot's set
+//	slot_subscribers.go      each member's Wake is called
+//	fasthttp/stream/queue.go Wake queues the stream; one of a few writers takes it
+//	read_subscriber.go       Next: the bytes behind the cursor
+//	frame/log.go             those are frames that all of the slot's streams share
+//	fasthttp/stream/serve.go one write, Wrote moves the cursor, and idle again
 //
 // # Invariants
 //

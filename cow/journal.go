@@ -21,7 +21,7 @@ type Outcome uint8
 
 const (
 	// Unknown: the journal can't say. Nothing more is decided about the slot
-	// before it is loaded again. It is the zero value: a journal that forgets
+	// before its end is read again. It is the zero value: a journal that forgets
 	// to answer has not acknowledged.
 	Unknown Outcome = iota
 	// Stored: durable under the journal's sync mode. NewVersion is set.
@@ -44,7 +44,7 @@ type Group struct {
 	Count    uint64        // OpAppend: events in the slot with this group
 	Bytes    uint64        // OpAppend: bytes of events in the slot with this group
 	PulledAt int64         // OpTouch: Unix seconds
-	Mark     uint64        // OpAppend: chosen by the writer at random; tells its own groups from others'
+	Mark     uint64        // OpAppend: chosen by the writer at random, so that it knows its own groups again
 
 	Outcome    Outcome // set by Commit
 	NewVersion uint64  // set by Commit when Stored
@@ -89,24 +89,24 @@ type Journal interface {
 	// journal keeps no reference to the groups' bytes.
 	Commit(groups []Group)
 
-	// Load gives the slot's appends in order, from the one that holds
-	// position from, until the end or until yield returns an error, which it
-	// returns. A slot without events behind from yields nothing. A slot that
-	// is not there is ErrNoSlot. Anything that can't be read or does not fit
-	// together is an error, never a short slot.
+	// Load calls yield with the slot's appends in order, beginning with the one
+	// that holds position from. It ends behind the last one, or returns the first
+	// error of yield. A slot without events behind from yields nothing. If there
+	// is no such slot, it returns ErrNoSlot. Anything that can't be read or does
+	// not fit together is an error, never a short slot.
 	Load(slot ID, from uint64, yield func(*Append) error) error
 
 	// Slots gives the record of each slot, in no order.
 	Slots(yield func(SlotRecord) error) error
 
-	// Feed has deliver called, in order for each slot, for what other writers
-	// store, and possibly also for one's own groups. It returns at once. A
-	// journal with one writer never calls it.
+	// Feed returns at once. From then on the journal calls deliver for what other
+	// writers store, in order for each slot, and perhaps for the groups of this
+	// writer too. A journal with one writer never calls it.
 	//
-	// deliver may block: until the owner of the slots has taken what was
-	// delivered before, which may be when the Commit under way has returned, or
-	// until the store closes. So it is called on a goroutine of the journal's
-	// own, for which no other method waits, and without a lock that one takes.
+	// deliver may block until the owner of the slots has taken what was delivered
+	// before. That may be when the Commit under way has returned, or when the
+	// store closes. So the journal calls it on a goroutine of its own. No other
+	// method may wait for that goroutine, or need a lock that it holds.
 	Feed(deliver func(*Append))
 
 	// Totals returns the durable totals.
@@ -131,13 +131,14 @@ type Records interface {
 	Delete(key string, expected uint64) error
 	// List gives the records whose key starts with prefix, by key.
 	List(prefix string, yield func(key string, value []byte, version uint64) error) error
-	// Watch has changed called after a record under prefix was put or deleted
-	// by any writer (value is nil and version 0 when deleted), until the
-	// returned stop is called.
+	// Watch makes the journal call changed after any writer put or deleted a
+	// record under prefix, until stop is called. For a deleted record value is
+	// nil and version 0.
 	Watch(prefix string, changed func(key string, value []byte, version uint64)) (stop func())
 }
 
-// Errors that journals return and callers test for.
+// Errors that journals return and callers test for. Those of the store are in
+// options.go.
 var (
 	ErrNoSlot   = errors.New("cow: no such slot")
 	ErrNoRecord = errors.New("cow: no such record")
