@@ -12,9 +12,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/valyala/fasthttp"
-
 	"cowrelay/cow/invariants"
+
+	"github.com/valyala/fasthttp"
 )
 
 // roundTrips returns what one request costs in allocations, over the whole of
@@ -114,7 +114,7 @@ func TestAllocs_Limits(t *testing.T) {
 	for _, addr := range []string{"192.0.2.1", "203.0.113.9, [2001:db8::1]:4711", ""} {
 		h := headerOf(t, "Authorization: Bearer "+m.token+"\nX-Forwarded-For: "+addr)
 		h.SetRequestURI("/v1/events/" + m.id + "?since=x&limit=5")
-		req := request{conn: &conn{TCPConn: tcpOf(t, g.dial()), relay: g.relay, local: true}}
+		req := request{conn: g.relay.conns.Open(tcpOf(t, g.dial()))}
 		if n := testing.AllocsPerRun(1000, func() {
 			if _, refused := g.relay.admit(h, &req); refused != nil {
 				t.Fatal(refused)

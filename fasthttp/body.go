@@ -18,9 +18,9 @@ var bodyPool = sync.Pool{New: func() any { return new([]byte) }}
 
 // withBody reads the whole body, at most the route's limit, and calls f with
 // it. The bytes are f's only while it runs.
-func (req *request) withBody(f func(body []byte) error) error {
+func (r *Relay) withBody(req *request, f func(body []byte) error) error {
 	buf := bodyPool.Get().(*[]byte)
-	body, err := req.readBody((*buf)[:0])
+	body, err := r.readBody(req, (*buf)[:0])
 	if err == nil {
 		err = f(body)
 	}
@@ -34,7 +34,7 @@ func (req *request) withBody(f func(body []byte) error) error {
 	}
 	bodyPool.Put(buf)
 	if req.conn != nil {
-		req.conn.arrived()
+		req.conn.Arrived()
 	}
 	return err
 }
@@ -46,7 +46,7 @@ const keptBody = 16 << 10
 // readBody reads the whole body behind dst, which is empty. What is longer than
 // keptBody is booked before there is memory for it: by the header where that
 // tells the length, else here.
-func (req *request) readBody(dst []byte) ([]byte, error) {
+func (r *Relay) readBody(req *request, dst []byte) ([]byte, error) {
 	ctx, limit := req.ctx, req.route.maxBody
 	in := ctx.RequestBodyStream()
 	if in == nil {
@@ -58,7 +58,7 @@ func (req *request) readBody(dst []byte) ([]byte, error) {
 	for {
 		if len(dst) == cap(dst) {
 			to := min(max(2*cap(dst), 4<<10), limit+1)
-			if to > keptBody && !req.book(to) {
+			if to > keptBody && !r.book(req, to) {
 				return dst, refusal.ManyBytes
 			}
 			dst = append(make([]byte, 0, to), dst...)
@@ -75,7 +75,7 @@ func (req *request) readBody(dst []byte) ([]byte, error) {
 			}
 			return dst, nil
 		case err != nil:
-			if req.conn != nil && req.conn.cut.Load() {
+			if req.conn != nil && req.conn.WasCut() {
 				return dst, refusal.ManyBytes
 			}
 			if isTimeout(err) {
@@ -87,16 +87,8 @@ func (req *request) readBody(dst []byte) ([]byte, error) {
 }
 
 // book books a body that has come to n bytes and whose length nobody knows.
-func (req *request) book(n int) bool {
-	c := req.conn
-	return c == nil || c.relay.underway.body(c, c.relay.clientKey(c, &req.ctx.Request.Header), int64(n))
-}
-
-// arrived says that the request, or its header, is there or is given up, and
-// that nothing more of it is waited for.
-func (c *conn) arrived() {
-	c.begun, c.inBody, c.lines = false, false, 0
-	c.relay.underway.settle(c)
+func (r *Relay) book(req *request, n int) bool {
+	return req.conn == nil || req.conn.BookBody(r.clientOf(*req), int64(n))
 }
 
 // isTimeout says whether err is a passed deadline. Errors about chunks hide

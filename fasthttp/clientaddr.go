@@ -1,23 +1,12 @@
 package fasthttp
 
 import (
-	"net"
-	"net/netip"
-
 	"cowrelay/fasthttp/accept"
+	"cowrelay/fasthttp/conn"
 	"cowrelay/fasthttp/limit"
 
 	"github.com/valyala/fasthttp"
 )
-
-// peer is the address at the other end of the connection.
-func (c *conn) peer() netip.Addr {
-	tcp, ok := c.TCPConn.RemoteAddr().(*net.TCPAddr)
-	if !ok {
-		return netip.Addr{}
-	}
-	return tcp.AddrPort().Addr().WithZone("").Unmap()
-}
 
 // proxies are those that may name a client.
 func (l *Live) proxies() limit.Proxies {
@@ -26,8 +15,8 @@ func (l *Live) proxies() limit.Proxies {
 
 // remote is where a request is from, for the log.
 func (l *Live) remote(ctx *fasthttp.RequestCtx) string {
-	if c, ok := ctx.Conn().(*conn); ok {
-		if client, named := l.proxies().Client(c.peer(), &ctx.Request.Header); named {
+	if c, ok := ctx.Conn().(*conn.Conn); ok {
+		if client, named := l.proxies().Client(c.Peer, &ctx.Request.Header); named {
 			return client.String()
 		}
 	}
@@ -44,7 +33,7 @@ func (r *Relay) clientOf(req request) accept.Client {
 }
 
 // clientKey is clientOf for a connection and a header.
-func (r *Relay) clientKey(c *conn, h *fasthttp.RequestHeader) accept.Client {
-	client, _ := r.live.Load().proxies().Client(c.peer(), h)
+func (r *Relay) clientKey(c *conn.Conn, h *fasthttp.RequestHeader) accept.Client {
+	client, _ := r.live.Load().proxies().Client(c.Peer, h)
 	return accept.ClientAt(client)
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 
+	"cowrelay/fasthttp/conn"
 	"cowrelay/fasthttp/refusal"
 
 	"github.com/valyala/fasthttp"
@@ -30,13 +31,13 @@ func (r *Relay) headerReceived(h *fasthttp.RequestHeader) (conf fasthttp.Request
 		if c.Begin() {
 			h.SetConnectionClose()
 		}
-		c.arrived() // the header is there
+		c.Arrived() // the header is there
 	}
 	switch bad, fields := misframed(h); {
 	case bad:
 		withhold(h, withheldFrame)
 		return conf
-	case fields > maxFields:
+	case fields > conn.MostLines:
 		withhold(h, withheldField)
 		return conf
 	}
@@ -52,11 +53,11 @@ func (r *Relay) headerReceived(h *fasthttp.RequestHeader) (conf fasthttp.Request
 		return conf
 	}
 	if c != nil {
-		if n := h.ContentLength(); n > smallBody && !r.underway.body(c, r.clientKey(c, h), int64(n)) {
+		if n := h.ContentLength(); n > conn.SmallBody && !c.BookBody(r.clientKey(c, h), int64(n)) {
 			withhold(h, withheldRoom)
 			return conf
 		}
-		c.inBody = true
+		c.AwaitBody()
 	}
 	conf.MaxRequestBodySize = req.route.maxBody
 	return conf
@@ -81,8 +82,8 @@ func decided(why string) *refusal.Reply {
 // be on its way.
 func refuse(ctx *fasthttp.RequestCtx) {
 	ctx.SetConnectionClose()
-	if c, ok := ctx.Conn().(*conn); ok {
-		c.linger.Store(true)
+	if c, ok := ctx.Conn().(*conn.Conn); ok {
+		c.Refuse()
 	}
 }
 
@@ -97,13 +98,13 @@ func (r *Relay) failed(ctx *fasthttp.RequestCtx, err error) {
 		refuse(ctx)
 	})
 	f := &refusal.Reply{Status: fasthttp.StatusBadRequest, Text: "the request can't be read"}
-	c, _ := ctx.Conn().(*conn)
+	c, _ := ctx.Conn().(*conn.Conn)
 	switch {
-	case c != nil && c.cut.Load():
+	case c != nil && c.WasCut():
 		f = refusal.ManyBytes
 	case asSmallBuffer(err):
 		f = &refusal.Reply{Status: fasthttp.StatusRequestHeaderFieldsTooLarge, Text: "the request header is too large"}
-	case errors.Is(err, errFault):
+	case errors.Is(err, conn.ErrFault):
 		f = refusal.Internal
 	case isTimeout(err):
 		f = refusal.Timeout
@@ -114,7 +115,7 @@ func (r *Relay) failed(ctx *fasthttp.RequestCtx, err error) {
 	writeRefusal(&ctx.Response, f)
 	refuse(ctx)
 	if c != nil {
-		c.arrived()
+		c.Arrived()
 	}
 	forget(&ctx.Request.Header)
 	r.counted(routeNone, f.Status, -1)

@@ -15,7 +15,7 @@ import (
 func (r *Relay) servePost(req request) error {
 	p := r.store.NewPost()
 	defer p.Release()
-	if err := req.withBody(p.Accept); err != nil {
+	if err := r.withBody(&req, p.Accept); err != nil {
 		return err
 	}
 	duplicate, err := p.Commit(req.slot)
@@ -63,7 +63,7 @@ func (r *Relay) servePull(req request) error {
 	if err != nil {
 		return err
 	}
-	p := r.newPage(req)
+	p := r.conns.NewPage(req.ctx.Conn())
 	err = r.store.Window(req.slot, q.since, q.limit, &p.Window)
 	if err == nil && p.Events() == 0 && q.wait > 0 && q.limit > 0 && !req.head {
 		err = r.await(req, q, &p.Window)
@@ -78,8 +78,8 @@ func (r *Relay) servePull(req request) error {
 	res := &req.ctx.Response
 	res.Header.SetContentTypeBytes(contentTypeJSON)
 	res.SetBodyStream(p, p.Len())
-	if !req.head && p.long() {
-		bodyOwnsHead(req.ctx, p.conn, p)
+	if !req.head && p.Long() {
+		bodyOwnsHead(req.ctx, req.conn, p)
 	}
 	return nil
 }

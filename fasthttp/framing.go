@@ -6,9 +6,6 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// maxFields is how many lines a header may have: each pins more than its text.
-const maxFields = 100
-
 var (
 	nameCoding = []byte("transfer-encoding")
 	nameLength = []byte("content-length")

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"cowrelay/fasthttp/poll"
 	"cowrelay/fasthttp/stream"
 )
 
@@ -77,7 +78,7 @@ func TestHangups_LongPollsMakeRoomAtOnce(t *testing.T) {
 		open = append(open, w)
 	}
 	g.eventually("the new polls wait", func() bool {
-		return m.subscribers() == 8 && g.relay.polls.ended[pollClient].Load() == 3
+		return m.subscribers() == 8 && g.relay.polls.Ended(poll.EndClient) == 3
 	})
 	if r := <-m.longPoll("?wait=25"); r.status != 503 {
 		t.Errorf("one long poll too many: %d", r.status)
@@ -118,7 +119,8 @@ func TestHangups_StreamsMakeRoomAtOnce(t *testing.T) {
 // client is there.
 func TestHangups_LongPollWithoutEpoll(t *testing.T) {
 	g := newRig(t)
-	g.relay.polls.hangs = new(stream.Hangups)
+	g.relay.polls = poll.NewSet(g.relay.streams.Subscribe, new(stream.Hangups))
+	g.relay.polls.SetMost(10)
 	m := g.allocate()
 	if r := (<-m.longPoll("?wait=1")).want(t, 200); r.body != "[]" {
 		t.Error(r.body)

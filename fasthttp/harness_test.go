@@ -18,10 +18,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/cockroachdb/pebble/v2/vfs"
-
 	"cowrelay/cow"
 	"cowrelay/cow/pebblelog"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
 // rigOptions is everything that a test may set about a relay.

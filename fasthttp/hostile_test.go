@@ -16,7 +16,7 @@ func (g *rig) healthy() {
 	w := g.dial()
 	w.send("GET /healthz HTTP/1.1\nHost: x\nConnection: close\n\n")
 	w.reply("GET").want(g, 200)
-	g.eventually("connections are let go", func() bool { return g.relay.conns.Load() <= 1 })
+	g.eventually("connections are let go", func() bool { return g.relay.conns.Len() <= 1 })
 	if n := g.relay.panics.Load(); n != 0 {
 		g.Fatalf("%d panics", n)
 	}
@@ -200,7 +200,7 @@ func TestHostile_Silent(t *testing.T) {
 	for range 50 {
 		held = append(held, g.dial().Conn)
 	}
-	g.eventually("the silent are let go", func() bool { return g.relay.conns.Load() == 0 })
+	g.eventually("the silent are let go", func() bool { return g.relay.conns.Len() == 0 })
 	head := "POST /v1/slot/allocate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{"
 	for i := 0; i <= len(head); i += 3 {
 		w := g.dial()
@@ -214,7 +214,7 @@ func TestHostile_Silent(t *testing.T) {
 		h.Conn.(*net.TCPConn).CloseWrite()
 		held = append(held, h.Conn)
 	}
-	g.eventually("the half-open are let go", func() bool { return g.relay.conns.Load() == 0 })
+	g.eventually("the half-open are let go", func() bool { return g.relay.conns.Len() == 0 })
 	for _, c := range held {
 		c.Close()
 	}
@@ -228,7 +228,7 @@ func TestConnectionLimit(t *testing.T) {
 	g := newRig(t, func(o *rigOptions) { o.relay.MaxConns, o.relay.MaxConnsPerAddress = 3, 3 })
 	m := g.allocate()
 	g.client.CloseIdleConnections()
-	g.eventually("no connection", func() bool { return g.relay.conns.Load() == 0 })
+	g.eventually("no connection", func() bool { return g.relay.conns.Len() == 0 })
 	s := m.stream("", "")
 	m.stream("", "")
 	m.stream("", "")
@@ -248,7 +248,7 @@ func TestConnectionLimit(t *testing.T) {
 		t.Errorf("%v connections counted as turned away, want 5", n)
 	}
 	s.close()
-	g.eventually("there is room again", func() bool { return g.relay.conns.Load() == 2 })
+	g.eventually("there is room again", func() bool { return g.relay.conns.Len() == 2 })
 	w := g.dial()
 	w.send("GET /healthz HTTP/1.1\nHost: x\n\n")
 	w.reply("GET").want(t, 200)

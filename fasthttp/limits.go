@@ -40,18 +40,18 @@ func (r *Relay) limited(req *request, h *fasthttp.RequestHeader) *refusal.Reply 
 		return nil
 	}
 	live := r.live.Load()
-	if c.local && len(live.TrustedProxies) == 0 {
+	if c.Local() && len(live.TrustedProxies) == 0 {
 		return nil
 	}
-	judged := c.judged
-	c.judged = nil
+	judged, _ := c.Verdict.(*refusal.Reply)
+	c.Verdict = nil
 	if judged == nil {
 		if judged = r.judge(req, h, live); judged == nil {
 			judged = errWithin
 		}
 	}
 	if req.early {
-		c.judged = judged
+		c.Verdict = judged
 	}
 	if judged == errWithin {
 		return nil
@@ -64,7 +64,7 @@ func (r *Relay) judge(req *request, h *fasthttp.RequestHeader, live *Live) *refu
 	if class == limit.Free {
 		return nil
 	}
-	client, named := live.proxies().Client(req.conn.peer(), h)
+	client, named := live.proxies().Client(req.conn.Peer, h)
 	if client.IsLoopback() && !named {
 		return nil
 	}

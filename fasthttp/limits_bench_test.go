@@ -36,7 +36,7 @@ func BenchmarkAdmit(b *testing.B) {
 				b.Fatal(err)
 			}
 			defer tcp.Close()
-			req := request{conn: &conn{TCPConn: tcp.(*net.TCPConn), relay: g.relay, local: true}}
+			req := request{conn: g.relay.conns.Open(tcp.(*net.TCPConn))}
 			b.ReportAllocs()
 			for b.Loop() {
 				req.startNs += 1000

@@ -14,6 +14,7 @@ import (
 
 	"cowrelay/cow/invariants"
 	"cowrelay/cow/rate"
+	"cowrelay/fasthttp/conn"
 	"cowrelay/fasthttp/limit"
 	"cowrelay/fasthttp/refusal"
 
@@ -284,7 +285,7 @@ func TestLimits_MemoryIsBounded(t *testing.T) {
 	var clock atomic.Int64
 	g := newRig(t, behindProxy(&clock, "total=0"))
 	w := g.dial()
-	req := request{conn: &conn{TCPConn: tcpOf(t, w), relay: g.relay, local: true}}
+	req := request{conn: g.relay.conns.Open(tcpOf(t, w))}
 	h := headerOf(t, "")
 	h.SetRequestURI("/v1/events/" + noSlot)
 	clients := 1_000_000
@@ -337,7 +338,7 @@ func (w lockedWriter) Write(p []byte) (int, error) {
 // The server hands over a header that is a part of its context.
 func TestLimits_ConnOfHeader(t *testing.T) {
 	var ctx fasthttp.RequestCtx
-	c := new(conn)
+	c := new(conn.Conn)
 	ctx.Init2(c, nil, false)
 	if connOf(&ctx.Request.Header) != c {
 		t.Error("another connection")

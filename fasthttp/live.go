@@ -4,7 +4,6 @@ import (
 	"net/netip"
 
 	"cowrelay/fasthttp/limit"
-	"cowrelay/fasthttp/stream"
 )
 
 // Live is the part of Options that may change while the relay serves.
@@ -46,7 +45,7 @@ func (r *Relay) SetLive(l Live) {
 	}
 	l.limiter = limit.New(*l.RateLimits, before)
 	r.streams.SetMost(l.MaxStreams)
-	r.polls.books.SetLimits(int64(l.MaxWaiters), stream.ShareOf(l.MaxWaiters))
+	r.polls.SetMost(l.MaxWaiters)
 	// Publish: pairs with the Loads along requests. What was published is never
 	// written again.
 	r.live.Store(&l)

@@ -13,6 +13,7 @@ import (
 
 	"cowrelay/cow"
 	"cowrelay/fasthttp/accept"
+	"cowrelay/fasthttp/poll"
 )
 
 // dialFrom is dial from another address of loopback.
@@ -41,7 +42,7 @@ func (m mailbox) subscribers() int {
 // nothingWaits checks that long polls have left nothing behind.
 func (g *rig) nothingWaits() {
 	g.Helper()
-	g.eventually("no long poll waits", func() bool { return g.relay.polls.waiting() == 0 && g.store.Stats().Subscribers.Load() == 0 })
+	g.eventually("no long poll waits", func() bool { return g.relay.polls.Len() == 0 && g.store.Stats().Subscribers.Load() == 0 })
 	g.noPlaces()
 }
 
@@ -65,14 +66,14 @@ func TestLongPoll_ClientThatLeft(t *testing.T) {
 			g := newRig(t)
 			m := g.allocate()
 			w := g.dial()
-			poll := m.longPollOn(w, "?wait=25")
-			g.eventually("the poll waits", func() bool { return g.relay.polls.waiting() == 1 && m.subscribers() == 1 })
+			waits := m.longPollOn(w, "?wait=25")
+			g.eventually("the poll waits", func() bool { return g.relay.polls.Len() == 1 && m.subscribers() == 1 })
 			row.leave(w.Conn.(*net.TCPConn))
 			g.nothingWaits() // long before the poll's time is over
-			if r := <-poll; row.how == "half-closed" && (r.status != 200 || r.body != "[]") {
+			if r := <-waits; row.how == "half-closed" && (r.status != 200 || r.body != "[]") {
 				t.Errorf("a client that still reads got %d %q", r.status, r.body)
 			}
-			if n := g.relay.polls.ended[pollClient].Load(); n != 1 {
+			if n := g.relay.polls.Ended(poll.EndClient); n != 1 {
 				t.Errorf("%d polls ended as their clients left, want 1", n)
 			}
 		})
@@ -87,15 +88,15 @@ func TestLongPoll_RequestBehindIt(t *testing.T) {
 	w := g.dial()
 	ask := "GET /v1/events/" + m.id + "%s HTTP/1.1\nHost: x\nAuthorization: Bearer " + m.token + "\n\n"
 	w.send(fmt.Sprintf(ask, "?wait=25"))
-	g.eventually("the poll waits", func() bool { return g.relay.polls.waiting() == 1 })
+	g.eventually("the poll waits", func() bool { return g.relay.polls.Len() == 1 })
 	w.send(fmt.Sprintf(ask, "?since=e0&wait=25"))
 	g.relay.streams.Hangups().Sweep()
 	time.Sleep(50 * time.Millisecond)
-	if n := g.relay.polls.waiting(); n != 1 {
+	if n := g.relay.polls.Len(); n != 1 {
 		t.Fatalf("%d polls wait, want the first", n)
 	}
 	for i := range 2 {
-		g.eventually("the poll waits", func() bool { return g.relay.polls.waiting() == 1 })
+		g.eventually("the poll waits", func() bool { return g.relay.polls.Len() == 1 })
 		m.post(eventN(i)).want(t, 201)
 		if r := w.reply("GET").want(t, 200); r.body != "["+eventN(i)+"]" {
 			t.Errorf("poll %d got %s", i, r.body)
@@ -104,7 +105,7 @@ func TestLongPoll_RequestBehindIt(t *testing.T) {
 	g.nothingWaits()
 	// The connection may wait again, and is watched anew.
 	w.send(fmt.Sprintf(ask, "?since=e1&wait=25"))
-	g.eventually("the poll waits", func() bool { return g.relay.polls.waiting() == 1 })
+	g.eventually("the poll waits", func() bool { return g.relay.polls.Len() == 1 })
 	w.Conn.Close()
 	g.nothingWaits()
 }
@@ -119,8 +120,8 @@ func TestLongPoll_OneClientTakesAll(t *testing.T) {
 	answers := make(chan reply, 2*asked)
 	flood := func(from string) {
 		for range asked {
-			poll := greedy.longPollOn(g.dialFrom(from), "?wait=25")
-			go func() { answers <- <-poll }()
+			waits := greedy.longPollOn(g.dialFrom(from), "?wait=25")
+			go func() { answers <- <-waits }()
 		}
 	}
 	givenUp := func(n int) {
@@ -133,36 +134,36 @@ func TestLongPoll_OneClientTakesAll(t *testing.T) {
 	}
 	served := func(from string, i int) {
 		t.Helper()
-		poll := honest.longPollOn(g.dialFrom(from), fmt.Sprintf("?wait=25&since=e%d", i-1))
+		waits := honest.longPollOn(g.dialFrom(from), fmt.Sprintf("?wait=25&since=e%d", i-1))
 		g.eventually("the honest poll waits", func() bool { return honest.subscribers() == 1 })
 		honest.post(eventN(i)).want(t, 201)
-		if r := (<-poll).want(t, 200); r.body != "["+eventN(i)+"]" {
+		if r := (<-waits).want(t, 200); r.body != "["+eventN(i)+"]" {
 			t.Errorf("from %s: %s", from, r.body)
 		}
 	}
 	flood("127.0.0.1")
 	givenUp(asked - 32)
-	if n := g.relay.polls.waiting(); n != 32 {
+	if n := g.relay.polls.Len(); n != 32 {
 		t.Errorf("one client has %d polls that wait, its share is 32", n)
 	}
 	served("127.0.0.2", 0)
 	served("127.0.0.1", 1) // one of the greedy ones gave way to it
 	givenUp(1)
-	if n := g.relay.polls.ended[pollShare].Load(); n != asked-32+1 {
+	if n := g.relay.polls.Ended(poll.EndShare); n != asked-32+1 {
 		t.Errorf("%d polls gave way in their client's share, want %d", n, asked-32+1)
 	}
 	// Two clients together have all.
 	flood("127.0.0.3")
 	givenUp(asked - 32)
-	g.eventually("the greedy polls wait", func() bool { return g.relay.polls.waiting() >= 63 })
+	g.eventually("the greedy polls wait", func() bool { return g.relay.polls.Len() >= 63 })
 	greedy.longPollOn(g.dialFrom("127.0.0.1"), "?wait=25")
-	g.eventually("all places are taken", func() bool { return g.relay.polls.waiting() == 64 })
+	g.eventually("all places are taken", func() bool { return g.relay.polls.Len() == 64 })
 	served("127.0.0.2", 2)
 	givenUp(1)
-	if n := g.relay.polls.ended[pollCap].Load(); n != 1 {
+	if n := g.relay.polls.Ended(poll.EndCap); n != 1 {
 		t.Errorf("%d polls gave way to another client's, want 1", n)
 	}
-	if n := g.relay.polls.refusedCap.Load(); n != 0 {
+	if n, _ := g.relay.polls.Refused(); n != 0 {
 		t.Errorf("%d polls were refused", n)
 	}
 	g.client.CloseIdleConnections()
@@ -176,28 +177,28 @@ func TestLongPoll_GiveWayPaced(t *testing.T) {
 	g := newRig(t, func(o *rigOptions) { o.relay.MaxWaiters = 1 })
 	m := g.allocate()
 	start := time.Now()
-	poll := m.longPoll("?wait=25")
-	g.eventually("the poll waits", func() bool { return g.relay.polls.waiting() == 1 })
+	first := m.longPoll("?wait=25")
+	g.eventually("the poll waits", func() bool { return g.relay.polls.Len() == 1 })
 	second := m.longPoll("?wait=25")
-	if r := (<-poll).want(t, 200); r.body != "[]" || time.Since(start) < pollLeast {
+	if r := (<-first).want(t, 200); r.body != "[]" || time.Since(start) < time.Second {
 		t.Errorf("the poll that gave way got %s after %v", r.body, time.Since(start))
 	}
 	// A slow machine may take a second from the poll to the post, but not each time.
 	for i := range 10 {
-		waits := g.relay.polls.ended[pollShare].Load()
-		poll = m.longPoll("?wait=25&since=e" + fmt.Sprint(i-1))
-		g.eventually("it pushes the one before out", func() bool { return g.relay.polls.ended[pollShare].Load() == waits+1 })
+		waits := g.relay.polls.Ended(poll.EndShare)
+		first = m.longPoll("?wait=25&since=e" + fmt.Sprint(i-1))
+		g.eventually("it pushes the one before out", func() bool { return g.relay.polls.Ended(poll.EndShare) == waits+1 })
 		last := m.longPoll("?wait=25&since=e" + fmt.Sprint(i-1))
-		g.eventually("it gives way", func() bool { return g.relay.polls.ended[pollShare].Load() == waits+2 })
+		g.eventually("it gives way", func() bool { return g.relay.polls.Ended(poll.EndShare) == waits+2 })
 		m.post(eventN(i)).want(t, 201)
 		if r := (<-last).want(t, 200); r.body != "["+eventN(i)+"]" {
 			t.Fatalf("the poll that waits got %s", r.body)
 		}
-		if r := (<-poll).want(t, 200); r.body != "[]" {
+		if r := (<-first).want(t, 200); r.body != "[]" {
 			return
 		}
 		second = m.longPoll("?wait=25&since=e" + fmt.Sprint(i))
-		g.eventually("the poll waits", func() bool { return g.relay.polls.waiting() == 1 })
+		g.eventually("the poll waits", func() bool { return g.relay.polls.Len() == 1 })
 	}
 	t.Error("what gives way misses what comes until it is answered")
 	<-second
@@ -210,24 +211,24 @@ func TestLongPoll_SharesBehindProxy(t *testing.T) {
 		o.relay.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}
 	})
 	m := g.allocate()
-	poll := func(client string) {
+	open := func(client string) {
 		w := g.dial()
 		w.send("GET /v1/events/" + m.id + "?wait=25 HTTP/1.1\nHost: x\nAuthorization: Bearer " + m.token + "\nX-Forwarded-For: " + client + "\n\n")
 	}
-	poll("192.0.2.2")
-	g.eventually("the poll waits", func() bool { return g.relay.polls.waiting() == 1 })
+	open("192.0.2.2")
+	g.eventually("the poll waits", func() bool { return g.relay.polls.Len() == 1 })
 	for range 5 {
-		poll("192.0.2.1")
+		open("192.0.2.1")
 	}
-	g.eventually("the greedy one has its share", func() bool { return g.relay.polls.ended[pollShare].Load() == 3 })
-	if n := g.relay.polls.waiting(); n != 3 {
+	g.eventually("the greedy one has its share", func() bool { return g.relay.polls.Ended(poll.EndShare) == 3 })
+	if n := g.relay.polls.Len(); n != 3 {
 		t.Errorf("%d polls wait, want 3", n)
 	}
-	poll("2001:db8::1") // two of one network
-	poll("2001:db8::2")
-	poll("2001:db8::3")
-	g.eventually("one gave way in its share", func() bool { return g.relay.polls.ended[pollShare].Load() == 4 })
-	if n := g.relay.polls.books.Held(accept.ClientAt(netip.MustParseAddr("192.0.2.2"))); n != 1 {
+	open("2001:db8::1") // two of one network
+	open("2001:db8::2")
+	open("2001:db8::3")
+	g.eventually("one gave way in its share", func() bool { return g.relay.polls.Ended(poll.EndShare) == 4 })
+	if n := g.relay.polls.Held(accept.ClientAt(netip.MustParseAddr("192.0.2.2"))); n != 1 {
 		t.Errorf("the modest one has %d polls, want its one", n)
 	}
 }
@@ -245,12 +246,12 @@ func TestLongPoll_Refused(t *testing.T) {
 	}
 	s.close()
 	g.eventually("there is room", func() bool { return m.subscribers() == 1 })
-	g.relay.polls.books.SetLimits(0, 0)
+	g.relay.polls.SetMost(0)
 	r = (<-g.allocate().longPoll("?wait=25")).want(t, 503)
 	if r.header.Get("Retry-After") == "" || !strings.Contains(r.body, "too many long polls") {
 		t.Errorf("%v %s", r.header, r.body)
 	}
-	if c, s := g.relay.polls.refusedCap.Load(), g.relay.polls.refusedSlot.Load(); c != 1 || s != 1 {
+	if c, s := g.relay.polls.Refused(); c != 1 || s != 1 {
 		t.Errorf("%d refused over the cap and %d over the slot's, want 1 and 1", c, s)
 	}
 }
@@ -262,7 +263,7 @@ func TestLongPoll_Storm(t *testing.T) {
 	g := newRig(t, func(o *rigOptions) { o.relay.MaxWaiters = most })
 	boxes := []mailbox{g.allocate(), g.allocate(), g.allocate()}
 	g.client.CloseIdleConnections()
-	g.eventually("no connection", func() bool { return g.relay.conns.Load() == 0 })
+	g.eventually("no connection", func() bool { return g.relay.conns.Len() == 0 })
 	before := runtime.NumGoroutine()
 	stop := make(chan struct{})
 	var aside, storm sync.WaitGroup
@@ -287,7 +288,7 @@ func TestLongPoll_Storm(t *testing.T) {
 				return
 			default:
 			}
-			if n := g.relay.polls.waiting(); n > most {
+			if n := g.relay.polls.Len(); n > most {
 				t.Errorf("%d polls wait, at most %d may", n, most)
 				return
 			}
@@ -320,13 +321,13 @@ func TestLongPoll_Storm(t *testing.T) {
 	aside.Wait()
 	g.client.CloseIdleConnections()
 	g.nothingWaits()
-	g.eventually("goroutines are back", func() bool { return g.relay.conns.Load() == 0 && runtime.NumGoroutine() < before+clients+10 })
-	if n := g.relay.polls.books.Clients(); n != 0 {
+	g.eventually("goroutines are back", func() bool { return g.relay.conns.Len() == 0 && runtime.NumGoroutine() < before+clients+10 })
+	if n := g.relay.polls.Clients(); n != 0 {
 		t.Errorf("%d clients are still in the books", n)
 	}
 	counts := map[string]uint64{}
-	for i := range g.relay.polls.ended {
-		counts[pollEndNames[i]] = g.relay.polls.ended[i].Load()
+	for why := range poll.Ends {
+		counts[why.String()] = g.relay.polls.Ended(why)
 	}
 	t.Log(counts)
 	if counts["client"] == 0 || counts["share"]+counts["cap"] == 0 || counts["error"] > 0 {

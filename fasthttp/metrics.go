@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"cowrelay/fasthttp/conn"
+	"cowrelay/fasthttp/poll"
 	"cowrelay/fasthttp/stats"
 	"cowrelay/fasthttp/stream"
 )
@@ -57,7 +59,7 @@ func (r *Relay) relayFamilies() []stats.Family {
 
 func (r *Relay) connectionFamilies() []stats.Family {
 	return []stats.Family{
-		stats.Gauge("cowrelay_http_connections", "Connections open now, streams included.", func() int64 { return r.conns.Load() }),
+		stats.Gauge("cowrelay_http_connections", "Connections open now, streams included.", func() int64 { return r.conns.Len() }),
 		stats.Gauge("cowrelay_http_connections_max", "Connections that may be open at once.", func() int64 { return int64(r.opts.MaxConns) }),
 		stats.Gauge("cowrelay_http_connections_largest", "Connections of the client address that has the most.", func() int64 { return r.places.Largest() }),
 		stats.Gauge("cowrelay_http_connections_per_address_max", "Connections that one client address may have.", func() int64 {
@@ -96,13 +98,13 @@ func (r *Relay) shownOperators() *stats.Operators {
 
 func (r *Relay) arrivalFamilies() []stats.Family {
 	return []stats.Family{
-		stats.Gauge("cowrelay_request_bytes", "Memory of requests that are arriving: bodies by their length, and what unfinished headers and small bodies pin.", func() int64 { return r.underway.used() }),
-		stats.Gauge("cowrelay_request_bytes_max", "Memory that they may take; beyond that requests get 503.", func() int64 { return r.underway.limit }),
-		stats.Gauge("cowrelay_request_bytes_largest", "Of that memory, what the client has that has the most.", func() int64 { return r.underway.booked.Most() }),
-		stats.Counter("cowrelay_requests_refused_total", "Requests that got 503 before they had arrived, as there was no memory for them.", func() uint64 { return r.underway.refused.Load() }),
-		stats.Counter("cowrelay_requests_cut_total", "Requests that were cut while they arrived, to make room for those of clients that take less.", func() uint64 { return r.underway.cut.Load() }),
+		stats.Gauge("cowrelay_request_bytes", "Memory of requests that are arriving: bodies by their length, and what unfinished headers and small bodies pin.", func() int64 { return r.conns.Arrivals.Used() }),
+		stats.Gauge("cowrelay_request_bytes_max", "Memory that they may take; beyond that requests get 503.", func() int64 { return r.conns.Arrivals.Limit() }),
+		stats.Gauge("cowrelay_request_bytes_largest", "Of that memory, what the client has that has the most.", func() int64 { return r.conns.Arrivals.Largest() }),
+		stats.Counter("cowrelay_requests_refused_total", "Requests that got 503 before they had arrived, as there was no memory for them.", func() uint64 { return r.conns.Arrivals.Refused() }),
+		stats.Counter("cowrelay_requests_cut_total", "Requests that were cut while they arrived, to make room for those of clients that take less.", func() uint64 { return r.conns.Arrivals.Cut() }),
 		stats.CountersOf("cowrelay_http_replies_cut_total", "reason", "Replies cut before their end, by reason: slow (the client took less than 64 KiB within --stream-write-timeout, or not all within --write-timeout), load (the store can't be read), gone (the slot was removed).",
-			cutNames[:], func() []atomic.Uint64 { return r.cuts[:] }),
+			conn.CutNames[:], func() []atomic.Uint64 { return r.conns.Cuts() }),
 	}
 }
 
@@ -147,14 +149,19 @@ func (r *Relay) streamFamilies() []stats.Family {
 
 func (r *Relay) pollFamilies() []stats.Family {
 	return []stats.Family{
-		stats.Gauge("cowrelay_long_polls", "Long polls that wait now.", func() int64 { return r.polls.waiting() }),
+		stats.Gauge("cowrelay_long_polls", "Long polls that wait now.", func() int64 { return r.polls.Len() }),
 		stats.Gauge("cowrelay_long_polls_max", "Long polls that may wait at once.", func() int64 { return int64(r.live.Load().MaxWaiters) }),
-		stats.CountersOf("cowrelay_long_polls_ended_total", "reason", "Long polls that waited, by what ended the wait. Those of share and cap gave way to newer ones.",
-			pollEndNames[:], func() []atomic.Uint64 { return r.polls.ended[:] }),
+		stats.CounterBy("cowrelay_long_polls_ended_total", "reason", "Long polls that waited, by what ended the wait. Those of share and cap gave way to newer ones.",
+			func(show stats.Show) {
+				for why := range poll.Ends {
+					show(why.String(), r.polls.Ended(why))
+				}
+			}),
 		stats.CounterBy("cowrelay_long_polls_refused_total", "reason", "Long polls refused, by reason: none could give way (cap), as many as a slot may have (slot).",
 			func(show stats.Show) {
-				show("cap", r.polls.refusedCap.Load())
-				show("slot", r.polls.refusedSlot.Load())
+				cap, slot := r.polls.Refused()
+				show("cap", cap)
+				show("slot", slot)
 			}),
 	}
 }

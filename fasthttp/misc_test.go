@@ -116,7 +116,7 @@ func TestPull_ClientThatStopsReading(t *testing.T) {
 		t.Error("another reader is disturbed")
 	}
 	g.client.CloseIdleConnections()
-	g.eventually("the stuck clients are cut", func() bool { return g.relay.conns.Load() == 0 })
+	g.eventually("the stuck clients are cut", func() bool { return g.relay.conns.Len() == 0 })
 	for _, w := range stuck {
 		w.Close()
 	}
@@ -179,7 +179,7 @@ func TestDrain_IsBounded(t *testing.T) {
 	}
 	half.Close()
 	stuck.close()
-	g.eventually("connections are let go", func() bool { return g.relay.conns.Load() == 0 })
+	g.eventually("connections are let go", func() bool { return g.relay.conns.Len() == 0 })
 }
 
 // The header timeout holds for the second request of a connection too.

@@ -62,7 +62,7 @@ func TestOpening_ClientGone(t *testing.T) {
 		c.Close()
 	}
 	end := time.Now().Add(5 * time.Second)
-	for g.relay.conns.Load() > 1 && time.Now().Before(end) {
+	for g.relay.conns.Len() > 1 && time.Now().Before(end) {
 		time.Sleep(time.Millisecond)
 	}
 	g.eventually("no stream stays", func() bool { return g.relay.streams.Len() == 0 && g.store.Stats().Subscribers.Load() == 0 })

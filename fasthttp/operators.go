@@ -13,7 +13,7 @@ func (r *Relay) Figures() stats.Figures {
 	return stats.Figures{
 		Version: r.opts.Version, Uptime: time.Since(r.started),
 		Ready: r.Ready(), Draining: r.draining.Load(),
-		Connections: r.conns.Load(), Streams: r.streams.Len(), LongPolls: r.polls.waiting(),
+		Connections: r.conns.Len(), Streams: r.streams.Len(), LongPolls: r.polls.Len(),
 	}
 }
 

@@ -14,9 +14,10 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"cowrelay/cow"
+	"cowrelay/fasthttp/conn"
+
+	"golang.org/x/sys/unix"
 )
 
 // filled is a mailbox with a page of known text.
@@ -142,7 +143,7 @@ func TestPage_ReadersThatStall(t *testing.T) {
 	if n := forcedCollections() - forced; n > 600 {
 		t.Errorf("%d collections were forced", n)
 	}
-	if n := g.relay.cuts[cutLoad].Load() + g.relay.cuts[cutSlow].Load(); n > 0 {
+	if n := g.relay.conns.Cuts()[conn.CutLoad].Load() + g.relay.conns.Cuts()[conn.CutSlow].Load(); n > 0 {
 		t.Errorf("%d pages were cut", n)
 	}
 	// Half of them read on, the others leave.
@@ -158,7 +159,7 @@ func TestPage_ReadersThatStall(t *testing.T) {
 		c.Close()
 	}
 	g.client.CloseIdleConnections()
-	g.eventually("the connections to end", func() bool { return g.relay.conns.Load() == 0 })
+	g.eventually("the connections to end", func() bool { return g.relay.conns.Len() == 0 })
 	g.eventually("the goroutines to end", func() bool { return runtime.NumGoroutine() <= before+2 })
 	g.collected("when all have left")
 	g.eventually("the budget to be kept", func() bool { m := g.store.Memory(); return m.Used <= m.Limit })
@@ -206,7 +207,7 @@ func TestPage_SlowButSteady(t *testing.T) {
 	if n := g.store.Stats().ChunkLoads.Load() - loads; n < 5 {
 		t.Errorf("%d chunks were loaded: the page never left memory", n)
 	}
-	if n := g.relay.cuts[cutSlow].Load(); n > 0 {
+	if n := g.relay.conns.Cuts()[conn.CutSlow].Load(); n > 0 {
 		t.Errorf("%d replies cut as slow", n)
 	}
 }
@@ -232,7 +233,7 @@ func TestPage_TimeIsForAPiece(t *testing.T) {
 	if took := time.Since(began); took < patience {
 		t.Errorf("took %v: too fast to tell", took)
 	}
-	if n := g.relay.cuts[cutSlow].Load(); n != 0 {
+	if n := g.relay.conns.Cuts()[conn.CutSlow].Load(); n != 0 {
 		t.Errorf("%d replies cut as slow", n)
 	}
 }
@@ -248,12 +249,12 @@ func TestPage_SlowReaderIsCut(t *testing.T) {
 			g := newRig(t, func(o *rigOptions) { edit(&o.relay) })
 			f := g.fillPages(1, 160, 26_000)[0]
 			c := f.stall()
-			g.eventually("the client is cut", func() bool { return g.relay.conns.Load() == 1 }) // ours
+			g.eventually("the client is cut", func() bool { return g.relay.conns.Len() == 1 }) // ours
 			// With a reset: the kernel keeps nothing for it.
 			if body, err := f.rest(c, 1<<20); !errors.Is(err, syscall.ECONNRESET) || len(body) >= len(f.page) {
 				t.Errorf("it got %d bytes of %d, %v", len(body), len(f.page), err)
 			}
-			if n := g.relay.cuts[cutSlow].Load(); n != 1 {
+			if n := g.relay.conns.Cuts()[conn.CutSlow].Load(); n != 1 {
 				t.Errorf("%d replies cut as slow, want 1", n)
 			}
 			// Nobody else is: a page that is read comes whole.
@@ -292,10 +293,10 @@ func TestPage_CutInTheMiddle(t *testing.T) {
 		t.Helper()
 		body, err := f.rest(c, 64<<10)
 		if err == nil || !strings.HasPrefix(f.page, body) || len(body) == len(f.page) {
-			t.Errorf("%s: %d bytes of %d, and %v", cutNames[reason], len(body), len(f.page), err)
+			t.Errorf("%s: %d bytes of %d, and %v", conn.CutNames[reason], len(body), len(f.page), err)
 		}
-		g.eventually("it is counted", func() bool { return g.relay.cuts[reason].Load() == 1 })
-		if n := g.relay.cuts[cutSlow].Load(); n != 0 {
+		g.eventually("it is counted", func() bool { return g.relay.conns.Cuts()[reason].Load() == 1 })
+		if n := g.relay.conns.Cuts()[conn.CutSlow].Load(); n != 0 {
 			t.Errorf("%d replies cut as slow", n)
 		}
 	}
@@ -308,14 +309,14 @@ func TestPage_CutInTheMiddle(t *testing.T) {
 			o.call("GET", "/v1/events/"+o.id+"?limit=1000", o.token, nil).want(t, 200)
 		}
 	}
-	check(c, boxes[0], cutLoad)
+	check(c, boxes[0], conn.CutLoad)
 	// Before the head it is an error like any other.
 	boxes[0].call("GET", "/v1/events/"+boxes[0].id+"?limit=1000", boxes[0].token, nil).want(t, http.StatusServiceUnavailable)
 	j.bad.Store(nil)
 
 	c = boxes[1].stall()
 	boxes[1].call("DELETE", "/v1/slot/"+boxes[1].id, boxes[1].token, nil).want(t, 204)
-	check(c, boxes[1], cutGone)
+	check(c, boxes[1], conn.CutGone)
 }
 
 // A long body that is no page holds its client to the same pace.
@@ -330,7 +331,7 @@ func TestReply_SlowReaderIsCut(t *testing.T) {
 	ask := "GET /stats.json HTTP/1.1\nHost: x\nConnection: close\n\n"
 	slow := g.dial()
 	slow.send(ask)
-	g.eventually("the client is cut", func() bool { return g.relay.cuts[cutSlow].Load() == 1 && g.relay.conns.Load() == 0 })
+	g.eventually("the client is cut", func() bool { return g.relay.conns.Cuts()[conn.CutSlow].Load() == 1 && g.relay.conns.Len() == 0 })
 	if b, err := io.ReadAll(slow.Conn); err == nil || len(b) >= len(text) {
 		t.Errorf("it got %d bytes of %d, %v", len(b), len(text), err)
 	}

@@ -69,5 +69,5 @@ func TestPage_ClientLeaves(t *testing.T) {
 	if got := m.pull(""); len(got) != 20 {
 		t.Errorf("%d events come back", len(got))
 	}
-	g.eventually("the connections to end", func() bool { return g.relay.conns.Load() <= 1 })
+	g.eventually("the connections to end", func() bool { return g.relay.conns.Len() <= 1 })
 }

@@ -57,7 +57,7 @@ func TestPlaces_TheGreediestGivesWay(t *testing.T) {
 			w.reply("GET").want(t, 200)
 		}
 	}
-	g.eventually("all are taken", func() bool { return g.relay.conns.Load() == most })
+	g.eventually("all are taken", func() bool { return g.relay.conns.Len() == most })
 	for _, address := range []string{"127.0.0.2", "127.0.0.1"} {
 		m.honest(address, 150)
 	}
@@ -89,7 +89,7 @@ func TestPlaces_InUseGivesWay(t *testing.T) {
 				}
 			}
 			g.client.CloseIdleConnections()
-			g.eventually("no connection", func() bool { return g.relay.conns.Load() == 0 })
+			g.eventually("no connection", func() bool { return g.relay.conns.Len() == 0 })
 			var all []*wire
 			for range most {
 				w := g.dial()
@@ -140,7 +140,7 @@ func TestPlaces_Share(t *testing.T) {
 	g := newRig(t, func(o *rigOptions) { o.relay.MaxConns, o.relay.MaxConnsPerAddress = most, most/2 })
 	m := g.allocate()
 	g.client.CloseIdleConnections()
-	g.eventually("no connection", func() bool { return g.relay.conns.Load() == 0 })
+	g.eventually("no connection", func() bool { return g.relay.conns.Len() == 0 })
 	open := func(want int) *wire {
 		t.Helper()
 		w := g.dial()
@@ -181,7 +181,7 @@ func TestPlaces_WhoMayGo(t *testing.T) {
 	g := newRig(t)
 	m := g.allocate()
 	g.client.CloseIdleConnections()
-	g.eventually("no connection", func() bool { return g.relay.conns.Load() == 0 })
+	g.eventually("no connection", func() bool { return g.relay.conns.Len() == 0 })
 	auth := " HTTP/1.1\nHost: x\nAuthorization: Bearer " + m.token + "\n"
 	stream := m.stream("", "")
 	poll := g.dial()
@@ -189,7 +189,7 @@ func TestPlaces_WhoMayGo(t *testing.T) {
 	body := `{"event":` + eventN(1) + `}`
 	post := g.dial()
 	post.send("POST /v1/events/" + m.id + auth + fmt.Sprintf("Content-Type: application/json\nContent-Length: %d\n\n", len(body)) + body[:5])
-	g.eventually("they are under way", func() bool { return g.relay.polls.waiting() == 1 && g.relay.conns.Load() == 3 })
+	g.eventually("they are under way", func() bool { return g.relay.polls.Len() == 1 && g.relay.conns.Len() == 3 })
 	g.eventually("all headers were read", func() bool { return g.relay.places.Busy() == 3 })
 	if g.relay.places.MakeRoom() {
 		t.Error("a connection with a request under way gave way")
@@ -210,7 +210,7 @@ func TestPlaces_WhoMayGo(t *testing.T) {
 	w.send("POST /v1/events/" + m.id + " HTTP/1.1\nHost: x\nContent-Length: 1000\n\nx")
 	w.reply("POST").want(t, 401)
 	g.eventually("a refused one gives way", g.relay.places.MakeRoom)
-	g.eventually("it is closed", func() bool { return g.relay.conns.Load() == 3 })
+	g.eventually("it is closed", func() bool { return g.relay.conns.Len() == 3 })
 
 	post.send(body[5:])
 	post.reply("POST").want(t, 201)
@@ -227,7 +227,7 @@ func TestPlaces_RequestAtThatMoment(t *testing.T) {
 	g := newRig(t)
 	m := g.allocate()
 	g.client.CloseIdleConnections()
-	g.eventually("no connection", func() bool { return g.relay.conns.Load() == 0 })
+	g.eventually("no connection", func() bool { return g.relay.conns.Len() == 0 })
 	answered, lost := 0, 0
 	for i := range 300 {
 		w := g.dial()
@@ -274,7 +274,7 @@ func TestPlaces_EvictReadsWhatCame(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &conn{TCPConn: tcp.(*net.TCPConn), relay: g.relay}
+	c := g.relay.conns.Open(tcp.(*net.TCPConn))
 	own := accept.NewPlaces("one", 1)
 	own.Take(&c.Place, c.TCPConn, 1, 0, nil)
 	w.send("a request")

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"cowrelay/fasthttp/poll"
 )
 
 func TestPull_LimitAndSince(t *testing.T) {
@@ -126,17 +128,17 @@ func TestLongPoll(t *testing.T) {
 	if got := m.pull("?wait=20"); len(got) != 1 || time.Since(start) > 15*time.Second {
 		t.Errorf("with something there: %v after %v", got, time.Since(start))
 	}
-	poll := m.longPoll("?since=e0&wait=20")
-	g.eventually("the poll waits", func() bool { return g.relay.polls.waiting() == 1 })
+	waits := m.longPoll("?since=e0&wait=20")
+	g.eventually("the poll waits", func() bool { return g.relay.polls.Len() == 1 })
 	select {
-	case r := <-poll:
+	case r := <-waits:
 		t.Fatalf("answered before there was anything: %d %s", r.status, r.body)
 	case <-time.After(50 * time.Millisecond):
 	}
 	m.post(eventN(0)).want(t, 200) // a duplicate is nothing new
 	start = time.Now()
 	m.post(eventN(1)).want(t, 201)
-	if r := (<-poll).want(t, 200); r.body != "["+eventN(1)+"]" || time.Since(start) > 15*time.Second {
+	if r := (<-waits).want(t, 200); r.body != "["+eventN(1)+"]" || time.Since(start) > 15*time.Second {
 		t.Errorf("%s after %v", r.body, time.Since(start))
 	}
 	start = time.Now()
@@ -146,21 +148,21 @@ func TestLongPoll(t *testing.T) {
 	if took := time.Since(start); took < 900*time.Millisecond || took > 15*time.Second {
 		t.Errorf("wait=1 took %v", took)
 	}
-	if n := g.relay.polls.waiting(); n != 0 {
+	if n := g.relay.polls.Len(); n != 0 {
 		t.Errorf("%d waiters stay", n)
 	}
 	if n := g.store.Stats().Subscribers.Load(); n != 0 {
 		t.Errorf("%d subscribers stay", n)
 	}
 	polls := []<-chan reply{m.longPoll("?since=e1&wait=20"), m.longPoll("?since=e1&wait=20")}
-	g.eventually("the polls wait", func() bool { return g.relay.polls.waiting() == 2 })
+	g.eventually("the polls wait", func() bool { return g.relay.polls.Len() == 2 })
 	g.stop()
 	for _, p := range polls {
 		if r := (<-p).want(t, 200); r.body != "[]" {
 			t.Errorf("at the drain: %s", r.body)
 		}
 	}
-	if n := g.relay.polls.ended[pollDrain].Load(); n != 2 {
+	if n := g.relay.polls.Ended(poll.EndDrain); n != 2 {
 		t.Errorf("%d polls ended by the drain, want 2", n)
 	}
 }

@@ -10,8 +10,9 @@ import (
 
 	"cowrelay/cow"
 	"cowrelay/cow/event"
-	"cowrelay/cow/share"
 	"cowrelay/fasthttp/accept"
+	"cowrelay/fasthttp/conn"
+	"cowrelay/fasthttp/poll"
 	"cowrelay/fasthttp/redact"
 	"cowrelay/fasthttp/refusal"
 	"cowrelay/fasthttp/stats"
@@ -58,8 +59,9 @@ type Options struct {
 	// written.
 	LogDropped func() (full, failed uint64)
 
-	now   func() int64  // the clock of rate limits, for tests; else the store's
-	grace time.Duration // see underway, for tests
+	now         func() int64  // the clock of rate limits, for tests; else the store's
+	grace       time.Duration // see conn.Options, for tests
+	arrivalsNow func() int64  // likewise
 }
 
 func (o *Options) setDefaults() {
@@ -70,7 +72,6 @@ func (o *Options) setDefaults() {
 	def(&o.IdleTimeout, 75*time.Second)
 	def(&o.MaxConns, 60_000)
 	def(&o.RequestBytes, 32<<20)
-	def(&o.grace, grace)
 	def(&o.StreamWriteTimeout, 10*time.Second)
 	def(&o.SendBuffer, 512<<10)
 	def(&o.UnsentBuffer, 192<<10)
@@ -95,7 +96,7 @@ type Relay struct {
 	live    atomic.Pointer[Live]
 	server  *fasthttp.Server
 	streams *stream.Set
-	polls   longPolls
+	polls   *poll.Set
 	started time.Time
 
 	// What is counted along requests and commits, and the history of it.
@@ -110,13 +111,9 @@ type Relay struct {
 	serving   atomic.Bool
 	drain     chan struct{} // closed when the drain begins
 	draining  atomic.Bool
-	lingering atomic.Int64
 	panics    atomic.Uint64
-	conns     atomic.Int64 // open, those that are turned away included
 	places    *accept.Places
-	underway  *underway
-	cuts      [cutReasons]atomic.Uint64
-	cutLogged atomic.Int64                    // when a cut was logged last, on clock
+	conns     *conn.Set
 	operators atomic.Pointer[stats.Operators] // nil: there is no listener for them
 
 	journalSeen atomic.Pointer[stats.Journal]
@@ -127,16 +124,15 @@ func NewRelay(store *cow.Store, opts Options) *Relay {
 	opts.setDefaults()
 	r := &Relay{opts: opts, store: store, started: time.Now(), drain: make(chan struct{})}
 	r.places = accept.NewPlaces("public", opts.MaxConns)
-	r.underway = newUnderway(r, opts.RequestBytes)
-	r.polls.books = share.New[accept.Client](0, 0)
+	r.conns = newConns(r)
 	r.lag = stats.NewHistogram(stats.LagBounds)
 	r.streams = newStreams(r)
-	r.polls.hangs = r.streams.Hangups()
+	r.polls = poll.NewSet(r.streams.Subscribe, r.streams.Hangups())
 	r.SetLive(opts.Live)
 	r.requests, r.commits = stats.NewRequests(routeNames()), stats.NewCommits()
 	r.recorder = stats.Start(stats.Sources{
 		Store: store, Requests: r.requests, Events: routeEvents.index, Commits: r.commits, Lag: r.lag,
-		Streams: r.streams.Len, Connections: r.conns.Load, LongPolls: r.polls.waiting,
+		Streams: r.streams.Len, Connections: r.conns.Len, LongPolls: r.polls.Len,
 	}, opts.SampleEvery, opts.Logger)
 	r.server = &fasthttp.Server{
 		Handler:        r.handle,
@@ -149,7 +145,7 @@ func NewRelay(store *cow.Store, opts Options) *Relay {
 		StreamRequestBody:            true,
 		DisablePreParseMultipartForm: true,
 		MaxRequestBodySize:           event.MaxBodyBytes,
-		ReadBufferSize:               readBuffer,
+		ReadBufferSize:               conn.ReadBuffer,
 
 		ReadTimeout:  opts.HeaderTimeout, // headerReceived extends it for the body
 		WriteTimeout: opts.WriteTimeout,
@@ -177,7 +173,7 @@ func NewRelay(store *cow.Store, opts Options) *Relay {
 
 // Serve answers requests on ln until Drain. It takes ln over.
 func (r *Relay) Serve(ln net.Listener) error {
-	setBuffers(ln, r.opts.SendBuffer, r.opts.UnsentBuffer, r.opts.ReceiveBuffer)
+	conn.SetBuffers(ln, r.opts.SendBuffer, r.opts.UnsentBuffer, r.opts.ReceiveBuffer)
 	own := &listener{accept.New(ln, r.places, r.opts.Logger), r}
 	r.lnMu.Lock()
 	r.listeners = append(r.listeners, own)
@@ -199,7 +195,7 @@ func (r *Relay) Drain(ctx context.Context, delay time.Duration) error {
 	if r.draining.Swap(true) {
 		return nil
 	}
-	r.opts.Logger.Info("draining", "streams", r.streams.Len(), "connections", r.conns.Load())
+	r.opts.Logger.Info("draining", "streams", r.streams.Len(), "connections", r.conns.Len())
 	// What waits for the store then, a stream for instance, must not hold us up.
 	defer context.AfterFunc(ctx, r.store.StopLoads)()
 	select {
@@ -228,7 +224,7 @@ func (r *Relay) Drain(ctx context.Context, delay time.Duration) error {
 	}
 	r.streams.Stop(late)
 	r.recorder.Stop(late)
-	r.underway.stop()
+	r.conns.Arrivals.Stop()
 	return err
 }
 
@@ -247,8 +243,8 @@ func (r *Relay) handle(ctx *fasthttp.RequestCtx) {
 		r.counted(req.route, fasthttp.StatusInternalServerError, time.Duration(r.store.Now()-start))
 	})
 	req.ctx = ctx
-	if req.conn, _ = ctx.Conn().(*conn); req.conn != nil {
-		defer req.conn.arrived()
+	if req.conn, _ = ctx.Conn().(*conn.Conn); req.conn != nil {
+		defer req.conn.Arrived()
 	}
 	req.startNs = start
 	why := withheld(ctx)
@@ -284,5 +280,5 @@ func (r *Relay) handle(ctx *fasthttp.RequestCtx) {
 // chunks, or it is longer than what the server reads ahead of the handler.
 func unread(ctx *fasthttp.RequestCtx) bool {
 	n := ctx.Request.Header.ContentLength()
-	return ctx.Request.IsBodyStream() && (n < 0 || n > smallBody)
+	return ctx.Request.IsBodyStream() && (n < 0 || n > conn.SmallBody)
 }

@@ -2,6 +2,7 @@ package fasthttp
 
 import (
 	"cowrelay/cow"
+	"cowrelay/fasthttp/conn"
 	"cowrelay/fasthttp/limit"
 
 	"github.com/valyala/fasthttp"
@@ -50,12 +51,12 @@ func (rt *route) method(h *fasthttp.RequestHeader) method {
 type request struct {
 	ctx      *fasthttp.RequestCtx
 	route    *route
-	slot     *cow.Slot // of a route with a bearer
-	head     bool      // HEAD: the body is not sent
-	conn     *conn     // nil if it is not one of the listener's
-	early    bool      // only the header is there
-	withheld bool      // the header said that the body is not to be read
-	startNs  int64     // on the store's clock
+	slot     *cow.Slot  // of a route with a bearer
+	head     bool       // HEAD: the body is not sent
+	conn     *conn.Conn // nil if it is not one of the listener's
+	early    bool       // only the header is there
+	withheld bool       // the header said that the body is not to be read
+	startNs  int64      // on the store's clock
 }
 
 // reply fills the response with a JSON body.

@@ -1,7 +1,6 @@
 package fasthttp
 
 import (
-	"errors"
 	"runtime/debug"
 
 	"cowrelay/fasthttp/redact"
@@ -36,6 +35,3 @@ func (r *Relay) Faulted(where string, fault any) {
 	r.panics.Add(1)
 	r.opts.Logger.Error("panic", "in", where, "panic", redact.Panic(fault), "stack", string(debug.Stack()))
 }
-
-// errFault is what upstream hears where a panic left nothing to return.
-var errFault = errors.New("a fault in the relay")

@@ -13,10 +13,9 @@ import (
 	"time"
 
 	"cowrelay/cow"
+	"cowrelay/fasthttp/conn"
 	"cowrelay/fasthttp/stats"
 	"cowrelay/fasthttp/stream"
-
-	"github.com/valyala/fasthttp"
 )
 
 // faultyRig is a rig whose log is kept, and whose clock of the rate limits
@@ -130,7 +129,7 @@ func TestRescue_Accept(t *testing.T) {
 	}
 	g.wantPanicsLater(live, "accept")
 	get()
-	if n := g.relay.conns.Load(); n != 1 {
+	if n := g.relay.conns.Len(); n != 1 {
 		t.Errorf("%d connections counted, want 1", n)
 	}
 }
@@ -146,21 +145,20 @@ func (f *faultyRig) wantPanicsLater(live *Live, in string) {
 // faultyHead panics when it is given the head of a reply.
 type faultyHead struct{}
 
-func (faultyHead) takeHead([]byte) { panic("BUG: a panic for this test") }
+func (faultyHead) TakeHead([]byte) { panic("BUG: a panic for this test") }
 
 // Faults of a connection's own methods close it, whoever calls them.
 func TestRescue_Connection(t *testing.T) {
-	for in, poison := range map[string]func(*conn){
-		"write": func(c *conn) { c.head = faultyHead{} },
-		"close": func(c *conn) { c.opening.Store(new(stream.Stream)) },
+	for in, poison := range map[string]func(*conn.Conn){
+		"write": func(c *conn.Conn) { c.GiveHead(faultyHead{}) },
+		"close": func(c *conn.Conn) { c.Opens(new(stream.Stream)) }, // which nobody opened
 	} {
 		t.Run(in, func(t *testing.T) {
 			g := newFaultyRig(t, 1)
 			defer withHandler(routeStats, func(_ *Relay, req request) error {
 				poison(req.conn)
-				req.ctx.Response.SetBodyRaw(make([]byte, longPage))
-				refuse(req.ctx)
-				req.conn.linger.Store(false)
+				req.ctx.Response.SetBodyRaw([]byte("a reply"))
+				req.ctx.SetConnectionClose()
 				return nil
 			})()
 			w := g.dial()
@@ -168,7 +166,7 @@ func TestRescue_Connection(t *testing.T) {
 			w.send("GET /stats.json HTTP/1.1\nHost: x\n\n")
 			io.ReadAll(w)
 			g.wantPanics(in, 1)
-			g.eventually("its place is free", func() bool { return g.relay.conns.Load() == 0 })
+			g.eventually("its place is free", func() bool { return g.relay.conns.Len() == 0 })
 			g.allocate().fill(1)
 		})
 	}
@@ -176,25 +174,26 @@ func TestRescue_Connection(t *testing.T) {
 
 // A fault in a read is told to the client, where it can still be told.
 func TestRescue_Read(t *testing.T) {
-	g := newFaultyRig(t, 0)
+	var faulty atomic.Bool
+	g := newFaultyRig(t, 1, func(o *rigOptions) {
+		o.relay.RequestBytes = 150_000 // so that whatever must be waited for is booked, by this clock
+		o.relay.arrivalsNow = func() int64 {
+			if faulty.Swap(false) {
+				panic("BUG: a panic for this test")
+			}
+			return time.Now().UnixNano()
+		}
+	})
 	g.undescribed = true
-	faulty := make(chan *Relay, 1)
-	defer withHandler(routeStats, func(r *Relay, req request) error {
-		bad := &Relay{opts: r.opts, started: r.started, places: r.places} // it lacks the books that a read needs
-		req.conn.relay = bad
-		faulty <- bad
-		return nil
-	})()
 	w := g.dial()
 	w.send("GET /stats.json HTTP/1.1\nHost: x\n\n")
 	w.reply("GET").want(t, 200)
+	faulty.Store(true)
 	w.send("GET /heal")
 	if !w.reply("GET").want(t, 500).close {
 		t.Error("the connection goes on")
 	}
-	if n := (<-faulty).panics.Load(); n != 1 || !strings.Contains(g.log.String(), "in=read ") {
-		t.Errorf("%d panics: %.300s", n, g.log.String())
-	}
+	g.wantPanics("read", 1)
 	g.allocate().fill(1)
 }
 
@@ -216,12 +215,12 @@ func TestRescue_Bodies(t *testing.T) {
 	m := g.allocate()
 	m.fill(3)
 	id, _ := cow.ParseID([]byte(m.id))
-	p := g.relay.newPage(request{ctx: new(fasthttp.RequestCtx)})
+	p := g.relay.conns.NewPage(nil)
 	if err := g.store.Window(g.store.Slot(id), nil, 10, &p.Window); err != nil {
 		t.Fatal(err)
 	}
 	for in, body := range map[string]io.WriterTo{"page": p, "rows": rowsBody{g.relay.recorder.Rows(1, time.Now()), g.relay}} {
-		if _, err := body.WriteTo(faultyWriter{}); !errors.Is(err, errFault) {
+		if _, err := body.WriteTo(faultyWriter{}); !errors.Is(err, conn.ErrFault) {
 			t.Errorf("%s: %v", in, err)
 		}
 	}

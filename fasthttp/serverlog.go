@@ -8,6 +8,8 @@ import (
 	"net"
 	"syscall"
 
+	"cowrelay/fasthttp/conn"
+
 	"github.com/valyala/fasthttp"
 )
 
@@ -40,8 +42,8 @@ func errorKind(err error) string {
 	switch {
 	case errors.As(err, &errno):
 		return errno.Error()
-	case errors.Is(err, errFault):
-		return errFault.Error()
+	case errors.Is(err, conn.ErrFault):
+		return conn.ErrFault.Error()
 	case asSmallBuffer(err):
 		return "a header that is too large"
 	case errors.Is(err, fasthttp.ErrBodyTooLarge):

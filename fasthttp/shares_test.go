@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"cowrelay/fasthttp/poll"
 	"cowrelay/fasthttp/stream"
 )
 
@@ -117,7 +118,7 @@ func TestShares_LowerLimits(t *testing.T) {
 		open = append(open, m.stream("", ""))
 		m.longPoll("?wait=25")
 	}
-	g.eventually("the polls wait", func() bool { return g.relay.polls.waiting() == 3 })
+	g.eventually("the polls wait", func() bool { return g.relay.polls.Len() == 3 })
 	live := *g.relay.live.Load()
 	live.MaxStreams, live.MaxWaiters = 2, 2
 	g.relay.SetLive(live)
@@ -128,11 +129,11 @@ func TestShares_LowerLimits(t *testing.T) {
 	for _, s := range open {
 		s.want(0, 1)
 	}
-	g.eventually("the polls are answered", func() bool { return g.relay.polls.waiting() == 0 })
+	g.eventually("the polls are answered", func() bool { return g.relay.polls.Len() == 0 })
 	for range 3 {
 		m.longPoll("?wait=25&since=e0")
 	}
-	g.eventually("two gave way", func() bool { return g.relay.polls.ended[pollShare].Load() == 2 })
+	g.eventually("two gave way", func() bool { return g.relay.polls.Ended(poll.EndShare) == 2 })
 	for _, s := range open {
 		s.close()
 	}

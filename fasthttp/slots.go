@@ -11,7 +11,7 @@ import (
 
 // serveAllocate makes a slot.
 func (r *Relay) serveAllocate(req request) error {
-	return req.withBody(func(body []byte) error {
+	return r.withBody(&req, func(body []byte) error {
 		var hint *struct {
 			Handle *string `json:"handle"`
 		}
@@ -58,7 +58,7 @@ func (r *Relay) serveState(req request) error {
 
 // serveHealth keeps what the slot's owner says of itself.
 func (r *Relay) serveHealth(req request) error {
-	return req.withBody(func(body []byte) error {
+	return r.withBody(&req, func(body []byte) error {
 		var h *struct {
 			Status        *string `json:"status,omitzero"`
 			SetAt         *string `json:"set_at,omitzero"`

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"cowrelay/cow"
-
 	"cowrelay/fasthttp/stream"
 )
 
@@ -142,7 +141,7 @@ func TestDelete(t *testing.T) {
 	g.call("POST", "/v1/slot/"+m.id+"/responder-health", m.token, `{"status":"a","set_at":"b"}`).want(t, 200)
 	s := m.stream("", "")
 	poll := m.longPoll("?since=e4&wait=20")
-	g.eventually("the poll waits", func() bool { return g.relay.polls.waiting() == 1 })
+	g.eventually("the poll waits", func() bool { return g.relay.polls.Len() == 1 })
 	if r := g.call("DELETE", "/v1/slot/"+m.id, m.token, nil).want(t, 204); r.body != "" {
 		t.Errorf("204 with a body: %q", r.body)
 	}

@@ -5,6 +5,7 @@ import (
 	"io"
 	"time"
 
+	"cowrelay/fasthttp/conn"
 	"cowrelay/fasthttp/refusal"
 	"cowrelay/fasthttp/stats"
 
@@ -87,7 +88,7 @@ func (b rowsBody) Read([]byte) (int, error) { return 0, io.ErrNoProgress }
 
 // WriteTo implements io.WriterTo.
 func (b rowsBody) WriteTo(dst io.Writer) (n int64, err error) {
-	defer b.relay.rescue("rows", func() { err = errFault })
+	defer b.relay.rescue("rows", func() { err = conn.ErrFault })
 	return b.Rows.WriteTo(dst)
 }
 

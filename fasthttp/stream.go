@@ -3,6 +3,7 @@ package fasthttp
 import (
 	"net"
 
+	"cowrelay/fasthttp/conn"
 	"cowrelay/fasthttp/refusal"
 	"cowrelay/fasthttp/stream"
 
@@ -54,8 +55,8 @@ func (r *Relay) serveStream(req request) error {
 	default:
 		return err
 	}
-	if c, ok := req.ctx.Conn().(*conn); ok {
-		c.opening.Store(st)
+	if c, ok := req.ctx.Conn().(*conn.Conn); ok {
+		c.Opens(st)
 	}
 	req.ctx.HijackSetNoResponse(true)
 	req.ctx.Hijack(func(c net.Conn) { handOver(c, st) })
@@ -67,10 +68,9 @@ func handOver(c net.Conn, st *stream.Stream) {
 	if wrapped, ok := c.(interface{ UnsafeConn() net.Conn }); ok {
 		c = wrapped.UnsafeConn()
 	}
-	own, _ := c.(*conn)
+	own, _ := c.(*conn.Conn)
 	if own != nil {
-		own.opening.Store(nil)
-		own.prompt = true
+		own.Handed()
 	}
 	if st.Start(c) && own != nil {
 		own.Serves(st) // it can be asked to leave from here on

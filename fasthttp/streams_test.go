@@ -97,7 +97,7 @@ func TestStreams_256(t *testing.T) {
 	for range 5 {
 		m.longPoll("?wait=25")
 	}
-	g.eventually("the polls wait", func() bool { return g.relay.polls.waiting() == 5 })
+	g.eventually("the polls wait", func() bool { return g.relay.polls.Len() == 5 })
 	open = append(open, m.stream("", ""))
 	_, r := m.tryStream("", "")
 	if r.want(t, 503); r.header.Get("Retry-After") == "" {
@@ -253,7 +253,7 @@ func TestStreams_ManyOpensLeaveNothing(t *testing.T) {
 	g := newRig(t)
 	m := g.allocate()
 	g.client.CloseIdleConnections()
-	g.eventually("no connection", func() bool { return g.relay.conns.Load() == 0 })
+	g.eventually("no connection", func() bool { return g.relay.conns.Len() == 0 })
 	before := runtime.NumGoroutine()
 	const clients, each = 20, 100
 	head := "GET /v1/events/" + m.id + "/stream HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + m.token + "\r\n\r\n"
@@ -280,13 +280,13 @@ func TestStreams_ManyOpensLeaveNothing(t *testing.T) {
 	wg.Wait()
 	end := time.Now().Add(time.Second)
 	gone := func() bool {
-		return g.relay.streams.Len() == 0 && g.store.Stats().Subscribers.Load() == 0 && g.relay.conns.Load() == 0
+		return g.relay.streams.Len() == 0 && g.store.Stats().Subscribers.Load() == 0 && g.relay.conns.Len() == 0
 	}
 	for !gone() && time.Now().Before(end) {
 		time.Sleep(5 * time.Millisecond)
 	}
 	if !gone() && !invariants.Enabled { // the race detector is slow: eventually is enough there
-		t.Errorf("1 s later: %d streams, %d subscribers, %d connections", g.relay.streams.Len(), g.store.Stats().Subscribers.Load(), g.relay.conns.Load())
+		t.Errorf("1 s later: %d streams, %d subscribers, %d connections", g.relay.streams.Len(), g.store.Stats().Subscribers.Load(), g.relay.conns.Len())
 	}
 	g.eventually("all is gone", gone)
 	var ended uint64

@@ -72,7 +72,7 @@ func TestSyncHeld_NobodySeesTheEvent(t *testing.T) {
 	live, replay := m.stream("", ""), m.stream("?since=e0", "")
 	replay.want(1, 2)
 	poll := m.longPoll("?since=e1&wait=25")
-	g.eventually("the poll waits", func() bool { return g.relay.polls.waiting() == 1 })
+	g.eventually("the poll waits", func() bool { return g.relay.polls.Len() == 1 })
 
 	gate.shut()
 	post := func(m mailbox, event string) <-chan reply {

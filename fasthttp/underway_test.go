@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"cowrelay/fasthttp/accept"
+	"cowrelay/fasthttp/conn"
 )
 
 // other is an address of loopback that is not the clients' own.
@@ -27,8 +28,8 @@ func bodyOf(n int) string { return `{"event":{"pad":"` + strings.Repeat("x", n) 
 // nothingUnderway waits until all is given back.
 func (g *rig) nothingUnderway() {
 	g.Helper()
-	g.eventually("nothing is under way", func() bool { return g.relay.underway.used() == 0 })
-	if n := g.relay.underway.booked.Clients(); n != 0 {
+	g.eventually("nothing is under way", func() bool { return g.relay.conns.Arrivals.Used() == 0 })
+	if n := g.relay.conns.Arrivals.Clients(); n != 0 {
 		g.Errorf("%d clients are on the books", n)
 	}
 }
@@ -70,7 +71,7 @@ func TestUnderway_StalledBodies(t *testing.T) {
 			m.post(eventN(0)).want(t, 201)
 			before := heapInUse()
 			stalled := m.stalledBodies(50, addresses)
-			time.Sleep(grace + 100*time.Millisecond)
+			time.Sleep(conn.Grace + 100*time.Millisecond)
 			if used := heapInUse() - before; used > budget+50*each {
 				t.Errorf("%d KiB in use, budget %d", used>>10, budget>>10)
 			}
@@ -83,7 +84,7 @@ func TestUnderway_StalledBodies(t *testing.T) {
 				})
 			}
 			wg.Wait()
-			if n := g.relay.underway.used(); n > budget {
+			if n := g.relay.conns.Arrivals.Used(); n > budget {
 				t.Errorf("%d bytes booked, budget %d", n, budget)
 			}
 			refused := 0
@@ -97,7 +98,7 @@ func TestUnderway_StalledBodies(t *testing.T) {
 				}
 				w.Close()
 			}
-			if refused < 20 || g.relay.underway.refused.Load() == 0 {
+			if refused < 20 || g.relay.conns.Arrivals.Refused() == 0 {
 				t.Errorf("%d of 50 were refused", refused)
 			}
 			g.nothingUnderway()
@@ -114,7 +115,7 @@ func TestUnderway_BodyBeforeUnfinishedHeads(t *testing.T) {
 		w := g.dial()
 		w.send("GET /healthz HTTP/1.1\nHost: x\n")
 	}
-	g.eventually("the share is used up", func() bool { return g.relay.underway.refused.Load() > 0 })
+	g.eventually("the share is used up", func() bool { return g.relay.conns.Arrivals.Refused() > 0 })
 	for range 10 {
 		m.call("POST", "/v1/events/"+m.id, m.token, bodyOf(200_000)).want(t, 201)
 	}
@@ -130,15 +131,15 @@ func TestUnderway_TheGreedyGivesWay(t *testing.T) {
 		w.send(m.head("Content-Length: 2000000\n") + `{"event":`)
 		greedy[other(i)] = w
 	}
-	g.eventually("three are on the books", func() bool { return g.relay.underway.booked.Clients() == 3 })
+	g.eventually("three are on the books", func() bool { return g.relay.conns.Arrivals.Clients() == 3 })
 	small := g.dialFrom(other(7))
 	small.send(m.head("Content-Length: 1500000\n") + strings.Repeat(" ", 1_500_000))
 	small.reply("POST").want(t, 400) // read as a whole
-	if n := g.relay.underway.cut.Load(); n != 1 {
+	if n := g.relay.conns.Arrivals.Cut(); n != 1 {
 		t.Errorf("%d gave way, want 1", n)
 	}
 	for from, w := range greedy {
-		if g.relay.underway.booked.Held(accept.ClientAt(netip.MustParseAddr(from))) == 0 {
+		if g.relay.conns.Arrivals.Held(accept.ClientAt(netip.MustParseAddr(from))) == 0 {
 			w.reply("POST").want(t, 503)
 			w.ends()
 			delete(greedy, from)
@@ -147,7 +148,7 @@ func TestUnderway_TheGreedyGivesWay(t *testing.T) {
 	// Equals wait for each other.
 	equal := g.dialFrom(other(6))
 	equal.send(m.head("Content-Length: 2000000\n") + `{"event":`)
-	g.eventually("it has the place", func() bool { return g.relay.underway.booked.Clients() == 3 })
+	g.eventually("it has the place", func() bool { return g.relay.conns.Arrivals.Clients() == 3 })
 	late := g.dialFrom(other(5))
 	late.send(m.head("Content-Length: 2000000\n"))
 	if r := late.reply("POST").want(t, 503); r.header.Get("Retry-After") == "" {
@@ -170,8 +171,8 @@ func TestUnderway_GivenBack(t *testing.T) {
 	g.panics = 2
 	m := g.allocate()
 	was := routeHealth.post.serve
-	routeHealth.post.serve = func(_ *Relay, req request) error {
-		return req.withBody(func([]byte) error { return faultyHandler(nil) })
+	routeHealth.post.serve = func(r *Relay, req request) error {
+		return r.withBody(&req, func([]byte) error { return faultyHandler(nil) })
 	}
 	defer func() { routeHealth.post.serve = was }()
 	fixed := func(n int) string { return fmt.Sprintf("Content-Length: %d\n", n) }
@@ -212,15 +213,15 @@ func TestUnderway_GivenBack(t *testing.T) {
 			go io.WriteString(w.Conn, strings.ReplaceAll(row.rest, "\n", "\r\n")) // it may be refused
 		}
 		if row.status == 0 {
-			g.eventually(name+" is on the books", func() bool { return g.relay.underway.used() > 0 })
+			g.eventually(name+" is on the books", func() bool { return g.relay.conns.Arrivals.Used() > 0 })
 			w.Close()
 		} else if r, err := w.tryReply("POST"); err != nil || r.status != row.status {
 			t.Errorf("%s: status %d, want %d: %v", name, r.status, row.status, err)
 		}
-		g.eventually(name+" has given back", func() bool { return g.relay.underway.used() == 0 })
+		g.eventually(name+" has given back", func() bool { return g.relay.conns.Arrivals.Used() == 0 })
 		w.Close()
 	}
-	if n := g.relay.underway.refused.Load(); n != 0 {
+	if n := g.relay.conns.Arrivals.Refused(); n != 0 {
 		t.Errorf("%d were refused", n)
 	}
 	g.nothingUnderway()
@@ -233,8 +234,8 @@ func TestUnderway_UnreadBody(t *testing.T) {
 	g.undescribed = true
 	m := g.allocate()
 	was := routeHealth.post.serve
-	routeHealth.post.serve = func(_ *Relay, req request) error {
-		if req.conn.relay.underway.used() == 0 {
+	routeHealth.post.serve = func(r *Relay, req request) error {
+		if r.conns.Arrivals.Used() == 0 {
 			t.Error("the body is not on the books")
 		}
 		req.reply(200, []byte("{}"))
@@ -301,8 +302,8 @@ func TestUnderway_UnfinishedHeads(t *testing.T) {
 		}
 		w.send("GET /healthz HTTP/1.1\nHost: x\n" + lines)
 	}
-	g.eventually("the books are full", func() bool { return g.relay.underway.used() > budget/2 })
-	time.Sleep(grace)
+	g.eventually("the books are full", func() bool { return g.relay.conns.Arrivals.Used() > budget/2 })
+	time.Sleep(conn.Grace)
 	if used := heapInUse() - before; used > budget+conns*8<<10 {
 		t.Errorf("%d KiB in use for %d heads, budget %d", used>>10, conns, budget>>10)
 	}
@@ -341,9 +342,9 @@ func TestUnderway_ManyFields(t *testing.T) {
 	const rounds = 64
 	fields := func(n int) string { return "GET /healthz HTTP/1.1\nHost: x\n" + strings.Repeat("a:\n", n-1) }
 	w := g.dial()
-	w.send(fields(maxFields) + "\n")
+	w.send(fields(conn.MostLines) + "\n")
 	w.reply("GET").want(t, 200)
-	w.send(fields(maxFields+1) + "\n")
+	w.send(fields(conn.MostLines+1) + "\n")
 	if r := w.reply("GET").want(t, 431); !r.close {
 		t.Error("the connection goes on")
 	}
@@ -382,7 +383,7 @@ func TestUnderway_BehindAProxy(t *testing.T) {
 		return w
 	}
 	a, b := post("192.0.2.1"), post("192.0.2.2")
-	g.eventually("two clients", func() bool { return g.relay.underway.booked.Clients() == 2 })
+	g.eventually("two clients", func() bool { return g.relay.conns.Arrivals.Clients() == 2 })
 	post("192.0.2.1").reply("POST").want(t, 503) // over its share
 	a.Close()
 	b.Close()
@@ -397,13 +398,13 @@ func TestUnderway_Sweep(t *testing.T) {
 	w.send(m.head("Content-Length: 1400000\n") + "{")
 	w2 := g.dialFrom(other(0))
 	w2.send(m.head("Content-Length: 1400000\n") + "{")
-	g.eventually("more than half is in use", func() bool { return g.relay.underway.burst.Load() })
+	g.eventually("more than half is in use", func() bool { return g.relay.conns.Arrivals.Burst() })
 	w.Close()
 	w2.Close()
 	g.nothingUnderway()
 	var m0, m1 runtime.MemStats
 	runtime.ReadMemStats(&m0)
-	g.eventually("it is swept", func() bool { return !g.relay.underway.burst.Load() })
+	g.eventually("it is swept", func() bool { return !g.relay.conns.Arrivals.Burst() })
 	g.eventually("by a collection", func() bool {
 		runtime.ReadMemStats(&m1)
 		return m1.NumForcedGC > m0.NumForcedGC+1

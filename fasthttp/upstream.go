@@ -4,6 +4,8 @@ import (
 	"net"
 	"unsafe"
 
+	"cowrelay/fasthttp/conn"
+
 	"github.com/valyala/fasthttp"
 )
 
@@ -27,8 +29,8 @@ func ctxOf(h *fasthttp.RequestHeader) *fasthttp.RequestCtx {
 
 // connOf returns the connection whose request has the header h, and nil if it is
 // not one of the listener's.
-func connOf(h *fasthttp.RequestHeader) *conn {
-	c, _ := ctxOf(h).Conn().(*conn)
+func connOf(h *fasthttp.RequestHeader) *conn.Conn {
+	c, _ := ctxOf(h).Conn().(*conn.Conn)
 	return c
 }
 
@@ -72,13 +74,10 @@ func withheld(ctx *fasthttp.RequestCtx) string {
 // If upstream did not, or called WriteTo first, a body would go out before its
 // head. The caller's body has no bytes to send with a reply to HEAD, for which
 // upstream does not call WriteTo.
-func bodyOwnsHead(ctx *fasthttp.RequestCtx, c *conn, head headTaker) {
+func bodyOwnsHead(ctx *fasthttp.RequestCtx, c *conn.Conn, head conn.HeadTaker) {
 	ctx.Response.ImmediateHeaderFlush = true
-	c.head = head
+	c.GiveHead(head)
 }
-
-// headTaker is given the head of a reply, in parts, instead of the socket.
-type headTaker interface{ takeHead(part []byte) }
 
 // connState hears from the server where a connection stands: a request has begun
 // to arrive, or it has been answered. Both are told by the goroutine that serves
@@ -89,13 +88,13 @@ type headTaker interface{ takeHead(part []byte) }
 // request. If upstream told of a request later, unfinished headers would not be
 // on the books of underway.
 func connState(nc net.Conn, state fasthttp.ConnState) {
-	c, ok := nc.(*conn)
+	c, ok := nc.(*conn.Conn)
 	if !ok {
 		return
 	}
 	switch state {
 	case fasthttp.StateActive:
-		c.begun = true
+		c.FirstByte()
 	case fasthttp.StateIdle:
 		c.Wait()
 	}

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"cowrelay/fasthttp/conn"
+
 	"github.com/valyala/fasthttp"
 )
 
@@ -24,7 +26,7 @@ func bareServer(t *testing.T, s *fasthttp.Server, wrap func(net.Conn) net.Conn) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.StreamRequestBody, s.ReadBufferSize, s.Logger = true, readBuffer, serverLog{slog.New(slog.DiscardHandler)}
+	s.StreamRequestBody, s.ReadBufferSize, s.Logger = true, conn.ReadBuffer, serverLog{slog.New(slog.DiscardHandler)}
 	var served sync.WaitGroup
 	served.Go(func() { s.Serve(wrappingListener{ln, wrap}) })
 	t.Cleanup(func() {
@@ -124,15 +126,15 @@ func TestUpstream_Withhold(t *testing.T) {
 // ownBody is a body that owns its head. It notes what it was given before it was
 // called.
 type ownBody struct {
-	c    *conn
+	c    *conn.Conn
 	head []byte
 	text string
 }
 
-func (b *ownBody) takeHead(part []byte)   { b.head = append(b.head, part...) }
+func (b *ownBody) TakeHead(part []byte)   { b.head = append(b.head, part...) }
 func (*ownBody) Read([]byte) (int, error) { return 0, io.ErrNoProgress }
 func (b *ownBody) WriteTo(io.Writer) (int64, error) {
-	b.c.head = nil
+	b.c.GiveHead(nil)
 	n, err := b.c.TCPConn.Write([]byte("[" + string(b.head) + "]" + b.text))
 	return int64(n - len(b.head) - 2), err
 }
@@ -143,7 +145,7 @@ func TestUpstream_BodyOwnsHead(t *testing.T) {
 	g := newRig(t)
 	g.undescribed = true
 	defer withHandler(routeStats, func(_ *Relay, req request) error {
-		body := &ownBody{c: req.conn, text: strings.Repeat("x", longPage)}
+		body := &ownBody{c: req.conn, text: strings.Repeat("x", 12_288)}
 		req.ctx.Response.SetBodyStream(body, len(body.text))
 		bodyOwnsHead(req.ctx, req.conn, body)
 		return nil
@@ -154,8 +156,8 @@ func TestUpstream_BodyOwnsHead(t *testing.T) {
 		t.Fatalf("the body was given %q ahead; want the reply before it and its own head", first)
 	}
 	body, next, _ := strings.Cut(rest, "HTTP/1.1 200 OK\r\n")
-	if body != strings.Repeat("x", longPage) || !strings.HasSuffix(next, "\r\n\r\nok\n") {
-		t.Errorf("%d bytes of a body of %d, then %q", len(body), longPage, next)
+	if body != strings.Repeat("x", 12_288) || !strings.HasSuffix(next, "\r\n\r\nok\n") {
+		t.Errorf("%d bytes of a body of %d, then %q", len(body), 12_288, next)
 	}
 }
 

@@ -1,6 +1,6 @@
 //go:build !linux
 
-package fasthttp
+package conn
 
 import (
 	"syscall"

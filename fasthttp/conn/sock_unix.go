@@ -1,6 +1,6 @@
 //go:build unix
 
-package fasthttp
+package conn
 
 import (
 	"net"
@@ -9,11 +9,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// setBuffers bounds what the kernel buffers of every connection that ln accepts:
+// SetBuffers bounds what the kernel buffers of every connection that ln accepts:
 // they have from the start what is set here, without a system call each. 0 or
 // less leaves it to the system. Connections of a Multipath TCP listener have
 // the first and the last of it only.
-func setBuffers(ln net.Listener, send, unsent, receive int) {
+func SetBuffers(ln net.Listener, send, unsent, receive int) {
 	tcp, ok := ln.(syscall.Conn)
 	if !ok {
 		return

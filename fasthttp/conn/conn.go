@@ -1,0 +1,187 @@
+package conn
+
+import (
+	"bytes"
+	"errors"
+	"net"
+	"net/netip"
+	"sync/atomic"
+	"syscall"
+
+	"cowrelay/cow/frame"
+	"cowrelay/fasthttp/accept"
+	"cowrelay/fasthttp/stream"
+)
+
+// ReadBuffer is what the server reads ahead on a connection, and the most that a
+// header may take.
+const ReadBuffer = 8 << 10
+
+// ErrNoRoom is what a read returns of a request that there is no memory for. The
+// connection is of no use then.
+var ErrNoRoom = errors.New("no memory for what is arriving")
+
+// Conn is a counted TCP connection. Set.Open makes it. Fields belong to the
+// goroutine that serves the connection, the server's, unless they are atomic.
+type Conn struct {
+	*net.TCPConn
+	accept.Place
+	set  *Set
+	Peer netip.Addr // at the other end; set by Set.Open
+
+	gentle atomic.Bool // close gently; see Close
+	closed atomic.Bool // pairs with the Swap in Close
+	over   bool        // it is turned away; set before gentle
+
+	// Deadlines are armed when the connection is read or written. The server sets
+	// three or four a request, and what it reads and writes is mostly there.
+	readBy, writeBy deadline
+	prompt          bool // arm deadlines at once: the connection is a stream's
+
+	// Verdict is for the relay: what was decided with the header of the request
+	// under way, for its handler. A Conn does not look at it.
+	Verdict any
+
+	// Of the request that is arriving.
+	begun   bool     // its first byte is there, and its header is not
+	inBody  bool     // its header is there, and a body is wanted
+	lines   int      // of its header, as far as it matters
+	loose   bool     // it is counted and not booked; see Arrivals
+	arrival *arrival // what it has booked, or nil
+	// cut is set when the request under way has no room. The connection is of no
+	// use then. Pairs with the Loads in Read and WasCut.
+	cut atomic.Bool
+
+	head HeadTaker       // what is written goes there, if not nil
+	raw  syscall.RawConn // made by the first page; see rawConn
+
+	// opening is a stream that will get the connection, from the handler to the
+	// hijack. If the connection is closed in between, the stream is told.
+	opening atomic.Pointer[stream.Stream]
+}
+
+// HeadTaker is given what is written to a connection, in parts, instead of the
+// socket.
+type HeadTaker interface{ TakeHead(part []byte) }
+
+// GiveHead has what is written to the connection given to t, from now until
+// GiveHead(nil).
+func (c *Conn) GiveHead(t HeadTaker) { c.head = t }
+
+// Local says whether the peer is on loopback.
+func (c *Conn) Local() bool { return c.Peer.IsLoopback() }
+
+// FirstByte says that a request has begun to arrive.
+func (c *Conn) FirstByte() { c.begun = true }
+
+// AwaitBody says that the request's header is there and that a body is wanted.
+func (c *Conn) AwaitBody() { c.inBody = true }
+
+// Arrived says that the request, or its header, is there or is given up, and
+// that nothing more of it is waited for.
+func (c *Conn) Arrived() {
+	c.begun, c.inBody, c.lines = false, false, 0
+	c.set.Arrivals.settle(c)
+}
+
+// BookBody books the memory of n bytes of a body for the client, in all. False:
+// there is no room.
+func (c *Conn) BookBody(client accept.Client, n int64) bool {
+	return c.set.Arrivals.body(c, client, n)
+}
+
+// WasCut says whether the request under way had no room.
+func (c *Conn) WasCut() bool { return c.cut.Load() }
+
+// Opens says which stream will get the connection.
+func (c *Conn) Opens(st *stream.Stream) { c.opening.Store(st) }
+
+// Handed says that the server has let go of the connection and that it is a
+// stream's now.
+func (c *Conn) Handed() {
+	c.opening.Store(nil)
+	c.prompt = true
+}
+
+var newline = []byte{'\n'}
+
+// Read implements net.Conn.
+func (c *Conn) Read(b []byte) (n int, err error) {
+	defer c.set.rescue("read", func() { n, err = 0, ErrFault })
+	if (c.inBody || c.begun) && !c.prompt {
+		if err := c.set.Arrivals.wait(c); err != nil {
+			return 0, err
+		}
+	}
+	if c.readBy.want != c.readBy.armed {
+		if err := c.arm(&c.readBy, c.TCPConn.SetReadDeadline); err != nil {
+			return 0, err
+		}
+	}
+	if c.cut.Load() {
+		return 0, ErrNoRoom
+	}
+	n, err = c.TCPConn.Read(b)
+	switch {
+	case c.arrival != nil:
+		c.arrival.gotBytes.Add(int64(n))
+	case n > ReadBuffer/32 && !c.inBody: // few bytes have few lines
+		c.lines += bytes.Count(b[:n], newline)
+	}
+	if err != nil {
+		if err = c.ReadError(err); c.cut.Load() {
+			err = ErrNoRoom
+		}
+	}
+	return n, err
+}
+
+// Write implements net.Conn.
+func (c *Conn) Write(b []byte) (n int, err error) {
+	defer c.set.rescue("write", func() { n, err = 0, ErrFault })
+	if c.writeBy.want != c.writeBy.armed {
+		if err := c.arm(&c.writeBy, c.TCPConn.SetWriteDeadline); err != nil {
+			return 0, err
+		}
+	}
+	if c.head != nil {
+		c.head.TakeHead(b)
+		return len(b), nil
+	}
+	if len(b) > frame.MaxPiece {
+		return c.writePieces(b)
+	}
+	if n, err = c.TCPConn.Write(b); err != nil {
+		c.late(err)
+	}
+	return n, err
+}
+
+// writePieces writes a long body, each piece of it within the time for a piece.
+// All clients share the body, so a client that makes us wait holds no more of it
+// than the others.
+func (c *Conn) writePieces(b []byte) (n int, err error) {
+	for n < len(b) && err == nil {
+		if err = c.writeWithin(c.pieceDeadline()); err == nil {
+			var m int
+			m, err = c.TCPConn.Write(b[n:min(n+frame.MaxPiece, len(b))])
+			n += m
+		}
+	}
+	if err != nil {
+		c.late(err)
+	}
+	return n, err
+}
+
+// rawConn is for writes that don't wait.
+func (c *Conn) rawConn() (syscall.RawConn, error) {
+	if c.raw == nil {
+		raw, err := c.TCPConn.SyscallConn()
+		if err != nil {
+			return nil, err
+		}
+		c.raw = raw
+	}
+	return c.raw, nil
+}

@@ -1,0 +1,100 @@
+package conn
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/netip"
+	"runtime/pprof"
+	"sync/atomic"
+	"time"
+
+	"cowrelay/fasthttp/accept"
+)
+
+// ErrFault is what the server hears where a panic left nothing to return.
+var ErrFault = errors.New("a fault in the relay")
+
+// Options are what a Set needs of the relay. All but Grace and Now must be set.
+type Options struct {
+	Places       *accept.Places // what connections take and give back
+	MostConns    int            // that have places
+	ArrivalBytes int64          // memory of requests that are arriving
+	PieceTimeout time.Duration  // for one piece of a reply, at most frame.MaxPiece bytes
+	Logger       *slog.Logger
+	// Faulted is told of a panic, on the goroutine that panicked, with its stack
+	// still there. where says what ran.
+	Faulted func(where string, fault any)
+
+	Grace time.Duration // what an arriving request has before it may give way as slow (500 ms)
+	Now   func() int64  // the clock of arrivals (Set.Now)
+}
+
+// Set is what the connections of the public listeners share. NewSet makes it; it
+// must not be copied.
+type Set struct {
+	opts     Options
+	made     time.Time
+	Arrivals *Arrivals
+
+	open      atomic.Int64
+	lingering atomic.Int64 // see Conn.Close
+
+	cuts        [cutReasons]atomic.Uint64
+	cutLoggedNs atomic.Int64 // when a cut was logged last, on Now; 0: never
+}
+
+// NewSet returns a set without connections.
+func NewSet(opts Options) *Set {
+	s := &Set{opts: opts, made: time.Now()}
+	if s.opts.Grace == 0 {
+		s.opts.Grace = Grace
+	}
+	if s.opts.Now == nil {
+		s.opts.Now = s.Now
+	}
+	s.Arrivals = newArrivals(opts.ArrivalBytes, s.opts.Grace, s.opts.Now)
+	return s
+}
+
+// Now is the clock of deadlines: nanoseconds since the set was made.
+func (s *Set) Now() int64 { return int64(time.Since(s.made)) }
+
+// Len is how many connections are open, those that are turned away included.
+func (s *Set) Len() int64 { return s.open.Load() }
+
+// Open counts a connection in until it is closed.
+func (s *Set) Open(tcp *net.TCPConn) *Conn {
+	s.open.Add(1)
+	c := &Conn{TCPConn: tcp, set: s}
+	c.Peer = peerOf(tcp)
+	return c
+}
+
+// peerOf is the address at the other end of a connection.
+func peerOf(tcp *net.TCPConn) netip.Addr {
+	addr, ok := tcp.RemoteAddr().(*net.TCPAddr)
+	if !ok {
+		return netip.Addr{}
+	}
+	return addr.AddrPort().Addr().WithZone("").Unmap()
+}
+
+// rescue, deferred, tells of a panic, and then runs after.
+func (s *Set) rescue(where string, after func()) {
+	if fault := recover(); fault != nil {
+		s.opts.Faulted(where, fault)
+		if after != nil {
+			after()
+		}
+	}
+}
+
+// spawn runs f on a goroutine of its own, under that pprof label.
+func (s *Set) spawn(label string, f func()) {
+	go pprof.Do(context.Background(), pprof.Labels("relay", label), func(context.Context) {
+		defer s.rescue(label, nil)
+		f()
+	})
+}
