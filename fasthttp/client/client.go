@@ -12,36 +12,36 @@ import (
 	"time"
 )
 
-// Options are a client's habits. A zero field takes its default.
+// Options of New. A zero field takes its default, which its comment names.
 type Options struct {
-	// HTTP makes the requests. The default knows proxies from the environment,
-	// speaks HTTP/1.1, and keeps a bounded number of idle connections. Redirects
-	// are never followed, whatever it says.
+	// HTTP makes the requests. The default takes proxies from the environment,
+	// speaks HTTP/1.1, and keeps a bounded number of idle connections. The client
+	// never follows redirects, even if HTTP would.
 	HTTP *http.Client
 
-	Timeout  time.Duration // for one try, its reply's body included (60 s)
-	RetryFor time.Duration // how long to try again what can be repeated (1 min; negative: never)
-	MinWait  time.Duration // about the first wait before trying again (100 ms)
-	MaxWait  time.Duration // about the longest, if the relay asks for no longer one (5 s)
-	MaxRetry time.Duration // the longest that a relay may ask a broken stream to wait (30 s)
-	Silence  time.Duration // after which a stream is taken for dead (30 s)
+	Timeout  time.Duration // of one try, until the body of the reply is read (60 s)
+	RetryFor time.Duration // how long a call tries again (1 min; negative: it does not)
+	MinWait  time.Duration // the first wait before a further try, give or take half (100 ms)
+	MaxWait  time.Duration // the longest wait, likewise, unless the relay asks for more (5 s)
+	MaxRetry time.Duration // the longest wait that a relay may ask for when a stream ends (30 s)
+	Silence  time.Duration // a stream that is silent for so long counts as broken (30 s)
 
-	// RepeatWithoutID sends a post again whose answer was lost even if its
-	// event has no id. It may then be stored twice.
+	// RepeatWithoutID repeats a post whose answer was lost even if its event has
+	// no id. The event may then be stored twice.
 	RepeatWithoutID bool
 
-	// OnRetry hears why and how long a call waits before its next try, and
-	// OnBack that a try after that was answered. Both may be nil; several
-	// goroutines may call them at once.
+	// OnRetry is called before a call waits for its next try, with the reason and
+	// the wait. OnBack is called when a later try was answered. Both may be nil.
+	// Several goroutines may call them at once.
 	OnRetry func(err error, wait time.Duration)
 	OnBack  func()
 
 	UserAgent string // ("cowrelay-client")
 }
 
-// Client talks to one relay. New makes it; it is safe for concurrent use.
+// Client talks to one relay. New makes it. It is safe for concurrent use.
 type Client struct {
-	base string // without a slash at its end
+	base string // URL of the relay, without a slash at its end
 	http *http.Client
 	opts Options
 }
@@ -72,7 +72,7 @@ func New(relay string, opts Options) (*Client, error) {
 	if own.Transport == nil {
 		own.Transport = newTransport()
 	}
-	// The token is for this relay, and a redirected POST would become a GET.
+	// A redirect would take the token to another server, and turn a POST into a GET.
 	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return &Client{base: strings.TrimRight(u.String(), "/"), http: &own, opts: opts}, nil
 }
@@ -113,7 +113,7 @@ type Slot struct {
 	client *Client
 }
 
-// Slot returns the slot with the id. It asks the relay nothing.
+// Slot returns the slot with the id. It makes no request.
 func (c *Client) Slot(id, token string) *Slot { return &Slot{ID: id, Token: token, client: c} }
 
 // String returns the slot's id.
@@ -122,8 +122,8 @@ func (s *Slot) String() string { return s.ID }
 // GoString returns the slot's id.
 func (s *Slot) GoString() string { return "client.Slot(" + s.ID + ")" }
 
-// Allocate makes a new slot. The token is told this once. A lost answer is not
-// asked for again: it would leave a slot that nobody knows.
+// Allocate makes a new slot. The relay shows the token this once. If the answer is
+// lost, Allocate does not try again: that would leave a slot whose token nobody has.
 func (c *Client) Allocate(ctx context.Context) (*Slot, error) {
 	var s struct {
 		ID    string `json:"slot_id"`
@@ -142,7 +142,7 @@ func (c *Client) Allocate(ctx context.Context) (*Slot, error) {
 	return c.Slot(s.ID, s.Token), nil
 }
 
-// Health is what a slot's reader tells about itself.
+// Health is what a slot's reader says about itself.
 type Health struct {
 	Status        string `json:"status"`
 	SetAt         string `json:"set_at"`
@@ -150,7 +150,7 @@ type Health struct {
 	LastSuccessAt string `json:"last_success_at,omitempty"`
 }
 
-// State is what a relay tells about a slot.
+// State is what the relay says about a slot.
 type State struct {
 	SlotID          string  `json:"slot_id"`
 	EventCount      uint64  `json:"event_count"`
@@ -174,8 +174,8 @@ func (s *Slot) State(ctx context.Context) (*State, error) {
 	return st, nil
 }
 
-// SetHealth sets the slot's responder health record. Status and SetAt must not
-// be empty.
+// SetHealth sets the slot's responder health record. Status and SetAt must not be
+// empty.
 func (s *Slot) SetHealth(ctx context.Context, h Health) error {
 	body, err := json.Marshal(h)
 	if err != nil {
@@ -185,8 +185,8 @@ func (s *Slot) SetHealth(ctx context.Context, h Health) error {
 	return err
 }
 
-// Delete removes the slot with all that is in it. It succeeds too if an earlier
-// try of this call, whose answer was lost, has removed it.
+// Delete removes the slot with all its events. It also succeeds if an earlier try
+// of the same call removed the slot and its answer was lost.
 func (s *Slot) Delete(ctx context.Context) error {
 	r, err := s.client.do(ctx, call{method: http.MethodDelete, path: "/v1/slot/" + url.PathEscape(s.ID), token: s.Token, repeat: true})
 	if errors.Is(err, ErrGone) && r.lost {

@@ -1,32 +1,35 @@
 // Package client talks to a relay: it allocates slots, posts events to them,
 // pulls pages of them and follows them as streams.
 //
-// Events go out and come back as the bytes that they are: nothing is decoded
-// and printed again, because receivers hash every field.
+// An event goes out and comes back as the same bytes. The client never decodes an
+// event and prints it again, because receivers hash every field.
 //
 // # What is tried again
 //
-// Whatever can be repeated without harm is, with jittered exponential back-off
-// and never before Retry-After, for as long as [Options].RetryFor says: reads,
-// and posts of events that carry an event_id, since a slot stores an id once.
-// A post without an id is repeated when it is certain that nothing was stored:
-// no connection came about, or the relay said so (429, 503, 507). When its
-// answer is lost, the error is a [*LostError] whose Sent is true, and the event
+// The client tries again what it can repeat without harm: reads, and posts of
+// events that have an event_id, since a slot stores an id once. It waits between
+// the tries, longer each time and with jitter, and never less than Retry-After
+// says. It goes on for as long as [Options].RetryFor says.
+//
+// A post without an id is repeated only if it is certain that nothing was stored:
+// there was no connection, or the relay said so (429, 503, 507). If the answer to
+// such a post is lost, the error is a [*LostError] whose Sent is true. The event
 // may be stored or not.
 //
 // # Places in a slot
 //
-// The relay knows a place in a slot by the id of the event before it. Events
-// need no id, so a [Cursor] is an id and how many events behind it were seen.
-// Slots only grow at their end, which makes that exact: [Slot.Pull] and
-// [Slot.Tail] go on behind any event, over restarts of the relay too, and
+// The relay knows a place in a slot by the id of the event before it. Not every
+// event has an id. So a [Cursor] is an id, and the number of events behind it that
+// were seen. That is exact, because slots only grow at their end. [Slot.Pull] and
+// [Slot.Tail] can go on behind any event, also after a restart of the relay. They
 // neither lose nor repeat one.
 //
 // # Errors
 //
-// What the relay refuses is an [*Error], a relay that gave no answer a
-// [*LostError], an answer that is no relay's [ErrReply]. errors.Is sorts them.
+// If the relay refuses a request, the error is an [*Error]. If the relay gives no
+// answer, it is a [*LostError]. If the answer does not come from a relay, it is
+// [ErrReply]. errors.Is tells them apart.
 //
 // All methods may be called from several goroutines at once. None leaves a
-// goroutine behind; [Client.Close] closes idle connections.
+// goroutine behind. [Client.Close] closes idle connections.
 package client

@@ -26,13 +26,13 @@ var (
 
 // Other errors of this package.
 var (
-	// ErrReply is an answer that no relay gives: something else listens there.
+	// ErrReply is an answer that a relay does not give: something else listens there.
 	ErrReply = errors.New("client: not the reply of a relay")
 	// ErrNotJSON is an event that is not one JSON value. It was not sent.
 	ErrNotJSON = errors.New("client: the event is not one JSON value")
-	// ErrNoCursor is a place that can't be returned to; see NoCursorError.
+	// ErrNoCursor is a place in a slot that can't be asked for; see NoCursorError.
 	ErrNoCursor = errors.New("client: no event_id to go on from")
-	// ErrUnreachable is every LostError.
+	// ErrUnreachable matches every LostError.
 	ErrUnreachable = errors.New("client: no answer")
 )
 
@@ -40,11 +40,11 @@ var (
 type Error struct {
 	Status     int                        // of HTTP
 	Message    string                     // what the relay says about it
-	RetryAfter time.Duration              // 0: not told
-	Fields     map[string]json.RawMessage // what else it tells, such as max_bytes
+	RetryAfter time.Duration              // how long it asks to wait; 0: it does not say
+	Fields     map[string]json.RawMessage // what else the reply holds, such as max_bytes
 
-	// Foreign: the reply was no JSON with an error in it, so that something
-	// between here and the relay answered, or something else than a relay.
+	// Foreign: the reply is not JSON with an error in it. So it came from a proxy
+	// before the relay, or from something that is not a relay.
 	Foreign bool
 }
 
@@ -83,7 +83,7 @@ func (e *Error) Is(target error) bool {
 	return false
 }
 
-// notNow says whether the relay says that it did nothing and might later.
+// notNow reports whether the relay did nothing, and may do it later.
 func (e *Error) notNow() bool { return e.Status == 429 || e.Status == 503 || e.Status == 507 }
 
 // newError reads a refusal.
@@ -105,7 +105,7 @@ func newError(status int, header http.Header, body []byte) *Error {
 	return e
 }
 
-// quote makes a foreign text fit for a line.
+// quote makes a foreign text fit into a line of a log or a terminal.
 func quote(text string) string {
 	const most = 120
 	if len(text) > most {
@@ -132,10 +132,10 @@ func retryAfter(text string, now time.Time) time.Duration {
 // LostError is a request without an answer.
 type LostError struct {
 	Relay string // its URL
-	Sent  bool   // a connection was there, so the relay may have acted
+	Sent  bool   // there was a connection, so the relay may have acted
 	Err   error
 
-	// GaveUp: it was tried again until the time for that was over.
+	// GaveUp: the call was tried again until Options.RetryFor was over.
 	GaveUp bool
 }
 
@@ -151,8 +151,8 @@ func (e *LostError) Unwrap() error { return e.Err }
 // Is finds ErrUnreachable.
 func (e *LostError) Is(target error) bool { return target == ErrUnreachable }
 
-// NoCursorError says that a reader can't go on: too many events without an
-// event_id follow each other. What was read until then is right.
+// NoCursorError says that a reader can't go on, because too many events without an
+// event_id follow each other. What was read until then is complete.
 type NoCursorError struct {
 	At     Cursor // behind the last event that was read
 	Reason string

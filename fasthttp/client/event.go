@@ -42,7 +42,8 @@ func (c Cursor) String() string {
 	return fmt.Sprintf("event %d after event_id %q", c.Skip, c.ID)
 }
 
-// pass returns the place behind one more event. An empty id can't be asked for.
+// pass returns the place behind one more event. A relay can't be asked for an empty
+// id, so an event without one is counted.
 func (c Cursor) pass(id string) Cursor {
 	if id == "" {
 		return Cursor{c.ID, c.Skip + 1}
@@ -50,7 +51,7 @@ func (c Cursor) pass(id string) Cursor {
 	return Cursor{ID: id}
 }
 
-// lenient reads what the relay accepts: it lets keys below the top repeat.
+// lenient reads what the relay accepts: below the top level, keys may repeat.
 var lenient = jsontext.AllowDuplicateNames(true)
 
 // EventID returns the event_id of an event as the relay sees it: a string at

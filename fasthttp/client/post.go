@@ -9,18 +9,18 @@ import (
 	"net/http"
 )
 
-// Posted is what became of a post.
+// Posted is the result of a post.
 type Posted struct {
 	ID string // the event's id, or empty
-	// Duplicate: the slot has an event with this id already; nothing was stored.
+	// Duplicate: the slot already has an event with this id. Nothing was stored.
 	Duplicate bool
-	// Repeated: an earlier try of this call got no answer. If Duplicate is true
-	// too, the event in the slot may well be this one.
+	// Repeated: an earlier try of this call got no answer. If Duplicate is true as
+	// well, that try may have stored the event.
 	Repeated bool
 }
 
-// Post stores an event, a JSON object, and returns when it is on the relay's
-// disk. White space between tokens is not kept, all else is.
+// Post stores an event, which is a JSON object. It returns when the event is on the
+// relay's disk. The relay keeps all of it but the white space between tokens.
 func (s *Slot) Post(ctx context.Context, event []byte) (Posted, error) {
 	if !json.Valid(event) { // or it could close the object around it
 		return Posted{}, ErrNotJSON
@@ -53,30 +53,32 @@ func (s *Slot) Post(ctx context.Context, event []byte) (Posted, error) {
 	return p, nil
 }
 
-// Hopeless says whether the error of a post stands in the way of all others
-// too: the slot is gone or full, the token is wrong, the relay is away. Any
-// other error is about the one event.
+// Hopeless reports whether the error of a post means that further posts will fail
+// too: the slot is gone or full, the token is wrong, or the relay is away. Any other
+// error is about that one event.
 func Hopeless(err error) bool {
 	var lost *LostError
 	switch {
 	case err == nil, errors.Is(err, ErrNotJSON), errors.Is(err, ErrBadRequest), errors.Is(err, ErrTooLarge):
 		return false
 	case errors.As(err, &lost):
-		// What may have been stored is not sent again, but others may be.
+		// The event may have been stored, so it is not sent again. Others may be
+		// sent.
 		return !lost.Sent || lost.GaveUp || errors.Is(err, errSlow) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 	}
 	return true
 }
 
-// PostMany posts events and yields what became of each, in their order. With
-// parallel at most 1 it posts them one by one: the slot has them in the order
-// given, except that an event whose post failed is missing. With more, so many
-// are under way at once, which is many times as fast, because the relay writes
-// all that waits with one sync; the slot's order is then any.
+// PostMany posts events and yields the result of each, in the order of the events.
 //
-// It ends with the events, behind the first error that is Hopeless, or when the
-// caller stops; it returns when nothing is under way any more. With parallel
-// posts, what a caller sees may be as far behind as they are many.
+// With parallel up to 1 it posts them one by one. The slot then has them in that
+// order, without those whose post failed. With a higher parallel, that many posts are
+// under way at once. This is many times as fast, because the relay writes all posts
+// that wait with one sync. The slot then has the events in any order.
+//
+// It ends after the last event, after the first error that is Hopeless, or when the
+// caller stops. It returns when no post is under way any more. With parallel posts
+// the results may lag: up to twice as many events may have been posted since.
 func (s *Slot) PostMany(ctx context.Context, events iter.Seq[json.RawMessage], parallel int) iter.Seq2[Posted, error] {
 	if parallel > 1 {
 		return s.postParallel(ctx, events, parallel)
@@ -100,8 +102,8 @@ type outcome struct {
 func (s *Slot) postParallel(ctx context.Context, events iter.Seq[json.RawMessage], parallel int) iter.Seq2[Posted, error] {
 	return func(yield func(Posted, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
-		// The oldest first. Twice as many as run, so that one slow post does not
-		// keep the others from running.
+		// The posts whose results were not yielded yet, oldest first. They may be
+		// twice as many as run, so that one slow post does not hold up the others.
 		var under []chan outcome
 		running := make(chan struct{}, parallel)
 		defer func() {

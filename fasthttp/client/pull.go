@@ -13,10 +13,10 @@ import (
 const (
 	pageEvents = 1000 // most events of a page
 	maxEvent   = 262_144
-	longPoll   = 25 * time.Second // longest wait of a relay
+	longPoll   = 25 * time.Second // the longest that a relay waits
 
-	// A page that ends for its bytes has this many, if the relay's operator left
-	// --page-bytes anywhere near its default of 4 MiB.
+	// A page that ends because of its size has at least so many bytes, if the
+	// relay's --page-bytes is anywhere near its default of 4 MiB.
 	leastPage = 512 << 10
 )
 
@@ -42,12 +42,12 @@ func (s *Slot) page(ctx context.Context, at Cursor, limit int, wait time.Duratio
 // Pull yields the events behind the cursor up to the slot's end, page by page,
 // or the first most of them if most is above 0. An error ends it.
 //
-// Pages may be shorter than asked for; only an empty one, or one with nothing
-// new, is the end. Events without an event_id are counted from the last one that
-// has one, and asked for again with what follows them. If so many follow each
-// other that no page reaches beyond (1,000, or as many as a page has bytes for),
-// and it is not certain that they are the slot's last, the error is a
-// NoCursorError.
+// A page may be shorter than asked for. The end is a page that is empty or has
+// nothing new. Events without an event_id are counted from the last event that has
+// one, and are asked for again together with those that follow. A page holds at most
+// 1,000 events and a bounded number of bytes. If more events than that follow each
+// other without an event_id, and they are not certainly the slot's last, the error is
+// a NoCursorError.
 func (s *Slot) Pull(ctx context.Context, from Cursor, most int) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		place := -1 // how many events of the slot lie before the cursor, if known
@@ -84,8 +84,8 @@ func (s *Slot) Pull(ctx context.Context, from Cursor, most int) iter.Seq2[Event,
 	}
 }
 
-// stuck judges a page of n events with nothing new in it: whether it is the
-// slot's end (nil), or more may follow that can't be asked for.
+// stuck judges a page of n events with nothing new in it. It returns nil if the slot
+// ends there, and an error if more may follow that can't be asked for.
 func (s *Slot) stuck(ctx context.Context, at Cursor, place, n, limit, size int) error {
 	if place >= 0 {
 		st, err := s.State(ctx)
@@ -98,8 +98,8 @@ func (s *Slot) stuck(ctx context.Context, at Cursor, place, n, limit, size int) 
 	return &NoCursorError{at, fmt.Sprintf("a page of %d events, %d bytes, does not reach beyond what has no event_id there", n, size)}
 }
 
-// Wait returns events behind the cursor: at once if there are some, else when
-// there are, else none after the time given. At most a page of them.
+// Wait returns the events behind the cursor, at most a page of them. If there are
+// none it waits for some, and returns none when the time given is over.
 func (s *Slot) Wait(ctx context.Context, from Cursor, atMost time.Duration) ([]Event, error) {
 	end := time.Now().Add(atMost)
 	if from.Skip > 0 {
@@ -123,8 +123,8 @@ func (s *Slot) Wait(ctx context.Context, from Cursor, atMost time.Duration) ([]E
 	}
 }
 
-// waitStream waits behind an event without id. A long poll would answer at once
-// with what follows the last id.
+// waitStream waits behind an event without an id. A long poll would not wait: it
+// would answer with the events since the last id.
 func (s *Slot) waitStream(ctx context.Context, from Cursor, end time.Time) ([]Event, error) {
 	ctx, cancel := context.WithDeadline(ctx, end)
 	defer cancel()

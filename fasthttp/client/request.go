@@ -14,21 +14,21 @@ import (
 	"time"
 )
 
-// Most bytes of a reply. A page is at most a whole slot.
+// The most bytes of a reply. A page is at most a whole slot.
 const (
 	maxReply = 1 << 20
 	maxError = 64 << 10
 	maxPage  = 128 << 20
 )
 
-// call is a request and how it may be treated.
+// call is a request, and how it may be treated.
 type call struct {
 	method, path string // the path may have a query
 	token        string
 	body         []byte
-	repeat       bool          // no harm if it is done twice
-	max          int64         // bytes of a good reply (maxReply)
-	wait         time.Duration // that the relay may take before it answers
+	repeat       bool          // it may be done twice without harm
+	max          int64         // the most bytes of a good reply (maxReply)
+	wait         time.Duration // how long the relay may wait before it answers
 }
 
 // reply is a good answer.
@@ -45,12 +45,12 @@ func (r reply) decode(v any) error {
 	return nil
 }
 
-// foreign says what is wrong with a reply that should be a relay's.
+// foreign makes the error of a reply that does not come from a relay.
 func (r reply) foreign(err error) error {
 	return fmt.Errorf("%w: %s answered %s: %w", ErrReply, r.relay, quote(string(r.body[:min(len(r.body), 200)])), err)
 }
 
-// do makes a call, again where that helps and does no harm.
+// do makes a call. It tries again where that helps and does no harm.
 func (c *Client) do(ctx context.Context, q call) (reply, error) {
 	b := c.newBackoff()
 	lost := false
@@ -80,7 +80,8 @@ func (c *Client) do(ctx context.Context, q call) (reply, error) {
 	}
 }
 
-// request makes the request of a call. sent tells whether it got a connection.
+// request makes the request of a call. It sets sent when the request gets a
+// connection.
 func (c *Client) request(ctx context.Context, q call, sent *bool) (*http.Request, error) {
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { *sent = true }})
 	var body io.Reader
@@ -131,7 +132,7 @@ func (c *Client) try(ctx context.Context, q call) ([]byte, error) {
 	return body, nil
 }
 
-// refusal reads an error reply. A part of it will do.
+// refusal reads the reply of a refused request. A part of the body is enough.
 func (c *Client) refusal(ctx context.Context, res *http.Response) error {
 	body, err := io.ReadAll(io.LimitReader(res.Body, maxError))
 	if err != nil && len(body) == 0 && ctx.Err() != nil {
@@ -169,21 +170,21 @@ func (c *Client) lost(ctx context.Context, sent bool, err error) error {
 	return &LostError{Relay: c.base, Sent: sent, Err: err}
 }
 
-// backoff is the waits of one call. They grow, and are never the same for two
-// clients that were sent away together.
+// backoff holds the waits of one call. They grow. They are random, so that clients
+// that failed together don't come back together.
 type backoff struct {
 	client *Client
-	next   time.Duration
-	until  time.Time // zero: for ever
-	waited bool
+	next   time.Duration // the next wait, before jitter
+	until  time.Time     // when to give up; zero: never
+	waited bool          // since the last answer
 }
 
 func (c *Client) newBackoff() *backoff {
 	return &backoff{client: c, next: c.opts.MinWait, until: time.Now().Add(c.opts.RetryFor)}
 }
 
-// wait lets time pass before the next try. It says false when there shall be
-// none: the time for it is over, or ctx is.
+// wait waits for the next try. It returns false if there is none, because the time
+// for it or ctx is over.
 func (b *backoff) wait(ctx context.Context, err error) bool {
 	d := b.next/2 + rand.N(b.next)
 	b.next = min(2*b.next, max(b.client.opts.MaxWait, b.client.opts.MinWait))
@@ -212,7 +213,7 @@ func (b *backoff) sleep(ctx context.Context, err error, d time.Duration) bool {
 	}
 }
 
-// back tells that a try was answered after others were not.
+// back calls OnBack if a try was answered after others were not.
 func (b *backoff) back() {
 	if f := b.client.opts.OnBack; f != nil && b.waited {
 		f()

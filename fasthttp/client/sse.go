@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// maxFrame bounds what one frame of a stream may take. An event has at most
-// 262,144 bytes.
+// maxFrame bounds the bytes of one frame of a stream. An event has at most 262,144
+// bytes.
 const maxFrame = 1 << 20
 
 var errLongFrame = fmt.Errorf("%w: a frame of the stream is longer than %d bytes", ErrReply, maxFrame)
@@ -19,8 +19,8 @@ var errLongFrame = fmt.Errorf("%w: a frame of the stream is longer than %d bytes
 // frame is one dispatched event of a stream.
 type frame struct {
 	kind string // "" is a message
-	id   string // the last one that came
-	own  bool   // it came with this frame, or since the one before
+	id   string // the last id of the stream
+	own  bool   // that id came with this frame, or after the frame before
 	data []byte // valid until the next call
 }
 
@@ -31,10 +31,10 @@ type frames struct {
 	r       *bufio.Reader
 	begun   bool
 	afterCR bool
-	lines   []byte // of the line that is read
-	data    []byte
+	lines   []byte // the line that is being read
+	data    []byte // of the frame so far
 	lastID  string
-	newID   bool // it came since the last frame
+	newID   bool // lastID came after the last frame
 
 	// retry is the last wait before a reconnect that the stream asked for.
 	retry    time.Duration
@@ -43,8 +43,8 @@ type frames struct {
 
 func newFrames(r io.Reader) *frames { return &frames{r: bufio.NewReaderSize(r, 32<<10)} }
 
-// next returns the next frame with data. io.EOF is an end between two frames,
-// or within one.
+// next returns the next frame that has data. io.EOF says that the stream ended,
+// between two frames or within one.
 func (f *frames) next() (frame, error) {
 	var fr frame
 	f.data = f.data[:0]
@@ -95,8 +95,8 @@ func (f *frames) setRetry(value []byte) {
 	}
 }
 
-// line returns the next line without its end. It never waits for a byte behind
-// the end: the LF of a CR LF is dropped when the next line is asked for.
+// line returns the next line without its end. It never waits for a byte behind the
+// line: the LF of a CR LF is dropped only by the next call.
 func (f *frames) line() ([]byte, error) {
 	f.lines = f.lines[:0]
 	for {
@@ -132,5 +132,5 @@ func (f *frames) line() ([]byte, error) {
 	}
 }
 
-// errSilent ends a stream without a sign of life.
+// errSilent ends a stream that is silent for too long.
 var errSilent = errors.New("the stream was silent for too long")

@@ -17,16 +17,20 @@ import (
 // stream behind it begins at the slot's beginning.
 var noID = strings.Repeat("-", 129)
 
-// Tail yields the events behind the cursor, and then those that come, as a
-// stream, until ctx ends. When the stream breaks, falls silent or is ended by
-// the relay, it goes on behind the last event, for as long as it takes: after
-// the wait that the relay asked for, or a short one that grows. Behind events
-// without an id it goes on from the last one that has one, and drops what it
-// has seen. So nothing is lost or repeated, as long as the relay keeps what it
-// acknowledged.
+// Tail yields the events behind the cursor, and then each event that is posted,
+// until ctx ends. It reads a stream of the relay. When the stream breaks, falls
+// silent or is ended by the relay, Tail connects again and goes on behind the last
+// event, for as long as that takes. Before it connects it waits for as long as the
+// relay asked, else for a short time that grows.
 //
-// It ends with an error when ctx does, when the slot is gone or the token
-// wrong, and when what answers is no relay.
+//	open -> read events -> broken, silent or ended -> wait -> open ...
+//
+// Behind events without an id it goes on from the last event that has one, and drops
+// those that it has yielded. So no event is lost or repeated, as long as the relay
+// keeps what it acknowledged.
+//
+// It ends with an error when ctx ends, when the slot is gone or the token is wrong,
+// and when the answer does not come from a relay.
 func (s *Slot) Tail(ctx context.Context, from Cursor) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		t := s.newTail(from)
@@ -35,10 +39,10 @@ func (s *Slot) Tail(ctx context.Context, from Cursor) iter.Seq2[Event, error] {
 	}
 }
 
-// TailNew is Tail from now on: it yields what is posted after it was called.
-// Where now is, it learns from the slot's state; in a slot so busy that the
-// stream's opening can't be placed, it reads the slot from its beginning and
-// drops what was there.
+// TailNew is Tail from now on: it yields the events that are posted after the call.
+// It counts the slot's events before and after it opens the stream. If the counts
+// are equal, the stream began behind the last of them. If they differ, it reads the
+// slot from its beginning and drops the events that were there before.
 func (s *Slot) TailNew(ctx context.Context) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) { s.newTail(Cursor{}).run(ctx, yield) }
 }
@@ -46,11 +50,11 @@ func (s *Slot) TailNew(ctx context.Context) iter.Seq2[Event, error] {
 // tail is a stream over its connections.
 type tail struct {
 	slot  *Slot
-	at    Cursor
-	known bool // at is where it is; else it begins now
+	at    Cursor // behind the last event that was yielded
+	known bool   // at is set; else the tail begins now
 	*backoff
 
-	retry    time.Duration // that the relay asked for
+	retry    time.Duration // the wait that the relay asked for
 	hasRetry bool
 }
 
@@ -76,7 +80,7 @@ func (t *tail) run(ctx context.Context, yield func(Event, error) bool) {
 	}
 }
 
-// again waits before the next connection. It says false when there shall be none.
+// again waits for the next connection. It returns false if there is none.
 func (t *tail) again(ctx context.Context, err error) bool {
 	var no *Error
 	switch {
@@ -108,7 +112,7 @@ func (t *tail) follow(ctx context.Context, yield func(Event, error) bool) error 
 	opened := time.Now()
 	defer func() {
 		t.retry, t.hasRetry = f.retry, f.hasRetry
-		if time.Since(opened) > t.client.opts.MaxWait { // who is sent away at once waits longer and longer
+		if time.Since(opened) > t.client.opts.MaxWait { // after a short connection the waits go on growing
 			t.next = t.client.opts.MinWait
 		}
 	}()
@@ -142,8 +146,8 @@ func (t *tail) follow(ctx context.Context, yield func(Event, error) bool) error 
 	}
 }
 
-// open opens the stream. It returns how many of its first events are to be
-// dropped, since they are not behind the cursor.
+// open opens the stream. The first drop events of the stream are not behind the
+// cursor: the caller drops them.
 func (t *tail) open(ctx context.Context) (body io.ReadCloser, drop int, err error) {
 	live := !t.known
 	if live {
@@ -157,7 +161,7 @@ func (t *tail) open(ctx context.Context) (body io.ReadCloser, drop int, err erro
 	if err != nil || !live {
 		return body, t.at.Skip, err
 	}
-	// Equal counts before and behind the opening leave one place for it.
+	// With equal counts before and after, the stream began behind these events.
 	after, err := t.count(ctx)
 	if err == nil && after == t.at.Skip {
 		return body, 0, nil
@@ -178,8 +182,8 @@ func (t *tail) count(ctx context.Context) (int, error) {
 	return int(st.EventCount), nil
 }
 
-// connect makes one connection, for what is posted from now on or for what is
-// behind the cursor. Its body fails after silence.
+// connect makes one connection. With live the stream has what is posted from now on,
+// else what is behind the cursor. Reading the body fails after silence.
 func (t *tail) connect(ctx context.Context, live bool) (io.ReadCloser, error) {
 	c := t.client
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -189,7 +193,7 @@ func (t *tail) connect(ctx context.Context, live bool) (io.ReadCloser, error) {
 		if id == "" {
 			id = noID
 		}
-		// By the query: a header can't hold every id.
+		// In the query, because a header can't hold every id.
 		q.path += "?since=" + url.QueryEscape(id)
 	}
 	w := &watched{ctx: ctx, cancel: cancel, silence: c.opts.Silence}
@@ -220,7 +224,7 @@ func (t *tail) connect(ctx context.Context, live bool) (io.ReadCloser, error) {
 	return w, nil
 }
 
-// watched is a body that fails when a read takes longer than silence.
+// watched is a body whose reads fail when one takes longer than silence.
 type watched struct {
 	body    io.ReadCloser
 	ctx     context.Context
@@ -229,7 +233,7 @@ type watched struct {
 	silence time.Duration
 }
 
-// Read reads. Only reads are timed: a slow caller is not a silent relay.
+// Read times nothing but the read itself: a slow caller is not a silent relay.
 func (w *watched) Read(p []byte) (int, error) {
 	w.timer.Reset(w.silence)
 	n, err := w.body.Read(p)

@@ -1,10 +1,10 @@
-// Package web holds the relay's pages: what a browser gets, embedded, with the
-// headers that belong to it. It knows no HTTP server and no relay: whoever
-// serves a File copies its fields.
+// Package web holds the relay's pages for browsers. They are embedded, with the
+// headers that belong to them. It knows no HTTP server and no relay: the caller
+// copies the fields of a File into its reply.
 //
-// Every file is in a fixed table: no path of a request reaches a file system,
-// not even the embedded one. Nothing in a file asks for anything from another
-// host, and Headers forbids it besides.
+// Every file is in a fixed table, so no path of a request reaches a file system, not
+// even the embedded one. No file asks for anything from another host, and Headers
+// forbids that as well.
 package web
 
 import (
@@ -22,9 +22,9 @@ import (
 //go:embed static third_party/uplot
 var files embed.FS
 
-// Headers go with every reply that is a File. Scripts and styles come from
-// files of ours alone, no string becomes HTML or code (trusted types), and no
-// other site may frame, embed or open a page with a handle to it.
+// Headers go with every reply that is a File. They allow scripts and styles from the
+// relay alone, and no string that becomes HTML or code (trusted types). No other site
+// may frame or embed a page, or keep a handle to one that it opens.
 var Headers = [][2]string{
 	{"Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; " +
 		"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"},
@@ -33,11 +33,12 @@ var Headers = [][2]string{
 	{"Cross-Origin-Opener-Policy", "same-origin"},
 	{"Cross-Origin-Embedder-Policy", "require-corp"},
 	{"Cross-Origin-Resource-Policy", "same-origin"},
-	// Kept, but asked for each time: after an upgrade no old script meets a new page.
+	// Browsers keep a file but ask each time whether it changed. So after an
+	// upgrade no old script meets a new page.
 	{"Cache-Control", "no-cache"},
 }
 
-// File is one embedded file. Its bytes are made at the first use and never
+// File is one embedded file. Its bytes are made at the first use and then never
 // change.
 type File struct {
 	Path string // where it is served
@@ -70,10 +71,10 @@ var (
 	Dashboard = &File{Path: "/stats.html", Type: html, name: "static/dashboard.html"}
 )
 
-// assets is what the pages fetch.
+// assets are the files that the pages fetch.
 var assets = []*File{
 	{Path: "/favicon.svg", Type: svg, name: "static/favicon.svg"},
-	{Path: "/favicon.ico", Type: svg, name: "static/favicon.svg"}, // for those who ask without reading the page
+	{Path: "/favicon.ico", Type: svg, name: "static/favicon.svg"}, // for clients that ask without reading the page
 	{Path: "/web/style.css", Type: css, name: "static/style.css"},
 	{Path: "/web/common.js", Type: javascript, name: "static/common.js"},
 	{Path: "/web/landing.js", Type: javascript, name: "static/landing.js"},
