@@ -192,6 +192,7 @@ func replayed(t *testing.T, fs vfs.FS, dir, name string) (offset int64, records 
 
 // The scan finds what Pebble's replay drops, wherever a log is damaged.
 func TestTornTail_AgreesWithTheReplay(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "data")
 	l := mustOpen(t, dir, Options{Logger: quiet})
 	for i := range 1200 { // the first ones go to a log of their own
