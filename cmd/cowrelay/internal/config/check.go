@@ -16,10 +16,10 @@ func NewCheckCommand(args []string) *cobra.Command {
 	var l *Layers
 	cmd := &cobra.Command{
 		Use:   "check-config",
-		Short: "Check file, environment and flags, print what would run",
-		Long: `check-config reads the configuration as serve would, and prints what would run.
-It lists everything that is wrong at once, and what others on the machine can
-reach and need not.`,
+		Short: "Check file, environment and flags, print what would apply",
+		Long: `check-config reads the configuration as serve would, and prints what would apply.
+It lists all mistakes at once. It also lists files that others on the machine can
+reach and should not.`,
 		Example: "  cowrelay check-config --config cowrelay.toml",
 		GroupID: command.GroupServe,
 		RunE: func(cmd *cobra.Command, _ []string) error {

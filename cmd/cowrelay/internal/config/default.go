@@ -15,8 +15,8 @@ func NewDefaultCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "default-config",
 		Short: "Print a configuration file of all keys with their defaults",
-		Long: `default-config prints a configuration file in TOML: every key with what it is
-for and its default. Change what you need and give it to serve --config.`,
+		Long: `default-config prints a configuration file in TOML: every key with its default and
+what it is for. Change what you need and give it to serve --config.`,
 		Example: "  cowrelay default-config >cowrelay.toml",
 		GroupID: command.GroupServe,
 		Args:    cobra.NoArgs,

@@ -25,18 +25,17 @@ func NewExportCommand() *cobra.Command {
 
   {"slot_id":"<32 hex digits>","position":0,"event":{...}}
 
-The event's bytes are those that were posted. With --bare a line is the event
-alone, for one slot. Tokens, which nobody keeps, and their hashes are no part of
-it, nor are slots without events.
+The event's bytes are those that were posted. With --bare a line is the event and
+nothing else, for one slot. An export has no tokens, no hashes of tokens, and no
+slots without events.
 
-It reads the store of a stopped relay, and writes nothing there, or asks a
-running one over its admin listener (--admin). Of each slot it takes the events
+export reads the store of a stopped relay and writes nothing there. Or it asks a
+running relay over its admin listener (--admin). Of each slot it takes the events
 that were there when it began, whatever is posted meanwhile.
 
-With --out the lines go to a file beside FILE, which becomes FILE when everything
-is in it and on disk; until then it is called FILE.*.partial. A FILE that is a
-symbolic link stays one. What is no regular file, such as a FIFO or a device, is
-written to.`,
+With --out the lines go to a file beside FILE, called FILE.*.partial. It becomes
+FILE when everything is in it and on disk. If FILE is a symbolic link, the link
+stays. If FILE is a FIFO or a device, export writes to it.`,
 		Example: `  cowrelay export --all --data-dir /var/lib/cowrelay --out events.jsonl
   cowrelay export --slot 0123456789abcdef0123456789abcdef --bare --admin http://127.0.0.1:9770`,
 		GroupID: command.GroupOperate,

@@ -23,21 +23,20 @@ func NewVerifyCommand() *cobra.Command {
 		Long: `verify looks at everything in the store of a stopped relay, or in a copy of it,
 and writes nothing:
 
-  - the positions of each slot are gap-free, and its record counts its events
-    and their bytes as they are
+  - the positions of each slot have no gaps, and its record counts its events and
+    their bytes right
   - each event_id occurs once in its slot
-  - the index of ids: what a relay builds it from at a load points at the id of
-    each event
+  - the index of ids, as a relay builds it when it loads a slot, points at the id
+    of each event
   - each event is one that the relay would accept, byte for byte
-  - records decode, no events are without a slot, no key is unknown
+  - records can be read, all events belong to a slot, no key is unknown
 
-What can't be read at the end of the newest log is told beside that, not as a
-fault: after a crash it is the rest of a write that nobody was told is stored, and
-damage looks the same.
+If the end of the newest log can't be read, verify notes that, and does not count
+it as a fault. After a crash it is the rest of a write that was not acknowledged.
+Damage looks the same.
 
-It lists what is wrong, one fault a line, and goes on behind it. The exit status
-is 0 for a sound store, 1 for one with faults or that can't be opened, 2 for a
-wrong command line.`,
+verify prints one fault a line and goes on. The exit status is 0 for a sound store, 1
+for one that has faults or can't be opened, 2 for a wrong command line.`,
 		Example: "  cowrelay verify --data-dir /var/lib/cowrelay",
 		GroupID: command.GroupOperate,
 		Args:    cobra.NoArgs,

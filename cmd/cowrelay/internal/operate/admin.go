@@ -20,7 +20,7 @@ func NewAdminCommand() *cobra.Command {
 		Use:   "admin",
 		Short: "Look at a running relay's slots, block them, and more",
 		Long: `admin speaks to the admin listener of a running relay. On a terminal it prints
-tables; in a pipe, or with --json, one JSON object a line.`,
+tables. In a pipe, or with --json, it prints one JSON object a line.`,
 		Example: `  cowrelay admin slots --by posts
   cowrelay admin block 3d6f0a8c2b1e4f5a9c7d8e0f1a2b3c4d --reason "posts without end"
   cowrelay admin log-level debug`,
@@ -34,9 +34,9 @@ tables; in a pipe, or with --json, one JSON object a line.`,
 	adminclient.AddFlags(f)
 	f.Bool("json", false, "print JSON lines also on a terminal")
 	cmd.AddCommand(
-		adminCommand("status", "Tell how the relay is", cobra.NoArgs, adminStatus),
+		adminCommand("status", "Show how the relay is", cobra.NoArgs, adminStatus),
 		newAdminSlots(),
-		adminCommand("slot ID...", "Tell all about slots", slotIDs, eachSlot(func(s *adminSession, id string) error {
+		adminCommand("slot ID...", "Show everything about slots", slotIDs, eachSlot(func(s *adminSession, id string) error {
 			return s.show(http.MethodGet, "/admin/v1/slots/"+id, nil, printSlot)
 		})),
 		newAdminBlock(),
@@ -56,7 +56,7 @@ func adminStatus(s *adminSession, _ []string) error {
 
 func newAdminLogLevel() *cobra.Command {
 	levels := []string{"debug", "info", "warn", "error"}
-	cmd := adminCommand("log-level [LEVEL]", "Tell or set the relay's log level", cobra.MaximumNArgs(1), func(s *adminSession, args []string) error {
+	cmd := adminCommand("log-level [LEVEL]", "Show or set the relay's log level", cobra.MaximumNArgs(1), func(s *adminSession, args []string) error {
 		print := func(s *adminSession, v json.RawMessage) error {
 			var l struct{ Level string }
 			if err := json.Unmarshal(v, &l); err != nil {

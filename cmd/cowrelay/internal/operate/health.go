@@ -24,9 +24,10 @@ func NewHealthCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "health",
 		Short: "Ask a relay whether it is ready: exit status 0 or 1",
-		Long: `Ask a relay whether it is ready. The exit status is 0 if it is and 1 if it is
-not or gives no answer. The relay's address is taken from the same variables and
-file that serve reads: that of --admin, or of --bind where that is empty.`,
+		Long: `Ask a relay whether it is ready. The exit status is 0 if it is. It is 1 if
+the relay is not ready or does not answer. health finds the address in the same
+variables and file that serve reads: that of --admin, or of --bind if --admin is
+empty.`,
 		Example: `  cowrelay health
   cowrelay health --url https://relay.example.com --timeout 5s`,
 		Args:    cobra.NoArgs,

@@ -25,11 +25,11 @@ func NewTopCommand() *cobra.Command {
 		Use:   "top",
 		Short: "Watch a running relay in the terminal",
 		Long: `top shows rates, latencies, streams, memory and the busiest slots of a running
-relay, as its admin listener tells them, until q or Ctrl-C. It waits for a relay
+relay until q or Ctrl-C. It asks the relay's admin listener. It waits for a relay
 that is away. The keys p, b, e and s choose the order of the slots.
 
-Latencies are of what happened between two looks, estimated from histograms. In
-a pipe, or with --once, top prints one picture and ends.`,
+Latencies are those between two looks, estimated from histograms. In a pipe, or
+with --once, top prints one picture and ends.`,
 		Example: "  cowrelay top --every 5s\n  cowrelay top --once | head -8",
 		GroupID: command.GroupOperate,
 		Args:    cobra.NoArgs,

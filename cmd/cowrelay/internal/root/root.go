@@ -25,11 +25,11 @@ func New(release string, args []string) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "cowrelay",
 		Short: "HTTP mailbox relay for AI agents",
-		Long: `cowrelay is an HTTP mailbox relay for AI agents: they allocate slots, post JSON
+		Long: `cowrelay is an HTTP mailbox relay for AI agents. They allocate slots, post JSON
 events to them, pull pages of them, and stream them.
 
-Every flag of serve can be given as an environment variable: --data-dir is
-COWRELAY_DATA_DIR. A flag wins over its variable, a variable over the file.`,
+Every flag of serve is an environment variable too: --data-dir is COWRELAY_DATA_DIR.
+A flag wins over its variable, a variable over the file.`,
 		Version:       versionText(release),
 		SilenceErrors: true,
 		SilenceUsage:  true,

@@ -21,16 +21,16 @@ func NewPostCommand() *cobra.Command {
 of standard input, one a line or over several lines. It returns when all are on
 the relay's disk, and goes on over a restart of the relay.
 
-An event with an event_id is stored once, however often it is posted, so the whole
-input may be posted again after a failure. One without is not sent again when
-its answer was lost; it then counts as failed, though it may be stored. --add-id
-gives each event without one a random id, which makes it safe to send again
-within this run. Nothing else is changed in an event.
+The relay stores an event with an event_id once, however often it is posted. So you
+may post the whole input again after a failure. If the answer to an event without
+an event_id is lost, post does not send it again. It counts as failed, though it may
+be stored. --add-id gives each event without an event_id a random one. This makes it
+safe to send again within this run. Nothing else in an event changes.
 
-Events are posted one by one, in order. --parallel posts several at once, which
-is many times as fast, and stores them in any order.
+post sends events one by one, in order. --parallel sends several at once. That is
+many times as fast, and stores them in any order.
 
-What is no event is told with its line, and the rest is posted all the same; the
+post reports a line that is not an event with its number, and posts the rest. The
 exit status is then 1.`,
 		Example: `  cowrelay post '{"event_id":"a","text":"hello"}'
   cowrelay post --parallel 64 --file events.jsonl

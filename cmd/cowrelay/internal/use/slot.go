@@ -22,9 +22,8 @@ func NewSlotCommand() *cobra.Command {
 		Short: "Make, look at and remove a slot",
 		Long: `slot makes, looks at and removes a slot of a relay.
 
-Commands that use a slot take it from a profile, where slot new --save put it: a
-file that only you can read. Without --profile that is the profile "default".
-Otherwise give --slot and a token, by --token-file or ` + tokenVariable + `.`,
+Commands that use a slot take it from a profile: a file that only you can read.
+slot new --save makes one. Without --profile it is the profile "default". Or give --slot and a token, by --token-file or ` + tokenVariable + `.`,
 		GroupID: command.GroupUse,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -40,8 +39,8 @@ func newSlotNewCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "new",
 		Short: "Make a slot",
-		Long: `new makes a slot and prints its id and token. The relay tells the token this
-once; with --save it is kept in a profile and not printed.`,
+		Long: `new makes a slot and prints its id and token. The relay shows the token this
+once. With --save the command keeps it in a profile and does not print it.`,
 		Example: "  cowrelay slot new --save default",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -99,7 +98,7 @@ once; with --save it is kept in a profile and not printed.`,
 func newSlotStateCommand() *cobra.Command {
 	cmd := slotCommand(&cobra.Command{
 		Use:   "state",
-		Short: "Show what the relay tells about a slot",
+		Short: "Show the state of a slot",
 		Args:  cobra.NoArgs,
 	}, func(s *slotSession, _ []string) error {
 		st, err := s.check()
@@ -132,7 +131,7 @@ func newSlotRmCommand() *cobra.Command {
 		Use:   "rm",
 		Short: "Remove a slot with all events in it",
 		Long: `rm removes a slot with all events in it, and the profile that it was saved in. It
-asks before; where there is nobody to ask, it wants --yes.`,
+asks before. Where there is nobody to ask, it needs --yes.`,
 		Args: cobra.NoArgs,
 	}, func(s *slotSession, _ []string) error {
 		if !yes {

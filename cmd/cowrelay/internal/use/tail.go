@@ -20,11 +20,11 @@ func NewTailCommand() *cobra.Command {
 		Use:   "tail",
 		Short: "Print the last events of a slot, and follow it",
 		Long: `tail prints the last events of a slot, one JSON object a line. To find them it
-pulls the slot, or what comes after --since.
+pulls the slot, or the events after --since.
 
-With --follow it then prints what comes, until Ctrl-C. When the relay restarts
-or the connection breaks, it says so on standard error and goes on behind the
-last event, without a gap or a repeat, however long that takes.`,
+With --follow it then prints new events until Ctrl-C. When the relay restarts or
+the connection breaks, it says so on standard error. It goes on after the last
+event, without a gap or a repeat, however long that takes.`,
 		Example: `  cowrelay tail -f
   cowrelay tail -n 0 -f | jq .text`,
 		Args: cobra.NoArgs,
