@@ -11,6 +11,9 @@ import (
 // SlotBytesMax is how many bytes of events a slot of the relay takes.
 const SlotBytesMax = 64 << 20
 
+// SlotsOfRelay is how many slots a relay takes without --max-slots.
+const SlotsOfRelay = 200_000
+
 // NumbersPerPoster is how many event numbers are set aside for one poster in
 // one round.
 const NumbersPerPoster = 1 << 32

@@ -11,17 +11,6 @@ import (
 	"cowrelay/bench/run"
 )
 
-// A peer is a server that a user would pick instead of the relay.
-type peer struct {
-	name string
-	// missing says what has to be installed first; "": nothing.
-	missing string
-	// promises is what it promises less than the relay, or what a reader must
-	// know.
-	promises  string
-	scenarios []run.Variant
-}
-
 // peersOf returns the peers in the order in which they run.
 func peersOf(cfg *Config) []peer {
 	_, _, nchanMissing := findNchan()
@@ -33,16 +22,6 @@ func peersOf(cfg *Config) []peer {
 		ps = append(ps, peer{name: "target", promises: "as it says itself: same protocol", scenarios: targetVariants(&cfg.Config)})
 	}
 	return ps
-}
-
-// A Config is a run.Config for runs beside peers. Its Target, if set, is one of
-// them.
-type Config struct {
-	run.Config
-	// NATSPeer is the program that is NATS; without it that peer is skipped.
-	NATSPeer string
-	// Peers names the peers to run beside; all by default.
-	Peers []string
 }
 
 // Validate returns all that is wrong with c, joined, or nil.

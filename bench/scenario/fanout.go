@@ -48,27 +48,6 @@ func NewFanoutRunner(e *run.Env, s *load.Server, at Venue) *FanoutRunner {
 	return &FanoutRunner{e: e, s: s, at: at}
 }
 
-// A Venue is where a round of fan-out takes place: a slot of a server over
-// HTTP, or what a peer has in its place.
-type Venue interface {
-	// Begin makes a new slot.
-	Begin(ctx context.Context) error
-	// Poster returns a poster to that slot.
-	Poster(ctx context.Context) (NumberPoster, error)
-	// Stream opens a stream of that slot for st. Once it has returned, the
-	// stream gets every later event.
-	Stream(ctx context.Context, st *StreamReader) (Feed, error)
-}
-
-// A NumberPoster posts the events of the run's template by their numbers, one
-// at a time.
-type NumberPoster interface {
-	PostNumber(ctx context.Context, n uint64) error
-	// Interrupt ends a post that waits. Another goroutine calls it.
-	Interrupt()
-	Close()
-}
-
 func (r *FanoutRunner) Round(ctx context.Context) (load.Sample, error) {
 	v := r.at
 	if v == nil {
@@ -172,4 +151,18 @@ func (r *FanoutRunner) load(ctx context.Context, f *fanoutRound, v Venue, stream
 	b, err := proc.ReadUsage(r.s.PID)
 	out.Account(a, b)
 	return out, errors.Join(err, profiled())
+}
+
+// openStreams opens all streams of a round.
+func (r *FanoutRunner) openStreams(ctx context.Context, f *fanoutRound, v Venue) ([]*StreamReader, error) {
+	var out []*StreamReader
+	for range r.e.Config.Streams {
+		st := &StreamReader{f: f}
+		var err error
+		if st.feed, err = v.Stream(ctx, st); err != nil {
+			return out, fmt.Errorf("cannot open a stream: %w", err)
+		}
+		out = append(out, st)
+	}
+	return out, nil
 }

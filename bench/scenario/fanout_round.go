@@ -3,33 +3,10 @@ package scenario
 import (
 	"context"
 	"fmt"
-	"sync"
-	"sync/atomic"
 	"time"
 
-	"cowrelay/bench/load"
 	"cowrelay/bench/wire"
 )
-
-// A fanoutRound is what the streams and the posters of one round share.
-type fanoutRound struct {
-	t     *wire.Template
-	base  uint64
-	began time.Time
-	// order holds number+1 of the event at each position, as the first stream
-	// to get there saw it. All other streams must see the same.
-	order []atomic.Uint64
-	// sentNs is when the post of each event began, in nanoseconds since began.
-	// It is stored before the post and loaded at the deliveries.
-	sentNs []atomic.Int64
-	taken  atomic.Int64 // how many numbers posters took
-	acked  atomic.Int64 // how many posts were acknowledged
-	closed atomic.Bool  // we close the streams: their ends are no errors
-	log    load.ErrorLog
-
-	mu   sync.Mutex // guards hist
-	hist load.Histogram
-}
 
 // post posts one event. more is false if the slot has no room for another.
 func (f *fanoutRound) post(ctx context.Context, p NumberPoster) (more bool, err error) {

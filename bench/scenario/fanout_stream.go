@@ -1,15 +1,34 @@
 package scenario
 
 import (
-	"context"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"cowrelay/bench/load"
-	"cowrelay/bench/run"
 	"cowrelay/bench/wire"
 )
+
+// A fanoutRound is what the streams and the posters of one round share.
+type fanoutRound struct {
+	t     *wire.Template
+	base  uint64    // the number of event 0
+	began time.Time // what sentNs and nowNs count from
+	// order holds number+1 of the event at each position, as the first stream
+	// to get there saw it. All other streams must see the same.
+	order []atomic.Uint64
+	// sentNs is when the post of each event began, in nanoseconds since began.
+	// It is stored before the post and loaded at the deliveries.
+	sentNs []atomic.Int64
+	taken  atomic.Int64 // how many numbers posters took
+	acked  atomic.Int64 // how many posts were acknowledged
+	closed atomic.Bool  // we close the streams: their ends are no errors
+	log    load.ErrorLog
+
+	mu   sync.Mutex // guards hist
+	hist load.Histogram
+}
 
 // A StreamReader is one stream of fanout.
 type StreamReader struct {
@@ -33,81 +52,6 @@ type Feed interface {
 	Run() error
 	// Close ends Run. Another goroutine calls it.
 	Close()
-}
-
-// openStreams opens all streams of a round.
-func (r *FanoutRunner) openStreams(ctx context.Context, f *fanoutRound, v Venue) ([]*StreamReader, error) {
-	var out []*StreamReader
-	for range r.e.Config.Streams {
-		st := &StreamReader{f: f}
-		var err error
-		if st.feed, err = v.Stream(ctx, st); err != nil {
-			return out, fmt.Errorf("cannot open a stream: %w", err)
-		}
-		out = append(out, st)
-	}
-	return out, nil
-}
-
-// An httpVenue is a slot of a server over HTTP.
-type httpVenue struct {
-	e  *run.Env
-	s  *load.Server
-	sl load.Slot
-}
-
-func (v *httpVenue) Begin(ctx context.Context) error {
-	slots, err := v.s.AllocateN(ctx, 1)
-	if err == nil {
-		v.sl = slots[0]
-	}
-	return err
-}
-
-func (v *httpVenue) Poster(context.Context) (NumberPoster, error) {
-	return load.NewPoster(v.e.Template, v.s, v.sl, 0), nil
-}
-
-// Stream returns when the head of the stream has come. From then on the stream
-// must get every event.
-func (v *httpVenue) Stream(ctx context.Context, st *StreamReader) (Feed, error) {
-	c, err := wire.Dial(ctx, v.s.Addr, wire.SmallBuffer)
-	if err != nil {
-		return nil, err
-	}
-	body, err := c.OpenStream(v.s.StreamRequest(v.sl))
-	if err != nil {
-		c.Close()
-		return nil, err
-	}
-	sse := &sseFeed{st: st, c: c, frame: wire.NewFrames(body), ownIDs: v.s.Dialect != nil}
-	sse.frame.OnRead = st.Arrived
-	return sse, nil
-}
-
-// An sseFeed is a stream of server-sent events.
-type sseFeed struct {
-	st     *StreamReader
-	c      *wire.Conn
-	frame  *wire.Frames
-	ownIDs bool // the ids of frames are not those of events
-}
-
-func (s *sseFeed) Close() { s.c.Close() }
-
-func (s *sseFeed) Run() error {
-	for {
-		id, data, err := s.frame.Next()
-		if err != nil {
-			return err
-		}
-		if s.ownIDs {
-			id = s.st.f.t.IDOf(data)
-		}
-		if err := s.st.check(id, data); err != nil {
-			return err
-		}
-	}
 }
 
 // lagEvery says that one delivery in so many is timed.

@@ -63,16 +63,13 @@ func Growth(cfg *run.Config) []run.Variant {
 				return driveSlots(ctx, e, relay)
 			},
 		}
-		if most > slotsOfRelay {
+		if most > load.SlotsOfRelay {
 			sc.RelayArgs = []string{"--max-slots", fmt.Sprint(most)}
 		}
 		out = append(out, sc)
 	}
 	return out
 }
-
-// slotsOfRelay is how many slots a relay takes without --max-slots.
-const slotsOfRelay = 200_000
 
 // counts prints numbers for a reader.
 func counts(ns []int) string {

@@ -31,7 +31,7 @@ func Restart(cfg *run.Config) []run.Variant {
 		Unit:     "starts", Files: max(restartConns, cfg.Posters), OwnsRelay: true,
 		Bound: bound.Config{EventBytes: size},
 	}
-	if most := cfg.RestartSlots + cfg.Posters*cfg.Rounds; most > slotsOfRelay {
+	if most := cfg.RestartSlots + cfg.Posters*cfg.Rounds; most > load.SlotsOfRelay {
 		sc.RelayArgs = []string{"--max-slots", fmt.Sprint(most)}
 	}
 	plain := sc

@@ -19,13 +19,6 @@ import (
 	"cowrelay/bench/scenario"
 )
 
-// Exit statuses.
-const (
-	exitOK    = 0
-	exitError = 1 // a run failed, or something came back wrong
-	exitUsage = 2
-)
-
 func main() {
 	// The bound comes before the signals are caught: it ends at a signal like any
 	// other program.

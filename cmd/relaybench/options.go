@@ -29,8 +29,6 @@ type options struct {
 	args      []string // the command line, for the record
 }
 
-var errHelp = errors.New("help")
-
 // parse reads the command line. Its error lists all that is wrong, a line each.
 func parse(args []string) (*options, error) {
 	o := &options{cfg: run.Defaults(), args: args}

@@ -1,9 +1,7 @@
 package honest
 
 import (
-	"fmt"
 	"sync"
-	"time"
 
 	"cowrelay/bench/load"
 )
@@ -14,34 +12,6 @@ type Counts struct {
 	kinds  [opKinds]load.Histogram
 	errors int64
 	first  []string // the texts of the first few
-}
-
-func (h *Load) countLate(limit time.Duration) {
-	for phase, n := range h.waiting.overdue(limit) {
-		for range n {
-			h.failed(phase, OpStream, fmt.Errorf("an acknowledged event did not come within %v", limit))
-		}
-	}
-}
-
-func (h *Load) took(phase int32, kind int, d time.Duration) {
-	f := &h.Figures[phase]
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.kinds[kind].Record(d)
-}
-
-func (h *Load) failed(phase int32, kind int, err error) {
-	if h.Forgiving || h.Phase.Load() == Ending ||
-		h.Refusable && kind == OpPost && (phase == During || phase == Between) {
-		return
-	}
-	f := &h.Figures[phase]
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.errors++; len(f.first) < 3 {
-		f.first = append(f.first, opNames[kind]+": "+err.Error())
-	}
 }
 
 // A Latency is a summary of latencies in microseconds.

@@ -14,29 +14,33 @@ import (
 	"cowrelay/bench/load"
 )
 
-// Phases of a drill.
-const (
-	Before int32 = iota
-	During
-	After
-	Between // not measured, but errors count
-	Ending  // the relay has been told to end; nothing counts
-	phases
-)
+func (h *Load) countLate(limit time.Duration) {
+	for phase, n := range h.waiting.overdue(limit) {
+		for range n {
+			h.failed(phase, OpStream, fmt.Errorf("an acknowledged event did not come within %v", limit))
+		}
+	}
+}
 
-// The kinds of things that honest clients do. Each has a histogram.
-const (
-	OpPost     = iota // a small event, now and then a large one, over a kept connection
-	opPoll            // what is new, over a new connection
-	opWindow          // a page of 100 events
-	opCold            // a page of a slot that nobody has used since the start
-	opScrape          // the operator's metrics
-	OpStream          // from a post to its frame at each stream
-	OpLongPoll        // from a post to the answer of a long poll
-	opKinds
-)
+func (h *Load) took(phase int32, kind int, d time.Duration) {
+	f := &h.Figures[phase]
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.kinds[kind].Record(d)
+}
 
-var opNames = [opKinds]string{"post", "poll", "window", "cold", "metrics", "stream", "long poll"}
+func (h *Load) failed(phase int32, kind int, err error) {
+	if h.Forgiving || h.Phase.Load() == Ending ||
+		h.Refusable && kind == OpPost && (phase == During || phase == Between) {
+		return
+	}
+	f := &h.Figures[phase]
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.errors++; len(f.first) < 3 {
+		f.first = append(f.first, opNames[kind]+": "+err.Error())
+	}
+}
 
 // rates are how often each is done, a second.
 type rates struct {
@@ -102,69 +106,4 @@ func New(r *relay.Process, light bool) *Load {
 	}
 	h.Phase.Store(Between)
 	return h
-}
-
-// Run begins the load, and End ends it.
-func (h *Load) Run(ctx context.Context) {
-	ctx, h.stop = context.WithCancel(ctx)
-	h.every(ctx, h.rates.post, OpPost, h.post)
-	h.every(ctx, h.rates.poll, opPoll, h.poll)
-	h.every(ctx, h.rates.window, opWindow, h.window)
-	if len(h.cold) > 0 {
-		h.every(ctx, h.rates.cold, opCold, h.coldPull)
-	}
-	h.every(ctx, h.rates.scrape, opScrape, h.scrape)
-	for i := range h.rates.streams {
-		h.wg.Go(func() { h.stream(ctx, i) })
-	}
-	if h.rates.streams > 0 {
-		h.wg.Go(func() { h.longPoll(ctx, h.rates.streams) })
-	}
-	h.wg.Go(func() {
-		for client.Pause(ctx, time.Second) {
-			h.countLate(client.Timeout)
-		}
-	})
-}
-
-// End ends the load and waits for it. Requests that are under way are given up.
-func (h *Load) End() {
-	h.stop()
-	h.wg.Wait()
-	h.Kept.CloseIdleConnections()
-}
-
-// every does op at fixed times, whatever the answers take. Its latency counts
-// from when it was due.
-func (h *Load) every(ctx context.Context, rate float64, kind int, op func(ctx context.Context, due time.Time, phase int32) error) {
-	h.wg.Go(func() {
-		var ops sync.WaitGroup
-		defer ops.Wait()
-		step := time.Duration(float64(time.Second) / rate)
-		// The kinds begin at different moments.
-		for due := time.Now().Add(rand.N(step)); client.Pause(ctx, time.Until(due)); due = due.Add(step) {
-			ops.Go(func() {
-				phase := h.Phase.Load()
-				h.underWay[phase].Add(1)
-				defer h.underWay[phase].Add(-1)
-				switch err := op(ctx, due, phase); {
-				case err == nil:
-					h.took(phase, kind, time.Since(due))
-				case ctx.Err() == nil:
-					h.failed(phase, kind, err)
-				}
-			})
-		}
-	})
-}
-
-// Quiet says whether everything that was due in a measured phase has been
-// answered and delivered.
-func (h *Load) Quiet() bool {
-	for p := range h.Figures {
-		if int32(p) != Between && h.underWay[p].Load() > 0 {
-			return false
-		}
-	}
-	return h.waiting.none(Between)
 }

@@ -13,28 +13,6 @@ import (
 	"cowrelay/bench/wire"
 )
 
-// An agent polls, posts and reads a stream, each in a goroutine of its own. The
-// fields of each part belong to its goroutine.
-type agent struct {
-	r    *runner
-	i    int
-	slot load.Slot
-
-	polling wire.Link
-	req     []byte
-	numAt   int    // the offset of the cursor's number in req
-	anew    []byte // the request from the oldest event
-	buf     []byte
-	polled  []uint64 // the numbers of all events that polls got, in that order
-	before  int      // how many of them before this round
-
-	posting wire.Link
-
-	stream   *wire.Conn
-	frames   *wire.Frames
-	streamed []uint64 // the numbers that the stream brought in this round
-}
-
 func newAgent(r *runner, i int) *agent {
 	a := &agent{
 		r: r, i: i, slot: r.slots[i],

@@ -14,18 +14,6 @@ import (
 	"cowrelay/bench/wire"
 )
 
-// What an agent does, at the speed of the clock. A burst goes over one connection
-// to the slot of one other agent. One poll in anewEvery reads from the oldest
-// event, like the first poll of a client that was started anew.
-const (
-	pollEvery     = 5 * time.Second
-	anewEvery     = 12
-	burstEvery    = time.Minute // from one burst to the next
-	burstPosts    = 4           // in a burst
-	postGap       = 200 * time.Millisecond
-	historyEvents = 20 // events that a slot has from the start
-)
-
 // connects is how many connections may be in TIME_WAIT at once: each poll
 // leaves one, and each burst.
 func connects(c *run.Config) int {
@@ -44,16 +32,6 @@ func Variants(cfg *run.Config) []run.Variant {
 		Open:     open,
 		Compared: report.PartLatencies,
 	}}
-}
-
-// A runner has the agents. Their cursors last over the rounds.
-type runner struct {
-	e      *run.Env
-	s      *load.Server
-	from   *wire.Sources
-	slots  []load.Slot
-	agents []*agent
-	next   uint64 // first number of the next round
 }
 
 // open gives every agent a slot with some history, which the agent reads.
@@ -137,4 +115,22 @@ func (r *runner) Round(ctx context.Context) (out load.Sample, err error) {
 	m.verify()
 	m.sum(&out, before, after)
 	return out, ctx.Err()
+}
+
+// catchUp lets every agent poll what came after its last poll.
+func (m *round) catchUp(ctx context.Context) error {
+	for _, a := range m.agents {
+		for before := -1; before != len(a.polled); {
+			before = len(a.polled)
+			if err := a.polling.Try(ctx, func(c *wire.Conn) error { return a.pull(c, m) }); err != nil {
+				m.log.Add(fmt.Errorf("a poll after the round: %w", err))
+				break
+			}
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+		}
+		a.polling.Close()
+	}
+	return nil
 }

@@ -3,7 +3,6 @@ package mix
 import (
 	"context"
 	"fmt"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -11,33 +10,6 @@ import (
 	"cowrelay/bench/proc"
 	"cowrelay/bench/wire"
 )
-
-// A round is what the agents of one round share.
-type round struct {
-	*runner
-	base             uint64 // the number of event 0
-	begin, from, end time.Time
-	poll, burst, gap time.Duration
-	each             int // how many events one agent may post
-
-	phase atomic.Int32
-	ops   atomic.Int64
-	log   load.ErrorLog
-	// sentNs is when the post of an event began, in nanoseconds since begin. It
-	// is stored before the post and loaded at the delivery.
-	sentNs []atomic.Int64
-	// One goroutine writes to any one place of these: the event's poster to
-	// acked, the poller of its reader to polled, and that agent's stream to
-	// streamed. They are read when all have ended.
-	acked, polled, streamed []bool
-	streamedN               atomic.Int64
-	ackedN                  atomic.Int64
-	unsent                  atomic.Int64
-	closed                  atomic.Bool // we close the streams: their ends are no errors
-
-	mu                               sync.Mutex
-	polls, anew, posts, deliver, lag load.Histogram
-}
 
 func (r *runner) newRound() *round {
 	cfg := r.e.Config
@@ -108,24 +80,6 @@ func (m *round) await(ctx context.Context) {
 			return
 		}
 	}
-}
-
-// catchUp lets every agent poll what came after its last poll.
-func (m *round) catchUp(ctx context.Context) error {
-	for _, a := range m.agents {
-		for before := -1; before != len(a.polled); {
-			before = len(a.polled)
-			if err := a.polling.Try(ctx, func(c *wire.Conn) error { return a.pull(c, m) }); err != nil {
-				m.log.Add(fmt.Errorf("a poll after the round: %w", err))
-				break
-			}
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
-		}
-		a.polling.Close()
-	}
-	return nil
 }
 
 // verify counts acknowledged events that are missing in a stream or in the
