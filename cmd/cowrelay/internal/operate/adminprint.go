@@ -11,6 +11,7 @@ import (
 	"cowrelay/cmd/cowrelay/internal/term"
 )
 
+// printSlots prints a list of slots: a table for people, or one object a line.
 func printSlots(s *adminSession, list *slotList) error {
 	out := s.cmd.OutOrStdout()
 	if s.json {
@@ -48,6 +49,7 @@ func printSlots(s *adminSession, list *slotList) error {
 	return nil
 }
 
+// printSlot prints all about one slot, for people.
 func printSlot(s *adminSession, v json.RawMessage) error {
 	var r slotRow
 	if err := json.Unmarshal(v, &r); err != nil {
@@ -65,6 +67,7 @@ func printSlot(s *adminSession, v json.RawMessage) error {
 	return t.Flush()
 }
 
+// printStatus prints how the relay is, for people.
 func printStatus(s *adminSession, v json.RawMessage) error {
 	var r struct {
 		Version      string  `json:"version"`
@@ -104,4 +107,5 @@ func printStatus(s *adminSession, v json.RawMessage) error {
 	return t.Flush()
 }
 
+// newTable returns a writer that aligns cells which end with a tab.
 func newTable(w io.Writer) *tabwriter.Writer { return tabwriter.NewWriter(w, 0, 0, 2, ' ', 0) }

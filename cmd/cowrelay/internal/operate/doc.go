@@ -5,6 +5,6 @@
 // The files whose names begin with admin are one command a function. Those that
 // begin with top are, from the bottom up: topdata (a reading of the metrics),
 // tophistogram, topchange (what happened between two readings), topsummary and
-// toptables (lines made of it), topview (the whole picture), and top itself, which
-// asks, draws and hears keys. screen and line know a terminal and no relay.
+// toptables (lines made of it), topview (the whole picture), and top itself with
+// topask, which ask, draw and hear keys. screen and line know a terminal and no relay.
 package operate

@@ -10,13 +10,14 @@ import (
 	xterm "golang.org/x/term"
 )
 
-// screen is a terminal that a program has to itself until close.
+// screen is a terminal that a program has to itself until close. It draws on the
+// terminal's alternate screen, so that what was there before comes back.
 type screen struct {
 	out     *os.File
 	in      *os.File     // nil: nobody can press a key
 	old     *xterm.State // of in
-	keys    chan byte
-	colours bool
+	keys    chan byte    // what was pressed; closed when the terminal is gone
+	colours bool         // NO_COLOR is not set
 }
 
 // openScreen takes the terminal over. out must be one; in gives keys if it is
@@ -29,7 +30,8 @@ func openScreen(in io.Reader, out *os.File) (*screen, error) {
 			return nil, err
 		}
 		s.in, s.old = f, old
-		// It ends with the process: a read of a terminal can't be called off.
+		// The goroutine ends with the process: a read of a terminal can't be called
+		// off.
 		go s.read()
 	}
 	// The alternate screen, without a cursor and without wrapping.
@@ -37,6 +39,7 @@ func openScreen(in io.Reader, out *os.File) (*screen, error) {
 	return s, err
 }
 
+// read reads keys, one byte each.
 func (s *screen) read() {
 	var b [1]byte
 	for {
@@ -57,8 +60,8 @@ func (s *screen) size() (width, height int) {
 	return width, height
 }
 
-// show replaces what stands on the screen, in one write so that nothing
-// flickers.
+// show replaces what is on the screen. It is one write, between the marks of a
+// synchronized update (mode 2026), so that nothing flickers.
 func (s *screen) show(lines []line) error {
 	width, height := s.size()
 	var b strings.Builder

@@ -122,37 +122,17 @@ func (t *top) once(ctx context.Context, out io.Writer) error {
 	return nil
 }
 
-// watch shows the relay until q, Ctrl-C or a signal.
+// watch shows the relay until q, Ctrl-C or a signal. It never waits for the relay:
+// keys are heard, and the clock runs on, while one hangs.
 func (t *top) watch(ctx context.Context, in io.Reader, out *os.File) error {
 	s, err := openScreen(in, out)
 	if err != nil {
 		return fmt.Errorf("cannot use the terminal: %w", err)
 	}
 	defer s.close()
-	ctx, cancel := context.WithCancel(ctx)
-	type answer struct {
-		*reading
-		error
-	}
-	answers := make(chan answer, 1)
-	asking := false
-	ask := func() {
-		if asking {
-			return
-		}
-		asking = true
-		go func(by string) {
-			r, err := t.read(ctx, by)
-			answers <- answer{r, err}
-		}(t.view.by)
-	}
-	defer func() {
-		cancel()
-		if asking {
-			<-answers
-		}
-	}()
-	ask()
+	a := newAsker(ctx, t.read)
+	defer a.close()
+	a.ask(t.view.by)
 	next := time.NewTicker(t.view.every)
 	defer next.Stop()
 	look := time.NewTicker(250 * time.Millisecond) // at the clock and the size of the screen
@@ -167,13 +147,13 @@ func (t *top) watch(ctx context.Context, in io.Reader, out *os.File) error {
 		case <-ctx.Done():
 			return nil
 		case <-next.C:
-			ask()
-		case a := <-answers:
-			asking = false
-			if a.error != nil {
-				t.view.lose(a.error, time.Now())
+			a.ask(t.view.by)
+		case got := <-a.answers:
+			a.asking = false
+			if got.err != nil {
+				t.view.lose(got.err, time.Now())
 			} else {
-				t.view.take(a.reading)
+				t.view.take(got.reading)
 			}
 		case key, ok := <-keys:
 			switch {
@@ -184,7 +164,7 @@ func (t *top) watch(ctx context.Context, in io.Reader, out *os.File) error {
 			default:
 				if by, err := orderOf(string(rune(key))); err == nil && by != t.view.by {
 					t.view.by = by
-					ask()
+					a.ask(by)
 				}
 			}
 		case <-look.C:

@@ -36,7 +36,8 @@ func (v *topView) latencies(width int) []line {
 		{name: "disk sync", b: c.histogram("cowrelay_journal_sync_duration_seconds", label{})},
 		{name: "stream lag", b: c.histogram("cowrelay_stream_lag_seconds", label{})},
 	}
-	// The disk's rows come first: they must not fall off a small screen.
+	// The rows of the disk stand behind the two busiest routes, so that a small
+	// screen has them.
 	list = slices.Concat(list[:min(len(list), 2)], disk, list[min(len(list), 2):])
 	head := fmt.Sprintf("%-18s%12s%11s%11s%11s%9s", "latency", "rate", "p50", "p90", "p99", "errors")
 	lines := []line{{{bold, strings.ToUpper(head)}}}
@@ -60,7 +61,8 @@ func (v *topView) latencies(width int) []line {
 	return lines
 }
 
-// slotLines is a table of the first slots.
+// slotLines is the table of the first slots, in at most so many rows. A wide screen
+// has one more column.
 func (v *topView) slotLines(width, room int) []line {
 	r := v.last.to
 	wide := width >= 92

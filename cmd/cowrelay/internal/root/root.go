@@ -19,8 +19,9 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// New returns the tree of commands. Help, completion and man pages are
-// made from it. release is as for versionText; args are the command line.
+// New returns the tree of commands. Help, completion, man pages and the manual's
+// tests are made from it. release is the version, "" for a build that is no release; args
+// are the command line, which serve and check-config look at as a whole.
 func New(release string, args []string) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "cowrelay",
@@ -38,6 +39,7 @@ A flag wins over its variable, a variable over the file.`,
 		},
 	}
 	root.SetVersionTemplate(versionLine(release) + "\n")
+	// Long lines of help are wrapped at 100 columns.
 	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), "FlagUsages ", "FlagUsagesWrapped 100 "))
 	root.AddGroup(&cobra.Group{ID: command.GroupUse, Title: "Use a relay:"}, &cobra.Group{ID: command.GroupServe, Title: "Run a relay:"}, &cobra.Group{ID: command.GroupOperate, Title: "Look after a relay:"})
 	root.AddCommand(
@@ -58,7 +60,9 @@ A flag wins over its variable, a variable over the file.`,
 	return root
 }
 
-// Run executes one command of the given release and returns the exit status.
+// Run executes one command of the given release and returns the exit status. An
+// error is printed once, here, and not by the commands: with the command's name in
+// front, and nothing in it that could steer a terminal.
 func Run(release string, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	root := New(release, args)
 	root.SetArgs(args)
@@ -66,17 +70,18 @@ func Run(release string, args []string, stdin io.Reader, stdout, stderr io.Write
 	out := term.NewOutput(stdout)
 	root.SetOut(out)
 	root.SetErr(stderr)
-	// What fails before a command runs was asked the wrong way.
+	// cobra calls PersistentPreRun when flags and arguments are right. What fails
+	// before that was asked the wrong way.
 	running := false
 	root.PersistentPreRun = func(*cobra.Command, []string) { running = true }
 	cmd, err := root.ExecuteC()
 	name := cmd.CommandPath()
-	unsaid := out.Close()
+	unsaid := out.Close() // why some of the output was not written
 	if err == nil && unsaid == nil {
 		return command.OK
 	}
 	if unsaid != nil {
-		running = true // it was asked the right way
+		running = true // a full disk is no fault of the command line
 		if !errors.Is(err, unsaid) {
 			err = errors.Join(err, unsaid)
 		}

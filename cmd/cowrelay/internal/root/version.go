@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
+// newVersionCommand returns the command version.
 func newVersionCommand(release string) *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
@@ -17,11 +18,12 @@ func newVersionCommand(release string) *cobra.Command {
 	}
 }
 
+// versionLine is what version prints: the release, the compiler and the machine.
 func versionLine(release string) string {
 	return fmt.Sprintf("cowrelay %s %s %s/%s", versionText(release), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }
 
-// versionText is the release, or where that is "" the commit that it was built
+// versionText is the release, or if that is "" the commit that the binary was built
 // from.
 func versionText(release string) string {
 	if release != "" {
