@@ -23,8 +23,9 @@ import "time"
 // memory is loaded elsewhere, while the posts that need it are parked
 // (commit_park.go).
 //
-// The writer, one: it gives a batch to the journal and hands it back. It touches
-// the batch's groups and nothing else.
+// The writer, one (writeBatches): it has the journal store a batch and hands it
+// back. Only the journal touches the batch's groups meanwhile. If the loop has
+// nothing to finish at that time, it calls the journal itself.
 //
 // # The way of a post
 //
