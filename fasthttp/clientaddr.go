@@ -3,15 +3,9 @@ package fasthttp
 import (
 	"cowrelay/fasthttp/accept"
 	"cowrelay/fasthttp/conn"
-	"cowrelay/fasthttp/limit"
 
 	"github.com/valyala/fasthttp"
 )
-
-// proxies are those that may name a client.
-func (l *Live) proxies() limit.Proxies {
-	return limit.Proxies{Trusted: l.TrustedProxies, Headers: l.ClientHeaders}
-}
 
 // remote is where a request is from, for the log.
 func (l *Live) remote(ctx *fasthttp.RequestCtx) string {

@@ -118,7 +118,7 @@ func (r *Relay) failed(ctx *fasthttp.RequestCtx, err error) {
 		c.Arrived()
 	}
 	forget(&ctx.Request.Header)
-	r.counted(routeNone, f.Status, -1)
+	r.requests.Count(routeNone.index, f.Status, -1)
 }
 
 // dropConn closes a connection that gets no answer.

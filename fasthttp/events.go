@@ -120,22 +120,6 @@ func (req request) pullQuery() (pullQuery, error) {
 	return q, nil
 }
 
-// number reads a whole number from 0 up. Anything above a thousand million is read
-// as that.
-func number(text []byte) (int, error) {
-	if len(text) == 0 {
-		return 0, refusal.Query
-	}
-	n := 0
-	for _, c := range text {
-		if c < '0' || c > '9' {
-			return 0, refusal.Query
-		}
-		n = min(n*10+int(c-'0'), 1_000_000_000)
-	}
-	return n, nil
-}
-
 // cursor returns the id behind which a stream is to resume, and whether it is to
 // resume at all. The header that browsers send counts before the query. An empty id
 // belongs to no event: the stream then begins at the oldest.

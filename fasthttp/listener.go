@@ -2,7 +2,6 @@ package fasthttp
 
 import (
 	"net"
-	"net/netip"
 	"time"
 
 	"cowrelay/fasthttp/accept"
@@ -71,13 +70,4 @@ func (l *listener) admit(c net.Conn) (admitted net.Conn) {
 	res.WriteTo(c)
 	own.TurnAway() // gently: its request may be on its way
 	return nil
-}
-
-// mostConns is how many connections the peer may have; 0 is as many as there
-// are. All clients of a trusted proxy come from its address.
-func (l *Live) mostConns(peer netip.Addr) int64 {
-	if l.proxies().Trust(peer) {
-		return 0
-	}
-	return int64(l.MaxConnsPerAddress)
 }

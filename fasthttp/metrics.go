@@ -1,10 +1,8 @@
 package fasthttp
 
 import (
-	"context"
 	"fmt"
 	"io"
-	"runtime/pprof"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -192,17 +190,4 @@ func (r *Relay) journal() stats.Journal {
 		return *s
 	}
 	return stats.Journal{}
-}
-
-// counted counts a reply. took is negative if nobody knows.
-func (r *Relay) counted(rt *route, status int, took time.Duration) {
-	if rt == nil {
-		rt = routeNone
-	}
-	r.requests.Count(rt.index, status, took)
-}
-
-// labeled runs f under a pprof label: go tool pprof -tagfocus=relay=sse.
-func labeled(name string, f func()) {
-	pprof.Do(context.Background(), pprof.Labels("relay", name), func(context.Context) { f() })
 }

@@ -4,6 +4,7 @@ import (
 	"cowrelay/cow"
 	"cowrelay/fasthttp/conn"
 	"cowrelay/fasthttp/limit"
+	"cowrelay/fasthttp/refusal"
 
 	"github.com/valyala/fasthttp"
 )
@@ -65,4 +66,20 @@ func (req request) reply(status int, body []byte) {
 	res.SetStatusCode(status)
 	res.Header.SetContentTypeBytes(contentTypeJSON)
 	res.SetBody(body)
+}
+
+// number reads a whole number from 0 up. Anything above a thousand million is read
+// as that.
+func number(text []byte) (int, error) {
+	if len(text) == 0 {
+		return 0, refusal.Query
+	}
+	n := 0
+	for _, c := range text {
+		if c < '0' || c > '9' {
+			return 0, refusal.Query
+		}
+		n = min(n*10+int(c-'0'), 1_000_000_000)
+	}
+	return n, nil
 }

@@ -1,7 +1,9 @@
 package fasthttp
 
 import (
+	"context"
 	"runtime/debug"
+	"runtime/pprof"
 
 	"cowrelay/fasthttp/redact"
 )
@@ -34,4 +36,9 @@ func (r *Relay) spawn(label string, f func()) {
 func (r *Relay) Faulted(where string, fault any) {
 	r.panics.Add(1)
 	r.opts.Logger.Error("panic", "in", where, "panic", redact.Panic(fault), "stack", string(debug.Stack()))
+}
+
+// labeled runs f under a pprof label: go tool pprof -tagfocus=relay=sse.
+func labeled(name string, f func()) {
+	pprof.Do(context.Background(), pprof.Labels("relay", name), func(context.Context) { f() })
 }

@@ -1,0 +1,61 @@
+package fasthttp
+
+import (
+	"time"
+
+	"cowrelay/fasthttp/conn"
+	"cowrelay/fasthttp/redact"
+	"cowrelay/fasthttp/refusal"
+
+	"github.com/valyala/fasthttp"
+)
+
+// handle answers one request: it admits it, calls its handler, and counts the reply.
+func (r *Relay) handle(ctx *fasthttp.RequestCtx) {
+	startNs := r.store.Now()
+	live := r.live.Load()
+	live.origins().share(&ctx.Request.Header, &ctx.Response)
+	req := request{ctx: ctx, route: routeNone, startNs: startNs}
+	defer r.rescue("handler", func() {
+		writeRefusal(&ctx.Response, refusal.Internal)
+		refuse(ctx)
+		r.requests.Count(req.route.index, fasthttp.StatusInternalServerError, time.Duration(r.store.Now()-startNs))
+	})
+	if req.conn, _ = ctx.Conn().(*conn.Conn); req.conn != nil {
+		defer req.conn.Arrived()
+	}
+	why := withheld(ctx)
+	req.withheld = why != ""
+	serve, refused := handler(nil), decided(why)
+	if refused == nil {
+		serve, refused = r.admit(&ctx.Request.Header, &req)
+	} else {
+		req.route, _ = findRoute(ctx.Request.Header.RequestURI())
+	}
+	if refused != nil {
+		writeRefusal(&ctx.Response, refused)
+	} else if err := serve(r, req); err != nil {
+		refused = r.refusalOf(err)
+		writeRefusal(&ctx.Response, refused)
+	}
+	if req.withheld || refused != nil && unread(ctx) {
+		refuse(ctx)
+	}
+	status := ctx.Response.StatusCode()
+	took := time.Duration(r.store.Now() - startNs)
+	r.requests.Count(req.route.index, status, took)
+	if refused == refusal.ManyFields {
+		defer forget(&ctx.Request.Header)
+	}
+	if live.AccessLog {
+		r.opts.Logger.Info("request", "method", redact.Method(string(ctx.Method())), "path", redact.Path(string(ctx.Path())), "route", req.route.name,
+			"status", status, "took", took, "bytes", ctx.Response.Header.ContentLength(), "remote", live.remote(ctx))
+	}
+}
+
+// unread says whether a part of a body that was wanted may be left: it came in
+// chunks, or it is longer than what the server reads ahead of the handler.
+func unread(ctx *fasthttp.RequestCtx) bool {
+	n := ctx.Request.Header.ContentLength()
+	return ctx.Request.IsBodyStream() && (n < 0 || n > conn.SmallBody)
+}

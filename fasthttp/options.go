@@ -1,0 +1,123 @@
+package fasthttp
+
+import (
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"cowrelay/fasthttp/limit"
+	"cowrelay/fasthttp/stats"
+)
+
+// Options are a relay's limits and habits. A zero field takes its default.
+type Options struct {
+	Version string // as /stats.json shows it ("dev")
+
+	HeaderTimeout time.Duration // from a connection's or request's first byte to the end of its header (10 s)
+	BodyTimeout   time.Duration // from there to the end of the body (30 s)
+	WriteTimeout  time.Duration // for a whole reply (60 s)
+	IdleTimeout   time.Duration // between two requests of a connection (75 s)
+
+	MaxConns int // connections open at once, streams included (60,000)
+
+	RequestBytes int64 // memory of requests that are arriving (32 MiB)
+
+	Heartbeat          time.Duration // between two comment lines of an idle stream (12 s)
+	StreamWriteTimeout time.Duration // for one piece of a stream or a long reply, at most 64 KiB (10 s)
+	StreamSendBuffer   int           // bytes of kernel send buffer a stream (64 KiB)
+
+	// Bytes that the kernel buffers for a connection (negative: as the system
+	// does): of what is sent to it (512 KiB), of that what may not go out yet
+	// (192 KiB, on Linux), and of what it sends (128 KiB). The system takes twice
+	// the first and the last, with its own costs. So 600 clients that read nothing
+	// fill 120 MiB at most, and what they send and nobody reads 150 MiB.
+	SendBuffer, UnsentBuffer, ReceiveBuffer int
+
+	StreamWriters int // goroutines that write to streams (twice GOMAXPROCS)
+
+	SampleEvery time.Duration // between two rows of the statistics' history, in whole seconds (30 s; negative: no rows)
+
+	Live                // what SetLive may change later
+	Logger *slog.Logger // slog.Default()
+
+	// Journal, if set, is asked at every scrape for the journal's figures.
+	Journal func() stats.Journal
+
+	// LogDropped, if set, is asked at every scrape how many lines of the log were
+	// dropped: because too many waited, and because they could not be written.
+	LogDropped func() (full, failed uint64)
+
+	now         func() int64  // the clock of rate limits in nanoseconds, for tests; else the store's
+	grace       time.Duration // see conn.Options, for tests
+	arrivalsNow func() int64  // likewise
+}
+
+func (o *Options) setDefaults() {
+	def(&o.Version, "dev")
+	def(&o.HeaderTimeout, 10*time.Second)
+	def(&o.BodyTimeout, 30*time.Second)
+	def(&o.WriteTimeout, time.Minute)
+	def(&o.IdleTimeout, 75*time.Second)
+	def(&o.MaxConns, 60_000)
+	def(&o.RequestBytes, 32<<20)
+	def(&o.StreamWriteTimeout, 10*time.Second)
+	def(&o.SendBuffer, 512<<10)
+	def(&o.UnsentBuffer, 192<<10)
+	def(&o.ReceiveBuffer, 128<<10)
+	def(&o.SampleEvery, stats.DefaultEvery)
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+}
+
+// Live is the part of Options that may change while the relay serves.
+type Live struct {
+	MaxStreams int  // streams open at once (50,000)
+	MaxWaiters int  // long polls that wait at once (4,096)
+	AccessLog  bool // log every request
+
+	MaxConnsPerAddress int // connections of one client address, unless it is a trusted proxy (MaxConns)
+
+	TrustedProxies []netip.Prefix // proxies that may say which client a request is from (none)
+	ClientHeaders  []string       // in which header; the first that is there counts (limit.DefaultHeaders)
+	RateLimits     *limit.Rates   // how often clients may ask (limit.DefaultRates)
+	CORSOrigins    []string       // sites whose pages may read replies, or "*" (none)
+
+	limiter *limit.Limiter // of RateLimits; made by SetLive
+}
+
+func (l *Live) setDefaults() {
+	def(&l.MaxStreams, 50_000)
+	def(&l.MaxWaiters, 4096)
+	if len(l.ClientHeaders) == 0 {
+		l.ClientHeaders = limit.DefaultHeaders
+	}
+	if l.RateLimits == nil {
+		rates := limit.DefaultRates()
+		l.RateLimits = &rates
+	}
+}
+
+// def sets a field that is zero to its default.
+func def[T comparable](v *T, to T) {
+	if *v == *new(T) {
+		*v = to
+	}
+}
+
+// proxies are those that may name a client.
+func (l *Live) proxies() limit.Proxies {
+	return limit.Proxies{Trusted: l.TrustedProxies, Headers: l.ClientHeaders}
+}
+
+// origins are the sites whose pages may read replies.
+func (l *Live) origins() origins { return l.CORSOrigins }
+
+// mostConns is how many connections the peer may have; 0 is as many as there are.
+// A trusted proxy may have all: the connections of all its clients are its own.
+func (l *Live) mostConns(peer netip.Addr) int64 {
+	if l.proxies().Trust(peer) {
+		return 0
+	}
+	return int64(l.MaxConnsPerAddress)
+}

@@ -1,0 +1,137 @@
+package fasthttp
+
+import (
+	"context"
+	"net"
+	"time"
+
+	"cowrelay/cow"
+	"cowrelay/cow/event"
+	"cowrelay/fasthttp/accept"
+	"cowrelay/fasthttp/conn"
+	"cowrelay/fasthttp/poll"
+	"cowrelay/fasthttp/stats"
+
+	"github.com/valyala/fasthttp"
+)
+
+// NewRelay returns a relay over the store, with its stream writers and its sampler
+// running. It makes what is counted first, then what serves, and the server last:
+// each only needs what stands before it.
+func NewRelay(store *cow.Store, opts Options) *Relay {
+	opts.setDefaults()
+	r := &Relay{opts: opts, store: store, started: time.Now(), drain: make(chan struct{})}
+	r.requests, r.commits, r.lag = stats.NewRequests(routeNames()), stats.NewCommits(), stats.NewHistogram(stats.LagBounds)
+	r.places = accept.NewPlaces("public", opts.MaxConns)
+	r.conns = newConns(r)
+	r.streams = newStreams(r)
+	r.polls = poll.NewSet(r.streams.Subscribe, r.streams.Hangups())
+	r.SetLive(opts.Live)
+	r.recorder = stats.Start(stats.Sources{
+		Store: store, Requests: r.requests, Events: routeEvents.index, Commits: r.commits, Lag: r.lag,
+		Streams: r.streams.Len, Connections: r.conns.Len, LongPolls: r.polls.Len,
+	}, opts.SampleEvery, opts.Logger)
+	r.server = r.newServer()
+	return r
+}
+
+func (r *Relay) newServer() *fasthttp.Server {
+	return &fasthttp.Server{
+		Handler:        r.handle,
+		HeaderReceived: r.headerReceived,
+		ConnState:      connState,
+		ErrorHandler:   r.failed,
+
+		// Without it a handler runs after the whole body has come. headerReceived
+		// relies on it for chunked bodies.
+		StreamRequestBody:            true,
+		DisablePreParseMultipartForm: true,
+		MaxRequestBodySize:           event.MaxBodyBytes,
+		ReadBufferSize:               conn.ReadBuffer,
+
+		ReadTimeout:  r.opts.HeaderTimeout, // headerReceived extends it for the body
+		WriteTimeout: r.opts.WriteTimeout,
+		IdleTimeout:  r.opts.IdleTimeout,
+
+		// Never reached: the listener counts connections, so that a client that is
+		// turned away gets JSON.
+		Concurrency: r.opts.MaxConns + 1024,
+
+		// A goroutine that served a connection waits for the next one. After a
+		// burst they are soon gone.
+		MaxIdleWorkerDuration: 2 * time.Second,
+
+		// Without it Close of a stream's connection would close nothing.
+		KeepHijackedConns: true,
+
+		NoDefaultServerHeader: true,
+		NoDefaultContentType:  true,
+		LazyRequestTime:       true,
+		CloseOnShutdown:       true,
+		Logger:                serverLog{r.opts.Logger},
+		SecureErrorLogMessage: true, // or each error copies the header; see serverLog
+	}
+}
+
+// Serve answers requests on ln until Drain. It takes ln over.
+func (r *Relay) Serve(ln net.Listener) error {
+	conn.SetBuffers(ln, r.opts.SendBuffer, r.opts.UnsentBuffer, r.opts.ReceiveBuffer)
+	own := &listener{accept.New(ln, r.places, r.opts.Logger), r}
+	r.lnMu.Lock()
+	r.listeners = append(r.listeners, own)
+	r.lnMu.Unlock()
+	r.serving.Store(true)
+	return r.server.Serve(own)
+}
+
+// drainGrace is what is left to end for what has been told that the time is over.
+const drainGrace = 250 * time.Millisecond
+
+// Drain ends the relay's service. What is there ends in this order:
+//
+//	ready         at once; then delay, so that those who watch it see it
+//	listeners     before clients are sent away: one that comes back at once must not
+//	              be served by a relay that ends
+//	long polls    they are answered with what there is
+//	streams       between two frames, with a retry line that spreads their return
+//	requests      under way: they are answered
+//	the rest      writers of streams, the sampler, timers
+//
+// When ctx ends first, streams are cut, and what else is left stays behind: it fails
+// against the closed store, or ends with the process. Whatever hangs, Drain returns
+// within drainGrace of the end of ctx.
+func (r *Relay) Drain(ctx context.Context, delay time.Duration) error {
+	if r.draining.Swap(true) {
+		return nil
+	}
+	r.opts.Logger.Info("draining", "streams", r.streams.Len(), "connections", r.conns.Len())
+	// A stream that waits for the store, for instance, must not hold us up then.
+	defer context.AfterFunc(ctx, r.store.StopLoads)()
+	select {
+	case <-time.After(delay):
+	case <-ctx.Done():
+	}
+	r.lnMu.Lock()
+	for _, ln := range r.listeners {
+		ln.Close()
+	}
+	r.lnMu.Unlock()
+	close(r.drain)
+
+	late, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(drainGrace, cancel) })()
+	answered := make(chan error, 1)
+	r.spawn("shutdown", func() { answered <- r.server.ShutdownWithContext(ctx) })
+	r.streams.Drain(ctx)
+	var err error
+	select {
+	case err = <-answered:
+	case <-late.Done():
+		err = ctx.Err()
+	}
+	r.streams.Stop(late)
+	r.recorder.Stop(late)
+	r.conns.Arrivals.Stop()
+	return err
+}
