@@ -24,7 +24,7 @@ func (r *Relay) withBody(req *request, f func(body []byte) error) error {
 	if err == nil {
 		err = f(body)
 	}
-	if invariants.Enabled { // whoever kept a part of it learns so now
+	if invariants.Enabled { // code that kept a part of it fails now
 		for i := range body {
 			body[i] = 0xDB
 		}
@@ -43,9 +43,9 @@ func (r *Relay) withBody(req *request, f func(body []byte) error) error {
 // take which is not booked by its length.
 const keptBody = 16 << 10
 
-// readBody reads the whole body behind dst, which is empty. What is longer than
-// keptBody is booked before there is memory for it: by the header where that
-// tells the length, else here.
+// readBody reads the whole body behind dst, which is empty. A body that is longer
+// than keptBody is booked before there is memory for it. If the header has its
+// length, headerReceived did that; else it is done here.
 func (r *Relay) readBody(req *request, dst []byte) ([]byte, error) {
 	ctx, limit := req.ctx, req.route.maxBody
 	in := ctx.RequestBodyStream()
@@ -86,18 +86,20 @@ func (r *Relay) readBody(req *request, dst []byte) ([]byte, error) {
 	}
 }
 
-// book books a body that has come to n bytes and whose length nobody knows.
+// book books a body in chunks that has come to n bytes.
 func (r *Relay) book(req *request, n int) bool {
 	return req.conn == nil || req.conn.BookBody(r.clientOf(*req), int64(n))
 }
 
-// isTimeout says whether err is a passed deadline. Errors about chunks hide
-// their cause from errors.As, hence the text.
+// isTimeout says whether err is a passed deadline. Upstream's errors about chunks
+// don't unwrap to their cause, so the text is looked at, too.
 func isTimeout(err error) bool {
 	var timeout net.Error
 	return errors.As(err, &timeout) && timeout.Timeout() || strings.Contains(err.Error(), os.ErrDeadlineExceeded.Error())
 }
 
+// asSmallBuffer says whether err is that a header is longer than the server reads
+// ahead.
 func asSmallBuffer(err error) bool {
 	var small *fasthttp.ErrSmallBuffer
 	return errors.As(err, &small)

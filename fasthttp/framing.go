@@ -12,12 +12,18 @@ var (
 	chunked    = []byte("chunked")
 )
 
-// misframed says whether a header that upstream took may be read in another way
-// by a proxy in front, so that the two differ in where the request ends. Such a
-// request is refused and what follows it is dropped (RFC 9112, sections 2.2,
-// 5.1, 5.2, 6.1 and 6.3): a line that continues the one before, a name with a
-// blank in it, a transfer coding but chunked, and one beside a length. All else
-// of that kind upstream refuses by itself. fields is how many lines there are.
+// misframed says whether a proxy in front may read a header in another way than
+// upstream did, so that the two differ in where the request ends (RFC 9112,
+// sections 2.2, 5.1, 5.2, 6.1 and 6.3). Such a request is refused, and what follows
+// it on the connection is dropped:
+//
+//   - a line that continues the one before;
+//   - a name with a blank in it;
+//   - a transfer coding that is not chunked;
+//   - a transfer coding beside a length.
+//
+// Upstream refuses all else of that kind by itself. fields is how many lines there
+// are.
 func misframed(h *fasthttp.RequestHeader) (bad bool, fields int) {
 	coded, sized := false, false
 	for rest := h.RawHeaders(); len(rest) > 0; {

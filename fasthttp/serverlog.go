@@ -13,9 +13,9 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// serverLog brings what the server itself has to say into the structured log,
-// in our words: its errors quote requests, whose headers hold tokens. Of what
-// it gives, addresses are told, and what kind of error it is.
+// serverLog brings what the server itself has to say into the structured log, in
+// our words. The server's errors quote requests, and their headers hold tokens. So
+// only addresses and the kind of an error are logged.
 type serverLog struct{ *slog.Logger }
 
 // Printf implements fasthttp.Logger. The server's formats are constants.
@@ -35,8 +35,8 @@ func (l serverLog) Printf(format string, args ...any) {
 	l.Debug("http server", said...)
 }
 
-// errorKind says what kind of error it is that a connection or a request met. Its
-// text is never told: it may quote the request.
+// errorKind says what kind of error a connection or a request met. The error's own
+// text is never logged: it may quote the request.
 func errorKind(err error) string {
 	var errno syscall.Errno
 	switch {

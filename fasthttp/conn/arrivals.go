@@ -88,26 +88,10 @@ func (a *Arrivals) Refused() uint64 { return a.refused.Load() }
 // Cut counts requests that gave way.
 func (a *Arrivals) Cut() uint64 { return a.cut.Load() }
 
-// arrival is what a request that is arriving has booked. It is for one request
-// alone, so that whoever makes room can give back for it at any time.
-type arrival struct {
-	holder share.Holder[accept.Client]
-	conn   *Conn
-	client accept.Client
-	bytes  int64 // booked; the goroutine's that serves the connection
-	since  int64 // nanoseconds, when it was booked
-	// gotBytes were read since. Added by the goroutine that serves the connection;
-	// pairs with the Load in victim.
-	gotBytes atomic.Int64
-	// head is true while the header is not there as a whole. Set by the goroutine
-	// that serves the connection; pairs with the Load in victim.
-	head atomic.Bool
-}
-
 // wait books a request that has begun to arrive and of which more has to be
-// waited for. The caller serves c.
-func (a *Arrivals) wait(c *Conn) error {
-	if c.loose || c.arrival != nil {
+// waited for. The caller serves the connection.
+func (a *Arrivals) wait(c *arriving) error {
+	if c.loose || c.booked != nil {
 		return nil
 	}
 	if c.lines <= MostLines {
@@ -117,7 +101,7 @@ func (a *Arrivals) wait(c *Conn) error {
 		}
 		a.loose.Add(-1)
 	}
-	if !a.book(c, accept.ClientAt(c.Peer), unfinishedBytes+int64(c.lines)*lineBytes, !c.inBody) {
+	if !a.book(c, c.peer, unfinishedBytes+int64(c.lines)*lineBytes, !c.inBody) {
 		c.cut.Store(true) // for those who see no error of ours
 		return ErrNoRoom
 	}
@@ -125,16 +109,16 @@ func (a *Arrivals) wait(c *Conn) error {
 }
 
 // body books n bytes of a body, in all, for the client. What the request had
-// booked as one that waits is included. The caller serves c.
-func (a *Arrivals) body(c *Conn, client accept.Client, n int64) bool {
+// booked as one that waits is included. The caller serves the connection.
+func (a *Arrivals) body(c *arriving, client accept.Client, n int64) bool {
 	n += unfinishedBytes
-	if own := c.arrival; own != nil {
+	if own := c.booked; own != nil {
 		own.head.Store(false)
 		if own.client == client {
 			return a.grow(own, n-own.bytes)
 		}
 		a.books.Give(&own.holder) // it was the proxy's
-		c.arrival = nil
+		c.booked = nil
 	}
 	if !a.book(c, client, n, false) {
 		return false
@@ -146,15 +130,15 @@ func (a *Arrivals) body(c *Conn, client accept.Client, n int64) bool {
 	return true
 }
 
-func (a *Arrivals) book(c *Conn, client accept.Client, n int64, head bool) bool {
-	own := &arrival{conn: c, client: client, since: a.now()}
+func (a *Arrivals) book(c *arriving, client accept.Client, n int64, head bool) bool {
+	own := &arrival{on: c, client: client, since: a.now()}
 	own.head.Store(head)
 	own.holder.Owner = own
 	if !a.find(own, n, func() bool { return a.books.Take(&own.holder, client, n) }) {
 		return false
 	}
 	own.bytes = n
-	c.arrival = own
+	c.booked = own
 	return true
 }
 
@@ -170,15 +154,15 @@ func (a *Arrivals) grow(own *arrival, n int64) bool {
 }
 
 // settle gives back what the request has, once it has arrived or is given up. The
-// caller serves c, or closes it.
-func (a *Arrivals) settle(c *Conn) {
+// caller serves the connection, or closes it.
+func (a *Arrivals) settle(c *arriving) {
 	if c.loose {
 		c.loose = false
 		a.loose.Add(-1)
 	}
-	if c.arrival != nil {
-		a.books.Give(&c.arrival.holder)
-		c.arrival = nil
+	if c.booked != nil {
+		a.books.Give(&c.booked.holder)
+		c.booked = nil
 		if a.burst.Load() && a.Used() < a.limit/8 {
 			a.sweepLater()
 		}

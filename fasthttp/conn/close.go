@@ -39,7 +39,7 @@ func (c *Conn) Close() (err error) {
 	}
 	s := c.set
 	defer s.rescue("close", func() { err = c.end() })
-	s.Arrivals.settle(c)
+	s.Arrivals.settle(&c.arriving)
 	if st := c.opening.Swap(nil); st != nil {
 		st.Abandon()
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"os"
 	"sync/atomic"
 	"syscall"
 
@@ -16,10 +17,6 @@ import (
 // ReadBuffer is what the server reads ahead on a connection, and the most that a
 // header may take.
 const ReadBuffer = 8 << 10
-
-// ErrNoRoom is what a read returns of a request that there is no memory for. The
-// connection is of no use then.
-var ErrNoRoom = errors.New("no memory for what is arriving")
 
 // Conn is a counted TCP connection. Set.Open makes it. Fields belong to the
 // goroutine that serves the connection, the server's, unless they are atomic.
@@ -42,15 +39,7 @@ type Conn struct {
 	// under way, for its handler. A Conn does not look at it.
 	Verdict any
 
-	// Of the request that is arriving.
-	begun   bool     // its first byte is there, and its header is not
-	inBody  bool     // its header is there, and a body is wanted
-	lines   int      // of its header, as far as it matters
-	loose   bool     // it is counted and not booked; see Arrivals
-	arrival *arrival // what it has booked, or nil
-	// cut is set when the request under way has no room. The connection is of no
-	// use then. Pairs with the Loads in Read and WasCut.
-	cut atomic.Bool
+	arriving // the request
 
 	head HeadTaker       // what is written goes there, if not nil
 	raw  syscall.RawConn // made by the first page; see rawConn
@@ -58,6 +47,23 @@ type Conn struct {
 	// opening is a stream that will get the connection, from the handler to the
 	// hijack. If the connection is closed in between, the stream is told.
 	opening atomic.Pointer[stream.Stream]
+}
+
+// Open counts a connection in until it is closed.
+func (s *Set) Open(tcp *net.TCPConn) *Conn {
+	s.open.Add(1)
+	c := &Conn{TCPConn: tcp, set: s, Peer: peerOf(tcp)}
+	c.arriving.tcp, c.arriving.peer = tcp, accept.ClientAt(c.Peer)
+	return c
+}
+
+// peerOf is the address at the other end of a connection.
+func peerOf(tcp *net.TCPConn) netip.Addr {
+	addr, ok := tcp.RemoteAddr().(*net.TCPAddr)
+	if !ok {
+		return netip.Addr{}
+	}
+	return addr.AddrPort().Addr().WithZone("").Unmap()
 }
 
 // HeadTaker is given what is written to a connection, in parts, instead of the
@@ -81,13 +87,13 @@ func (c *Conn) AwaitBody() { c.inBody = true }
 // that nothing more of it is waited for.
 func (c *Conn) Arrived() {
 	c.begun, c.inBody, c.lines = false, false, 0
-	c.set.Arrivals.settle(c)
+	c.set.Arrivals.settle(&c.arriving)
 }
 
 // BookBody books the memory of n bytes of a body for the client, in all. False:
 // there is no room.
 func (c *Conn) BookBody(client accept.Client, n int64) bool {
-	return c.set.Arrivals.body(c, client, n)
+	return c.set.Arrivals.body(&c.arriving, client, n)
 }
 
 // WasCut says whether the request under way had no room.
@@ -109,7 +115,7 @@ var newline = []byte{'\n'}
 func (c *Conn) Read(b []byte) (n int, err error) {
 	defer c.set.rescue("read", func() { n, err = 0, ErrFault })
 	if (c.inBody || c.begun) && !c.prompt {
-		if err := c.set.Arrivals.wait(c); err != nil {
+		if err := c.set.Arrivals.wait(&c.arriving); err != nil {
 			return 0, err
 		}
 	}
@@ -123,8 +129,8 @@ func (c *Conn) Read(b []byte) (n int, err error) {
 	}
 	n, err = c.TCPConn.Read(b)
 	switch {
-	case c.arrival != nil:
-		c.arrival.gotBytes.Add(int64(n))
+	case c.booked != nil:
+		c.booked.gotBytes.Add(int64(n))
 	case n > ReadBuffer/32 && !c.inBody: // few bytes have few lines
 		c.lines += bytes.Count(b[:n], newline)
 	}
@@ -172,6 +178,17 @@ func (c *Conn) writePieces(b []byte) (n int, err error) {
 		c.late(err)
 	}
 	return n, err
+}
+
+// late counts an error of a write to the connection, if it is that its time is
+// over. Then it also has the kernel let go of what was not sent when the
+// connection is closed: a client that does not read would keep it there for
+// minutes.
+func (c *Conn) late(err error) {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		c.set.cuts.count[CutSlow].Add(1)
+		c.TCPConn.SetLinger(0)
+	}
 }
 
 // rawConn is for writes that don't wait.

@@ -2,7 +2,7 @@ package conn
 
 import (
 	"errors"
-	"os"
+	"log/slog"
 	"sync/atomic"
 	"time"
 
@@ -21,31 +21,23 @@ const (
 // CutNames are the reasons' names.
 var CutNames = [cutReasons]string{"slow", "load", "gone"}
 
-// Cuts counts the replies that were cut, by reason.
-func (s *Set) Cuts() []atomic.Uint64 { return s.cuts[:] }
-
-// late counts an error of a write to the connection, if it is that its time is
-// over. Then it also has the kernel let go of what was not sent when the
-// connection is closed: a client that does not read would keep it there for
-// minutes.
-func (c *Conn) late(err error) {
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		c.set.cuts[CutSlow].Add(1)
-		c.TCPConn.SetLinger(0)
-	}
-}
-
 const cutLogEvery = int64(10 * time.Second)
 
-// cut counts a reply that ends because its next bytes can't be had.
-func (s *Set) cut(err error) {
+// cuts counts replies that were cut.
+type cuts struct {
+	count    [cutReasons]atomic.Uint64
+	loggedNs atomic.Int64 // when one was logged last, on the set's clock; 0: never
+}
+
+// loadFailed counts a reply that ends because its next bytes can't be had.
+func (c *cuts) loadFailed(err error, nowNs int64, log *slog.Logger) {
 	if errors.Is(err, cow.ErrNoSlot) {
-		s.cuts[CutGone].Add(1)
+		c.count[CutGone].Add(1)
 		return
 	}
-	n := s.cuts[CutLoad].Add(1)
-	now, last := s.Now(), s.cutLoggedNs.Load()
-	if (last == 0 || now-last > cutLogEvery) && s.cutLoggedNs.CompareAndSwap(last, now) {
-		s.opts.Logger.Error("a reply was cut: what comes next can't be read", "error", err, "cut_so_far", n)
+	n := c.count[CutLoad].Add(1)
+	last := c.loggedNs.Load()
+	if (last == 0 || nowNs-last > cutLogEvery) && c.loggedNs.CompareAndSwap(last, nowNs) {
+		log.Error("a reply was cut: what comes next can't be read", "error", err, "cut_so_far", n)
 	}
 }

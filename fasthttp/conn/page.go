@@ -108,7 +108,7 @@ func (p *Page) WriteTo(dst io.Writer) (n int64, err error) {
 func (p *Page) load() error {
 	err := p.Load()
 	if err != nil {
-		p.set.cut(err)
+		p.set.cuts.loadFailed(err, p.set.Now(), p.set.opts.Logger)
 	}
 	return err
 }

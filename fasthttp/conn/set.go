@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"net"
-	"net/netip"
 	"runtime/pprof"
 	"sync/atomic"
 	"time"
@@ -41,8 +39,7 @@ type Set struct {
 	open      atomic.Int64
 	lingering atomic.Int64 // see Conn.Close
 
-	cuts        [cutReasons]atomic.Uint64
-	cutLoggedNs atomic.Int64 // when a cut was logged last, on Now; 0: never
+	cuts cuts
 }
 
 // NewSet returns a set without connections.
@@ -61,25 +58,11 @@ func NewSet(opts Options) *Set {
 // Now is the clock of deadlines: nanoseconds since the set was made.
 func (s *Set) Now() int64 { return int64(time.Since(s.made)) }
 
+// Cuts counts the replies that were cut, by reason.
+func (s *Set) Cuts() []atomic.Uint64 { return s.cuts.count[:] }
+
 // Len is how many connections are open, those that are turned away included.
 func (s *Set) Len() int64 { return s.open.Load() }
-
-// Open counts a connection in until it is closed.
-func (s *Set) Open(tcp *net.TCPConn) *Conn {
-	s.open.Add(1)
-	c := &Conn{TCPConn: tcp, set: s}
-	c.Peer = peerOf(tcp)
-	return c
-}
-
-// peerOf is the address at the other end of a connection.
-func peerOf(tcp *net.TCPConn) netip.Addr {
-	addr, ok := tcp.RemoteAddr().(*net.TCPAddr)
-	if !ok {
-		return netip.Addr{}
-	}
-	return addr.AddrPort().Addr().WithZone("").Unmap()
-}
 
 // rescue, deferred, tells of a panic, and then runs after.
 func (s *Set) rescue(where string, after func()) {

@@ -20,7 +20,7 @@ const (
 // find takes n bytes for a request, if need be from others.
 func (a *Arrivals) find(own *arrival, n int64, take func() bool) bool {
 	for range victims {
-		if own.conn.cut.Load() {
+		if own.on.cut.Load() {
 			return false // it gave way itself
 		}
 		if take() {
@@ -73,12 +73,4 @@ func (a *Arrivals) victim(own *arrival, n int64) *arrival {
 		return nil
 	}
 	return h.Owner.(*arrival)
-}
-
-// giveWay ends the request: whoever reads it gets ErrNoRoom, now or with the next
-// read. First the mark, then the deadline: Conn.Read sets its own deadline first
-// and looks at the mark second.
-func (v *arrival) giveWay() {
-	v.conn.cut.Store(true)
-	v.conn.TCPConn.SetReadDeadline(time.Unix(1, 0))
 }
