@@ -74,10 +74,10 @@ type rung struct{ n int }
 
 func (r *rung) Wake(int64) { r.n++ }
 
-// BenchmarkLadder_Subscribers measures the set of a slot's subscribers beside a
+// BenchmarkSubscribers measures the set of a slot's subscribers beside a
 // concurrent map and a map under a lock: what waking all takes, what one more that
 // joins and leaves takes, and the heap bytes of a slot's set, members not counted.
-func BenchmarkLadder_Subscribers(b *testing.B) {
+func BenchmarkSubscribers(b *testing.B) {
 	impls := []struct {
 		name string
 		make func() subscribers
