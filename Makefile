@@ -1,4 +1,4 @@
-# Everything a developer does here. `make` lists the targets.
+# Everything that a developer does here. `make` lists the targets.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
@@ -8,8 +8,8 @@ PKGS      := ./...
 FUZZTIME  ?= 60s
 CRASHTIME ?= 3m
 
-# Benchmarks, loads and profiles. Loads write to LOAD_DIR, which has to be on a
-# disk: on a file system in memory a sync costs nothing.
+# Benchmarks, loads and profiles. Loads write to LOAD_DIR. It has to be on a disk:
+# on a file system in memory a sync costs nothing.
 COMMIT       := $(shell git describe --always --dirty --exclude '*' 2>/dev/null)
 DATE         := $(shell date -u +%F)
 BENCH        ?= .
@@ -48,7 +48,8 @@ build: ## build bin/cowrelay and bin/relaybench
 run: build ## build and start the relay on 127.0.0.1:8770 with its data in ./cowrelay-data
 	./bin/cowrelay serve
 
-# Tests are about what the code does, not how fast: compiling it once is enough.
+# Tests are about what the code does, not how fast. Without the profile, packages
+# are compiled once for tests and tools alike.
 test race test-real bench: export GOFLAGS += -pgo=off
 
 # The time limit ends a test that hangs. A busy machine must never meet it: beside
@@ -126,8 +127,8 @@ real-deps:
 		$(SUDO) env RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$need >/dev/null; \
 	fi
 
-# Clients and testers that are not ours, of these very versions. eventsource 3
-# and undici 6 are the last that Node.js 18 runs.
+# Clients and testers that are not ours, in pinned versions. eventsource 3 and
+# undici 6 are the last that Node.js 18 runs.
 FOREIGN := .cache/foreign
 FOREIGN_NPM := eventsource@3.0.7 eventsource-parser@3.0.6 undici@6.29.1
 FOREIGN_PIP := cmd/cowrelay/internal/e2e/outside/testdata/foreign/requirements.txt
@@ -142,8 +143,9 @@ foreign-deps: real-deps
 		npm install --silent --no-save --no-audit --no-fund --prefix $(FOREIGN) $(FOREIGN_NPM) && \
 		echo "$(FOREIGN_NPM)" > $(FOREIGN)/npm.txt; }
 
-# What the relay is held against by `relaybench peers`. NATS is a module of its
-# own: `go mod tidy -C bench/peers` after a change of the relay's requirements.
+# The servers with which `relaybench peers` compares the relay. NATS is in a module
+# of its own: run `go mod tidy -C bench/peers` after a change of the relay's
+# requirements.
 PEERS_ARGS ?=
 .PHONY: peers
 peers: build natspeer peer-deps ## the relay by turns with Nchan and NATS JetStream, into bench/results/peers; installs nginx
@@ -167,8 +169,8 @@ peer-deps:
 		$(SUDO) env RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$need >/dev/null; \
 	fi
 
-# The profile that the compiler is given: a day's mix, and the three requests
-# that users wait for, alike long.
+# The loads of the compiler's profile: a mix like that of a day, and the three
+# requests that users wait for. Each runs for the same time.
 PGO_LOADS := mix post window poll
 .PHONY: pgo
 pgo: build ## renew cmd/cowrelay/default.pgo, by which the compiler optimises the relay
@@ -202,8 +204,8 @@ load: build ## load the built relay beside its bounds: results and pictures in b
 		--out $(RESULTS).jsonl $(LOAD_ARGS) | tee -a $(RESULTS).txt
 	$(MAKE) plots PLOTS=$(LOAD_PLOTS)
 
-# Results of attacks, beside those of loads. DRILL names some drills, KILLS=30
-# kills the relay under each instead of measuring.
+# Results of attacks stand beside those of loads. DRILL names some of the drills.
+# KILLS=30 measures nothing, and kills the relay 30 times under each drill.
 DRILL       ?=
 KILLS       ?= 0
 ATTACK_ARGS ?=

@@ -32,6 +32,14 @@ function under_way(    p, s) {
 	return s ? "   running:" s : ""
 }
 
+# A test that hangs or panics has no end of its own.
+function unfinished(pkg,    key, part) {
+	for (key in kept) {
+		split(key, part, SUBSEP)
+		if (part[1] == pkg) printf "%s", kept[key]
+	}
+}
+
 function longest(title, times, most,    n, name, best) {
 	print title
 	for (n = 0; n < most; n++) {
@@ -60,7 +68,7 @@ action == "output" {
 }
 (action == "pass" || action == "fail" || action == "skip") && test == "" {
 	delete running[pkg]
-	if (action == "fail") { bad = 1; printf "%s", kept[pkg, ""] }
+	if (action == "fail") { bad = 1; unfinished(pkg) }
 	packages[pkg] = number("Elapsed")
 	if (action != "skip") say(sprintf("%-6s %s %s%s", action == "pass" ? "ok" : "FAILED", pkg, cached[pkg] ? "(cached)" : sprintf("%.1f s", packages[pkg]), under_way()))
 }
