@@ -60,9 +60,9 @@ func newGroupCommit(dir string) (*groupCommit, error) {
 // batch between its sync and its answers.
 func (g *groupCommit) run(published func(batch []*waitingPost)) {
 	var (
-		batch []*waitingPost
-		buf   []byte
-		at    int64
+		batch  []*waitingPost
+		buf    []byte
+		offset int64 // in the file, of the next write
 	)
 	for p := range g.in {
 		batch, buf = append(batch[:0], p), append(buf[:0], p.body...)
@@ -75,10 +75,10 @@ func (g *groupCommit) run(published func(batch []*waitingPost)) {
 				break drain
 			}
 		}
-		if at+int64(len(buf)) > commitFileBytes {
-			at = 0
+		if offset+int64(len(buf)) > commitFileBytes {
+			offset = 0
 		}
-		n, err := syscall.Pwrite(g.fd, buf, at)
+		n, err := syscall.Pwrite(g.fd, buf, offset)
 		if err == nil {
 			err = syscall.Fdatasync(g.fd)
 		}
@@ -86,7 +86,7 @@ func (g *groupCommit) run(published func(batch []*waitingPost)) {
 			fmt.Fprintln(os.Stderr, "bound: cannot write:", err)
 			os.Exit(1)
 		}
-		at += int64(n)
+		offset += int64(n)
 		if published != nil {
 			published(batch)
 		}

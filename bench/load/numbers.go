@@ -110,7 +110,7 @@ func awaitNumbers(ctx context.Context, wg *sync.WaitGroup, log *ErrorLog, done *
 	}()
 	every := time.NewTicker(200 * time.Millisecond)
 	defer every.Stop()
-	last, at := int64(-1), time.Now()
+	last, since := int64(-1), time.Now()
 	for {
 		select {
 		case <-ended:
@@ -120,8 +120,8 @@ func awaitNumbers(ctx context.Context, wg *sync.WaitGroup, log *ErrorLog, done *
 		}
 		tick()
 		if n := done.Load(); n != last {
-			last, at = n, time.Now()
-		} else if time.Since(at) > wire.AnswerGrace {
+			last, since = n, time.Now()
+		} else if time.Since(since) > wire.AnswerGrace {
 			log.Add(fmt.Errorf("no answer within %v", wire.AnswerGrace))
 			interrupt()
 			<-ended

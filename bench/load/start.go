@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/url"
 	"strings"
@@ -35,16 +36,20 @@ func Attach(target string, pid int) (*Server, error) {
 	}, nil
 }
 
-// FreePort returns a loopback address whose port is free at this moment.
-// Another process can take it before the server does; then the start fails with
-// a clear error.
+// FreePort returns a loopback address whose port is free at this moment. It is
+// below the ports that connect chooses from, so that no connection takes it
+// before the server does, nor while a killed server is started again.
 func FreePort() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
+	var last error
+	for range 100 {
+		addr := fmt.Sprintf("127.0.0.1:%d", 12_000+rand.IntN(20_000))
+		l, err := net.Listen("tcp", addr)
+		if err == nil {
+			return addr, l.Close()
+		}
+		last = err
 	}
-	defer l.Close()
-	return l.Addr().String(), nil
+	return "", fmt.Errorf("cannot find a free port: %w", last)
 }
 
 // StartRelay starts the relay's binary with its data in dir/relay, and waits

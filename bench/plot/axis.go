@@ -79,8 +79,8 @@ func (a *axis) logTicks(lo, hi float64) {
 	}
 }
 
-// at returns the place of a value. A value beyond the ends is at the end.
-func (a *axis) at(v float64) float64 {
+// place returns the place of a value. A value beyond the ends is at the end.
+func (a *axis) place(v float64) float64 {
 	part := (v - a.min) / (a.max - a.min)
 	if a.log {
 		part = math.Log(v/a.min) / math.Log(a.max/a.min)

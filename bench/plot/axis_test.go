@@ -28,8 +28,8 @@ func TestAxis(t *testing.T) {
 	f([]float64{0}, false, false, 0, 0.2, 0.4, 0.6, 0.8, 1)
 
 	a := newAxis([]float64{1, 100}, false, 0, 100)
-	if a.at(10) != 50 || a.at(1) != 0 || a.at(100) != 100 {
-		t.Errorf("places %v %v %v", a.at(1), a.at(10), a.at(100))
+	if a.place(10) != 50 || a.place(1) != 0 || a.place(100) != 100 {
+		t.Errorf("places %v %v %v", a.place(1), a.place(10), a.place(100))
 	}
 }
 

@@ -73,35 +73,35 @@ func (c *lineChart) draw(t *theme) []byte {
 		x.ticks = apart(xs, x)
 	}
 	for _, v := range y.ticks {
-		s.line(x.from-10, y.at(v), x.to+10, y.at(v), t.grid, 1, "")
-		s.text(x.from-18, y.at(v)+5, "end", "small num", c.yUnit(v))
+		s.line(x.from-10, y.place(v), x.to+10, y.place(v), t.grid, 1, "")
+		s.text(x.from-18, y.place(v)+5, "end", "small num", c.yUnit(v))
 	}
 	for _, v := range x.ticks {
-		s.line(x.at(v), bottom, x.at(v), bottom+5, t.muted, 1, "")
-		s.text(x.at(v), bottom+21, "middle", "small num", c.xUnit(v))
+		s.line(x.place(v), bottom, x.place(v), bottom+5, t.muted, 1, "")
+		s.text(x.place(v), bottom+21, "middle", "small num", c.xUnit(v))
 	}
 	s.text((x.from+x.to)/2, bottom+43, "middle", "muted", c.xName)
 	if c.reference > 0 {
-		s.line(x.from-10, y.at(c.reference), x.to+10, y.at(c.reference), t.ink, 1.5, ` stroke-dasharray="5 4"`)
-		s.text(x.from-4, y.at(c.reference)-7, "start", "small", c.referenceName)
+		s.line(x.from-10, y.place(c.reference), x.to+10, y.place(c.reference), t.ink, 1.5, ` stroke-dasharray="5 4"`)
+		s.text(x.from-4, y.place(c.reference)-7, "start", "small", c.referenceName)
 	}
 	for _, l := range c.lines {
 		var path []string
 		for _, p := range l.points {
-			path = append(path, fmt.Sprintf("%.1f,%.1f", x.at(p.x), y.at(p.y)))
+			path = append(path, fmt.Sprintf("%.1f,%.1f", x.place(p.x), y.place(p.y)))
 		}
 		s.path(path, s.colour(l.series))
 	}
 	for _, l := range c.lines {
 		for _, p := range l.points {
 			if p.hi > 0 {
-				px := x.at(p.x)
+				px := x.place(p.x)
 				for _, v := range []float64{p.lo, p.hi} {
-					s.line(px-4, y.at(v), px+4, y.at(v), s.colour(l.series), 1.5, "")
+					s.line(px-4, y.place(v), px+4, y.place(v), s.colour(l.series), 1.5, "")
 				}
-				s.line(px, y.at(p.lo), px, y.at(p.hi), s.colour(l.series), 1.5, "")
+				s.line(px, y.place(p.lo), px, y.place(p.hi), s.colour(l.series), 1.5, "")
 			}
-			s.mark(x.at(p.x), y.at(p.y), l.series)
+			s.mark(x.place(p.x), y.place(p.y), l.series)
 		}
 	}
 	c.nameEnds(s, x, y)
@@ -118,8 +118,8 @@ func (c *lineChart) nameEnds(s *svg, x, y *axis) {
 	slices.SortFunc(ends, func(a, b curvePoint) int { return cmp.Compare(b.y, a.y) })
 	free := 0.0
 	for _, p := range ends {
-		at := max(y.at(p.y)-8, free)
-		s.text(x.at(p.x)+11, at, "start", "strong num", c.yUnit(p.y))
+		at := max(y.place(p.y)-8, free)
+		s.text(x.place(p.x)+11, at, "start", "strong num", c.yUnit(p.y))
 		free = at + 17
 	}
 }
@@ -130,7 +130,7 @@ func apart(v []float64, x *axis) []float64 {
 	var out []float64
 	add := func(f float64) {
 		for _, o := range out {
-			if d := x.at(o) - x.at(f); d < 34 && d > -34 {
+			if d := x.place(o) - x.place(f); d < 34 && d > -34 {
 				return
 			}
 		}

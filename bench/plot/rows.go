@@ -87,8 +87,8 @@ func (c *rowChart) draw(t *theme) []byte {
 		}
 	}
 	for _, v := range a.ticks {
-		s.line(a.at(v), top, a.at(v), bottom, t.grid, 1, "")
-		s.text(a.at(v), bottom+19, "middle", "small num", c.unit(v))
+		s.line(a.place(v), top, a.place(v), bottom, t.grid, 1, "")
+		s.text(a.place(v), bottom+19, "middle", "small num", c.unit(v))
 	}
 	s.text((a.from+a.to)/2, bottom+40, "middle", "muted", c.axisName)
 
@@ -101,12 +101,12 @@ func (c *rowChart) draw(t *theme) []byte {
 		y += above + rowHeight
 		mids[i] = y - rowHeight/2
 		if !c.dots {
-			s.rect(a.from, mids[i]-9, max(1, a.at(r.value)-a.from), 18, s.colour(r.series))
+			s.rect(a.from, mids[i]-9, max(1, a.place(r.value)-a.from), 18, s.colour(r.series))
 		}
 	}
 	// The line is over the bars and under what is written beside them.
 	if c.reference > 0 {
-		x := a.at(c.reference)
+		x := a.place(c.reference)
 		s.line(x, top-4, x, bottom, t.ink, 1.5, ` stroke-dasharray="5 4"`)
 		s.text(x, top-10, "middle", "small", c.referenceName)
 	}
@@ -127,19 +127,19 @@ func (c *rowChart) draw(t *theme) []byte {
 
 // drawSpread draws a row's dot and spread, and returns where they end.
 func (c *rowChart) drawSpread(s *svg, a *axis, r row, mid float64) float64 {
-	x := a.at(r.value)
+	x := a.place(r.value)
 	end := x
 	if c.dots {
 		if r.hi > 0 {
-			s.line(a.at(r.lo), mid, a.at(r.hi), mid, s.colour(r.series), 3, ` stroke-linecap="round" opacity="0.55"`)
-			end = max(end, a.at(r.hi))
+			s.line(a.place(r.lo), mid, a.place(r.hi), mid, s.colour(r.series), 3, ` stroke-linecap="round" opacity="0.55"`)
+			end = max(end, a.place(r.hi))
 		}
 		s.mark(x, mid, r.series)
 		return end + 3
 	}
 	if r.lo < r.hi {
-		s.whisker(a.at(r.lo), a.at(r.hi), mid, s.t.ink)
-		end = max(end, a.at(r.hi))
+		s.whisker(a.place(r.lo), a.place(r.hi), mid, s.t.ink)
+		end = max(end, a.place(r.hi))
 	}
 	return end
 }

@@ -132,14 +132,14 @@ func (r *churnRunner) churn(ctx context.Context, log *load.ErrorLog) (out load.S
 		wg.Go(func() {
 			errs := 0
 			for (taken.Add(1) <= total || time.Now().Before(until)) && ctx.Err() == nil && errs < load.MaxWorkerErrors {
-				at := time.Now()
+				began := time.Now()
 				q, err := load.OpenQuiet(ctx, r.s, r.from, r.req)
 				if err != nil {
 					log.Add(err)
 					errs++
 					continue
 				}
-				took := time.Since(at)
+				took := time.Since(began)
 				q.C.Close()
 				mu.Lock()
 				out.Ops++
@@ -157,7 +157,7 @@ func (r *churnRunner) churn(ctx context.Context, log *load.ErrorLog) (out load.S
 
 // awaitClosed waits until the relay counts no stream.
 func (r *churnRunner) awaitClosed(ctx context.Context, out *load.Sample, log *load.ErrorLog) error {
-	at := time.Now()
+	began := time.Now()
 	for {
 		b, err := load.Ask(ctx, r.s.Addr, r.s.Prefix+"/stats.json")
 		if err != nil {
@@ -169,7 +169,7 @@ func (r *churnRunner) awaitClosed(ctx context.Context, out *load.Sample, log *lo
 		if err := json.Unmarshal(b, &stats); err != nil || stats.Streams == nil {
 			return fmt.Errorf("the relay's statistics have no streams_active: %.200q", b)
 		}
-		took := time.Since(at)
+		took := time.Since(began)
 		if *stats.Streams == 0 {
 			ms := float64(took.Microseconds()) / 1000
 			out.AllClosed = &ms

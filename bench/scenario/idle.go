@@ -136,12 +136,12 @@ func (l *idleLoad) open(ctx context.Context, slots []load.Slot) error {
 		case <-time.After(time.Until(due)):
 		}
 		sl := slots[i%len(slots)]
-		at := time.Now()
+		began := time.Now()
 		q, err := load.OpenQuiet(ctx, l.s, src, l.s.StreamRequest(sl))
 		if err != nil {
 			return fmt.Errorf("stream %d of %d: %w", i+1, len(l.streams), err)
 		}
-		took := time.Since(at)
+		took := time.Since(began)
 		l.mu.Lock()
 		l.hist.Record(took)
 		l.mu.Unlock()

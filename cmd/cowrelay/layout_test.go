@@ -62,7 +62,7 @@ var mayImport = map[string][]string{
 	// What attacks the relay.
 	bench + "attack/client": {bench + "wire"},
 	bench + "attack/books":  {bench + "attack/client"},
-	bench + "attack/relay":  {bench + "proc", bench + "attack/books", bench + "attack/client"},
+	bench + "attack/relay":  {bench + "proc", bench + "load", bench + "attack/books", bench + "attack/client"},
 	bench + "attack/honest": {bench + "load", bench + "attack/client", bench + "attack/relay"},
 	bench + "attack/drill":  {bench + "wire", bench + "attack/books", bench + "attack/client", bench + "attack/relay"},
 	bench + "attack": {

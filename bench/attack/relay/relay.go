@@ -5,6 +5,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"time"
+
+	"cowrelay/bench/load"
 )
 
 // How long a relay may take to start and to end.
@@ -54,11 +56,11 @@ const InDir = "{dir}/"
 func New(bin, dir string, args Args, g *Group) (*Process, error) {
 	r := &Process{bin: bin, dir: dir, Args: args, Group: g, log: filepath.Join(dir, "relay.log")}
 	var err error
-	if r.Addr, err = quietPort(); err != nil {
+	if r.Addr, err = load.FreePort(); err != nil {
 		return nil, err
 	}
 	for r.Admin == "" || r.Admin == r.Addr {
-		if r.Admin, err = quietPort(); err != nil {
+		if r.Admin, err = load.FreePort(); err != nil {
 			return nil, err
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -15,22 +14,6 @@ import (
 
 	"cowrelay/bench/attack/client"
 )
-
-// quietPort returns a free loopback address. Its port is below those that
-// connect chooses from, so that after a kill no connection of ours has taken
-// it.
-func quietPort() (string, error) {
-	var last error
-	for range 100 {
-		addr := fmt.Sprintf("127.0.0.1:%d", 12_000+rand.IntN(20_000))
-		l, err := net.Listen("tcp", addr)
-		if err == nil {
-			return addr, l.Close()
-		}
-		last = err
-	}
-	return "", fmt.Errorf("cannot find a free port: %w", last)
-}
 
 // shim is a shell script that enters the control groups, sets the limit of open
 // files, and becomes the relay.
