@@ -23,7 +23,8 @@ func NewSlotCommand() *cobra.Command {
 		Long: `slot makes, looks at and removes a slot of a relay.
 
 Commands that use a slot take it from a profile: a file that only you can read.
-slot new --save makes one. Without --profile it is the profile "default". Or give --slot and a token, by --token-file or ` + tokenVariable + `.`,
+slot new --save makes one. Without --profile it is the profile "default". Or give
+--slot and a token, by --token-file or ` + tokenVariable + `.`,
 		GroupID: command.GroupUse,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

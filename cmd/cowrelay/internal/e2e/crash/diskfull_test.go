@@ -209,3 +209,14 @@ func (d *diskFull) same(i int, e json.RawMessage) {
 		d.t.Fatalf("position %d: %.100s", i, e)
 	}
 }
+
+// checkRefusal: JSON with an error and when to come again.
+func checkRefusal(t *testing.T, res *http.Response, body []byte) {
+	t.Helper()
+	var v struct {
+		Error string `json:"error"`
+	}
+	if res.Header.Get("Retry-After") == "" || res.Header.Get("Content-Type") != "application/json" || json.Unmarshal(body, &v) != nil || v.Error == "" {
+		t.Errorf("%s: %v %s", res.Status, res.Header, body)
+	}
+}

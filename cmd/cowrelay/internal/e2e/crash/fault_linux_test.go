@@ -189,17 +189,6 @@ func TestFault_SyncHangs(t *testing.T) {
 	r.Stop()
 }
 
-// checkRefusal: JSON with an error and when to come again.
-func checkRefusal(t *testing.T, res *http.Response, body []byte) {
-	t.Helper()
-	var v struct {
-		Error string `json:"error"`
-	}
-	if res.Header.Get("Retry-After") == "" || res.Header.Get("Content-Type") != "application/json" || json.Unmarshal(body, &v) != nil || v.Error == "" {
-		t.Errorf("%s: %v %s", res.Status, res.Header, body)
-	}
-}
-
 // A process that is killed while a sync hangs has acknowledged nothing of it.
 func TestFault_KilledWhileSyncHangs(t *testing.T) {
 	t.Parallel()
