@@ -10,8 +10,9 @@
 //	admit.go     limits.go says whether the client asks too often (limit),
 //	             routes.go finds the handler; then the slot's token is checked
 //	body.go      a post's body is read, within the memory for arrivals (conn)
-//	events.go    posts and pulls; slots.go, stats.go and documents.go have the other handlers
-//	longpoll.go  a pull waits (poll); stream.go gives the connection to a stream (stream)
+//	events.go    posts, pulls, and pulls that wait (poll); slots.go, stats.go and
+//	             documents.go have the other handlers
+//	stream.go    the connection becomes a stream's (stream)
 //	errors.go    an error becomes a reply (refusal)
 //
 // serve.go starts and drains all this. The files build on each other in this order,

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"cowrelay/fasthttp/accept"
+	"cowrelay/fasthttp/conn"
 	"cowrelay/fasthttp/limit"
 	"cowrelay/fasthttp/refusal"
 
@@ -84,4 +85,29 @@ func (r *Relay) judge(req *request, h *fasthttp.RequestHeader, live *Live) *refu
 
 func tooMany(text string, wait time.Duration) *refusal.Reply {
 	return &refusal.Reply{Status: fasthttp.StatusTooManyRequests, Text: text, RetryAfter: int((wait + time.Second - 1) / time.Second)}
+}
+
+// remote is where a request is from, for the log.
+func (l *Live) remote(ctx *fasthttp.RequestCtx) string {
+	if c, ok := ctx.Conn().(*conn.Conn); ok {
+		if client, named := l.proxies().Client(c.Peer, &ctx.Request.Header); named {
+			return client.String()
+		}
+	}
+	return ctx.RemoteAddr().String()
+}
+
+// clientOf returns whose request it is, for what is shared out by client. All that
+// come by another way than TCP are one client.
+func (r *Relay) clientOf(req request) accept.Client {
+	if req.conn == nil {
+		return 0
+	}
+	return r.clientKey(req.conn, &req.ctx.Request.Header)
+}
+
+// clientKey is clientOf for a connection and a header.
+func (r *Relay) clientKey(c *conn.Conn, h *fasthttp.RequestHeader) accept.Client {
+	client, _ := r.live.Load().proxies().Client(c.Peer, h)
+	return accept.ClientAt(client)
 }

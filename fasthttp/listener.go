@@ -71,3 +71,7 @@ func (l *listener) admit(c net.Conn) (admitted net.Conn) {
 	own.TurnAway() // gently: its request may be on its way
 	return nil
 }
+
+// MakeRoom closes a connection that waits for a request, if there is one, so that
+// its descriptor is free for another use.
+func (r *Relay) MakeRoom() { r.places.MakeRoom() }

@@ -191,3 +191,15 @@ func (r *Relay) journal() stats.Journal {
 	}
 	return stats.Journal{}
 }
+
+// Figures are what the relay says of itself now.
+func (r *Relay) Figures() stats.Figures {
+	return stats.Figures{
+		Version: r.opts.Version, Uptime: time.Since(r.started),
+		Ready: r.Ready(), Draining: r.draining.Load(),
+		Connections: r.conns.Len(), Streams: r.streams.Len(), LongPolls: r.polls.Len(),
+	}
+}
+
+// ShowOperators has the metrics show the operators' listener, too.
+func (r *Relay) ShowOperators(o *stats.Operators) { r.operators.Store(o) }
