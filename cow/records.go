@@ -57,16 +57,16 @@ func (s *Store) dropRecord(key string) error {
 	return s.records.Delete(key, version)
 }
 
-// A blocked slot keeps its events and serves nobody. The block is a record
-// beside the slot, so it outlives a restart; in memory it is one flag, which
-// whoever serves the slot asks.
+// A blocked slot keeps its events and serves nobody. The block is a record beside the
+// slot, so it outlives a restart. In memory it is one flag, which every request to
+// the slot reads.
 
 // Blocked says whether the slot is blocked.
 func (s *Slot) Blocked() bool { return s.blocked.Load() }
 
 // Block blocks a slot, durably, and wakes its subscribers so that they look.
-// note is kept beside it, for whoever asks why. Blocking it again replaces the
-// note. Errors: ErrNoSlot, ErrBusy, ErrClosed and those of the records.
+// note is kept beside it and says why. Blocking the slot again replaces the note.
+// Errors: ErrNoSlot, ErrBusy, ErrClosed and those of the records.
 func (s *Store) Block(slot *Slot, note []byte) error {
 	done, err := s.queue.admitRecord()
 	if err != nil {

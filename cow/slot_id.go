@@ -16,8 +16,8 @@ func NewID() (id ID) {
 	return id
 }
 
-// ParseID reads exactly 32 lowercase hex digits. Anything else is no slot id,
-// uppercase digits included: an id has one spelling.
+// ParseID reads exactly 32 lowercase hex digits. Anything else is refused, uppercase
+// digits too: an id has one spelling.
 func ParseID[T string | []byte](s T) (id ID, ok bool) {
 	if len(s) != 2*len(id) {
 		return id, false

@@ -9,16 +9,16 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Accept is the door to every slot (invariant I8): it reads the body of a
-// post, {"event": <object>}, appends the event to dst without the white space
-// between its tokens, and returns the extended dst and the event, whose JSON is
-// what was appended. Nothing else changes: the order of keys, the spelling of
-// numbers and the escapes are the sender's, because receivers hash them. On
-// error the returned slice is dst.
+// Accept is the door to every slot (invariant I8). It reads the body of a post,
+// {"event": <object>}, and appends the event to dst without the white space between
+// its tokens. It returns the extended dst, and the event, whose JSON is the part
+// that was appended. Nothing else changes: the order of keys, the spelling of
+// numbers and the escapes stay the sender's, because receivers hash them. On error
+// the returned slice is dst.
 //
-// Accept keeps no reference to body, which must not overlap dst's spare
-// room, and allocates nothing but what dst lacks, save for odd events: escapes
-// in keys or id, long numbers with an exponent, more than 24 keys at the top.
+// body must not overlap dst's spare room. Accept keeps no reference to it. It
+// allocates nothing but the room that dst lacks, except for odd events: escapes in
+// keys or in the id, long numbers with an exponent, more than 24 keys at the top.
 //
 // Clients parse a whole page of events at once, so one event that a single
 // parser refuses would block a mailbox for good. The rules are therefore the
@@ -35,12 +35,12 @@ import (
 //   - a repeated key at the top level of the event, as its id would depend on
 //     who reads it. Deeper down all parsers take duplicates.
 //
-// ErrShape refuses a body that is no object, has no key event or two, an event
-// that is no object, and an event_id of more than MaxIDBytes. Other keys of the
-// body are checked and dropped. Keys are compared after unescaping and with
-// case. ErrTooLarge refuses more than MaxBytes after compaction.
-// ErrSyntax comes before ErrShape, and that before ErrTooLarge, wherever
-// in the body the faults are.
+// ErrShape refuses a body that is not an object, or has not exactly one key event;
+// an event that is not an object; and an event_id of more than MaxIDBytes. Other
+// keys of the body are checked and dropped. Keys are compared after unescaping, and
+// case counts. ErrTooLarge refuses more than MaxBytes after compaction. If a body
+// has several faults, wherever they are, ErrSyntax comes before ErrShape, and that
+// before ErrTooLarge.
 func Accept(dst, body []byte) (ev Event, out []byte, err error) {
 	a := acceptors.Get().(*acceptor)
 	a.reset(dst, body)

@@ -2,8 +2,8 @@ package event
 
 import "bytes"
 
-// nameSet tells repeated names: by comparing while they are few, by hashing
-// when they are many, so that a sender can't make it quadratic.
+// nameSet finds repeated names. It compares them while they are few, and hashes them
+// when they are many, so that a sender can't make the search quadratic.
 type nameSet struct {
 	few  [24][]byte
 	n    int

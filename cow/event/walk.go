@@ -6,8 +6,8 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// serde_json, which the existing clients parse with, takes an object with this
-// first key for something else than an object, and refuses the page it is in.
+// Existing clients parse with serde_json. It takes an object with this first key
+// for something else, and refuses the whole page that holds it.
 const rawValueKey = "$serde_json::private::RawValue"
 
 // walk is the state of one call.
@@ -37,10 +37,10 @@ func (w *walk) keep(piece []byte) {
 	}
 }
 
-// key takes the key of an object whose members are at depth.
+// key takes a key of an object. depth is that of the object's members.
 func (w *walk) key(raw []byte, depth int, first bool) *Error {
 	if depth > 2 && !first {
-		return nil // nobody asks for these
+		return nil // no rule is about these
 	}
 	name := unquote(raw)
 	if first && string(name) == rawValueKey {
@@ -61,7 +61,7 @@ func (w *walk) key(raw []byte, depth int, first bool) *Error {
 	return nil
 }
 
-// value takes any token that is no key, at the depth in front of it.
+// value takes a token that is not a key. depth is the depth before it.
 func (w *walk) value(kind jsontext.Kind, raw []byte, depth int) *Error {
 	wanted := w.wanted
 	w.wanted = false
