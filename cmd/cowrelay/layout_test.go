@@ -14,88 +14,112 @@ import (
 )
 
 const (
-	server = "cowrelay/cmd/cowrelay/internal/"
+	slots  = "cowrelay/cow/"
+	relay  = "cowrelay/fasthttp/"
 	bench  = "cowrelay/bench/"
+	server = "cowrelay/cmd/cowrelay/internal/"
 )
 
-// The rule of the tree: cow knows no HTTP, fasthttp knows no disk, only cmd
-// joins them. A package's tests may join what it may not.
+// The rule of the tree: cow knows no HTTP, fasthttp knows no disk, only cmd joins
+// them. A package imports of ours exactly the packages in its row. A row stands
+// below all rows that it names: low packages come first. Tests of a package may
+// import more.
 var mayImport = map[string][]string{
-	"cowrelay/cow":              {"cowrelay/cow/event", "cowrelay/cow/flight", "cowrelay/cow/frame", "cowrelay/cow/index", "cowrelay/cow/invariants"},
-	"cowrelay/cow/event":        {},
-	"cowrelay/cow/flight":       {},
-	"cowrelay/cow/frame":        {"cowrelay/cow/event"},
-	"cowrelay/cow/index":        {},
-	"cowrelay/cow/invariants":   {},
-	"cowrelay/cow/pebblelog":    {"cowrelay/cow", "cowrelay/cow/event"},
-	"cowrelay/cow/journaltest":  {"cowrelay/cow", "cowrelay/cow/event", "cowrelay/cow/frame"},
-	"cowrelay/cow/rate":         {},
-	"cowrelay/cow/share":        {},
-	"cowrelay/fasthttp":         {"cowrelay/cow", "cowrelay/cow/event", "cowrelay/cow/invariants", "cowrelay/fasthttp/accept", "cowrelay/fasthttp/conn", "cowrelay/fasthttp/limit", "cowrelay/fasthttp/poll", "cowrelay/fasthttp/redact", "cowrelay/fasthttp/refusal", "cowrelay/fasthttp/stats", "cowrelay/fasthttp/stream", "cowrelay/fasthttp/web"},
-	"cowrelay/fasthttp/conn":    {"cowrelay/cow", "cowrelay/cow/frame", "cowrelay/cow/share", "cowrelay/fasthttp/accept", "cowrelay/fasthttp/stream"},
-	"cowrelay/fasthttp/poll":    {"cowrelay/cow", "cowrelay/cow/share", "cowrelay/fasthttp/accept", "cowrelay/fasthttp/stream"},
-	"cowrelay/fasthttp/stream":  {"cowrelay/cow", "cowrelay/cow/frame", "cowrelay/cow/share"},
-	"cowrelay/fasthttp/admin":   {"cowrelay/cow", "cowrelay/cow/rate", "cowrelay/fasthttp/accept", "cowrelay/fasthttp/redact", "cowrelay/fasthttp/refusal", "cowrelay/fasthttp/stats"},
-	"cowrelay/fasthttp/accept":  {"cowrelay/cow/share"},
-	"cowrelay/fasthttp/limit":   {"cowrelay/cow/rate", "cowrelay/fasthttp/accept"},
-	"cowrelay/fasthttp/refusal": {"cowrelay/cow", "cowrelay/cow/event"},
-	"cowrelay/fasthttp/redact":  {},
-	"cowrelay/fasthttp/stats":   {"cowrelay/cow"},
-	"cowrelay/fasthttp/web":     {},
-	"cowrelay/fasthttp/client":  {},
+	// Slots and how they are stored.
+	slots + "event":       {},
+	slots + "flight":      {},
+	slots + "index":       {},
+	slots + "invariants":  {},
+	slots + "rate":        {},
+	slots + "share":       {},
+	slots + "frame":       {slots + "event"},
+	"cowrelay/cow":        {slots + "event", slots + "flight", slots + "frame", slots + "index", slots + "invariants"},
+	slots + "journaltest": {"cowrelay/cow", slots + "event", slots + "frame"},
+	slots + "pebblelog":   {"cowrelay/cow", slots + "event"},
+	// HTTP.
+	relay + "client":  {},
+	relay + "redact":  {},
+	relay + "web":     {},
+	relay + "accept":  {slots + "share"},
+	relay + "limit":   {slots + "rate", relay + "accept"},
+	relay + "refusal": {"cowrelay/cow", slots + "event"},
+	relay + "stats":   {"cowrelay/cow"},
+	relay + "stream":  {"cowrelay/cow", slots + "frame", slots + "share"},
+	relay + "admin":   {"cowrelay/cow", slots + "rate", relay + "accept", relay + "redact", relay + "refusal", relay + "stats"},
+	relay + "conn":    {"cowrelay/cow", slots + "frame", slots + "share", relay + "accept", relay + "stream"},
+	relay + "poll":    {"cowrelay/cow", slots + "share", relay + "accept", relay + "stream"},
+	"cowrelay/fasthttp": {
+		"cowrelay/cow", slots + "event", slots + "invariants", relay + "accept", relay + "conn", relay + "limit",
+		relay + "poll", relay + "redact", relay + "refusal", relay + "stats", relay + "stream", relay + "web",
+	},
 	// The load generator knows of the relay what a client knows, and no more.
 	"cowrelay/bench":              {},
-	bench + "wire":                {},
 	bench + "proc":                {},
-	bench + "load":                {bench + "wire", bench + "proc"},
-	bench + "load/pullers":        {bench + "wire", bench + "proc", bench + "load"},
-	bench + "bound":               {bench + "wire", bench + "proc", bench + "load"},
-	bench + "report":              {bench + "proc", bench + "load"},
+	bench + "wire":                {},
+	bench + "load":                {bench + "proc", bench + "wire"},
+	bench + "bound":               {bench + "load", bench + "proc", bench + "wire"},
+	bench + "load/pullers":        {bench + "load", bench + "proc", bench + "wire"},
+	bench + "report":              {bench + "load", bench + "proc"},
 	bench + "plot":                {bench + "load", bench + "report"},
-	bench + "run":                 {bench + "wire", bench + "proc", bench + "load", bench + "bound", bench + "report"},
-	bench + "scenario":            {bench + "wire", bench + "proc", bench + "load", bench + "bound", bench + "report", bench + "run", bench + "scenario/mix", bench + "scenario/saturation"},
-	bench + "peer":                {bench + "wire", bench + "proc", bench + "load", bench + "bound", bench + "report", bench + "run", bench + "scenario"},
-	bench + "scenario/mix":        {bench + "wire", bench + "proc", bench + "load", bench + "bound", bench + "report", bench + "run"},
-	bench + "scenario/saturation": {bench + "proc", bench + "load", bench + "load/pullers", bench + "bound", bench + "report", bench + "run"},
-	bench + "internal/tiny":       {}, // a relay for tests
-	bench + "internal/short":      {bench + "wire", bench + "load/pullers", bench + "bound", bench + "report", bench + "run", bench + "internal/tiny"},
+	bench + "run":                 {bench + "bound", bench + "load", bench + "proc", bench + "report", bench + "wire"},
+	bench + "scenario/mix":        {bench + "bound", bench + "load", bench + "proc", bench + "report", bench + "run", bench + "wire"},
+	bench + "scenario/saturation": {bench + "bound", bench + "load", bench + "load/pullers", bench + "proc", bench + "report", bench + "run"},
+	bench + "scenario": {
+		bench + "bound", bench + "load", bench + "proc", bench + "report", bench + "run", bench + "scenario/mix",
+		bench + "scenario/saturation", bench + "wire",
+	},
+	bench + "peer": {bench + "bound", bench + "load", bench + "proc", bench + "report", bench + "run", bench + "scenario", bench + "wire"},
 	// What attacks the relay.
 	bench + "attack/client": {bench + "wire"},
 	bench + "attack/books":  {bench + "attack/client"},
-	bench + "attack/relay":  {bench + "proc", bench + "load", bench + "attack/books", bench + "attack/client"},
-	bench + "attack/honest": {bench + "load", bench + "attack/client", bench + "attack/relay"},
-	bench + "attack/drill":  {bench + "wire", bench + "attack/books", bench + "attack/client", bench + "attack/relay"},
+	bench + "attack/relay":  {bench + "attack/books", bench + "attack/client", bench + "load", bench + "proc"},
+	bench + "attack/drill":  {bench + "attack/books", bench + "attack/client", bench + "attack/relay", bench + "wire"},
+	bench + "attack/honest": {bench + "attack/client", bench + "attack/relay", bench + "load"},
 	bench + "attack": {
-		bench + "proc", bench + "report", bench + "attack/books", bench + "attack/client", bench + "attack/drill", bench + "attack/honest", bench + "attack/relay",
+		bench + "attack/books", bench + "attack/client", bench + "attack/drill", bench + "attack/honest",
+		bench + "attack/relay", bench + "proc", bench + "report",
 	},
+	// What only tests of the load generator need.
+	bench + "internal/tiny":  {},
+	bench + "internal/short": {bench + "bound", bench + "internal/tiny", bench + "load/pullers", bench + "report", bench + "run", bench + "wire"},
 	"cowrelay/cmd/relaybench": {
-		bench + "attack", bench + "attack/drill", bench + "bound", bench + "load/pullers", bench + "peer", bench + "plot", bench + "report", bench + "run", bench + "scenario",
+		bench + "attack", bench + "attack/drill", bench + "bound", bench + "load/pullers", bench + "peer",
+		bench + "plot", bench + "report", bench + "run", bench + "scenario",
 	},
-	// The relay's program. Only its root knows all rooms; use speaks to a relay as
-	// any client does.
+	// The relay's program. Only its root knows all rooms; use speaks to a relay as any
+	// client does.
+	server + "command":     {},
+	server + "human":       {},
+	server + "probe":       {},
+	server + "term":        {},
+	server + "wholefile":   {},
+	server + "use":         {relay + "client", server + "command", server + "human", server + "term", server + "wholefile"},
+	server + "plan":        {slots + "pebblelog", "cowrelay/fasthttp", relay + "admin"},
+	server + "config":      {slots + "pebblelog", "cowrelay/fasthttp", relay + "limit", server + "command", server + "plan", server + "wholefile"},
+	server + "adminclient": {server + "command", server + "config"},
+	server + "serve": {
+		"cowrelay/cow", slots + "pebblelog", "cowrelay/fasthttp", relay + "admin", relay + "stats", server + "command",
+		server + "config", server + "plan", server + "probe",
+	},
+	server + "offline": {
+		"cowrelay/cow", slots + "event", slots + "pebblelog", server + "adminclient", server + "command",
+		server + "term", server + "wholefile",
+	},
+	server + "operate": {
+		"cowrelay/cow", server + "adminclient", server + "command", server + "config", server + "human",
+		server + "probe", server + "term",
+	},
+	server + "root":                    {server + "command", server + "config", server + "offline", server + "operate", server + "serve", server + "term", server + "use"},
 	"cowrelay/cmd/cowrelay":            {server + "root"},
 	"cowrelay/cmd/cowrelay/deploy/man": {server + "root", server + "wholefile"},
-	server + "root":                    {server + "command", server + "config", server + "offline", server + "operate", server + "serve", server + "term", server + "use"},
-	server + "serve":                   {server + "command", server + "config", server + "plan", server + "probe", "cowrelay/cow", "cowrelay/cow/pebblelog", "cowrelay/fasthttp", "cowrelay/fasthttp/admin", "cowrelay/fasthttp/stats"},
-	server + "use":                     {server + "command", server + "human", server + "term", server + "wholefile", "cowrelay/fasthttp/client"},
-	server + "operate":                 {server + "adminclient", server + "command", server + "config", server + "human", server + "probe", server + "term", "cowrelay/cow"},
-	server + "offline":                 {server + "adminclient", server + "command", server + "term", server + "wholefile", "cowrelay/cow", "cowrelay/cow/event", "cowrelay/cow/pebblelog"},
-	server + "adminclient":             {server + "command", server + "config"},
-	server + "config":                  {server + "command", server + "plan", server + "wholefile", "cowrelay/cow/pebblelog", "cowrelay/fasthttp", "cowrelay/fasthttp/limit"},
-	server + "plan":                    {"cowrelay/cow/pebblelog", "cowrelay/fasthttp", "cowrelay/fasthttp/admin"},
-	server + "command":                 {},
-	server + "human":                   {},
-	server + "probe":                   {},
-	server + "term":                    {},
-	server + "wholefile":               {},
-	// Tests of the built relay, which are clients of it. The harness also fills
-	// stores without one.
-	server + "relaytest":         {"cowrelay/cow", "cowrelay/cow/event", "cowrelay/cow/pebblelog"},
+	// Tests of the built relay, which are clients of it. The harness also fills stores
+	// without one.
+	"cowrelay/cmd/cowrelay/docs": {},
 	server + "e2e/commands":      {},
 	server + "e2e/crash":         {},
 	server + "e2e/life":          {},
 	server + "e2e/outside":       {},
-	"cowrelay/cmd/cowrelay/docs": {},
+	server + "relaytest":         {"cowrelay/cow", slots + "event", slots + "pebblelog"},
 }
 
 // Foreign packages that only one side may know.
