@@ -54,11 +54,12 @@
 //	read_window.go           Store.Window finds since and slices the newest snapshot
 //	index/index.go           the position of since, without a lock
 //	memory_load.go           what is not in memory is loaded, once for all who want it
-//	fasthttp/longpoll.go     nothing there and a wait: subscribe, wait, look again
+//	fasthttp/poll/poll.go    nothing there and a wait: subscribe, wait, look again
 //	fasthttp/conn/page.go    a long page goes out with the reply's head in one system
 //	                         call; a short one is copied into the server's buffer
 //	read_window.go           Parts are the segments' own bytes, Wrote moves the cursor
-//	fasthttp/conn/pagesend.go a full socket: let go of all, wait, go on at the cursor
+//	fasthttp/conn/pagesend.go
+//	                         a full socket: let go of all, wait, go on at the cursor
 //
 // # The way of a cursor
 //
