@@ -207,7 +207,10 @@ func TestTornTail_AgreesWithTheReplay(t *testing.T) {
 	running := crashed(t, dir)
 	closeKeepingLog(t, l)
 	rng := rand.New(rand.NewPCG(1, 2))
-	torn := 0
+	torn, rounds := 0, 8
+	if testing.Short() { // with invariants on, Pebble searches each bad block for the bit that flipped
+		rounds = 2
+	}
 	for source, from := range map[string]string{"killed": running, "stopped": dir} {
 		name, data := newestLog(t, from)
 		if len(data) < 150_000 {
@@ -244,7 +247,7 @@ func TestTornTail_AgreesWithTheReplay(t *testing.T) {
 			}
 		}
 		try("as it was", data)
-		for range 8 {
+		for range rounds {
 			b := bytes.Clone(data)
 			at := rng.IntN(len(b))
 			b[at] ^= 1 << rng.IntN(8)
@@ -263,7 +266,7 @@ func TestTornTail_AgreesWithTheReplay(t *testing.T) {
 			try(fmt.Sprintf("rubbish from %d on", at), b)
 		}
 	}
-	if torn < 30 {
+	if torn < 4*rounds-2 {
 		t.Errorf("only %d logs were torn", torn)
 	}
 }
