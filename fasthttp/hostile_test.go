@@ -22,10 +22,12 @@ func (g *rig) healthy() {
 	}
 }
 
+// shortTimes are short enough to wait for, and long enough for a large body on a
+// busy machine.
 func shortTimes(o *rigOptions) {
-	o.relay.HeaderTimeout = 400 * time.Millisecond
-	o.relay.BodyTimeout = 500 * time.Millisecond
-	o.relay.IdleTimeout = 700 * time.Millisecond
+	o.relay.HeaderTimeout = time.Second
+	o.relay.BodyTimeout = 2 * time.Second
+	o.relay.IdleTimeout = 2 * time.Second
 }
 
 func TestHostile_Heads(t *testing.T) {

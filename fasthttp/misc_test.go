@@ -97,7 +97,7 @@ func TestDelete_Races(t *testing.T) {
 // timeout, and takes nobody with it.
 func TestPull_ClientThatStopsReading(t *testing.T) {
 	t.Parallel()
-	g := newRig(t, func(o *rigOptions) { o.relay.WriteTimeout = 300 * time.Millisecond })
+	g := newRig(t, func(o *rigOptions) { o.relay.WriteTimeout = 2 * time.Second })
 	m := g.allocate()
 	pad := strings.Repeat("x", 250_000)
 	for i := range 16 {
@@ -193,7 +193,7 @@ func TestHostile_SlowSecondRequest(t *testing.T) {
 	start := time.Now()
 	w.send("GET /healthz HTTP/1.1\nHo")
 	w.reply("GET").want(t, 408)
-	if took := time.Since(start); took < 300*time.Millisecond || took > 8*time.Second {
+	if took := time.Since(start); took < 800*time.Millisecond || took > 30*time.Second {
 		t.Errorf("cut after %v", took)
 	}
 	// And an idle one is closed without a word.
