@@ -94,7 +94,7 @@ func (g *rig) eventually(what string, ok func() bool) {
 	g.Helper()
 	for end := time.Now().Add(time.Minute); !ok(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
-			g.Fatalf("not within 10 s: %s", what)
+			g.Fatalf("not within a minute: %s", what)
 		}
 	}
 }

@@ -22,6 +22,7 @@ func (st *Stream) serve(w *writer) {
 		if st.closed.Load() {
 			return
 		}
+		woken := st.wokenNs.Load() // before the look, which finds what it was woken for
 		piece, control, err := st.nextPiece(w)
 		switch {
 		case errors.Is(err, cow.ErrNoSlot):
@@ -39,6 +40,9 @@ func (st *Stream) serve(w *writer) {
 				st.close(st.reason)
 				return
 			}
+			// Nothing is left of what it was woken for. The next lag must not begin
+			// there.
+			st.wokenNs.CompareAndSwap(woken, 0)
 			if st.state.CompareAndSwap(stateRunning, stateIdle) {
 				return
 			}
@@ -103,7 +107,9 @@ func (st *Stream) wrote(n int, control bool) (now int64) {
 	now = st.set.env.Now()
 	if n > 0 {
 		st.wroteNs.Store(now)
-		if at := st.wokenNs.Swap(0); at != 0 && !control {
+	}
+	if n > 0 && !control {
+		if at := st.wokenNs.Swap(0); at != 0 {
 			st.set.env.Lag(time.Duration(now - at))
 		}
 	}

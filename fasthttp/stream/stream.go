@@ -59,7 +59,7 @@ type Stream struct {
 	asked  atomic.Uint32 // ask bits; pairs with the Swap in nextPiece
 	closed atomic.Bool   // pairs with the Loads in serve, Start, watch and displace
 
-	wokenNs atomic.Int64 // the Env's clock at the first wake since the last write, or 0
+	wokenNs atomic.Int64 // the Env's clock at the first event that is not written yet, or 0
 	wroteNs atomic.Int64 // the Env's clock at the last write; 0 before it has its connection
 	retryMs atomic.Int64 // what the last line tells the client to wait; set before asked
 
@@ -82,7 +82,8 @@ type Stream struct {
 }
 
 // Wake implements cow.Waker: it queues the stream unless it is queued, or is
-// running and will look again. at is the Env's clock in nanoseconds.
+// running and will look again. at is the Env's clock in nanoseconds, or 0 if there
+// is something else to write than an event.
 func (st *Stream) Wake(at int64) {
 	for {
 		switch st.state.Load() {
@@ -123,7 +124,7 @@ func (st *Stream) CutOff() { st.close(EndCap) }
 func (st *Stream) askLeave(ask uint32) {
 	st.retryMs.Store(500 + rand.Int64N(leaveSpread.Milliseconds()))
 	st.asked.Or(ask)
-	st.Wake(st.set.env.Now())
+	st.Wake(0)
 }
 
 // HungUp implements Leaver.

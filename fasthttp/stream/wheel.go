@@ -94,7 +94,7 @@ func (w *wheel) advance() {
 			w.insertLocked(st, wheelTurn)
 			w.askLocked(st, func(st *Stream) {
 				st.asked.Or(askComment)
-				st.Wake(now)
+				st.Wake(0)
 			})
 		}
 		st = next
