@@ -86,7 +86,7 @@ func TestReload_OneLoadForReadersOfDifferentSnapshots(t *testing.T) {
 	}
 }
 
-// A load that fails is an error for who waits, is not kept, and the slot never
+// A load that fails is an error for those that wait for it, is not kept, and the slot never
 // looks empty.
 func TestReload_FailureIsAnErrorAndForgotten(t *testing.T) {
 	f := open(t, cow.Options{})

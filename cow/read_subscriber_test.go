@@ -115,7 +115,7 @@ func TestSubscribers_I6_SubscribeRacesTheLastLeave(t *testing.T) {
 		select {
 		case <-joined.bell:
 		default:
-			t.Fatalf("I6: round %d: who joined as the last one left is not woken", i)
+			t.Fatalf("I6: round %d: the subscriber that joined as the last one left is not woken", i)
 		}
 		if got := joined.take(t, 1); got != idFrame(fmt.Sprint(i)) {
 			t.Fatalf("I6: round %d: got %q", i, got)
@@ -278,7 +278,7 @@ func TestSubscribers_I7_SlowOneDelaysNobody(t *testing.T) {
 	}
 }
 
-// Who joins and who leaves at the same time never undo each other.
+// A join and a leave at the same time never undo each other.
 func TestSubscribers_I6_JoinAndLeaveAtOnce(t *testing.T) {
 	f := open(t, cow.Options{})
 	slot := f.slot()
@@ -296,12 +296,12 @@ func TestSubscribers_I6_JoinAndLeaveAtOnce(t *testing.T) {
 					return
 				}
 				if !slot.InSet(st) {
-					t.Error("who joined is not in the set")
+					t.Error("the subscriber that joined is not in the set")
 					return
 				}
 				st.Close()
 				if slot.InSet(st) {
-					t.Error("who left is in the set")
+					t.Error("the subscriber that left is in the set")
 					return
 				}
 			}

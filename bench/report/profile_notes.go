@@ -15,7 +15,7 @@ import (
 // headLines is how many functions of a profile NOTES.md lists.
 const headLines = 25
 
-// pprofTool runs `go tool pprof`, which everybody has who reads profiles.
+// pprofTool runs `go tool pprof`, which every reader of profiles has.
 func pprofTool(ctx context.Context, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute) // the first use builds it
 	defer cancel()

@@ -172,7 +172,7 @@ func (h *Hangups) Sweep() {
 	})
 }
 
-// watched returns who has a place in that turn, or nil.
+// watched returns the Leaver that has a place in that turn, or nil.
 func (h *Hangups) watched(place, turn int32) Leaver {
 	h.mu.Lock()
 	defer h.mu.Unlock()

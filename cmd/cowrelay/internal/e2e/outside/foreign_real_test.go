@@ -60,7 +60,7 @@ func (c *reader) got(e readEvent) {
 	c.list = append(c.list, e)
 	var event struct{ N *int64 }
 	if json.Unmarshal([]byte(e.Data), &event) != nil || event.N == nil {
-		c.t.Errorf("%s shows what is no event: %q", c.name, e)
+		c.t.Errorf("%s shows something that is not an event: %q", c.name, e)
 		return
 	}
 	c.seen.Store(max(c.seen.Load(), *event.N+1))
