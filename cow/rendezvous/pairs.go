@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"cowrelay/cow/share"
@@ -36,92 +37,113 @@ func (r Role) other() Role { return 1 - r }
 // MaxPairField is how many bytes each text may have that a side leaves.
 const MaxPairField = 8 << 10
 
-// Errors of Pairs.
+// Errors of Pairs. ErrTooMany and ErrShare are those of invites too.
 var (
 	ErrNoPair    = errors.New("rendezvous: no such pair")
 	ErrRoleTaken = errors.New("rendezvous: that role has come already")
 	ErrTooMany   = errors.New("rendezvous: as many as there may be")
+	ErrShare     = errors.New("rendezvous: as many as one source may have")
 )
 
 // Pairs is where two agents that share a code meet: each leaves a message for the
 // other, and later a sealed bootstrap. It lives in memory, and a pair that nobody
-// touches is gone after a time. K names a source of requests.
+// touches is gone after a time.
+//
+// One source may open a quarter of the pairs, and its texts may take half of the
+// bytes. Source 0 is held by the totals only.
 //
 // NewPairs makes it. All methods may be called concurrently; each takes one mutex
 // for the time of a map access.
-type Pairs[K comparable] struct {
-	most int           // pairs at once
-	idle time.Duration // after which a pair is gone
-	now  func() int64  // monotonic, in nanoseconds
+type Pairs struct {
+	most  int           // pairs at once
+	bytes int64         // of texts
+	idle  time.Duration // after which a pair is gone
+	now   func() int64  // monotonic, in nanoseconds
 
-	books *share.Ledger[K] // bytes that each source's pairs take
+	// Both ledgers have a lock of their own, taken under mu.
+	places *share.Ledger[Source] // pairs
+	texts  *share.Ledger[Source] // bytes
+
+	refused atomic.Uint64
 
 	mu     sync.Mutex // guards all that follows, and the pairs
-	byCode map[[sha256.Size]byte]*pair[K]
-	byID   map[string]*pair[K]
-	order  list.List // of *pair[K]: the one that was touched least recently is first
+	byCode map[[sha256.Size]byte]*pair
+	byID   map[string]*pair
+	order  list.List // of *pair: the one that was touched least recently is first
+	held   int64     // bytes of texts
 	opened uint64
 }
 
 // pair is one meeting.
-type pair[K comparable] struct {
+type pair struct {
 	code      [sha256.Size]byte // hash of the code's hash, which may be long
 	id        string            // 32 hex digits
 	touchedNs int64             // on Pairs.now
-	place     *list.Element
+	order     *list.Element
+	place     share.Holder[Source] // of whoever opened it
 	sides     [2]side
-	held      []*share.Holder[K] // what sources hold for it
 }
 
-// side is what one role has left. Nil: nothing yet.
-type side struct{ message, bootstrap *string }
+// side is what one role has left.
+type side struct{ message, bootstrap text }
 
-// pairBytes is about what a pair takes beside its texts.
-const pairBytes = 512
+// text is one text, with the bytes that a source holds for it.
+type text struct {
+	value *string // nil: nothing yet
+	held  *share.Holder[Source]
+}
 
-// NewPairs returns a place for most pairs at once, which take up to bytes, of
-// which one source's take up to half.
-func NewPairs[K comparable](most int, bytes int64, idle time.Duration, now func() int64) *Pairs[K] {
-	return &Pairs[K]{
-		most: most, idle: idle, now: now, books: share.New[K](bytes, bytes/2),
-		byCode: make(map[[sha256.Size]byte]*pair[K]), byID: make(map[string]*pair[K]),
+// textBytes is about what a text takes beside its bytes.
+const textBytes = 256
+
+// NewPairs returns a place for most pairs at once, whose texts take up to so many
+// bytes.
+func NewPairs(most int, bytes int64, idle time.Duration, now func() int64) *Pairs {
+	return &Pairs{
+		most: most, bytes: bytes, idle: idle, now: now,
+		places: share.New[Source](int64(most), max(1, int64(most)/4)), texts: share.New[Source](2*bytes, bytes/2), // held bounds the sum
+		byCode: make(map[[sha256.Size]byte]*pair), byID: make(map[string]*pair),
 	}
 }
 
 // Open leaves a message for the other role of the code, and returns the pair's id,
-// the same for both roles. Errors: ErrRoleTaken, ErrTooMany.
-func (p *Pairs[K]) Open(source K, code, message string, role Role) (id string, err error) {
+// the same for both roles. Errors: ErrRoleTaken, ErrTooMany, ErrShare.
+func (p *Pairs) Open(source Source, code, message string, role Role) (id string, made bool, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.sweep()
 	key := sha256.Sum256([]byte(code))
 	x := p.byCode[key]
-	if x != nil && x.sides[role].message != nil {
-		return "", ErrRoleTaken
+	if x != nil && x.sides[role].message.value != nil {
+		return "", false, ErrRoleTaken
 	}
-	made := x == nil
-	if made {
-		if len(p.byID) >= p.most {
-			return "", ErrTooMany
+	if made = x == nil; made {
+		x = &pair{code: key, id: newPairID()}
+		switch {
+		case len(p.byID) >= p.most:
+			return "", false, p.refuse(ErrTooMany)
+		case source != 0 && !p.places.Take(&x.place, source, 1):
+			return "", false, p.refuse(ErrShare)
 		}
-		x = &pair[K]{code: key, id: newPairID()}
 	}
-	if !p.hold(x, source, len(message)) {
-		return "", ErrTooMany
+	if err := p.leave(&x.sides[role].message, source, message); err != nil {
+		if made {
+			p.places.Give(&x.place)
+		}
+		return "", false, err
 	}
-	x.sides[role].message = &message
 	if made {
-		x.place = p.order.PushBack(x)
+		x.order = p.order.PushBack(x)
 		p.byCode[key], p.byID[x.id] = x, x
 		p.opened++
 	}
 	p.touch(x)
-	return x.id, nil
+	return x.id, made, nil
 }
 
 // Bootstrap leaves a sealed bootstrap for the other role. It replaces an earlier
-// one. Errors: ErrNoPair, ErrTooMany.
-func (p *Pairs[K]) Bootstrap(source K, id, sealed string, role Role) error {
+// one. Errors: ErrNoPair, ErrTooMany, ErrShare.
+func (p *Pairs) Bootstrap(source Source, id, sealed string, role Role) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.sweep()
@@ -129,23 +151,16 @@ func (p *Pairs[K]) Bootstrap(source K, id, sealed string, role Role) error {
 	if x == nil {
 		return ErrNoPair
 	}
-	old := x.sides[role].bootstrap
-	if n := len(sealed); old == nil || n > len(*old) {
-		if old != nil {
-			n -= len(*old)
-		}
-		if !p.hold(x, source, n) {
-			return ErrTooMany
-		}
+	if err := p.leave(&x.sides[role].bootstrap, source, sealed); err != nil {
+		return err
 	}
-	x.sides[role].bootstrap = &sealed
 	p.touch(x)
 	return nil
 }
 
 // Look returns what the other role has left for this one, nil for what it has
 // not. Errors: ErrNoPair.
-func (p *Pairs[K]) Look(id string, as Role) (message, bootstrap *string, err error) {
+func (p *Pairs) Look(id string, as Role) (message, bootstrap *string, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.sweep()
@@ -155,11 +170,11 @@ func (p *Pairs[K]) Look(id string, as Role) (message, bootstrap *string, err err
 	}
 	p.touch(x)
 	there := x.sides[as.other()]
-	return there.message, there.bootstrap, nil
+	return there.message.value, there.bootstrap.value, nil
 }
 
 // Has says whether there is a pair with this id.
-func (p *Pairs[K]) Has(id string) bool {
+func (p *Pairs) Has(id string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.sweep()
@@ -167,7 +182,7 @@ func (p *Pairs[K]) Has(id string) bool {
 }
 
 // Abandon drops the pair of a code, if there is one.
-func (p *Pairs[K]) Abandon(code string) {
+func (p *Pairs) Abandon(code string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if x := p.byCode[sha256.Sum256([]byte(code))]; x != nil {
@@ -175,42 +190,71 @@ func (p *Pairs[K]) Abandon(code string) {
 	}
 }
 
-// Len returns how many pairs are open, and Opened how many have been since the
-// start.
-func (p *Pairs[K]) Len() int {
+// Len returns how many pairs are open.
+func (p *Pairs) Len() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.sweep()
 	return len(p.byID)
 }
 
-// Opened returns how many pairs have been opened.
-func (p *Pairs[K]) Opened() uint64 {
+// Opened returns how many pairs have been opened, and Refused how many texts were
+// refused because there was no room.
+func (p *Pairs) Opened() uint64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.opened
 }
 
-// hold books n bytes of a source for a pair.
-func (p *Pairs[K]) hold(x *pair[K], source K, n int) bool {
-	h := new(share.Holder[K])
-	if !p.books.Take(h, source, int64(n)+pairBytes/2) {
-		return false
+// Refused is described at Opened.
+func (p *Pairs) Refused() uint64 { return p.refused.Load() }
+
+// leave sets a text, in place of an earlier one.
+func (p *Pairs) leave(at *text, source Source, value string) error {
+	n := int64(len(value)) + textBytes
+	if p.held+n-at.bytes() > p.bytes {
+		return p.refuse(ErrTooMany)
 	}
-	x.held = append(x.held, h)
-	return true
+	h := new(share.Holder[Source])
+	if source != 0 && !p.texts.Take(h, source, n) {
+		return p.refuse(ErrShare)
+	}
+	p.take(at)
+	*at = text{&value, h}
+	p.held += n
+	return nil
 }
 
-func (p *Pairs[K]) touch(x *pair[K]) {
+// take takes a text away.
+func (p *Pairs) take(at *text) {
+	if at.value != nil {
+		p.held -= at.bytes()
+		p.texts.Give(at.held)
+	}
+}
+
+func (t *text) bytes() int64 {
+	if t.value == nil {
+		return 0
+	}
+	return int64(len(*t.value)) + textBytes
+}
+
+func (p *Pairs) refuse(err error) error {
+	p.refused.Add(1)
+	return err
+}
+
+func (p *Pairs) touch(x *pair) {
 	x.touchedNs = p.now()
-	p.order.MoveToBack(x.place)
+	p.order.MoveToBack(x.order)
 }
 
 // sweep drops pairs that have been idle for too long. It looks only at those.
-func (p *Pairs[K]) sweep() {
+func (p *Pairs) sweep() {
 	limit := p.now() - int64(p.idle)
 	for e := p.order.Front(); e != nil; e = p.order.Front() {
-		x := e.Value.(*pair[K])
+		x := e.Value.(*pair)
 		if x.touchedNs > limit {
 			return
 		}
@@ -218,11 +262,13 @@ func (p *Pairs[K]) sweep() {
 	}
 }
 
-func (p *Pairs[K]) drop(x *pair[K]) {
-	for _, h := range x.held {
-		p.books.Give(h)
+func (p *Pairs) drop(x *pair) {
+	for i := range x.sides {
+		p.take(&x.sides[i].message)
+		p.take(&x.sides[i].bootstrap)
 	}
-	p.order.Remove(x.place)
+	p.places.Give(&x.place)
+	p.order.Remove(x.order)
 	delete(p.byCode, x.code)
 	delete(p.byID, x.id)
 }
