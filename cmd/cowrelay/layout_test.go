@@ -36,6 +36,8 @@ var mayImport = map[string][]string{
 	"cowrelay/cow":        {slots + "event", slots + "flight", slots + "frame", slots + "index", slots + "invariants"},
 	slots + "journaltest": {"cowrelay/cow", slots + "event", slots + "frame"},
 	slots + "pebblelog":   {"cowrelay/cow", slots + "event"},
+	slots + "card":        {},
+	slots + "rendezvous":  {"cowrelay/cow", slots + "share"},
 	// HTTP.
 	relay + "client":  {},
 	relay + "redact":  {},
@@ -43,6 +45,7 @@ var mayImport = map[string][]string{
 	relay + "accept":  {slots + "share"},
 	relay + "limit":   {slots + "rate", relay + "accept"},
 	relay + "refusal": {"cowrelay/cow", slots + "event"},
+	relay + "meet":    {slots + "rendezvous", relay + "refusal"},
 	relay + "stats":   {"cowrelay/cow"},
 	relay + "stream":  {"cowrelay/cow", slots + "frame", slots + "share"},
 	relay + "admin":   {"cowrelay/cow", slots + "rate", relay + "accept", relay + "redact", relay + "refusal", relay + "stats"},

@@ -108,29 +108,30 @@ func NewPairs(most int, bytes int64, idle time.Duration, now func() int64) *Pair
 
 // Open leaves a message for the other role of the code, and returns the pair's id,
 // the same for both roles. Errors: ErrRoleTaken, ErrTooMany, ErrShare.
-func (p *Pairs) Open(source Source, code, message string, role Role) (id string, made bool, err error) {
+func (p *Pairs) Open(source Source, code, message string, role Role) (id string, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.sweep()
 	key := sha256.Sum256([]byte(code))
 	x := p.byCode[key]
 	if x != nil && x.sides[role].message.value != nil {
-		return "", false, ErrRoleTaken
+		return "", ErrRoleTaken
 	}
-	if made = x == nil; made {
+	made := x == nil
+	if made {
 		x = &pair{code: key, id: newPairID()}
 		switch {
 		case len(p.byID) >= p.most:
-			return "", false, p.refuse(ErrTooMany)
+			return "", p.refuse(ErrTooMany)
 		case source != 0 && !p.places.Take(&x.place, source, 1):
-			return "", false, p.refuse(ErrShare)
+			return "", p.refuse(ErrShare)
 		}
 	}
 	if err := p.leave(&x.sides[role].message, source, message); err != nil {
 		if made {
 			p.places.Give(&x.place)
 		}
-		return "", false, err
+		return "", err
 	}
 	if made {
 		x.order = p.order.PushBack(x)
@@ -138,7 +139,7 @@ func (p *Pairs) Open(source Source, code, message string, role Role) (id string,
 		p.opened++
 	}
 	p.touch(x)
-	return x.id, made, nil
+	return x.id, nil
 }
 
 // Bootstrap leaves a sealed bootstrap for the other role. It replaces an earlier

@@ -24,7 +24,7 @@ func newPairFixture(t *testing.T, most int, bytes int64) *pairFixture {
 
 func (f *pairFixture) must(source Source, code, message string, role Role) string {
 	f.t.Helper()
-	id, _, err := f.Open(source, code, message, role)
+	id, err := f.Open(source, code, message, role)
 	if err != nil || len(id) != 32 || strings.Trim(id, "0123456789abcdef") != "" {
 		f.t.Fatalf("%q, %v", id, err)
 	}
@@ -66,7 +66,7 @@ func TestPairs_TwoSides(t *testing.T) {
 	id := f.must(1, "code", "m1", Host)
 	f.want(id, Host, "- -")
 	f.want(id, Guest, "m1 -")
-	if _, _, err := f.Open(1, "code", "m1", Host); !errors.Is(err, ErrRoleTaken) {
+	if _, err := f.Open(1, "code", "m1", Host); !errors.Is(err, ErrRoleTaken) {
 		t.Errorf("a role twice: %v", err)
 	}
 	if other := f.must(2, "code", "", Guest); other != id {
@@ -133,7 +133,7 @@ func TestPairs_Bounds(t *testing.T) {
 	try := func(source Source, want error) {
 		t.Helper()
 		code++
-		if _, _, err := f.Open(source, fmt.Sprint(code), "m", Host); !errors.Is(err, want) {
+		if _, err := f.Open(source, fmt.Sprint(code), "m", Host); !errors.Is(err, want) {
 			t.Errorf("source %d: %v, want %v", source, err, want)
 		}
 	}
@@ -142,7 +142,7 @@ func TestPairs_Bounds(t *testing.T) {
 	try(1, ErrShare)
 	// The other side of another's pair takes no place.
 	try(2, nil)
-	if _, _, err := f.Open(1, fmt.Sprint(code), "m", Guest); err != nil {
+	if _, err := f.Open(1, fmt.Sprint(code), "m", Guest); err != nil {
 		t.Error(err)
 	}
 	f.Abandon("1")
@@ -167,12 +167,12 @@ func TestPairs_Bytes(t *testing.T) {
 	for i := range 5 {
 		f.must(1, fmt.Sprint(i), big, Host)
 	}
-	if _, _, err := f.Open(1, "more", big, Host); !errors.Is(err, ErrShare) {
+	if _, err := f.Open(1, "more", big, Host); !errors.Is(err, ErrShare) {
 		t.Errorf("over the share: %v", err)
 	}
 	// A failed side of a pair leaves the pair as it was.
 	id := f.must(2, "two", big, Host)
-	if _, _, err := f.Open(1, "two", big, Guest); !errors.Is(err, ErrShare) {
+	if _, err := f.Open(1, "two", big, Guest); !errors.Is(err, ErrShare) {
 		t.Errorf("over the share: %v", err)
 	}
 	if err := f.Bootstrap(1, id, big, Guest); !errors.Is(err, ErrShare) {
@@ -182,7 +182,7 @@ func TestPairs_Bytes(t *testing.T) {
 	for i := range 4 {
 		f.must(0, fmt.Sprint("local", i), big, Host)
 	}
-	if _, _, err := f.Open(0, "more", big, Host); !errors.Is(err, ErrTooMany) {
+	if _, err := f.Open(0, "more", big, Host); !errors.Is(err, ErrTooMany) {
 		t.Errorf("over all: %v", err)
 	}
 	if err := f.Bootstrap(3, id, big, Guest); !errors.Is(err, ErrTooMany) {
@@ -213,7 +213,7 @@ func TestPairs_Concurrent(t *testing.T) {
 			rivals.Add(1)
 			all.Go(func() {
 				defer rivals.Done()
-				if id, _, err := f.Open(Source(j), code, "m", role); err == nil {
+				if id, err := f.Open(Source(j), code, "m", role); err == nil {
 					ids.Store(id, true)
 					if _, twice := won.LoadOrStore(role, true); twice {
 						t.Error("a role was given twice")

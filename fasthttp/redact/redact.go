@@ -12,13 +12,19 @@ import (
 )
 
 // Path is a path for the log: without the query, and without parts that are
-// longer than a slot's id and could be a token.
+// longer than a slot's id and could be a token. Left out are also the parts that
+// stand where an invite's token or a pair's id does: whoever has one may use it.
 func Path(path string) string {
 	const idLen = 32
+	path, _, _ = strings.Cut(path, "?")
 	parts := strings.Split(path, "/")
+	secret := false // the next part that is not empty
 	for i, part := range parts {
-		if len(part) > idLen {
+		if len(part) > idLen || secret && part != "" && part != "abandon" {
 			parts[i] = "…"
+		}
+		if part != "" {
+			secret = strings.EqualFold(part, "i") || strings.EqualFold(part, "pair")
 		}
 	}
 	return strings.Join(parts, "/")

@@ -27,11 +27,22 @@ func TestPanic_ToldValues(t *testing.T) {
 func TestPath_And_Method(t *testing.T) {
 	id, token := strings.Repeat("a", 32), strings.Repeat("b", 64)
 	for path, want := range map[string]string{
-		"/v1/events/" + id:             "/v1/events/" + id,
-		"/v1/events/" + token:          "/v1/events/…",
-		"/v1/events/" + id + "/x" + id: "/v1/events/" + id + "/…",
-		token:                          "…",
-		"":                             "",
+		"/v1/events/" + id:              "/v1/events/" + id,
+		"/v1/events/" + token:           "/v1/events/…",
+		"/v1/events/" + id + "/x" + id:  "/v1/events/" + id + "/…",
+		token:                           "…",
+		"/i/0123456789abcdef":           "/i/…",
+		"/i/abcdef":                     "/i/…",
+		"//i//abcdef/x?format=url":      "//i//…/x",
+		"/I/abcdef":                     "/I/…",
+		"/i/":                           "/i/",
+		"/v1/pair":                      "/v1/pair",
+		"/v1/pair/abandon":              "/v1/pair/abandon",
+		"/v1/pair/" + id:                "/v1/pair/…",
+		"/v1/pair/" + id + "/bootstrap": "/v1/pair/…/bootstrap",
+		"/i/i/abcdef":                   "/i/…/…",
+		"/v1/handle/claim/paul":         "/v1/handle/claim/paul",
+		"":                              "",
 	} {
 		if got := Path(path); got != want {
 			t.Errorf("%s: %s, want %s", path, got, want)
