@@ -1,6 +1,7 @@
 package bound
 
 import (
+	"bytes"
 	"errors"
 	"flag"
 	"io"
@@ -27,6 +28,7 @@ const (
 	Fanout     = "fanout"
 	Idle       = "idle"
 	Churn      = "churn"
+	Page       = "page"
 )
 
 // A Config says what a bound serves.
@@ -135,6 +137,12 @@ func (b Config) handler() (fasthttp.RequestHandler, error) {
 		return newFanout(g, t), nil
 	case Idle:
 		return setupFirst(newIdle(b.Heartbeat)), nil
+	case Page:
+		page := bytes.Repeat([]byte{' '}, b.EventBytes)
+		return setupFirst(func(ctx *fasthttp.RequestCtx) {
+			ctx.SetContentType(jsonType)
+			ctx.Response.SetBodyRaw(page)
+		}), nil
 	case Churn:
 		return setupFirst(func(ctx *fasthttp.RequestCtx) { hijack(ctx, holdStream) }), nil
 	}

@@ -43,6 +43,14 @@ type PostRequest struct {
 	NumAt int
 }
 
+// PostTo serializes a request with a body that is authenticated by a slot's token.
+func (s *Server) PostTo(path string, sl Slot, body []byte) []byte {
+	return append(s.requestHead("POST", path, sl.Token, len(body)), body...)
+}
+
+// Get serializes a request without a token.
+func (s *Server) Get(path string) []byte { return s.requestHead("GET", path, "", 0) }
+
 // NewPost serializes a post of an event of t.
 func (s *Server) NewPost(sl Slot, t *wire.Template) PostRequest {
 	if s.Dialect != nil {

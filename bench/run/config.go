@@ -104,6 +104,9 @@ type Config struct {
 	// relay; 100,000 slots and 1 GiB in all by default.
 	RestartSlots int
 	RestartBytes int64
+	// Handles is how many nicks the directory of claim and directory has; 100,000
+	// by default, the most that a relay takes.
+	Handles int
 
 	// Commit names what is measured, for the record; empty by default.
 	Commit string
@@ -125,6 +128,7 @@ func Defaults() Config {
 		Page:      1000,
 		Streams:   256,
 		Posters:   16,
+		Handles:   100_000,
 		PostRate:  800,
 		Pullers:   64,
 

@@ -61,6 +61,7 @@ func (c *Config) Validate() error {
 	check(c.ChurnStreams >= 1 && c.ChurnStreams <= 1_000_000, "churn-streams %d: want 1 to 1000000", c.ChurnStreams)
 	check(c.MixAgents >= 2 && c.MixAgents <= 100_000, "mix-agents %d: want 2 to 100000", c.MixAgents)
 	check(c.MixSpeed >= 1 && c.MixSpeed <= 1000, "mix-speed %g: want 1 to 1000", c.MixSpeed)
+	check(c.Handles >= 1 && c.Handles <= 1_000_000, "handles %d: want 1 to 1000000", c.Handles)
 	check(c.Posters >= 1 && c.Posters <= 1000, "posters %d: want 1 to 1000", c.Posters)
 	check(c.PostRate >= 1 && c.PostRate <= 100_000, "post-rate %g: want 1 to 100000", c.PostRate)
 	check(c.Pullers >= 1 && c.Pullers <= 1000, "pullers %d: want 1 to 1000", c.Pullers)

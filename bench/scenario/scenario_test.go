@@ -26,7 +26,7 @@ func runShort(t *testing.T, c run.Config, name string) []report.Result {
 }
 
 func TestRun(t *testing.T) {
-	for name, results := range map[string]int{"poll": 1, "window": 1, "post": 1, "fanout": 1, "saturation": 3} {
+	for name, results := range map[string]int{"poll": 1, "window": 1, "post": 1, "fanout": 1, "saturation": 3, "claim": 1, "directory": 1} {
 		t.Run(name, func(t *testing.T) {
 			c := short.Config(t)
 			rs := runShort(t, c, name)
@@ -69,6 +69,8 @@ func TestRun_noticesFaults(t *testing.T) {
 		{"status", "post", "status 503, want 201"},
 		{"bytes", "poll", "an up-to-date client got"},
 		{"lose", "fanout", "stream"},
+		{"claim", "claim", "the claim of agent-"},
+		{"page", "directory", "a page has 99 handles, want 100"},
 		{"order", "fanout", "position"},
 	} {
 		t.Run(f.fault, func(t *testing.T) {

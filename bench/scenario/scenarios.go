@@ -6,12 +6,13 @@ import (
 
 	"cowrelay/bench/report"
 	"cowrelay/bench/run"
+	"cowrelay/bench/scenario/handles"
 	"cowrelay/bench/scenario/mix"
 	"cowrelay/bench/scenario/saturation"
 )
 
 // Names are the scenarios in the order in which `all` runs them.
-var Names = []string{"poll", "connect", "window", "post", "fanout", "saturation", "idle", "churn", "mix", "growth", "restart"}
+var Names = []string{"poll", "connect", "window", "post", "fanout", "saturation", "idle", "churn", "mix", "growth", "restart", "claim", "directory"}
 
 // variantsOf returns the variants of a scenario.
 func variantsOf(cfg *run.Config, name string) ([]run.Variant, error) {
@@ -36,6 +37,10 @@ func variantsOf(cfg *run.Config, name string) ([]run.Variant, error) {
 		return mix.Variants(cfg), nil
 	case "growth":
 		return Growth(cfg), nil
+	case "claim":
+		return handles.Claim(cfg), nil
+	case "directory":
+		return handles.Pages(cfg), nil
 	case "restart":
 		return Restart(cfg), nil
 	}

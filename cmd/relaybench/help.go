@@ -49,6 +49,9 @@ Scenarios:
               and started again: time to readiness and to a right page of a cold
               slot. Needs --relay, as the slots of growth do; with --target, all
               leaves both out
+  claim       64 connections claim nicks again in a directory of 100,000; each
+              claim carries a signed card of 2 KB, which the relay verifies
+  directory   64 connections read pages of 100 handles of such a directory
 
 Peers, run by turns with the relay, each in what both can do:
   nchan       Debian's nginx with libnginx-mod-nchan: a page, posts, fan-out,
@@ -103,6 +106,7 @@ Loads:
                       rate that leaves 30 % of the CPU idle)
   --puller-nice N     how far below the other processes its pullers stand, 0 to
                       19 (default 0): on other machines they would take no CPU
+  --handles N         nicks of claim and directory (default 100000)
   --growth-lengths LIST  events in a slot (default 1000,10000,100000,200000)
   --growth-events N   small events to the worst post (default 1000000)
   --growth-streams LIST  streams on a slot (default 1,10,100,256)

@@ -126,6 +126,7 @@ func (o *options) flags() *flag.FlagSet {
 	fs.IntVar(&c.ChurnStreams, "churn-streams", c.ChurnStreams, "")
 	fs.IntVar(&c.MixAgents, "mix-agents", c.MixAgents, "")
 	fs.Float64Var(&c.MixSpeed, "mix-speed", c.MixSpeed, "")
+	fs.IntVar(&c.Handles, "handles", c.Handles, "")
 	fs.IntVar(&c.Posters, "posters", c.Posters, "")
 	fs.Float64Var(&c.PostRate, "post-rate", c.PostRate, "")
 	fs.IntVar(&c.Pullers, "pullers", c.Pullers, "")

@@ -30,6 +30,7 @@ func Config(t testing.TB, relayArgs ...string) run.Config {
 	c.Rounds, c.Duration, c.Warmup = 2, 60*time.Millisecond, 20*time.Millisecond
 	c.Conns, c.SlotBytes, c.Page = []int{4}, []int64{64 << 10}, 100
 	c.Streams, c.Posters, c.Pullers, c.PostRate, c.PullRate = 8, 4, 4, 400, 200
+	c.Handles = 200
 	return c
 }
 

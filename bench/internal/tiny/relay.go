@@ -31,6 +31,7 @@ type relay struct {
 	slots map[string]*slot
 	posts int
 	pulls int
+	nicks []string // claimed, in order
 }
 
 type slot struct {
@@ -66,6 +67,8 @@ func Serve(args []string) error {
 	m.HandleFunc("GET /v1/events/{slot}", r.pull)
 	m.HandleFunc("GET /v1/events/{slot}/stream", r.stream)
 	m.HandleFunc("GET /stats.json", r.stats)
+	m.HandleFunc("POST /v1/handle/claim", r.claim)
+	m.HandleFunc("GET /v1/handles", r.handles)
 	http.HandleFunc("GET /metrics", metrics)
 	// The default mux has /debug/pprof. It lives as long as the process.
 	go http.ListenAndServe(*admin, nil)
