@@ -16,19 +16,21 @@ const (
 	Post
 	Read
 	Stream
+	Meet // introductions, invites and pairs, which need no slot
 	Other
 	Total // all of them together, over all clients
 	Classes
 	Free // never limited
 )
 
-var names = [Classes]string{"allocate", "post", "read", "stream", "other", "total"}
+var names = [Classes]string{"allocate", "post", "read", "stream", "meet", "other", "total"}
 
 // Rates is how often clients may ask: each client for a class of requests, and
 // all clients together for anything. A client is an IPv4 address or an IPv6 /64.
 type Rates [Classes]rate.Limit
 
-// DefaultRates are the contract's for allocations. The others stop a client that
+// DefaultRates are the contract's for allocations, and the same for what needs no
+// slot either. The others stop a client that
 // runs wild. They do not share the relay out: clients don't back off, and many may
 // stand behind one address. 5,000 clients behind one address that poll every 5 s
 // over fresh connections make 1,000 requests a second, and all of them come back
@@ -40,6 +42,7 @@ func DefaultRates() Rates {
 		Post:     rate.PerSecond(1000, 5000),
 		Read:     rate.PerSecond(1000, 5000),
 		Stream:   rate.PerSecond(500, 5000),
+		Meet:     rate.PerSecond(10, 50),
 		Other:    rate.PerSecond(200, 1000),
 		Total:    rate.PerSecond(50_000, 100_000),
 	}

@@ -33,7 +33,7 @@ func (c *Config) table() []Setting {
 		{"max-connections-per-address", "0", "connections of one client address (IPv4, or IPv6 /64) at once, those of trusted proxies excepted; 0: as many as nobody else wants", whole(&c.MaxConnsPerAddress, 0), live},
 		{"max-streams", "50000", "streams open at once, over all slots", whole(&c.MaxStreams, 1), live},
 		{"max-long-polls", "4096", "long polls that wait at once", whole(&c.MaxLongPolls, 1), live},
-		{"rate-limits", "allocate=10/50,post=1000/5000,read=1000/5000,stream=500/5000,other=200/1000,total=50000/100000", "requests a second / at once, beyond which a client address (IPv4, or IPv6 /64) gets 429, for each class of requests, and in total over all clients; 0: no limit; loopback is exempt", parsed(&c.RateLimits, limit.ParseRates), live},
+		{"rate-limits", "allocate=10/50,post=1000/5000,read=1000/5000,stream=500/5000,meet=10/50,other=200/1000,total=50000/100000", "requests a second / at once, beyond which a client address (IPv4, or IPv6 /64) gets 429, for each class of requests, and in total over all clients; 0: no limit; loopback is exempt", parsed(&c.RateLimits, limit.ParseRates), live},
 		{"trusted-proxies", "", "addresses and networks of the proxies that may say which client a request is from, such as 127.0.0.1,10.0.0.0/8", parsed(&c.TrustedProxies, limit.ParseProxies), live},
 		{"client-address-header", "X-Forwarded-For,CF-Connecting-IP,Fly-Client-IP", "headers in which they say it, of which the first that is there counts; better only the one that your proxy sets", parsed(&c.ClientHeaders, limit.ParseHeaders), live},
 		{"cors-origins", "", "origins whose pages may use the relay from a browser, such as https://app.example, or *", parsed(&c.CORSOrigins, relayhttp.ParseOrigins), live},
