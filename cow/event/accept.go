@@ -55,6 +55,22 @@ func Accept(dst, body []byte) (ev Event, out []byte, err error) {
 	return ev, out, err
 }
 
+// Check refuses with ErrSyntax what a parser in use may refuse: the first list of
+// Accept, but for the repeated keys of an event. It is for documents that are
+// handed on to other clients. doc may be any JSON value.
+func Check(doc []byte) error {
+	a := acceptors.Get().(*acceptor)
+	a.reset(nil, doc)
+	a.walk.plain = true
+	fault := a.accept()
+	a.reset(nil, nil)
+	acceptors.Put(a)
+	if fault != nil {
+		return fault
+	}
+	return nil
+}
+
 // An acceptor walks over a body token by token. The tokens are the library's
 // affair, all rules beyond them are here.
 //
@@ -123,6 +139,9 @@ func (a *acceptor) accept() *Error {
 		return w.syntax("data after the document")
 	} else if err != io.EOF {
 		return w.explain(err)
+	}
+	if w.plain {
+		return nil
 	}
 	if w.events == 0 {
 		w.shape(`the body has no "event"`)

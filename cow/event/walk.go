@@ -13,7 +13,8 @@ const rawValueKey = "$serde_json::private::RawValue"
 // walk is the state of one call.
 type walk struct {
 	body, dst []byte
-	base      int // len(dst) at first
+	base      int  // len(dst) at first
+	plain     bool // the body is any document: only the rules for all parsers hold
 
 	start, end int  // of the current token
 	mark       int  // in the event: what is in front of it is in dst
@@ -46,6 +47,9 @@ func (w *walk) key(raw []byte, depth int, first bool) *Error {
 	if first && string(name) == rawValueKey {
 		return w.syntax("an object begins with a key that clients reserve")
 	}
+	if w.plain {
+		return nil
+	}
 	switch {
 	case depth == 1 && string(name) == "event":
 		w.wanted = true
@@ -66,6 +70,7 @@ func (w *walk) value(kind jsontext.Kind, raw []byte, depth int) *Error {
 	wanted := w.wanted
 	w.wanted = false
 	switch {
+	case w.plain:
 	case depth == 0 && kind != '{':
 		w.shape("the body is not an object")
 	case depth == 1 && wanted && kind != '{':
