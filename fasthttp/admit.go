@@ -51,6 +51,9 @@ func (r *Relay) admit(h *fasthttp.RequestHeader, req *request) (handler, *refusa
 			return nil, refusal.Blocked
 		}
 	}
+	if rt.anyBearer && len(bearer(h)) == 0 {
+		return nil, refusal.NoBearer
+	}
 	if h.IsPost() {
 		if !refusal.IsJSON(h.ContentType()) {
 			return nil, refusal.ContentType

@@ -20,6 +20,7 @@ import (
 
 	"cowrelay/cow"
 	"cowrelay/cow/pebblelog"
+	"cowrelay/cow/rendezvous"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
@@ -29,6 +30,7 @@ type rigOptions struct {
 	relay Options
 	store cow.Options
 	log   pebblelog.Options
+	desk  rendezvous.Options
 	dir   string
 
 	journal func(cow.Journal) cow.Journal // if set, stands before the store's journal
@@ -41,6 +43,7 @@ type rig struct {
 	opts   rigOptions
 	relay  *Relay
 	store  *cow.Store
+	desk   *rendezvous.Desk
 	log    *pebblelog.Log
 	addr   string
 	served chan error
@@ -57,7 +60,7 @@ func newRig(t testing.TB, edit ...func(*rigOptions)) *rig {
 	o := rigOptions{dir: "data"}
 	book := new(tokenBook)
 	kept := slog.New(book.handler())
-	o.relay.Logger, o.store.Logger, o.log.Logger = kept, kept, kept
+	o.relay.Logger, o.store.Logger, o.log.Logger, o.desk.Logger = kept, kept, kept, kept
 	o.relay.SampleEvery = -1 // nothing is written unless the test does it
 	o.log.FS = vfs.NewMem()
 	o.log.CacheBytes, o.log.MemTableBytes = 4<<20, 4<<20
@@ -104,6 +107,10 @@ func (g *rig) start() {
 	if g.store, err = cow.Open(journal, g.log, o.store); err != nil {
 		g.Fatal(err)
 	}
+	if o.relay.Desk, err = rendezvous.Open(g.store, o.desk); err != nil {
+		g.Fatal(err)
+	}
+	g.desk = o.relay.Desk
 	g.relay = NewRelay(g.store, o.relay)
 	var conf net.ListenConfig
 	conf.SetMultipathTCP(false) // as the relay's own
@@ -134,6 +141,7 @@ func (g *rig) stop() {
 	if n := g.relay.panics.Load(); n != g.panics {
 		g.Errorf("%d panics in the relay", n)
 	}
+	g.desk.Close()
 	if err := errors.Join(g.store.Close(), g.log.Close()); err != nil {
 		g.Errorf("close: %v", err)
 	}

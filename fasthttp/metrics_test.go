@@ -217,7 +217,7 @@ func TestAdmin(t *testing.T) {
 	if status, body := get("/metrics"); status != 200 || !strings.Contains(body, "go_goroutines") || !strings.Contains(body, "process_") {
 		t.Errorf("/metrics holds no runtime: %d", status)
 	}
-	starting := NewRelay(g.store, Options{Logger: g.opts.relay.Logger})
+	starting := NewRelay(g.store, Options{Desk: g.desk, Logger: g.opts.relay.Logger})
 	rec := httptest.NewRecorder()
 	early := admin.New(true, admin.Options{Logger: g.opts.relay.Logger})
 	early.Attach(starting, g.store)

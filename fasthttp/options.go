@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"time"
 
+	"cowrelay/cow/rendezvous"
 	"cowrelay/fasthttp/limit"
 	"cowrelay/fasthttp/stats"
 )
@@ -12,6 +13,9 @@ import (
 // Options are a relay's limits and habits. A zero field takes its default.
 type Options struct {
 	Version string // as /stats.json shows it ("dev")
+
+	// Desk is where agents find each other. It must be set, and stays the caller's.
+	Desk *rendezvous.Desk
 
 	HeaderTimeout time.Duration // from a connection's or request's first byte to the end of its header (10 s)
 	BodyTimeout   time.Duration // from there to the end of the body (30 s)

@@ -14,6 +14,7 @@ type route struct {
 	name              string // the label of its metrics
 	get, post, delete method // HEAD is answered as GET is, without the body
 	bearer            bool   // the slot's token is asked for
+	anyBearer         bool   // a bearer is asked for; whose it must be, the body says
 	// shapeFirst answers 400 to a text that is not a slot id, before anything else.
 	shapeFirst bool
 	// evenBlocked serves slots that the operator has blocked.

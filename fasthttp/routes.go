@@ -5,6 +5,7 @@ import (
 
 	"cowrelay/cow/event"
 	"cowrelay/fasthttp/limit"
+	"cowrelay/fasthttp/meet"
 	"cowrelay/fasthttp/web"
 )
 
@@ -22,6 +23,11 @@ var (
 	routeSlot    = &route{name: "slot", delete: method{(*Relay).serveDelete, limit.Post}, bearer: true, evenBlocked: true}
 	routeState   = &route{name: "state", get: method{(*Relay).serveState, limit.Read}, bearer: true, evenBlocked: true}
 	routeHealth  = &route{name: "responder_health", post: method{(*Relay).serveHealth, limit.Post}, bearer: true, shapeFirst: true, maxBody: 64 << 10}
+	routeClaim   = &route{name: "claim", post: method{(*Relay).serveClaim, limit.Post}, anyBearer: true, maxBody: meet.MaxClaimBody}
+	routeUnclaim = &route{name: "unclaim", delete: method{(*Relay).serveUnclaim, limit.Post}}
+	routeHandles = &route{name: "handles", get: method{(*Relay).serveHandles, limit.Other}}
+	routeWhois   = &route{name: "whois", get: method{(*Relay).serveWhois, limit.Other}}
+	routeA2A     = &route{name: "agent_card", get: method{(*Relay).serveAgentCard, limit.Other}}
 	routeLanding = &route{name: "landing", get: method{(*Relay).serveLanding, limit.Other}}
 	routeBoard   = &route{name: "dashboard", get: method{(*Relay).serveDashboard, limit.Other}}
 	routeAsset   = &route{name: "asset", get: method{(*Relay).serveAsset, limit.Other}}
@@ -30,6 +36,7 @@ var (
 	routes = []*route{
 		routeHealthz, routeReadyz, routeStats, routeEither, routeHistory, routeSeries, routeOpenAPI, routeAlloc, routeEvents,
 		routeStream, routeSlot, routeState, routeHealth,
+		routeClaim, routeUnclaim, routeHandles, routeWhois, routeA2A,
 		routeLanding, routeBoard, routeAsset, routeNone,
 	}
 )
@@ -62,6 +69,7 @@ func routeNames() (names []string) {
 var (
 	prefixEvents = []byte("/v1/events/")
 	prefixSlot   = []byte("/v1/slot/")
+	prefixClaim  = []byte("/v1/handle/claim/")
 	schemeMark   = []byte("://")
 )
 
@@ -90,6 +98,17 @@ func findRoute(target []byte) (rt *route, slot []byte) {
 		return routeOpenAPI, nil
 	case "/v1/slot/allocate":
 		return routeAlloc, nil
+	case "/v1/handle/claim":
+		return routeClaim, nil
+	case "/v1/handles":
+		return routeHandles, nil
+	case "/.well-known/wire/agent":
+		return routeWhois, nil
+	case "/.well-known/agent-card.json":
+		return routeA2A, nil
+	}
+	if rest, ok := bytes.CutPrefix(path, prefixClaim); ok && len(rest) > 0 {
+		return routeUnclaim, nil // a text that is no nick is refused there
 	}
 	if rest, ok := bytes.CutPrefix(path, prefixEvents); ok {
 		slot, sub, deep := bytes.Cut(rest, []byte{'/'})

@@ -37,7 +37,7 @@ var mayImport = map[string][]string{
 	slots + "journaltest": {"cowrelay/cow", slots + "event", slots + "frame"},
 	slots + "pebblelog":   {"cowrelay/cow", slots + "event"},
 	slots + "card":        {},
-	slots + "rendezvous":  {"cowrelay/cow", slots + "share"},
+	slots + "rendezvous":  {"cowrelay/cow", slots + "card", slots + "event", slots + "share"},
 	// HTTP.
 	relay + "client":  {},
 	relay + "redact":  {},
@@ -45,15 +45,15 @@ var mayImport = map[string][]string{
 	relay + "accept":  {slots + "share"},
 	relay + "limit":   {slots + "rate", relay + "accept"},
 	relay + "refusal": {"cowrelay/cow", slots + "event"},
-	relay + "meet":    {slots + "rendezvous", relay + "refusal"},
+	relay + "meet":    {"cowrelay/cow", slots + "card", slots + "event", slots + "rendezvous", relay + "refusal"},
 	relay + "stats":   {"cowrelay/cow"},
 	relay + "stream":  {"cowrelay/cow", slots + "frame", slots + "share"},
 	relay + "admin":   {"cowrelay/cow", slots + "rate", relay + "accept", relay + "redact", relay + "refusal", relay + "stats"},
 	relay + "conn":    {"cowrelay/cow", slots + "frame", slots + "share", relay + "accept", relay + "stream"},
 	relay + "poll":    {"cowrelay/cow", slots + "share", relay + "accept", relay + "stream"},
 	"cowrelay/fasthttp": {
-		"cowrelay/cow", slots + "event", slots + "invariants", relay + "accept", relay + "conn", relay + "limit",
-		relay + "poll", relay + "redact", relay + "refusal", relay + "stats", relay + "stream", relay + "web",
+		"cowrelay/cow", slots + "event", slots + "invariants", slots + "rendezvous", relay + "accept", relay + "conn", relay + "limit",
+		relay + "meet", relay + "poll", relay + "redact", relay + "refusal", relay + "stats", relay + "stream", relay + "web",
 	},
 	// The load generator knows of the relay what a client knows, and no more.
 	"cowrelay/bench":              {},
@@ -102,7 +102,7 @@ var mayImport = map[string][]string{
 	server + "config":      {slots + "pebblelog", "cowrelay/fasthttp", relay + "limit", server + "command", server + "plan", server + "wholefile"},
 	server + "adminclient": {server + "command", server + "config"},
 	server + "serve": {
-		"cowrelay/cow", slots + "pebblelog", "cowrelay/fasthttp", relay + "admin", relay + "stats", server + "command",
+		"cowrelay/cow", slots + "pebblelog", slots + "rendezvous", "cowrelay/fasthttp", relay + "admin", relay + "stats", server + "command",
 		server + "config", server + "plan", server + "probe",
 	},
 	server + "offline": {

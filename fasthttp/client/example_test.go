@@ -11,6 +11,7 @@ import (
 
 	"cowrelay/cow"
 	"cowrelay/cow/pebblelog"
+	"cowrelay/cow/rendezvous"
 	relayhttp "cowrelay/fasthttp"
 	"cowrelay/fasthttp/client"
 )
@@ -26,7 +27,11 @@ func exampleRelay() (url string, stop func()) {
 	if err != nil {
 		panic(err)
 	}
-	relay := relayhttp.NewRelay(store, relayhttp.Options{Logger: quiet})
+	desk, err := rendezvous.Open(store, rendezvous.Options{Logger: quiet})
+	if err != nil {
+		panic(err)
+	}
+	relay := relayhttp.NewRelay(store, relayhttp.Options{Desk: desk, Logger: quiet})
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		panic(err)
@@ -38,6 +43,7 @@ func exampleRelay() (url string, stop func()) {
 		cancel() // at once
 		relay.Drain(ctx, 0)
 		<-served
+		desk.Close()
 		store.Close()
 		journal.Close()
 	}

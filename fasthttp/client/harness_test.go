@@ -20,6 +20,7 @@ import (
 
 	"cowrelay/cow"
 	"cowrelay/cow/pebblelog"
+	"cowrelay/cow/rendezvous"
 	relayhttp "cowrelay/fasthttp"
 	"cowrelay/fasthttp/client"
 )
@@ -33,6 +34,7 @@ type rig struct {
 	addr   string
 	relay  *relayhttp.Relay
 	store  *cow.Store
+	desk   *rendezvous.Desk
 	log    *pebblelog.Log
 	served chan error
 	ln     *tracker
@@ -86,7 +88,12 @@ func (g *rig) start() {
 	if g.store, err = cow.Open(g.log, g.log, cow.Options{PageBytes: g.pages, Logger: quiet}); err != nil {
 		g.Fatal(err)
 	}
-	g.relay = relayhttp.NewRelay(g.store, relayhttp.Options{Logger: quiet})
+	desk, err := rendezvous.Open(g.store, rendezvous.Options{Logger: quiet})
+	if err != nil {
+		g.Fatal(err)
+	}
+	g.desk = desk
+	g.relay = relayhttp.NewRelay(g.store, relayhttp.Options{Desk: desk, Logger: quiet})
 	ln, err := net.Listen("tcp", g.addr)
 	if err != nil {
 		g.Fatal(err)
@@ -109,6 +116,7 @@ func (g *rig) stop() {
 	<-g.served
 	g.ln.closeConns()
 	g.relay = nil
+	g.desk.Close()
 	if err := errors.Join(g.store.Close(), g.log.Close()); err != nil {
 		g.Errorf("close: %v", err)
 	}

@@ -29,6 +29,7 @@ type Config struct {
 
 	// Most of each at once.
 	MaxSlots           int
+	MaxHandles         int
 	MaxConns           int
 	MaxConnsPerAddress int // 0: as many as nobody else wants
 	MaxStreams         int
@@ -47,6 +48,7 @@ type Config struct {
 	WriteTimeout       time.Duration
 	IdleTimeout        time.Duration
 	StreamWriteTimeout time.Duration
+	HandleMoveAfter    time.Duration // without a reader of a handle's slot, until the handle may move to another
 	DrainTimeout       time.Duration // from the signal to the closing of the store
 	DrainDelay         time.Duration // from the signal to the closing of the listener
 

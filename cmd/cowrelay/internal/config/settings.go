@@ -29,6 +29,8 @@ func (c *Config) table() []Setting {
 		{"request-budget", "", "of --memory-budget, what requests may take while they arrive, such as 32MiB; beyond that they get 503, and one client has at most half; default: an eighth, and if that is less 16MiB or a quarter; at least 6MiB", c.setRequestBudget, fixed},
 		{"disk-reserve", "128MiB", "free space below which posts get 507 and nothing is written", size(&c.DiskReserve, 0), live},
 		{"max-slots", "200000", "slots that may exist", whole(&c.MaxSlots, 1), live},
+		{"max-handles", "100000", "handles that may be claimed; one client address may have a quarter of them, loopback is exempt", whole(&c.MaxHandles, 1), fixed},
+		{"handle-move-after", "24h", "how long nobody must have read a handle's slot before the handle may move to another slot: an agent's card is public, so anybody can send it again", duration(&c.HandleMoveAfter, 0), fixed},
 		{"max-connections", "60000", "connections open at once, streams included", whole(&c.MaxConns, 1), fixed},
 		{"max-connections-per-address", "0", "connections of one client address (IPv4, or IPv6 /64) at once, those of trusted proxies excepted; 0: as many as nobody else wants", whole(&c.MaxConnsPerAddress, 0), live},
 		{"max-streams", "50000", "streams open at once, over all slots", whole(&c.MaxStreams, 1), live},

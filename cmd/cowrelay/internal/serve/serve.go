@@ -10,6 +10,7 @@ import (
 
 	"cowrelay/cmd/cowrelay/internal/plan"
 	"cowrelay/cow/pebblelog"
+	"cowrelay/cow/rendezvous"
 	relayhttp "cowrelay/fasthttp"
 	"cowrelay/fasthttp/admin"
 )
@@ -24,7 +25,8 @@ import (
 //	operators   before the store too: /healthz and /readyz answer while it opens
 //	manager     hears that the store opens, which may take longer than a start may
 //	store       the journal replays its log, then the slots are read
-//	relay       has the store from its first request on
+//	desk        reads the records that stand beside the slots
+//	relay       has both from its first request on
 //	service     connections have waited in the listener since it was opened
 //
 // and stops in the reverse, with two exceptions. The process's deadline begins
@@ -44,6 +46,7 @@ type server struct {
 	admin   *admin.Server
 	manager *supervisor
 	journal *pebblelog.Log
+	desk    *rendezvous.Desk
 
 	// observer is the relay once it serves. The store is opened first, and its
 	// goroutines report to the relay from then on: start stores it, the callbacks

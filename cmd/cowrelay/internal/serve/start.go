@@ -15,6 +15,7 @@ import (
 	"cowrelay/cmd/cowrelay/internal/plan"
 	"cowrelay/cow"
 	"cowrelay/cow/pebblelog"
+	"cowrelay/cow/rendezvous"
 	relayhttp "cowrelay/fasthttp"
 	"cowrelay/fasthttp/admin"
 	"cowrelay/fasthttp/stats"
@@ -48,6 +49,9 @@ func (s *server) start(stderr io.Writer) (err error) {
 	s.later(opened)
 	if err := s.openStore(); err != nil {
 		return err
+	}
+	if err := s.openDesk(); err != nil {
+		return errors.Join(err, s.store.Close(), s.journal.Close())
 	}
 	s.relay = s.newRelay()
 	opened()
@@ -126,9 +130,17 @@ func (s *server) openStore() (err error) {
 	return nil
 }
 
+// openDesk reads who has which nick, and what else agents meet by.
+func (s *server) openDesk() (err error) {
+	s.desk, err = rendezvous.Open(s.store, rendezvous.Options{
+		MaxHandles: s.MaxHandles, MoveAfter: s.HandleMoveAfter, Logger: s.log,
+	})
+	return err
+}
+
 func (s *server) newRelay() *relayhttp.Relay {
 	return relayhttp.NewRelay(s.store, relayhttp.Options{
-		Version:       s.version,
+		Version: s.version, Desk: s.desk,
 		HeaderTimeout: s.HeaderTimeout, BodyTimeout: s.BodyTimeout, WriteTimeout: s.WriteTimeout, IdleTimeout: s.IdleTimeout,
 		MaxConns: s.files.Conns, RequestBytes: s.memory.Requests,
 		Heartbeat: s.Heartbeat, StreamWriteTimeout: s.StreamWriteTimeout,

@@ -12,6 +12,7 @@ import (
 //	manager    hears that the relay stops, so that it does not take it for dead
 //	drain      /readyz turns 503, the listener closes, requests under way are
 //	           answered, streams end with their retry lines
+//	desk       after the drain too, before the records close
 //	store      after the drain, because those requests still post
 //	journal    after the store, whose commit loop writes to it
 //
@@ -25,6 +26,7 @@ func (s *server) stop(err error) error {
 	if e := s.relay.Drain(ctx, s.DrainDelay); e != nil && !errors.Is(e, context.DeadlineExceeded) {
 		err = errors.Join(err, e)
 	}
+	s.desk.Close()
 	err = errors.Join(err, s.store.Close(), s.journal.Close())
 	if err == nil {
 		s.log.Info("stopped")

@@ -91,6 +91,8 @@ var otherValues = map[string][2]string{
 	"request-budget":              {"16MiB", "128MiB"},
 	"disk-reserve":                {"1GiB", "0"},
 	"max-slots":                   {"10", "20"},
+	"max-handles":                 {"10", "20"},
+	"handle-move-after":           {"1h", "0s"},
 	"max-connections":             {"10", "20"},
 	"max-connections-per-address": {"5", "6"},
 	"max-streams":                 {"10", "20"},

@@ -1,0 +1,62 @@
+package rendezvous
+
+import (
+	"log/slog"
+	"time"
+
+	"cowrelay/cow"
+)
+
+// Options are a desk's limits. A zero field takes its default.
+type Options struct {
+	MaxHandles int           // nicks that may be claimed at once (100,000)
+	MaxInvites int           // invites that may be live at once (50,000)
+	MaxPairs   int           // pairs that may be open at once (50,000)
+	PairIdle   time.Duration // after which a pair is gone (300 s)
+	// MoveAfter is how long nobody must have read a nick's slot before the nick may
+	// move to another (24 h).
+	MoveAfter time.Duration
+	Installer string // URL of a script that installs the client (none)
+
+	Logger *slog.Logger     // slog.Default()
+	Now    func() time.Time // wall clock, for tests (time.Now)
+}
+
+func (o *Options) setDefaults() {
+	def(&o.MaxHandles, 100_000)
+	def(&o.MaxInvites, 50_000)
+	def(&o.MaxPairs, 50_000)
+	def(&o.PairIdle, 300*time.Second)
+	def(&o.MoveAfter, 24*time.Hour)
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+}
+
+func def[T comparable](v *T, to T) {
+	if *v == *new(T) {
+		*v = to
+	}
+}
+
+// Desk is where agents find each other. Open makes it. All methods of its parts may
+// be called concurrently until Close.
+type Desk struct {
+	Handles *Directory
+}
+
+// Open reads what the records of the store hold. The store must outlive the desk.
+func Open(store *cow.Store, opts Options) (*Desk, error) {
+	opts.setDefaults()
+	handles, err := openDirectory(store, opts)
+	if err != nil {
+		return nil, err
+	}
+	return &Desk{Handles: handles}, nil
+}
+
+// Close ends what the desk does by itself.
+func (d *Desk) Close() { d.Handles.close() }

@@ -1,0 +1,252 @@
+package rendezvous
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"cowrelay/cow"
+
+	"github.com/RaduBerinde/btreemap"
+)
+
+// Errors of Directory, beside ErrTooMany, ErrShare, those of the records and of the
+// gate.
+var (
+	ErrNick     = errors.New("rendezvous: nobody may have that nick")
+	ErrRelayURL = errors.New("rendezvous: not the address of a relay")
+	ErrNoHandle = errors.New("rendezvous: nobody has claimed that nick")
+)
+
+// DirectoryStats count what happened since the start. All fields may be read at any
+// time.
+type DirectoryStats struct {
+	First     atomic.Uint64 // claims of a nick that nobody had
+	Again     atomic.Uint64 // claims by the one who had it, moves included
+	Moves     atomic.Uint64 // of those, to another slot
+	Unclaimed atomic.Uint64
+	Invalid   atomic.Uint64 // claims refused: nick, address or card
+	Taken     atomic.Uint64 // claims refused: another has the nick
+	Kept      atomic.Uint64 // claims refused: the nick's slot is in use and another was named
+	Full      atomic.Uint64 // claims refused: too many nicks, or a share was used up
+}
+
+// Directory knows which agent has which nick. Records decide that, by
+// compare-and-set, and hold the cards. Memory holds what pages show, sorted, as
+// far as there is room. It follows the records and decides nothing but who may
+// claim one nick more.
+//
+// openDirectory makes it. All methods may be called concurrently.
+type Directory struct {
+	opts    Options
+	store   *cow.Store
+	records cow.Records
+	seed    maphash.Seed // of the hashes of vibes
+	Stats   DirectoryStats
+
+	// view is what readers see. Publish: pairs with the Loads of readers. What was
+	// published never changes.
+	view atomic.Pointer[view]
+
+	mu      sync.Mutex // guards all that follows
+	next    view       // what is published next; its trees share nodes with those that were
+	mine    map[Source]int
+	coming  int             // of the sum of mine: first claims that are being decided
+	touched map[string]bool // keys that changed while the records were read first; nil after that
+	unwatch func()
+}
+
+// tree is a sorted map whose copies share what does not differ. The module is that
+// of google/btree made into a map, and the store's engine brings it along.
+type tree = btreemap.BTreeMap[string, *entry]
+
+const treeDegree = 32
+
+// view is the directory at one moment.
+type view struct {
+	all, listed *tree // by nick
+	rows        int64 // bytes of rows in memory
+}
+
+// entry is what memory has of a handle. It is never changed.
+type entry struct {
+	nick string // mostly a part of row
+	row  string // what a page shows; empty: only the record has it
+	slot cow.ID
+	by   Source
+	// vibes are hashes of the profile's vibes; manyVibes: there are more than stand
+	// here, so only the row knows.
+	vibes     []uint64
+	manyVibes bool
+	listed    bool
+}
+
+// Of rows in memory.
+const (
+	maxRow   = 1 << 10  // bytes of one
+	maxRows  = 48 << 20 // of all
+	maxVibes = 8        // hashes of one entry
+)
+
+func openDirectory(store *cow.Store, opts Options) (*Directory, error) {
+	d := &Directory{
+		opts: opts, store: store, records: store.Records(), seed: maphash.MakeSeed(),
+		mine: make(map[Source]int), touched: make(map[string]bool),
+		next: view{all: btreemap.New[string, *entry](treeDegree, cmp.Compare), listed: btreemap.New[string, *entry](treeDegree, cmp.Compare)},
+	}
+	d.unwatch = d.records.Watch(handlePrefix, d.changed)
+	err := d.records.List(handlePrefix, func(key string, value []byte, _ uint64) error {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if !d.touched[key] {
+			d.note(key[len(handlePrefix):], value)
+		}
+		return nil
+	})
+	if err != nil {
+		d.unwatch()
+		return nil, fmt.Errorf("cannot read the handles: %w", err)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.touched = nil
+	d.publish()
+	return d, nil
+}
+
+func (d *Directory) close() { d.unwatch() }
+
+// Len returns how many nicks are claimed.
+func (d *Directory) Len() int { return d.view.Load().all.Len() }
+
+// RowBytes returns how many bytes of rows memory holds.
+func (d *Directory) RowBytes() int64 { return d.view.Load().rows }
+
+// Slot returns where the mail of a nick goes.
+func (d *Directory) Slot(nick string) (cow.ID, bool) {
+	_, e, ok := d.view.Load().all.Get(nick)
+	if !ok {
+		return cow.ID{}, false
+	}
+	return e.slot, true
+}
+
+// Lookup returns a handle as it is recorded, and the record's version. Errors:
+// ErrNoHandle.
+func (d *Directory) Lookup(nick string) (Handle, uint64, error) {
+	value, version, err := d.records.Value(HandleKey(nick))
+	if errors.Is(err, cow.ErrNoRecord) {
+		return Handle{}, 0, ErrNoHandle
+	}
+	if err != nil {
+		return Handle{}, 0, err
+	}
+	h, err := DecodeHandle(nick, value)
+	return h, version, err
+}
+
+// changed keeps memory in step with a record. A nil value is a record that is gone.
+func (d *Directory) changed(key string, value []byte, _ uint64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.touched != nil {
+		d.touched[key] = true
+	}
+	d.note(key[len(handlePrefix):], value)
+	if d.touched == nil {
+		d.publish()
+	}
+}
+
+// note enters what a record says. mu is held.
+func (d *Directory) note(nick string, value []byte) {
+	v := &d.next
+	if _, old, ok := v.all.Delete(nick); ok {
+		v.listed.Delete(nick)
+		v.rows -= int64(len(old.row))
+		d.give(old.by)
+	}
+	if value == nil {
+		return
+	}
+	h, err := DecodeHandle(nick, value)
+	if err != nil { // it stays as it is, and those who ask for it get an error
+		d.opts.Logger.Error("a handle is left out of the directory", "err", err)
+		h = Handle{Nick: nick, unlisted: true}
+	}
+	e := d.entryOf(&h)
+	v.rows += int64(len(e.row))
+	d.mine[e.by]++
+	v.all.ReplaceOrInsert(e.nick, e)
+	if e.listed {
+		v.listed.ReplaceOrInsert(e.nick, e)
+	}
+}
+
+// entryOf makes what memory holds of a handle. mu is held.
+func (d *Directory) entryOf(h *Handle) *entry {
+	e := &entry{slot: h.Slot, by: h.By, listed: h.listed()}
+	if e.listed {
+		vibesOf(h.profile, func(vibe string) {
+			if e.manyVibes = len(e.vibes) == maxVibes; !e.manyVibes {
+				e.vibes = append(e.vibes, maphash.String(d.seed, vibe))
+			}
+		})
+		if row := h.row(); len(row) <= maxRow && d.next.rows+int64(len(row)) <= maxRows {
+			e.row = string(row)
+		}
+	}
+	const at = len(`{"nick":"`)
+	if len(e.row) > at+len(h.Nick) && e.row[at:at+len(h.Nick)] == h.Nick {
+		e.nick = e.row[at : at+len(h.Nick)]
+	} else {
+		e.nick = strings.Clone(h.Nick)
+	}
+	return e
+}
+
+// listed says whether the directory shows the handle.
+func (h *Handle) listed() bool {
+	return !h.unlisted && (h.Discoverable == nil || *h.Discoverable) &&
+		!strings.HasPrefix(h.Nick, "demo-") && !strings.HasPrefix(h.Nick, "test-")
+}
+
+// publish lets readers see what note has entered. mu is held.
+func (d *Directory) publish() {
+	d.view.Store(&view{all: d.next.all.Clone(), listed: d.next.listed.Clone(), rows: d.next.rows})
+}
+
+// reserve holds a place for a nick that is being claimed first, until it is given
+// back: then the record counts for it. One source may have a quarter of all.
+func (d *Directory) reserve(by Source) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.next.all.Len()+d.coming >= d.opts.MaxHandles {
+		return ErrTooMany
+	}
+	if by != 0 && d.mine[by] >= max(1, d.opts.MaxHandles/4) {
+		return ErrShare
+	}
+	d.mine[by]++
+	d.coming++
+	return nil
+}
+
+// release gives back what reserve has held.
+func (d *Directory) release(by Source) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.give(by)
+	d.coming--
+}
+
+// give takes one from what a source has. mu is held.
+func (d *Directory) give(by Source) {
+	if d.mine[by]--; d.mine[by] == 0 {
+		delete(d.mine, by)
+	}
+}

@@ -1,0 +1,132 @@
+package rendezvous
+
+import (
+	"errors"
+	"hash/maphash"
+	"io"
+
+	"github.com/RaduBerinde/btreemap"
+)
+
+// What a page of the directory may cost, however many handles there are. It ends
+// at the first bound; the cursor goes on from there.
+const (
+	pageBytes = 1 << 20   // of rows
+	pageRead  = 256 << 10 // of those, bytes that only records have, after which no more are read
+	// pageWork: an entry that is looked at is one piece of work. To parse a row, or
+	// to read one, is as much work as to look at many entries.
+	pageWork = 20_000
+	readWork = pageWork / 64
+)
+
+// Page is a part of the directory as JSON.
+type Page struct {
+	rows []string // shared with the directory, but for those that were read
+	tail string
+	size int
+}
+
+// Page returns up to limit handles behind the cursor, by nick. With a vibe it has
+// only those that have it in their profile.
+func (d *Directory) Page(cursor string, limit int, vibe *string) (*Page, error) {
+	p := new(pager)
+	p.rows = make([]string, 0, limit)
+	if vibe != nil {
+		p.vibe = lower(*vibe)
+		p.filter, p.hash = true, maphash.String(d.seed, p.vibe)
+	}
+	last, more := cursor, false
+	for nick, e := range d.view.Load().listed.Ascend(btreemap.GT(cursor), btreemap.Max[string]()) {
+		if more = len(p.rows) == limit || p.work >= pageWork || p.size >= pageBytes || p.read >= pageRead; more {
+			break
+		}
+		if err := p.take(d, e); err != nil {
+			return nil, err
+		}
+		last = nick
+	}
+	next := []byte("null")
+	if more {
+		next = appendText(nil, last)
+	}
+	page := &Page{rows: p.rows, tail: `],"next_cursor":` + string(next) + `}`}
+	page.size = len(pageHead) + p.size + max(len(p.rows)-1, 0) + len(page.tail)
+	return page, nil
+}
+
+// pager makes a page.
+type pager struct {
+	filter     bool
+	vibe       string
+	hash       uint64
+	rows       []string
+	size       int // bytes of rows
+	work, read int
+}
+
+// take adds an entry to the page, if it belongs there.
+func (p *pager) take(d *Directory, e *entry) error {
+	p.work++
+	if p.filter && !e.manyVibes && !e.hasVibe(p.hash) {
+		return nil
+	}
+	row := e.row
+	if row == "" || p.filter && e.manyVibes {
+		h, _, err := d.Lookup(e.nick)
+		p.work += readWork
+		if errors.Is(err, ErrNoHandle) { // it is going
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if p.filter && e.manyVibes {
+			has := false
+			vibesOf(h.profile, func(vibe string) { has = has || vibe == p.vibe })
+			if !has {
+				return nil
+			}
+		}
+		if row == "" {
+			row = string(h.row())
+			p.read += len(row)
+		}
+	}
+	p.rows = append(p.rows, row)
+	p.size += len(row)
+	return nil
+}
+
+func (e *entry) hasVibe(hash uint64) bool {
+	for _, h := range e.vibes {
+		if h == hash {
+			return true
+		}
+	}
+	return false
+}
+
+const pageHead = `{"handles":[`
+
+// Size returns how many bytes WriteTo writes.
+func (p *Page) Size() int { return p.size }
+
+// WriteTo implements io.WriterTo. It makes many small writes.
+func (p *Page) WriteTo(dst io.Writer) (n int64, err error) {
+	write := func(text string) {
+		if err == nil {
+			var m int
+			m, err = io.WriteString(dst, text)
+			n += int64(m)
+		}
+	}
+	write(pageHead)
+	for i, row := range p.rows {
+		if i > 0 {
+			write(",")
+		}
+		write(row)
+	}
+	write(p.tail)
+	return n, err
+}

@@ -1,0 +1,154 @@
+package fasthttp
+
+import (
+	"bytes"
+	"io"
+
+	"cowrelay/cow"
+	"cowrelay/cow/rendezvous"
+	"cowrelay/fasthttp/accept"
+	"cowrelay/fasthttp/conn"
+	"cowrelay/fasthttp/meet"
+	"cowrelay/fasthttp/refusal"
+
+	"github.com/valyala/fasthttp"
+)
+
+// What is here joins package meet, which makes the replies, to requests.
+
+// sourceOf returns whose request it is, for what the desk shares out. As with rate
+// limits, a client on this machine has no share, and a request that a trusted proxy
+// passes on is never one of those.
+func (r *Relay) sourceOf(req request) rendezvous.Source {
+	c := req.conn
+	if c == nil {
+		return 0
+	}
+	live := r.live.Load()
+	client, named := live.proxies().Client(c.Peer, &req.ctx.Request.Header)
+	if !named && client.IsLoopback() && (len(live.TrustedProxies) == 0 || !live.proxies().Trust(client)) {
+		return 0
+	}
+	return max(1, rendezvous.Source(accept.ClientAt(client))) // ::1 has the key 0
+}
+
+// mayActFor says whether the request's bearer may act for a slot that is not named
+// by the path.
+func (r *Relay) mayActFor(req request, evenBlocked bool) func(cow.ID) (*cow.Slot, error) {
+	return func(id cow.ID) (*cow.Slot, error) {
+		token := bearer(&req.ctx.Request.Header)
+		if len(token) == 0 {
+			return nil, refusal.NoBearer
+		}
+		slot := r.store.Slot(id)
+		switch {
+		case slot == nil:
+			return nil, refusal.UnknownSlot
+		case !slot.Authorize(cow.HashToken(token)):
+			return nil, refusal.WrongToken
+		case slot.Blocked() && !evenBlocked:
+			return nil, refusal.Blocked
+		}
+		return slot, nil
+	}
+}
+
+// rest returns what stands behind a prefix of the request's path.
+func (req request) rest(prefix []byte) string {
+	return string(bytes.TrimPrefix(pathOf(req.ctx.Request.Header.RequestURI()), prefix))
+}
+
+// query returns a parameter of the query, nil if it is not there. It may be there
+// once.
+func (req request) query(name string) (*string, error) {
+	values := req.ctx.QueryArgs().PeekMulti(name)
+	switch len(values) {
+	case 0:
+		return nil, nil
+	case 1:
+		text := string(values[0])
+		return &text, nil
+	}
+	return nil, &refusal.Reply{Status: fasthttp.StatusBadRequest, Text: "bad query: " + name + " is there more than once"}
+}
+
+func (r *Relay) serveClaim(req request) error {
+	return r.withBody(&req, func(body []byte) error {
+		reply, err := meet.Claim(r.opts.Desk.Handles, r.sourceOf(req), body, r.mayActFor(req, false))
+		if err == nil {
+			req.reply(fasthttp.StatusCreated, reply)
+		}
+		return err
+	})
+}
+
+func (r *Relay) serveUnclaim(req request) error {
+	reply, err := meet.Unclaim(r.opts.Desk.Handles, req.rest(prefixClaim), r.mayActFor(req, true))
+	if err == nil {
+		req.reply(fasthttp.StatusOK, reply)
+	}
+	return err
+}
+
+func (r *Relay) serveWhois(req request) error { return r.serveHandle(req, meet.Whois) }
+
+func (r *Relay) serveAgentCard(req request) error { return r.serveHandle(req, meet.AgentCard) }
+
+// serveHandle answers what somebody asks about one handle.
+func (r *Relay) serveHandle(req request, body func(*rendezvous.Directory, string) ([]byte, error)) error {
+	handle, err := req.query("handle")
+	if err != nil {
+		return err
+	}
+	reply, err := body(r.opts.Desk.Handles, deref(handle))
+	if err == nil {
+		req.reply(fasthttp.StatusOK, reply)
+	}
+	return err
+}
+
+func deref(text *string) string {
+	if text == nil {
+		return ""
+	}
+	return *text
+}
+
+// handlesBody is the body of a page of the directory. Upstream writes it after the
+// handler has returned, so it has a rescue of its own.
+type handlesBody struct {
+	*rendezvous.Page
+	relay *Relay
+}
+
+// Read is never used: the server writes bodies that can write themselves.
+func (b handlesBody) Read([]byte) (int, error) { return 0, io.ErrNoProgress }
+
+// WriteTo implements io.WriterTo.
+func (b handlesBody) WriteTo(dst io.Writer) (n int64, err error) {
+	defer b.relay.rescue("handles", func() { err = conn.ErrFault })
+	return b.Page.WriteTo(dst)
+}
+
+func (r *Relay) serveHandles(req request) error {
+	cursor, err := req.query("cursor")
+	if err != nil {
+		return err
+	}
+	limit, err := req.query("limit")
+	if err != nil {
+		return err
+	}
+	vibe, err := req.query("vibe")
+	if err != nil {
+		return err
+	}
+	page, err := meet.Handles(r.opts.Desk.Handles, deref(cursor), limit, vibe)
+	if err != nil {
+		return err
+	}
+	res := &req.ctx.Response
+	res.Header.SetContentTypeBytes(contentTypeJSON)
+	res.SetBodyStream(handlesBody{page, r}, page.Size())
+	return nil
+}
