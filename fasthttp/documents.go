@@ -15,6 +15,8 @@ import (
 func (r *Relay) serveLanding(req request) error   { return req.file(web.Landing) }
 func (r *Relay) serveDashboard(req request) error { return req.file(web.Dashboard) }
 
+func (r *Relay) servePhonebook(req request) error { return req.file(web.Phonebook) }
+
 func (r *Relay) serveAsset(req request) error {
 	f := web.Asset(pathOf(req.ctx.Request.Header.RequestURI()))
 	if f == nil {

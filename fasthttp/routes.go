@@ -30,6 +30,7 @@ var (
 	routeA2A     = &route{name: "agent_card", get: method{(*Relay).serveAgentCard, limit.Other}}
 	routeLanding = &route{name: "landing", get: method{(*Relay).serveLanding, limit.Other}}
 	routeBoard   = &route{name: "dashboard", get: method{(*Relay).serveDashboard, limit.Other}}
+	routeBook    = &route{name: "phonebook", get: method{(*Relay).servePhonebook, limit.Other}}
 	routeAsset   = &route{name: "asset", get: method{(*Relay).serveAsset, limit.Other}}
 	routeNone    = &route{name: "none"}
 
@@ -37,7 +38,7 @@ var (
 		routeHealthz, routeReadyz, routeStats, routeEither, routeHistory, routeSeries, routeOpenAPI, routeAlloc, routeEvents,
 		routeStream, routeSlot, routeState, routeHealth,
 		routeClaim, routeUnclaim, routeHandles, routeWhois, routeA2A,
-		routeLanding, routeBoard, routeAsset, routeNone,
+		routeLanding, routeBoard, routeBook, routeAsset, routeNone,
 	}
 )
 
@@ -82,6 +83,8 @@ func findRoute(target []byte) (rt *route, slot []byte) {
 		return routeLanding, nil
 	case "/stats.html":
 		return routeBoard, nil
+	case "/phonebook", "/phonebook.html":
+		return routeBook, nil
 	case "/healthz":
 		return routeHealthz, nil
 	case "/readyz":

@@ -65,10 +65,11 @@ const (
 )
 
 // Landing says what the relay is and how to point a client at it. Dashboard
-// shows its numbers.
+// shows its numbers, Phonebook who is listed in its directory.
 var (
 	Landing   = &File{Path: "/", Type: html, name: "static/landing.html"}
 	Dashboard = &File{Path: "/stats.html", Type: html, name: "static/dashboard.html"}
+	Phonebook = &File{Path: "/phonebook.html", Type: html, name: "static/phonebook.html"}
 )
 
 // assets are the files that the pages fetch.
@@ -79,6 +80,8 @@ var assets = []*File{
 	{Path: "/web/common.js", Type: javascript, name: "static/common.js"},
 	{Path: "/web/landing.js", Type: javascript, name: "static/landing.js"},
 	{Path: "/web/dashboard.js", Type: javascript, name: "static/dashboard.js"},
+	{Path: "/web/phonebook.js", Type: javascript, name: "static/phonebook.js"},
+	{Path: "/web/profile.js", Type: javascript, name: "static/profile.js"},
 	{Path: "/web/plots.js", Type: javascript, name: "static/plots.js"},
 	{Path: "/web/uplot.js", Type: javascript, name: "third_party/uplot/uPlot.iife.min.js"},
 	{Path: "/web/uplot.css", Type: css, name: "third_party/uplot/uPlot.min.css"},
@@ -97,7 +100,7 @@ var byPath = func() map[string]*File {
 func Asset(path []byte) *File { return byPath[string(path)] }
 
 // All returns every file, pages first.
-func All() []*File { return append([]*File{Landing, Dashboard}, assets...) }
+func All() []*File { return append([]*File{Landing, Dashboard, Phonebook}, assets...) }
 
 // Raw returns the file as it is.
 func (f *File) Raw() Encoding {

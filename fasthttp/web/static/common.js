@@ -1,4 +1,4 @@
-// What both pages use: asking the relay again and again, saying whether it can
+// What all pages use: asking the relay again and again, saying whether it can
 // be reached, and numbers as text. Text goes into the page by textContent only.
 
 export const $ = (id) => document.getElementById(id);

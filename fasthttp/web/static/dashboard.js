@@ -21,6 +21,9 @@ watch((stats) => {
     slots: count(stats.slots_active),
     events: count(stats.events_posted_total),
     allocations: count(stats.slot_allocations_total),
+    handles: count(stats.handles_active),
+    claims: count(stats.handle_claims_total),
+    pairs: count(stats.pair_slots_open),
   };
   for (const at of document.querySelectorAll("[data-live]")) at.textContent = live[at.dataset.live];
   $("about").textContent = `${stats.version}, up for ${duration(stats.uptime_seconds)}`;

@@ -36,6 +36,7 @@ const facts = {
   version: (s) => s.version,
   uptime: (s) => duration(s.uptime_seconds),
   slots: (s) => count(s.slots_active),
+  handles: (s) => count(s.handles_active),
   streams: (s) => count(s.streams_active),
   events: (s) => count(s.events_posted_total),
 };
