@@ -107,8 +107,8 @@ var mayImport = map[string][]string{
 		server + "config", server + "plan", server + "probe",
 	},
 	server + "offline": {
-		"cowrelay/cow", slots + "event", slots + "pebblelog", server + "adminclient", server + "command",
-		server + "term", server + "wholefile",
+		"cowrelay/cow", slots + "card", slots + "event", slots + "pebblelog", slots + "rendezvous",
+		server + "adminclient", server + "command", server + "term", server + "wholefile",
 	},
 	server + "operate": {
 		"cowrelay/cow", server + "adminclient", server + "command", server + "config", server + "human",

@@ -61,7 +61,7 @@ func (c *Claim) check() (card.Card, error) {
 		return card.Card{}, ErrNick
 	}
 	if c.RelayURL != "" {
-		cleaned, ok := cleanRelayURL(c.RelayURL)
+		cleaned, ok := CleanRelayURL(c.RelayURL)
 		if !ok {
 			return card.Card{}, ErrRelayURL
 		}

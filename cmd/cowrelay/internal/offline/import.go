@@ -109,7 +109,10 @@ func (i *importing) run(cmd *cobra.Command) (err error) {
 
 // all takes everything, in the order in which one thing needs the other.
 func (i *importing) all() error {
-	for _, part := range []func() error{i.slots, i.health, i.invites} {
+	for _, path := range i.src.unknown {
+		i.told.note(place{file: path}, "it is no file of a state folder, and was passed over")
+	}
+	for _, part := range []func() error{i.slots, i.health, i.handles, i.invites} {
 		if err := part(); err != nil {
 			return err
 		}

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"unicode/utf8"
@@ -182,8 +184,8 @@ func (r *importReport) print(to io.Writer) {
 	for _, x := range r.reasons {
 		fmt.Fprintf(to, "not taken: %d %s: %s\n", x.count, kindNames[x.kind], x.why)
 	}
-	for what, n := range r.notes {
-		fmt.Fprintf(to, "noted: %d times: %s\n", n, what)
+	for _, what := range slices.Sorted(maps.Keys(r.notes)) {
+		fmt.Fprintf(to, "noted: %d times: %s\n", r.notes[what], what)
 	}
 	if r.lines > 0 {
 		fmt.Fprintf(to, "%s has what was left out, in %d lines\n", term.Shown(r.path), r.lines)
