@@ -138,7 +138,7 @@ func TestImport_Damaged(t *testing.T) {
 	lines(0, "{\"event_id\":\"bad\",\"x\":\"\xff\"}\n"+`{"event_id":"after"}`+"\n"+`{"event_id":"torn","x":"ab{"event_id":"glued"}`+"\n"+
 		`{"event_id":"after"}`+"\n"+`{"x":1e999}`+"\n"+`{"event_id":"dup","a":1,"a":2}`+"\n\n"+`{"event_id":"cut","x":{"y":1}`+"\n"+"\x00\x00\x00\n")
 	lines(1, `{"event_id":"half","x":"`+"\xe2\x82") // half a character at the end
-	lines(2, `{"event_id":"whole"}`)              // no line end, but whole
+	lines(2, `{"event_id":"whole"}`)                // no line end, but whole
 	lines(3, strings.Repeat("x", 5<<20)+"\n"+`{"event_id":"behind"}`+"\n")
 	other := strings.Repeat("ab", 16)
 	s.Text("slots/"+other+".jsonl", `{"event_id":"nobody"}`+"\n")
