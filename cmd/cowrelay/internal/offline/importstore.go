@@ -161,7 +161,7 @@ func (s *importStore) become(key string, value []byte) (there, same bool, err er
 			return false, false, err
 		}
 	}
-	_, err = s.log.Put(key, value, 0)
+	_, err = s.log.Put(key, value, 0, cow.Totals{})
 	return false, false, err
 }
 
