@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"cowrelay/cow/rendezvous"
 	"cowrelay/fasthttp/conn"
 	"cowrelay/fasthttp/poll"
 	"cowrelay/fasthttp/stats"
@@ -33,7 +34,7 @@ func (r *Relay) families() []stats.Family {
 	return slices.Concat(
 		r.relayFamilies(), r.requests.Families(), r.connectionFamilies(), r.arrivalFamilies(), r.limitFamilies(),
 		stats.StoreFamilies(r.store, r.commits, r.journal),
-		r.streamFamilies(), r.pollFamilies(), r.frameFamilies(),
+		stats.DeskFamilies(r.opts.Desk), r.streamFamilies(), r.pollFamilies(), r.frameFamilies(),
 		stats.MemoryFamilies(r.store), r.recorder.Families(),
 	)
 }
@@ -191,6 +192,9 @@ func (r *Relay) journal() stats.Journal {
 	}
 	return stats.Journal{}
 }
+
+// Desk has the handles and the invites.
+func (r *Relay) Desk() *rendezvous.Desk { return r.opts.Desk }
 
 // Figures are what the relay says of itself now.
 func (r *Relay) Figures() stats.Figures {

@@ -122,6 +122,27 @@ func (b *inviteBooks) len(now time.Time) int {
 	return b.live
 }
 
+// inviteDue is a live invite: whose it is, and when it ends in Unix seconds.
+type inviteDue struct {
+	token string
+	by    Source
+	due   int64
+}
+
+// all returns the live invites, in no order.
+func (b *inviteBooks) all(now time.Time) []inviteDue {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.advance(now)
+	list := make([]inviteDue, 0, b.live)
+	for _, e := range b.due {
+		if e.state == inviteLive {
+			list = append(list, inviteDue{e.token, e.by, e.due})
+		}
+	}
+	return list
+}
+
 // forget drops the entry of an invite whose record is gone.
 func (b *inviteBooks) forget(token string) {
 	b.mu.Lock()

@@ -210,6 +210,9 @@ func (p *Pairs) Opened() uint64 {
 // Refused is described at Opened.
 func (p *Pairs) Refused() uint64 { return p.refused.Load() }
 
+// Most returns how many pairs there may be at once.
+func (p *Pairs) Most() int { return p.most }
+
 // leave sets a text, in place of an earlier one.
 func (p *Pairs) leave(at *text, source Source, value string) error {
 	n := int64(len(value)) + textBytes

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"crypto/rand"
 	"log/slog"
 	"net"
 	"net/http"
@@ -39,6 +40,7 @@ func New(local bool, opts Options) *Server {
 		opts.times = defaultTimes
 	}
 	s := &Server{opts: opts, local: local, mux: http.NewServeMux(), places: accept.NewPlaces("admin", opts.MaxConns), guesses: newGuesses()}
+	rand.Read(s.inviteKey[:])
 	s.server.Handler = s
 	s.server.ErrorLog = httpLog(opts.Logger)
 	s.server.ConnContext = withPlace

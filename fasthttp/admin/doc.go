@@ -21,6 +21,9 @@
 //	api.go     status, log level, drain
 //	slot.go    one slot: inspect, delete, block
 //	list.go    many slots, by what is asked
+//	handles.go handles: list, inspect, unclaim
+//	invites.go invites: list, revoke
+//	purge.go   what came from one address
 //	rates.go   posts a second of each slot
 //	export.go  events as JSON lines
 //	reply.go   bodies that come and go

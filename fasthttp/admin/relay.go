@@ -4,6 +4,7 @@ import (
 	"io"
 
 	"cowrelay/cow"
+	"cowrelay/cow/rendezvous"
 	"cowrelay/fasthttp/stats"
 )
 
@@ -11,6 +12,8 @@ import (
 type Relay interface {
 	// Figures are what the relay says of itself now.
 	Figures() stats.Figures
+	// Desk has the handles and the invites.
+	Desk() *rendezvous.Desk
 	// WriteMetrics prints /metrics.
 	WriteMetrics(w io.Writer)
 	// ShowOperators has the relay's metrics show the listener, too.

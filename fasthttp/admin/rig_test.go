@@ -14,6 +14,7 @@ import (
 
 	"cowrelay/cow"
 	"cowrelay/cow/journaltest"
+	"cowrelay/cow/rendezvous"
 	"cowrelay/fasthttp/stats"
 )
 
@@ -55,6 +56,7 @@ func newRig(t testing.TB) *rig {
 	return g
 }
 
+func (g *rig) Desk() *rendezvous.Desk           { return nil }
 func (g *rig) Figures() stats.Figures           { return stats.Figures{Version: "dev", Ready: true} }
 func (g *rig) WriteMetrics(w io.Writer)         { stats.PrintAll(w, stats.MemoryFamilies(g.store)) }
 func (g *rig) ShowOperators(o *stats.Operators) { g.operators = o }

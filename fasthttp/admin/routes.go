@@ -25,6 +25,10 @@ func (s *Server) routes() {
 	s.handle("PUT /admin/v1/log-level", s.setLogLevel)
 	s.handle("POST /admin/v1/drain", s.drain)
 
+	s.handle("GET /admin/v1/handles", s.listHandles)
+	s.handle("GET /admin/v1/handles/{nick}", s.inspectHandle)
+	s.handle("DELETE /admin/v1/handles/{nick}", s.dropHandle)
+
 	// What cowrelay export reads.
 	s.handle("GET /admin/v1/counts", s.counts)
 	s.handle("GET /admin/v1/slots/{id}/events", s.exportSlot)

@@ -34,6 +34,8 @@ type Server struct {
 	relay  atomic.Pointer[attached] // nil before Attach
 	rates  rates
 
+	inviteKey [32]byte // see inviteID
+
 	places     *accept.Places
 	guesses    *guesses
 	deniedUnix atomic.Int64  // when a refusal was logged last

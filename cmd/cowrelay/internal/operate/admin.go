@@ -18,7 +18,7 @@ import (
 func NewAdminCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "admin",
-		Short: "Look at a running relay's slots, block them, and more",
+		Short: "Look at a running relay, block slots, take handles away, and more",
 		Long: `admin speaks to the admin listener of a running relay. On a terminal it prints
 tables. In a pipe, or with --json, it prints one JSON object a line.`,
 		Example: `  cowrelay admin slots --by posts
@@ -36,14 +36,15 @@ tables. In a pipe, or with --json, it prints one JSON object a line.`,
 	cmd.AddCommand(
 		adminCommand("status", "Show how the relay is", cobra.NoArgs, adminStatus),
 		newAdminSlots(),
-		adminCommand("slot ID...", "Show everything about slots", slotIDs, eachSlot(func(s *adminSession, id string) error {
+		adminCommand("slot ID...", "Show everything about slots", slotIDs, each(func(s *adminSession, id string) error {
 			return s.show(http.MethodGet, "/admin/v1/slots/"+id, nil, printSlot)
 		})),
 		newAdminBlock(),
-		adminCommand("unblock ID...", "Let blocked slots be used again", slotIDs, eachSlot(func(s *adminSession, id string) error {
+		adminCommand("unblock ID...", "Let blocked slots be used again", slotIDs, each(func(s *adminSession, id string) error {
 			return s.act(http.MethodPost, "/admin/v1/slots/"+id+"/unblock", map[string]string{}, "unblocked "+id)
 		})),
 		newAdminRemove(),
+		newAdminHandles(),
 		newAdminLogLevel(),
 		newAdminDrain(),
 	)

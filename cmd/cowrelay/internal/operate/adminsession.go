@@ -54,9 +54,9 @@ func slotIDs(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
-// eachSlot runs f for each id. It goes on after one that failed, unless the relay
+// each runs f for each name. It goes on after one that failed, unless the relay
 // does not answer at all.
-func eachSlot(f func(*adminSession, string) error) func(*adminSession, []string) error {
+func each(f func(*adminSession, string) error) func(*adminSession, []string) error {
 	return func(s *adminSession, ids []string) error {
 		var errs []error
 		for _, id := range ids {

@@ -45,7 +45,7 @@ are measured over a second when nobody asked just before.`
 
 func newAdminBlock() *cobra.Command {
 	var reason string
-	cmd := adminCommand("block ID...", "Have slots refuse posts, pulls and streams", slotIDs, eachSlot(func(s *adminSession, id string) error {
+	cmd := adminCommand("block ID...", "Have slots refuse posts, pulls and streams", slotIDs, each(func(s *adminSession, id string) error {
 		return s.act(http.MethodPost, "/admin/v1/slots/"+id+"/block", map[string]string{"reason": reason}, "blocked "+id)
 	}))
 	cmd.Long = `block has slots answer 403 to posts, pulls and streams, over restarts too, until
@@ -65,7 +65,7 @@ func newAdminRemove() *cobra.Command {
 		if err := confirm(s.cmd, yes, "Delete "+what+" with all events, for ever?"); err != nil {
 			return err
 		}
-		return eachSlot(func(s *adminSession, id string) error {
+		return each(func(s *adminSession, id string) error {
 			if err := s.Call(s.cmd.Context(), http.MethodDelete, "/admin/v1/slots/"+id, nil, nil); err != nil {
 				return err
 			}
