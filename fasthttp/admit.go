@@ -13,7 +13,7 @@ import (
 // handler the request is for, and whether it may. It returns the handler, or the
 // reply that the request gets whatever its body holds.
 func (r *Relay) admit(h *fasthttp.RequestHeader, req *request) (handler, *refusal.Reply) {
-	rt, text := findRoute(h.RequestURI())
+	rt, text := r.find(req.conn, h.RequestURI())
 	req.route = rt
 	if refused := r.limited(req, h); refused != nil {
 		return nil, refused

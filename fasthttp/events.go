@@ -3,7 +3,7 @@ package fasthttp
 import (
 	"bytes"
 	"errors"
-	"net"
+	"syscall"
 	"time"
 
 	"cowrelay/cow"
@@ -127,11 +127,11 @@ func (req request) pullQuery() (pullQuery, error) {
 // or when the poll has to give way to another.
 func (r *Relay) await(req request, q pullQuery, w *cow.Window) error {
 	req.slot.MarkPulled(time.Now())
-	var tcp *net.TCPConn
+	var socket syscall.Conn
 	if req.conn != nil {
-		tcp = req.conn.TCPConn
+		socket = req.conn.Socket
 	}
-	p, err := r.polls.Open(req.slot, r.clientOf(req), tcp)
+	p, err := r.polls.Open(req.slot, r.clientOf(req), socket)
 	if err == poll.ErrFull {
 		return refusal.ManyPolls
 	}

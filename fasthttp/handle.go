@@ -30,7 +30,7 @@ func (r *Relay) handle(ctx *fasthttp.RequestCtx) {
 	if refused == nil {
 		serve, refused = r.admit(&ctx.Request.Header, &req)
 	} else {
-		req.route, _ = findRoute(ctx.Request.Header.RequestURI())
+		req.route, _ = r.find(req.conn, ctx.Request.Header.RequestURI())
 	}
 	if refused != nil {
 		writeRefusal(&ctx.Response, refused)
@@ -40,6 +40,9 @@ func (r *Relay) handle(ctx *fasthttp.RequestCtx) {
 	}
 	if req.withheld || refused != nil && unread(ctx) {
 		refuse(ctx)
+	}
+	if req.conn != nil && req.conn.Unix() {
+		ctx.SetConnectionClose() // clients of the socket read a reply to its end
 	}
 	status := ctx.Response.StatusCode()
 	took := time.Duration(r.store.Now() - startNs)

@@ -34,10 +34,11 @@ var errWithin = &refusal.Reply{Text: "BUG: this is not a refusal"}
 // A client on this machine is exempt. Whether the client is here is judged by the
 // connection: a request that a trusted proxy passes on is not exempt, also if the
 // proxy is on loopback, and also if it names a loopback address as its client. No
-// honest client needs that, and a dishonest one could have the proxy name one.
+// honest client needs that, and a dishonest one could have the proxy name one. A
+// client of a Unix socket is exempt in any case: its files' modes say who that is.
 func (r *Relay) limited(req *request, h *fasthttp.RequestHeader) *refusal.Reply {
 	c := req.conn
-	if c == nil { // not TCP: a client on this machine
+	if c == nil || c.Unix() {
 		return nil
 	}
 	live := r.live.Load()
@@ -90,6 +91,9 @@ func tooMany(text string, wait time.Duration) *refusal.Reply {
 // remote is where a request is from, for the log.
 func (l *Live) remote(ctx *fasthttp.RequestCtx) string {
 	if c, ok := ctx.Conn().(*conn.Conn); ok {
+		if c.Unix() {
+			return "unix"
+		}
 		if client, named := l.proxies().Client(c.Peer, &ctx.Request.Header); named {
 			return client.String()
 		}
@@ -98,7 +102,7 @@ func (l *Live) remote(ctx *fasthttp.RequestCtx) string {
 }
 
 // clientOf returns whose request it is, for what is shared out by client. All that
-// come by another way than TCP are one client.
+// come by another way than TCP, such as a Unix socket, are one client.
 func (r *Relay) clientOf(req request) accept.Client {
 	if req.conn == nil {
 		return 0

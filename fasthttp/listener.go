@@ -48,17 +48,17 @@ func (l *listener) Accept() (net.Conn, error) {
 // admit gives an accepted connection its place. Nil: it was turned away.
 func (l *listener) admit(c net.Conn) (admitted net.Conn) {
 	r := l.relay
-	tcp, ok := c.(*net.TCPConn)
+	socket, ok := c.(accept.Socket)
 	if !ok {
 		return c
 	}
-	own := r.conns.Open(tcp)
+	own := r.conns.Open(socket)
 	defer r.rescue("accept", func() {
 		own.Close()
 		admitted = nil
 	})
 	live := r.live.Load()
-	if r.places.Take(&own.Place, tcp, accept.ClientAt(own.Peer), live.mostConns(own.Peer), l.Done()) {
+	if r.places.Take(&own.Place, socket, accept.ClientAt(own.Peer), live.mostConns(own.Peer), l.Done()) {
 		return own
 	}
 	// The reply fits into any send buffer, so this does not wait.

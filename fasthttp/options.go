@@ -24,6 +24,10 @@ type Options struct {
 
 	MaxConns int // connections open at once, streams included (60,000)
 
+	// LocalOnly serves the routes alone that agents on one machine need. A Unix
+	// socket serves no others in any case.
+	LocalOnly bool
+
 	RequestBytes int64 // memory of requests that are arriving (32 MiB)
 
 	Heartbeat          time.Duration // between two comment lines of an idle stream (12 s)

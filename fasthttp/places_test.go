@@ -276,7 +276,7 @@ func TestPlaces_EvictReadsWhatCame(t *testing.T) {
 	}
 	c := g.relay.conns.Open(tcp.(*net.TCPConn))
 	own := accept.NewPlaces("one", 1)
-	own.Take(&c.Place, c.TCPConn, 1, 0, nil)
+	own.Take(&c.Place, c.Socket, 1, 0, nil)
 	w.send("a request")
 	b := make([]byte, 100)
 	n, err := c.Read(b[:1])

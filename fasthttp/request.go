@@ -21,9 +21,11 @@ type route struct {
 	evenBlocked bool
 	// unlimited requests count for no limit, whatever their method.
 	unlimited bool
-	maxBody   int    // bytes of a post's body, 0 if it has none
-	allow     string // for 405; made from the methods
-	index     int    // in routes
+	// local routes are served in local-only mode, and at a Unix socket.
+	local   bool
+	maxBody int    // bytes of a post's body, 0 if it has none
+	allow   string // for 405; made from the methods
+	index   int    // in routes
 }
 
 // method is what a route does for a method. Without serve the route does not have

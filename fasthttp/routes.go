@@ -4,6 +4,7 @@ import (
 	"bytes"
 
 	"cowrelay/cow/event"
+	"cowrelay/fasthttp/conn"
 	"cowrelay/fasthttp/limit"
 	"cowrelay/fasthttp/meet"
 	"cowrelay/fasthttp/web"
@@ -43,6 +44,11 @@ var (
 )
 
 func init() {
+	// What agents on one machine need: their mailboxes, and how they meet. It shows
+	// nobody to others.
+	for _, rt := range []*route{routeHealthz, routeAlloc, routeEvents, routeStream, routeSlot, routeState, routeHealth} {
+		rt.local = true
+	}
 	for i, rt := range routes {
 		rt.index = i
 		for _, m := range []struct {
@@ -73,6 +79,15 @@ var (
 	prefixClaim  = []byte("/v1/handle/claim/")
 	schemeMark   = []byte("://")
 )
+
+// find matches the target of a request on the connection c, nil where there is none.
+func (r *Relay) find(c *conn.Conn, target []byte) (rt *route, slot []byte) {
+	rt, slot = findRoute(target)
+	if !rt.local && (r.opts.LocalOnly || c != nil && c.Unix()) {
+		return routeNone, nil
+	}
+	return rt, slot
+}
 
 // findRoute matches the path of a request target. Nothing is decoded: a slot id has
 // one spelling. slot is the text where an id stands.

@@ -135,7 +135,7 @@ func (b *ownBody) TakeHead(part []byte)   { b.head = append(b.head, part...) }
 func (*ownBody) Read([]byte) (int, error) { return 0, io.ErrNoProgress }
 func (b *ownBody) WriteTo(io.Writer) (int64, error) {
 	b.c.GiveHead(nil)
-	n, err := b.c.TCPConn.Write([]byte("[" + string(b.head) + "]" + b.text))
+	n, err := b.c.Socket.Write([]byte("[" + string(b.head) + "]" + b.text))
 	return int64(n - len(b.head) - 2), err
 }
 

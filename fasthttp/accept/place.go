@@ -3,9 +3,19 @@ package accept
 import (
 	"net"
 	"sync/atomic"
+	"syscall"
 
 	"cowrelay/cow/share"
 )
+
+// Socket is a connection that takes a place: a *net.TCPConn or a *net.UnixConn.
+type Socket interface {
+	net.Conn
+	syscall.Conn
+	CloseRead() error
+	CloseWrite() error
+	SetWriteBuffer(bytes int) error
+}
 
 type holder = share.Holder[Client]
 
@@ -13,7 +23,7 @@ type holder = share.Holder[Client]
 // copied.
 type Place struct {
 	holder holder
-	tcp    *net.TCPConn // set by Take
+	socket Socket // set by Take
 	// busy is true while a request is under way: from the end of its header to the
 	// end of its reply, and for a stream to the stream's end. Set by the goroutine
 	// that serves the connection; pairs with the Load in mayGo.
@@ -55,7 +65,7 @@ func (p *Place) Serves(o Occupant) { p.occupant.Store(o) }
 // answered. Without one the next read finds the end.
 func (p *Place) evict() {
 	p.evicted.Store(true)
-	p.tcp.CloseRead()
+	p.socket.CloseRead()
 }
 
 // ReadError is what a read returns that met err. Of an evicted connection it is
@@ -63,7 +73,7 @@ func (p *Place) evict() {
 // must not be answered as if the client had cut it.
 func (p *Place) ReadError(err error) error {
 	if err != nil && p.evicted.Load() {
-		p.tcp.Close()
+		p.socket.Close()
 		return net.ErrClosed
 	}
 	return err
@@ -86,5 +96,5 @@ func (p *Place) cutOff() {
 		o.CutOff()
 		return
 	}
-	p.tcp.Close()
+	p.socket.Close()
 }

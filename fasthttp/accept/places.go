@@ -1,7 +1,6 @@
 package accept
 
 import (
-	"net"
 	"sync/atomic"
 	"time"
 
@@ -66,8 +65,8 @@ const (
 // gives up. A client may have at most so many (0: no bound of its own); beyond
 // that an idle one of its own has to go. Take reports false if none can go, or
 // when stop is closed.
-func (s *Places) Take(p *Place, tcp *net.TCPConn, client Client, most int64, stop <-chan struct{}) bool {
-	p.tcp, p.holder.Owner = tcp, p
+func (s *Places) Take(p *Place, socket Socket, client Client, most int64, stop <-chan struct{}) bool {
+	p.socket, p.holder.Owner = socket, p
 	for end := time.Now().Add(patience); ; {
 		own := most > 0 && s.ledger.Held(client) >= most
 		if !own && s.ledger.Take(&p.holder, client, 1) {

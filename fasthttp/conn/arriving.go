@@ -2,7 +2,6 @@ package conn
 
 import (
 	"errors"
-	"net"
 	"sync/atomic"
 	"time"
 
@@ -17,8 +16,8 @@ var ErrNoRoom = errors.New("no memory for what is arriving")
 // arriving is where the request of a connection stands that is arriving. Fields
 // belong to the goroutine that serves the connection, unless they are atomic.
 type arriving struct {
-	tcp  *net.TCPConn
-	peer accept.Client // at the other end
+	socket accept.Socket
+	peer   accept.Client // at the other end
 
 	begun  bool     // its first byte is there, and its header is not
 	inBody bool     // its header is there, and a body is wanted
@@ -51,5 +50,5 @@ type arrival struct {
 // and looks at the mark second.
 func (v *arrival) giveWay() {
 	v.on.cut.Store(true)
-	v.on.tcp.SetReadDeadline(time.Unix(1, 0))
+	v.on.socket.SetReadDeadline(time.Unix(1, 0))
 }

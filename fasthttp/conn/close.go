@@ -60,7 +60,7 @@ func (c *Conn) Close() (err error) {
 
 // end gives the connection's place back. It is the last of Close.
 func (c *Conn) end() error {
-	err := c.TCPConn.Close()
+	err := c.Socket.Close()
 	c.set.opts.Places.Give(&c.Place)
 	c.set.open.Add(-1)
 	return err
@@ -72,6 +72,6 @@ func (c *Conn) drop() {
 	defer c.set.lingering.Add(-1)
 	defer c.end()
 	c.CloseWrite()
-	c.TCPConn.SetReadDeadline(time.Now().Add(lingerTime))
-	io.CopyN(io.Discard, c.TCPConn, lingerBytes)
+	c.Socket.SetReadDeadline(time.Now().Add(lingerTime))
+	io.CopyN(io.Discard, c.Socket, lingerBytes)
 }

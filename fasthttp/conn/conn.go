@@ -21,10 +21,10 @@ const ReadBuffer = 8 << 10
 // Conn is a counted TCP connection. Set.Open makes it. Fields belong to the
 // goroutine that serves the connection, the server's, unless they are atomic.
 type Conn struct {
-	*net.TCPConn
+	accept.Socket
 	accept.Place
 	set  *Set
-	Peer netip.Addr // at the other end; set by Set.Open
+	Peer netip.Addr // at the other end, the zero value for a Unix socket; set by Set.Open
 
 	gentle atomic.Bool // close gently; see Close
 	closed atomic.Bool // pairs with the Swap in Close
@@ -50,16 +50,16 @@ type Conn struct {
 }
 
 // Open counts a connection in until it is closed.
-func (s *Set) Open(tcp *net.TCPConn) *Conn {
+func (s *Set) Open(socket accept.Socket) *Conn {
 	s.open.Add(1)
-	c := &Conn{TCPConn: tcp, set: s, Peer: peerOf(tcp)}
-	c.arriving.tcp, c.arriving.peer = tcp, accept.ClientAt(c.Peer)
+	c := &Conn{Socket: socket, set: s, Peer: peerOf(socket)}
+	c.arriving.socket, c.arriving.peer = socket, accept.ClientAt(c.Peer)
 	return c
 }
 
 // peerOf is the address at the other end of a connection.
-func peerOf(tcp *net.TCPConn) netip.Addr {
-	addr, ok := tcp.RemoteAddr().(*net.TCPAddr)
+func peerOf(socket accept.Socket) netip.Addr {
+	addr, ok := socket.RemoteAddr().(*net.TCPAddr)
 	if !ok {
 		return netip.Addr{}
 	}
@@ -75,7 +75,14 @@ type HeadTaker interface{ TakeHead(part []byte) }
 func (c *Conn) GiveHead(t HeadTaker) { c.head = t }
 
 // Local says whether the peer is on loopback.
-func (c *Conn) Local() bool { return c.Peer.IsLoopback() }
+func (c *Conn) Local() bool { return c.Peer.IsLoopback() || c.Unix() }
+
+// Unix says whether the connection is a Unix socket's. Its peer is on this machine,
+// whatever it says about others.
+func (c *Conn) Unix() bool {
+	_, unix := c.Socket.(*net.UnixConn)
+	return unix
+}
 
 // FirstByte says that a request has begun to arrive.
 func (c *Conn) FirstByte() { c.begun = true }
@@ -120,14 +127,14 @@ func (c *Conn) Read(b []byte) (n int, err error) {
 		}
 	}
 	if c.readBy.want != c.readBy.armed {
-		if err := c.arm(&c.readBy, c.TCPConn.SetReadDeadline); err != nil {
+		if err := c.arm(&c.readBy, c.Socket.SetReadDeadline); err != nil {
 			return 0, err
 		}
 	}
 	if c.cut.Load() {
 		return 0, ErrNoRoom
 	}
-	n, err = c.TCPConn.Read(b)
+	n, err = c.Socket.Read(b)
 	switch {
 	case c.booked != nil:
 		c.booked.gotBytes.Add(int64(n))
@@ -146,7 +153,7 @@ func (c *Conn) Read(b []byte) (n int, err error) {
 func (c *Conn) Write(b []byte) (n int, err error) {
 	defer c.set.rescue("write", func() { n, err = 0, ErrFault })
 	if c.writeBy.want != c.writeBy.armed {
-		if err := c.arm(&c.writeBy, c.TCPConn.SetWriteDeadline); err != nil {
+		if err := c.arm(&c.writeBy, c.Socket.SetWriteDeadline); err != nil {
 			return 0, err
 		}
 	}
@@ -157,7 +164,7 @@ func (c *Conn) Write(b []byte) (n int, err error) {
 	if len(b) > frame.MaxPiece {
 		return c.writePieces(b)
 	}
-	if n, err = c.TCPConn.Write(b); err != nil {
+	if n, err = c.Socket.Write(b); err != nil {
 		c.late(err)
 	}
 	return n, err
@@ -170,7 +177,7 @@ func (c *Conn) writePieces(b []byte) (n int, err error) {
 	for n < len(b) && err == nil {
 		if err = c.writeWithin(c.pieceDeadline()); err == nil {
 			var m int
-			m, err = c.TCPConn.Write(b[n:min(n+frame.MaxPiece, len(b))])
+			m, err = c.Socket.Write(b[n:min(n+frame.MaxPiece, len(b))])
 			n += m
 		}
 	}
@@ -187,14 +194,16 @@ func (c *Conn) writePieces(b []byte) (n int, err error) {
 func (c *Conn) late(err error) {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		c.set.cuts.count[CutSlow].Add(1)
-		c.TCPConn.SetLinger(0)
+		if tcp, ok := c.Socket.(*net.TCPConn); ok {
+			tcp.SetLinger(0)
+		}
 	}
 }
 
 // rawConn is for writes that don't wait.
 func (c *Conn) rawConn() (syscall.RawConn, error) {
 	if c.raw == nil {
-		raw, err := c.TCPConn.SyscallConn()
+		raw, err := c.Socket.SyscallConn()
 		if err != nil {
 			return nil, err
 		}

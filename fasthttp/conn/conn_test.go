@@ -51,7 +51,7 @@ func (g *rig) pair() (client *net.TCPConn, served *Conn) {
 		g.Fatal(err)
 	}
 	served = g.Open(s.(*net.TCPConn))
-	if !g.opts.Places.Take(&served.Place, served.TCPConn, accept.ClientAt(served.Peer), 0, nil) {
+	if !g.opts.Places.Take(&served.Place, served.Socket, accept.ClientAt(served.Peer), 0, nil) {
 		g.Fatal("no place")
 	}
 	g.Cleanup(func() { served.Close() })

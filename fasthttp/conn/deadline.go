@@ -12,12 +12,12 @@ type deadline struct{ want, armed int64 }
 
 // SetReadDeadline implements net.Conn.
 func (c *Conn) SetReadDeadline(t time.Time) error {
-	return c.setDeadline(&c.readBy, t, c.TCPConn.SetReadDeadline)
+	return c.setDeadline(&c.readBy, t, c.Socket.SetReadDeadline)
 }
 
 // SetWriteDeadline implements net.Conn.
 func (c *Conn) SetWriteDeadline(t time.Time) error {
-	return c.setDeadline(&c.writeBy, t, c.TCPConn.SetWriteDeadline)
+	return c.setDeadline(&c.writeBy, t, c.Socket.SetWriteDeadline)
 }
 
 // SetDeadline implements net.Conn.
@@ -58,7 +58,7 @@ func (c *Conn) writeWithin(untilNs int64) error {
 	if untilNs = min(untilNs, c.writeBy.want); untilNs <= c.set.Now() {
 		return os.ErrDeadlineExceeded
 	}
-	if err := c.TCPConn.SetWriteDeadline(c.set.made.Add(time.Duration(untilNs))); err != nil {
+	if err := c.Socket.SetWriteDeadline(c.set.made.Add(time.Duration(untilNs))); err != nil {
 		return err
 	}
 	c.writeBy.armed = untilNs

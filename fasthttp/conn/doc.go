@@ -1,4 +1,4 @@
-// Package conn is the relay's side of its clients' TCP connections: what a
+// Package conn is the relay's side of its clients' connections: what a
 // connection reads and writes, when that must be done, and what memory it may
 // pin meanwhile.
 //

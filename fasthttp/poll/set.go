@@ -2,8 +2,8 @@ package poll
 
 import (
 	"errors"
-	"net"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"cowrelay/cow"
@@ -62,7 +62,7 @@ func (s *Set) Refused() (cap, slot uint64) { return s.refused.cap.Load(), s.refu
 // slot first, so that it has what end takes away before anybody can find it. c is
 // the client's connection, or nil if it can't be watched. Errors: ErrFull and
 // those of cow.Store.Subscribe.
-func (s *Set) Open(slot *cow.Slot, client accept.Client, c *net.TCPConn) (*Poll, error) {
+func (s *Set) Open(slot *cow.Slot, client accept.Client, c syscall.Conn) (*Poll, error) {
 	p := &Poll{set: s, wake: make(chan struct{}, 1), start: time.Now()}
 	p.place.Owner = p
 	var err error

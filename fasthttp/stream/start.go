@@ -6,8 +6,8 @@ import (
 	"syscall"
 )
 
-// tcpConn is what a stream needs of its connection beside net.Conn.
-type tcpConn interface {
+// socket is what a stream needs of its connection beside net.Conn.
+type socket interface {
 	SyscallConn() (syscall.RawConn, error)
 	SetWriteBuffer(bytes int) error
 }
@@ -19,12 +19,12 @@ func (st *Stream) Start(c net.Conn) (runs bool) {
 	s := st.set
 	st.conn = c
 	defer s.rescue("stream", func() { st.close(EndPanic) })
-	if tcp, ok := c.(tcpConn); ok {
-		st.raw, _ = tcp.SyscallConn()
-		tcp.SetWriteBuffer(s.opts.SendBuffer)
+	if sock, ok := c.(socket); ok {
+		st.raw, _ = sock.SyscallConn()
+		sock.SetWriteBuffer(s.opts.SendBuffer)
 	}
 	if st.raw == nil {
-		s.env.Logger.Error("a stream needs a TCP connection", "type", fmt.Sprintf("%T", c))
+		s.env.Logger.Error("a stream needs a socket", "type", fmt.Sprintf("%T", c))
 		s.wheel.add(st)
 		st.close(EndWrite)
 		return false
