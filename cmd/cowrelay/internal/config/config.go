@@ -13,7 +13,9 @@ import (
 // that, apart from KeepFixed: a reload makes a new one.
 type Config struct {
 	// Where the relay listens and stores.
-	Bind           string
+	Bind           string // "": no listener of TCP
+	UDS            string // path of a Unix socket; "": none
+	LocalOnly      bool   // serve what agents on one machine need, and no more
 	Admin          string // "": no listener for operators
 	AdminToken     string // "": none
 	AdminTokenFile string // the file that it is from, or ""

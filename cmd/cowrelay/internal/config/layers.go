@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"slices"
 	"strings"
@@ -63,13 +64,34 @@ func (l *Layers) Load() (*Config, error) {
 	if len(wrong) == 0 && c.RequestBudget > c.MemoryBudget/2 {
 		wrong = append(wrong, fmt.Errorf("--request-budget: it is more than half of --memory-budget, which is %d bytes", c.MemoryBudget))
 	}
-	if len(wrong) == 0 && c.Bind == c.Admin && !strings.HasSuffix(c.Bind, ":0") {
-		wrong = append(wrong, fmt.Errorf("--bind and --admin: both are %s", c.Bind))
+	if len(wrong) == 0 {
+		wrong = c.wrongListeners()
 	}
 	if len(wrong) > 0 {
 		return nil, wrongConfiguration(wrong)
 	}
 	return c, nil
+}
+
+// wrongListeners is what is wrong with the listeners as a whole.
+func (c *Config) wrongListeners() (wrong []error) {
+	if c.Bind == "" && c.UDS == "" {
+		wrong = append(wrong, errors.New("--bind and --uds: both are empty, so no client could connect"))
+	}
+	if c.Bind != "" && c.Bind == c.Admin && !strings.HasSuffix(c.Bind, ":0") {
+		wrong = append(wrong, fmt.Errorf("--bind and --admin: both are %s", c.Bind))
+	}
+	host, _, _ := net.SplitHostPort(c.Bind)
+	// What a name stands for is looked at when the relay listens on it.
+	if ip := net.ParseIP(host); c.LocalOnly && c.Bind != "" && (host == "" || ip != nil && !ip.IsLoopback()) {
+		wrong = append(wrong, PublicBind(c.Bind))
+	}
+	return wrong
+}
+
+// PublicBind is the fault of an address that others can reach, in local-only mode.
+func PublicBind(address string) error {
+	return fmt.Errorf("--bind: others can reach %s, and --local-only serves this machine alone: choose 127.0.0.1 or [::1]", address)
 }
 
 // Defaults returns the configuration of a relay that was given nothing.

@@ -2,7 +2,6 @@ package config
 
 import (
 	"errors"
-	"strconv"
 	"time"
 
 	"cowrelay/cow/pebblelog"
@@ -17,8 +16,10 @@ func Settings() []Setting { return new(Config).table() }
 // table returns the settings with their defaults; their Set fills c.
 func (c *Config) table() []Setting {
 	return []Setting{
-		{"bind", "127.0.0.1:8770", "address that clients connect to", address(&c.Bind, false), fixed},
-		{"admin", "127.0.0.1:9770", "address for operators: /metrics, /healthz and /readyz for everybody who reaches it, /admin/v1 and /debug/pprof on loopback or with a token; empty for none", address(&c.Admin, true), fixed},
+		{"bind", "127.0.0.1:8770", "address that clients connect to; empty for none, beside --uds", address(&c.Bind), fixed},
+		{"uds", "", "path of a Unix socket that clients of the same user connect to, in a folder that nobody else can reach (made if missing); it serves what --local-only does, and closes after each reply", func(v string) error { c.UDS = v; return nil }, fixed},
+		{"local-only", "false", "serve only what agents on this machine need: mailboxes, pairing, claims and introductions, but no directory, invites, pages and statistics; --bind must be a loopback address then", onOff(&c.LocalOnly), fixed},
+		{"admin", "127.0.0.1:9770", "address for operators: /metrics, /healthz and /readyz for everybody who reaches it, /admin/v1 and /debug/pprof on loopback or with a token; empty for none", address(&c.Admin), fixed},
 		{"admin-token-file", "", "file with a token, which /admin/v1 and /debug/pprof then ask for; COWRELAY_ADMIN_TOKEN holds the token itself; without either, and off loopback, they answer nobody", c.setAdminToken, fixed},
 		{"data-dir", "cowrelay-data", "folder of the store; made if missing, used by one process at a time", text(&c.DataDir), fixed},
 		{"sync", "always", "when a post is made durable: always (before it is acknowledged), interval (every 100 ms: a crash may lose what was acknowledged since), off (a crash may lose more)", func(v string) (err error) {
@@ -61,13 +62,7 @@ func (c *Config) table() []Setting {
 			c.LogFormat = v
 			return nil
 		}, fixed},
-		{"access-log", "false", "log every request (never its token)", func(v string) (err error) {
-			c.AccessLog, err = strconv.ParseBool(v)
-			if err != nil {
-				err = errors.New("it is true or false")
-			}
-			return err
-		}, live},
+		{"access-log", "false", "log every request (never its token)", onOff(&c.AccessLog), live},
 		{"mutex-profile-fraction", "0", "sample one in so many contended lock waits for /debug/pprof/mutex; 0: none, 1: all", whole(&c.MutexRate, 0), live},
 		{"block-profile-rate", "0", "sample waits for /debug/pprof/block, one for each so many nanoseconds waited; 0: none, 1: all, 10000 costs little", whole(&c.BlockRate, 0), live},
 	}

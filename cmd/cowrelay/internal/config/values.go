@@ -28,11 +28,11 @@ func text(to *string) func(string) error {
 	}
 }
 
-// address reads host:port. Port 0 lets the system choose.
-func address(to *string, optional bool) func(string) error {
+// address reads host:port, or nothing. Port 0 lets the system choose.
+func address(to *string) func(string) error {
 	return func(v string) error {
 		*to = v
-		if v == "" && optional {
+		if v == "" {
 			return nil
 		}
 		if _, port, err := net.SplitHostPort(v); err != nil {
@@ -43,6 +43,16 @@ func address(to *string, optional bool) func(string) error {
 			return nil // the log tells which one the system chose
 		}
 		return nil
+	}
+}
+
+// onOff reads true or false.
+func onOff(to *bool) func(string) error {
+	return func(v string) (err error) {
+		if *to, err = strconv.ParseBool(v); err != nil {
+			err = errors.New("it is true or false")
+		}
+		return err
 	}
 }
 

@@ -26,29 +26,40 @@ func NewHealthCommand() *cobra.Command {
 		Short: "Ask a relay whether it is ready: exit status 0 or 1",
 		Long: `Ask a relay whether it is ready. The exit status is 0 if it is. It is 1 if
 the relay is not ready or does not answer. health finds the address in the same
-variables and file that serve reads: that of --admin, or of --bind if --admin is
-empty.`,
+variables and file that serve reads: that of --admin, else of --bind, else of
+--uds. Without --admin, a relay that is --local-only, or has a Unix socket alone,
+can only say whether it is alive.`,
 		Example: `  cowrelay health
   cowrelay health --url https://relay.example.com --timeout 5s`,
 		Args:    cobra.NoArgs,
 		GroupID: command.GroupServe,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			path, socket := "/readyz", ""
+			if alive {
+				path = "/healthz"
+			}
 			if url == "" {
 				c, err := l.Load()
 				if err != nil {
 					return err
 				}
-				url = localURL(c)
-			}
-			path := "/readyz"
-			if alive {
-				path = "/healthz"
+				url, socket = localURL(c)
+				if c.Admin == "" && (c.LocalOnly || socket != "") {
+					path = "/healthz" // the only one of the two that is there
+				}
 			}
 			ctx, stop := command.UntilInterrupted(cmd)
 			defer stop()
 			ctx, cancel := context.WithTimeout(ctx, limit)
 			defer cancel()
-			status, text, err := probe.Get(ctx, strings.TrimRight(url, "/")+path)
+			var status int
+			var text string
+			var err error
+			if socket != "" {
+				status, text, err = probe.GetUnix(ctx, socket, path)
+			} else {
+				status, text, err = probe.Get(ctx, strings.TrimRight(url, "/")+path)
+			}
 			if err != nil {
 				return err
 			}
@@ -68,11 +79,15 @@ empty.`,
 	return cmd
 }
 
-// localURL is where a relay of this configuration answers on this machine.
-func localURL(c *config.Config) string {
+// localURL is where a relay of this configuration answers on this machine: a URL,
+// or, if it has no other listener, a Unix socket.
+func localURL(c *config.Config) (url, socket string) {
 	address := c.Admin
 	if address == "" {
 		address = c.Bind
 	}
-	return "http://" + probe.Reachable(address)
+	if address == "" {
+		return c.UDS, c.UDS
+	}
+	return "http://" + probe.Reachable(address), ""
 }

@@ -29,7 +29,7 @@ const (
 	// ownFiles are the listeners, the hang-up watch, a probe of the relay by
 	// itself, the service manager's socket, a configuration file that is read
 	// again, and what metrics read from /proc.
-	ownFiles = 8
+	ownFiles = 9
 	// leastConns is the fewest connections that a relay starts with.
 	leastConns = 4
 )

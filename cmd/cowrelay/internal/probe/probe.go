@@ -26,11 +26,22 @@ func Reachable(address string) string {
 // a connection of its own: one that is kept alive would not show that the listener
 // takes no more.
 func Get(ctx context.Context, url string) (status int, text string, err error) {
+	return get(ctx, url, &http.Transport{})
+}
+
+// GetUnix is Get of a path at a Unix socket.
+func GetUnix(ctx context.Context, socket, path string) (status int, text string, err error) {
+	return get(ctx, "http://localhost"+path, &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", socket)
+	}})
+}
+
+func get(ctx context.Context, url string, transport *http.Transport) (status int, text string, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return 0, "", err
 	}
-	transport := &http.Transport{DisableKeepAlives: true}
+	transport.DisableKeepAlives = true
 	defer transport.CloseIdleConnections()
 	resp, err := transport.RoundTrip(req)
 	if err != nil {

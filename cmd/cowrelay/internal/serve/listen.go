@@ -24,6 +24,22 @@ func listen(address, flag string) (net.Listener, error) {
 	return ln, nil
 }
 
+// onLoopback says whether this machine alone can reach the listener.
+func onLoopback(ln net.Listener) bool {
+	addr, ok := ln.Addr().(*net.TCPAddr)
+	return ok && addr.IP.IsLoopback()
+}
+
+// clients are the listeners of clients.
+func (s *server) clients() (list []net.Listener) {
+	for _, ln := range []net.Listener{s.ln, s.unixLn} {
+		if ln != nil {
+			list = append(list, ln)
+		}
+	}
+	return list
+}
+
 // addrText is a listener's address as the log shows it, "" for no listener.
 func addrText(ln net.Listener) string {
 	if ln == nil {

@@ -41,7 +41,8 @@ type server struct {
 	files   plan.OpenFiles
 	memory  plan.Budget
 
-	ln      net.Listener // of clients
+	ln      net.Listener // of clients by TCP; nil: there is none
+	unixLn  net.Listener // of clients by a Unix socket; nil: there is none
 	adminLn net.Listener // of operators; nil: there is none
 	admin   *admin.Server
 	manager *supervisor
@@ -53,13 +54,13 @@ type server struct {
 	// of the store load it.
 	observer atomic.Pointer[relayhttp.Relay]
 
-	served chan error // what ended the service, if no signal did
+	served chan error // what ended the service, if no signal did; a place for each listener
 	undo   []func()   // what end has to do, the last one first
 }
 
 // serve runs the relay until a signal ends it.
 func serve(t *tuner, version string, stderr io.Writer) error {
-	s := &server{tuner: t, version: version, served: make(chan error, 1)}
+	s := &server{tuner: t, version: version, served: make(chan error, 2)}
 	defer s.end()
 	if err := s.start(stderr); err != nil {
 		return err

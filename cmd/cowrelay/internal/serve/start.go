@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"cowrelay/cmd/cowrelay/internal/config"
 	"cowrelay/cmd/cowrelay/internal/plan"
 	"cowrelay/cow"
 	"cowrelay/cow/pebblelog"
@@ -37,7 +38,7 @@ func (s *server) start(stderr io.Writer) (err error) {
 	if err := s.listen(); err != nil {
 		return err
 	}
-	s.log.Info("starting", "bind", s.ln.Addr().String(), "admin", addrText(s.adminLn), "data_dir", s.DataDir)
+	s.log.Info("starting", "bind", addrText(s.ln), "uds", s.UDS, "admin", addrText(s.adminLn), "data_dir", s.DataDir)
 	s.files.Log(s.log)
 	for _, e := range s.Exposed() {
 		e.Log(s.log)
@@ -71,13 +72,24 @@ func (s *server) limitMemory() {
 	s.memory = plan.SplitBudget(s.MemoryBudget, s.RequestBudget)
 }
 
-// listen opens the listener of clients, which nobody reads yet, and serves the
+// listen opens the listeners of clients, which nobody reads yet, and serves the
 // operators.
 func (s *server) listen() (err error) {
-	if s.ln, err = listen(s.Bind, "--bind"); err != nil {
-		return err
+	if s.Bind != "" {
+		if s.ln, err = listen(s.Bind, "--bind"); err != nil {
+			return err
+		}
+		s.later(func() { s.ln.Close() })
+		if s.LocalOnly && !onLoopback(s.ln) {
+			return config.PublicBind(s.ln.Addr().String())
+		}
 	}
-	s.later(func() { s.ln.Close() })
+	if s.UDS != "" {
+		if s.unixLn, err = listenUnix(s.UDS); err != nil {
+			return err
+		}
+		s.later(func() { s.unixLn.Close() })
+	}
 	if s.Admin == "" {
 		return nil
 	}
@@ -142,7 +154,7 @@ func (s *server) newRelay() *relayhttp.Relay {
 	return relayhttp.NewRelay(s.store, relayhttp.Options{
 		Version: s.version, Desk: s.desk,
 		HeaderTimeout: s.HeaderTimeout, BodyTimeout: s.BodyTimeout, WriteTimeout: s.WriteTimeout, IdleTimeout: s.IdleTimeout,
-		MaxConns: s.files.Conns, RequestBytes: s.memory.Requests,
+		LocalOnly: s.LocalOnly, MaxConns: s.files.Conns, RequestBytes: s.memory.Requests,
 		Heartbeat: s.Heartbeat, StreamWriteTimeout: s.StreamWriteTimeout,
 		Live: liveOptions(s.Config), Logger: s.log, LogDropped: s.process.lines.dropped,
 		Journal: func() stats.Journal {
@@ -162,11 +174,14 @@ func (s *server) begin() {
 	if s.admin != nil {
 		s.admin.Attach(s.relay, s.store)
 	}
-	// It ends with the relay's drain, and run takes its error.
-	go pprof.Do(context.Background(), pprof.Labels("relay", "serve"), func(context.Context) { s.served <- s.relay.Serve(s.ln) })
-	s.log.Info("serving", "bind", s.ln.Addr().String(), "admin", addrText(s.adminLn), "data_dir", s.DataDir, "sync", s.Sync.String(),
+	// They end with the relay's drain, and run takes an error.
+	listeners := s.clients()
+	for _, ln := range listeners {
+		go pprof.Do(context.Background(), pprof.Labels("relay", "serve"), func(context.Context) { s.served <- s.relay.Serve(ln) })
+	}
+	s.log.Info("serving", "bind", addrText(s.ln), "uds", s.UDS, "local_only", s.LocalOnly, "admin", addrText(s.adminLn), "data_dir", s.DataDir, "sync", s.Sync.String(),
 		"slots", s.store.Len(), "memory_budget", s.MemoryBudget, "version", s.version)
-	s.manager.serving(func(ctx context.Context) error { return alive(ctx, s.ln, s.store) }, func() string {
-		return fmt.Sprintf("serving %d slots on %s, %d streams and long polls", s.store.Len(), s.ln.Addr(), s.store.Stats().Subscribers.Load())
+	s.manager.serving(func(ctx context.Context) error { return alive(ctx, listeners, s.store) }, func() string {
+		return fmt.Sprintf("serving %d slots on %s, %d streams and long polls", s.store.Len(), listeners[0].Addr(), s.store.Stats().Subscribers.Load())
 	})
 }
