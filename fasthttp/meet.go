@@ -21,7 +21,7 @@ import (
 // passes on is never one of those.
 func (r *Relay) sourceOf(req request) rendezvous.Source {
 	c := req.conn
-	if c == nil {
+	if c == nil || c.Unix() {
 		return 0
 	}
 	live := r.live.Load()

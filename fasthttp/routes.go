@@ -46,7 +46,7 @@ var (
 func init() {
 	// What agents on one machine need: their mailboxes, and how they meet. It shows
 	// nobody to others.
-	for _, rt := range []*route{routeHealthz, routeAlloc, routeEvents, routeStream, routeSlot, routeState, routeHealth} {
+	for _, rt := range []*route{routeHealthz, routeAlloc, routeEvents, routeStream, routeSlot, routeState, routeHealth, routeClaim, routeUnclaim} {
 		rt.local = true
 	}
 	for i, rt := range routes {

@@ -33,6 +33,8 @@ var localPaths = []struct {
 	{"GET", "/v1/slot/00000000000000000000000000000000/state", "", 401},
 	{"POST", "/v1/slot/00000000000000000000000000000000/responder-health", "{}", 401},
 	{"DELETE", "/v1/slot/00000000000000000000000000000000", "", 401},
+	{"POST", "/v1/handle/claim", "{}", 401},
+	{"DELETE", "/v1/handle/claim/paul", "", 404},
 
 	{"GET", "/", "", 404},
 	{"GET", "/readyz", "", 404},
