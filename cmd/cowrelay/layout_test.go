@@ -103,7 +103,7 @@ var mayImport = map[string][]string{
 	server + "adminclient": {server + "command", server + "config"},
 	server + "serve": {
 		"cowrelay/cow", slots + "pebblelog", slots + "rendezvous", "cowrelay/fasthttp", relay + "admin", relay + "stats", server + "command",
-		server + "config", server + "plan", server + "probe",
+		server + "config", server + "plan", server + "probe", server + "wholefile",
 	},
 	server + "offline": {
 		"cowrelay/cow", slots + "event", slots + "pebblelog", server + "adminclient", server + "command",
