@@ -193,10 +193,10 @@ type hungRecords struct {
 	entered, free chan struct{}
 }
 
-func (r hungRecords) Put(key string, value []byte, expected uint64) (uint64, error) {
+func (r hungRecords) Put(key string, value []byte, expected uint64, count cow.Totals) (uint64, error) {
 	r.entered <- struct{}{}
 	<-r.free
-	return r.Memory.Put(key, value, expected)
+	return r.Memory.Put(key, value, expected, count)
 }
 
 // Only so many requests wait for records.

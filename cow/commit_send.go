@@ -30,7 +30,9 @@ func (c *commitPipeline) addTouches(b *batch) {
 	}
 	for _, slot := range c.touched[:n] {
 		if !slot.dead.Load() && !slot.leaving {
-			b.act(Group{Op: OpTouch, Slot: slot.id, PulledAt: slot.pulledAt.Load()}, nil)
+			b.act(Group{
+				Op: OpTouch, Slot: slot.id, PulledAt: slot.PulledAt(), StreamedAt: int64(slot.streamedAt.Load()),
+			}, nil)
 		}
 	}
 	c.touched = append(c.touched[:0], c.touched[n:]...)

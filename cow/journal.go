@@ -13,7 +13,7 @@ const (
 	OpAppend Op = iota + 1 // add Events behind position First
 	OpCreate               // make the slot, with Token
 	OpRemove               // drop the slot, its token, counts and events
-	OpTouch                // remember PulledAt
+	OpTouch                // remember PulledAt and StreamedAt
 )
 
 // Outcome says what became of a Group.
@@ -37,14 +37,15 @@ type Group struct {
 	Op   Op
 	Slot ID
 
-	Token    TokenHash     // OpCreate
-	Version  uint64        // the slot's version that this act was decided on
-	First    uint64        // OpAppend: position of Events[0]
-	Events   []event.Event // OpAppend: in order, at least one
-	Count    uint64        // OpAppend: events in the slot with this group
-	Bytes    uint64        // OpAppend: bytes of events in the slot with this group
-	PulledAt int64         // OpTouch: Unix seconds
-	Mark     uint64        // OpAppend: chosen by the writer at random, so that it knows its own groups again
+	Token      TokenHash     // OpCreate
+	Version    uint64        // the slot's version that this act was decided on
+	First      uint64        // OpAppend: position of Events[0]
+	Events     []event.Event // OpAppend: in order, at least one
+	Count      uint64        // OpAppend: events in the slot with this group
+	Bytes      uint64        // OpAppend: bytes of events in the slot with this group
+	PulledAt   int64         // OpTouch: Unix seconds
+	StreamedAt int64         // OpTouch: Unix seconds
+	Mark       uint64        // OpAppend: chosen by the writer at random, so that it knows its own groups again
 
 	Outcome    Outcome // set by Commit
 	NewVersion uint64  // set by Commit when Stored
@@ -66,19 +67,35 @@ type Append struct {
 // written in the same batch as they are, so that neither start-up nor quota
 // nor a slot's state needs its events.
 type SlotRecord struct {
-	Slot     ID
-	Token    TokenHash
-	Version  uint64
-	Count    uint64
-	Bytes    uint64
-	PulledAt int64 // Unix seconds, 0 for never
+	Slot       ID
+	Token      TokenHash
+	Version    uint64
+	Count      uint64
+	Bytes      uint64
+	PulledAt   int64 // Unix seconds, 0 for never
+	StreamedAt int64 // the same of the last stream
 }
 
-// Totals count durable acts over the life of a journal. A journal counts them
-// in the same batch as the act.
+// Totals count acts over the life of a journal. A journal counts slots and events
+// in the same batch as the act. What belongs to records is counted with Records.Put,
+// in the same batch as the record, or with Records.Count.
 type Totals struct {
-	SlotAllocations uint64
-	EventsPosted    uint64
+	SlotAllocations   uint64
+	EventsPosted      uint64
+	HandleClaims      uint64 // of a handle, first ones and later ones
+	HandleFirstClaims uint64
+	PairOpens         uint64 // no durable act, so a crash may lose the last ones
+}
+
+// Add returns the sum of both.
+func (t Totals) Add(o Totals) Totals {
+	return Totals{
+		SlotAllocations:   t.SlotAllocations + o.SlotAllocations,
+		EventsPosted:      t.EventsPosted + o.EventsPosted,
+		HandleClaims:      t.HandleClaims + o.HandleClaims,
+		HandleFirstClaims: t.HandleFirstClaims + o.HandleFirstClaims,
+		PairOpens:         t.PairOpens + o.PairOpens,
+	}
 }
 
 // Journal keeps slots. All methods may be called concurrently, except that
@@ -109,7 +126,8 @@ type Journal interface {
 	// method may wait for that goroutine, or need a lock that it holds.
 	Feed(deliver func(*Append))
 
-	// Totals returns the durable totals.
+	// Totals returns the totals: of acts that are durable, and of all that was given
+	// to Records.Count.
 	Totals() Totals
 
 	// Close makes everything stored durable and gives the journal back. No
@@ -124,8 +142,12 @@ type Records interface {
 	Value(key string) (value []byte, version uint64, err error)
 	// Put stores value if the record's version is still the expected one
 	// (0: the record must not exist) and returns the new version, else
-	// ErrConflict. Durable on return.
-	Put(key string, value []byte, expected uint64) (version uint64, err error)
+	// ErrConflict. Durable on return. count is added to the totals in the same
+	// batch, so both are stored or neither is.
+	Put(key string, value []byte, expected uint64, count Totals) (version uint64, err error)
+	// Count adds to the totals at once. What it adds is written with the next batch
+	// or at Close: a crash before that loses it.
+	Count(add Totals) error
 	// Delete removes a record if its version is the expected one, else
 	// ErrConflict. Durable on return.
 	Delete(key string, expected uint64) error

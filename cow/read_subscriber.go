@@ -3,6 +3,7 @@ package cow
 import (
 	"errors"
 	"sync/atomic"
+	"time"
 
 	"cowrelay/cow/event"
 	"cowrelay/cow/frame"
@@ -58,6 +59,7 @@ func (s *Store) Subscribe(slot *Slot, resume bool, since []byte, waker Waker) (*
 	if !slot.subs.join(&sub.member, s.opts.StreamsPerSlot) {
 		return nil, ErrTooManyStreams
 	}
+	slot.markStreamed(time.Now())
 	s.stats.Subscribers.Add(1)
 	// In the set first, the head second: whatever is published from here on
 	// either is below this head or wakes us.
@@ -88,6 +90,7 @@ func (sub *Subscriber) Close() {
 	if sub.closed.Swap(true) {
 		return
 	}
+	sub.slot.markStreamed(time.Now()) // before it leaves: see ReadAt
 	if sub.slot.subs.leave(&sub.member) {
 		// The owner stores frames first and looks at the set second; we empty the
 		// set first and drop the frames second.

@@ -15,20 +15,17 @@ func (s *Store) Health(slot *Slot) ([]byte, error) { return s.value(healthKey(sl
 // SetHealth stores the responder health record of a slot, durably. Errors:
 // ErrNoSpace, ErrBusy, ErrClosed and those of the records.
 func (s *Store) SetHealth(slot *Slot, record []byte) error {
-	done, err := s.queue.admitRecord()
+	done, err := s.Gate()
 	if err != nil {
 		return err
 	}
 	defer done()
-	if err := s.disk.room(); err != nil {
-		return err
-	}
 	for {
 		_, version, err := s.records.Value(healthKey(slot))
 		if err != nil && !errors.Is(err, ErrNoRecord) {
 			return err
 		}
-		if _, err = s.records.Put(healthKey(slot), record, version); !errors.Is(err, ErrConflict) {
+		if _, err = s.records.Put(healthKey(slot), record, version, Totals{}); !errors.Is(err, ErrConflict) {
 			return err
 		}
 	}
@@ -82,7 +79,7 @@ func (s *Store) Block(slot *Slot, note []byte) error {
 	if err != nil && !errors.Is(err, ErrNoRecord) {
 		return err
 	}
-	if _, err := s.records.Put(blockKey(slot.id), note, version); err != nil {
+	if _, err := s.records.Put(blockKey(slot.id), note, version, Totals{}); err != nil {
 		return err
 	}
 	s.markBlocked(slot, true)

@@ -1,6 +1,7 @@
 package cow
 
 import (
+	"math"
 	"sync/atomic"
 	"time"
 	"unsafe"
@@ -40,12 +41,15 @@ type Slot struct {
 	count atomic.Uint64
 	bytes atomic.Uint64
 
-	pulledAt atomic.Int64 // Unix seconds of the last pull, 0 for never
+	// Unix seconds of the last pull and the last stream, 0 for never. They last until
+	// 2106 and keep the slot small.
+	pulledAt   atomic.Uint32
+	streamedAt atomic.Uint32
 
 	version uint64         // of the journal, while the slot is cold; the owner's
 	pending *pendingAppend // the slot's part of a batch, or nil; the owner's
 	// The small fields stand together, which keeps the slot within 128 bytes.
-	touched atomic.Bool   // pulledAt is newer than what the journal has
+	touched atomic.Bool   // pulledAt or streamedAt is newer than what the journal has
 	dead    atomic.Bool   // removed: set once, never cleared
 	blocked atomic.Bool   // by the operator; see records.go
 	usedIn  atomic.Uint32 // epoch of the budget in which it was used last
@@ -96,15 +100,38 @@ func (s *Slot) Count() uint64 {
 }
 
 // PulledAt returns the time of the last pull in Unix seconds, 0 for never.
-func (s *Slot) PulledAt() int64 { return s.pulledAt.Load() }
+func (s *Slot) PulledAt() int64 { return int64(s.pulledAt.Load()) }
+
+// ReadAt returns when somebody read the slot last, in Unix seconds: the time of the
+// last pull or stream, now while a stream or long poll is open, 0 for never. Behind
+// a crash the time of a stream that was open may be up to streamTouch too old.
+func (s *Slot) ReadAt() int64 {
+	// The stamp of a stream that closes is set before it leaves the set. So a
+	// reader that finds the set empty finds the stamp.
+	if s.subs.Load() != nil {
+		return time.Now().Unix()
+	}
+	return int64(max(s.pulledAt.Load(), s.streamedAt.Load()))
+}
 
 // MarkPulled notes a pull. Some seconds later the time goes to the journal.
 func (s *Slot) MarkPulled(now time.Time) {
-	if t := now.Unix(); s.pulledAt.Load() != t {
+	if t := stamp(now.Unix()); s.pulledAt.Load() != t {
 		s.pulledAt.Store(t)
 		s.touched.Store(true)
 	}
 }
+
+// markStreamed notes that a stream is open at now.
+func (s *Slot) markStreamed(now time.Time) {
+	if t := stamp(now.Unix()); s.streamedAt.Load() != t {
+		s.streamedAt.Store(t)
+		s.touched.Store(true)
+	}
+}
+
+// stamp makes Unix seconds fit a slot. What lies outside becomes the nearest time.
+func stamp(unix int64) uint32 { return uint32(min(max(unix, 0), math.MaxUint32)) }
 
 // use marks the slot as used in this epoch, without a write when it is marked.
 func (s *Slot) use(epoch uint32) {

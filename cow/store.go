@@ -87,7 +87,8 @@ func (s *Store) loadSlots() error {
 		slot := &Slot{id: rec.Slot, token: rec.Token, version: rec.Version}
 		slot.count.Store(rec.Count)
 		slot.bytes.Store(rec.Bytes)
-		slot.pulledAt.Store(rec.PulledAt)
+		slot.pulledAt.Store(stamp(rec.PulledAt))
+		slot.streamedAt.Store(stamp(rec.StreamedAt))
 		s.slots.Store(rec.Slot, slot)
 		s.slotCount.Add(1)
 		s.stats.Events.Add(int64(rec.Count))
@@ -198,8 +199,21 @@ func (s *Store) SetLimits(maxSlots int, reserve uint64) {
 	s.disk.reserve.Store(reserve)
 }
 
-// Room returns ErrNoSpace if the disk has no room for more. A caller that writes
-// records on its own account should ask before.
+// Gate lets a caller write records on its own account, under the rules for posts.
+// The caller calls done when the record is written. Errors: ErrClosed, ErrNoSpace,
+// and ErrBusy while the disk hangs or too many requests write records.
+func (s *Store) Gate() (done func(), err error) {
+	if done, err = s.queue.admitRecord(); err != nil {
+		return nil, err
+	}
+	if err := s.disk.room(); err != nil {
+		done()
+		return nil, err
+	}
+	return done, nil
+}
+
+// Room returns ErrNoSpace if the disk has no room for more.
 func (s *Store) Room() error { return s.disk.room() }
 
 // FreeSpace returns how many bytes the journal's disk has left, if Options.Free
@@ -215,7 +229,7 @@ func (s *Store) FreeSpace() (free uint64, known bool) {
 // Stats returns the live counters.
 func (s *Store) Stats() *Stats { return &s.stats }
 
-// Totals returns the durable totals of the journal.
+// Totals returns the totals of the journal.
 func (s *Store) Totals() Totals { return s.journal.Totals() }
 
 // Records returns the records that stand beside the slots.

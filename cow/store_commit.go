@@ -109,7 +109,11 @@ func (s *Store) touchLoop() {
 	}
 }
 
-// touch collects the slots that were pulled since the last time. It does nothing
+// streamTouch is how often the time of an open stream goes to the journal, so that a
+// crash does not forget a stream that was open for long.
+const streamTouch = 10 * time.Minute
+
+// touch collects the slots that were read since the last time. It does nothing
 // while some of those are still to be written: the slots themselves remember. The
 // last call does not wait for them.
 func (s *Store) touch(last bool) {
@@ -117,7 +121,12 @@ func (s *Store) touch(last bool) {
 		return
 	}
 	var slots []*Slot
+	now := time.Now()
+	due := stamp(now.Add(-streamTouch).Unix())
 	s.slots.Range(func(_ ID, slot *Slot) bool {
+		if slot.subs.Load() != nil && slot.streamedAt.Load() <= due {
+			slot.markStreamed(now)
+		}
 		if slot.touched.Swap(false) {
 			slots = append(slots, slot)
 		}

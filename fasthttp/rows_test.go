@@ -7,6 +7,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"cowrelay/cow"
 )
 
 // The records of the statistics' history, as the form on disk says: written and
@@ -33,7 +35,7 @@ func (g *rig) seedHistory(hours int, ago time.Duration, edit func(i int, row map
 		blocks[ts-ts%1800] = append(blocks[ts-ts%1800], row)
 	}
 	for start, rows := range blocks {
-		if _, err := g.store.Records().Put(fmt.Sprintf(rowsPrefix+"%012d", start), encodeRows(rows), 0); err != nil {
+		if _, err := g.store.Records().Put(fmt.Sprintf(rowsPrefix+"%012d", start), encodeRows(rows), 0, cow.Totals{}); err != nil {
 			g.Fatal(err)
 		}
 	}

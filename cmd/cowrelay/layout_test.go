@@ -26,18 +26,19 @@ const (
 // import more.
 var mayImport = map[string][]string{
 	// Slots and how they are stored.
-	slots + "event":       {},
-	slots + "flight":      {},
-	slots + "index":       {},
-	slots + "invariants":  {},
-	slots + "rate":        {},
-	slots + "share":       {},
-	slots + "frame":       {slots + "event"},
-	"cowrelay/cow":        {slots + "event", slots + "flight", slots + "frame", slots + "index", slots + "invariants"},
-	slots + "journaltest": {"cowrelay/cow", slots + "event", slots + "frame"},
-	slots + "pebblelog":   {"cowrelay/cow", slots + "event"},
-	slots + "card":        {},
-	slots + "rendezvous":  {"cowrelay/cow", slots + "card", slots + "event", slots + "share"},
+	slots + "event":         {},
+	slots + "card/cardtest": {},
+	slots + "flight":        {},
+	slots + "index":         {},
+	slots + "invariants":    {},
+	slots + "rate":          {},
+	slots + "share":         {},
+	slots + "frame":         {slots + "event"},
+	"cowrelay/cow":          {slots + "event", slots + "flight", slots + "frame", slots + "index", slots + "invariants"},
+	slots + "journaltest":   {"cowrelay/cow", slots + "event", slots + "frame"},
+	slots + "pebblelog":     {"cowrelay/cow", slots + "event"},
+	slots + "card":          {},
+	slots + "rendezvous":    {"cowrelay/cow", slots + "card", slots + "event", slots + "share"},
 	// HTTP.
 	relay + "client":  {},
 	relay + "redact":  {},
@@ -106,8 +107,8 @@ var mayImport = map[string][]string{
 		server + "config", server + "plan", server + "probe", server + "wholefile",
 	},
 	server + "offline": {
-		"cowrelay/cow", slots + "event", slots + "pebblelog", server + "adminclient", server + "command",
-		server + "term", server + "wholefile",
+		"cowrelay/cow", slots + "card", slots + "event", slots + "pebblelog", slots + "rendezvous",
+		server + "adminclient", server + "command", server + "term", server + "wholefile",
 	},
 	server + "operate": {
 		"cowrelay/cow", server + "adminclient", server + "command", server + "config", server + "human",

@@ -22,7 +22,11 @@ type walk struct {
 	inEvent    bool // within the value of the first of them
 	wanted     bool // the previous token is the key "event" or "event_id"
 	idOff      int
+	ended      int     // where the event ends, 0 before that
 	names      nameSet // of the top level of the event
+
+	lenient  bool // a repeated key of the event is noted, not refused; see Readable
+	repeated bool // there was one
 
 	// The first fault of shape. It waits for the end of the body, where it is
 	// certain that there is none of syntax.
@@ -59,6 +63,13 @@ func (w *walk) key(raw []byte, depth int, first bool) *Error {
 	case depth == 2 && w.inEvent:
 		w.wanted = string(name) == "event_id"
 		if !w.names.add(name) {
+			if w.lenient {
+				w.repeated = true
+				if w.wanted { // the last one counts, also if it is no string
+					w.idOff = 0
+				}
+				break
+			}
 			return w.syntax("a key is repeated at the top level of the event")
 		}
 	}
@@ -83,7 +94,7 @@ func (w *walk) value(kind jsontext.Kind, raw []byte, depth int) *Error {
 			w.shape(`"event_id" is longer than ` + strconv.Itoa(MaxIDBytes) + " bytes")
 		}
 	case depth == 2 && w.inEvent && kind == '}':
-		w.inEvent = false
+		w.inEvent, w.ended = false, w.end
 		w.keep(w.body[w.mark:w.end])
 	}
 	if kind == '0' && !finite(raw) {

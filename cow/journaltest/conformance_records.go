@@ -28,7 +28,7 @@ func (s *suite) value(key, want string, version uint64) {
 
 func (s *suite) put(key, value string, expected uint64) uint64 {
 	s.Helper()
-	version, err := s.r.Put(key, []byte(value), expected)
+	version, err := s.r.Put(key, []byte(value), expected, cow.Totals{})
 	if err != nil || version == 0 || version == expected {
 		s.Fatalf("put of %q over version %d: version %d, %v", key, expected, version, err)
 	}
@@ -67,19 +67,19 @@ func testRecordVersions(t *testing.T, s *suite) {
 	seen := make(map[uint64]bool)
 	var last uint64
 	for round := range 6 {
-		_, err := s.r.Put("k", []byte("x"), last+1)
+		_, err := s.r.Put("k", []byte("x"), last+1, cow.Totals{})
 		s.conflict(err)
 		v := s.put("k", fmt.Sprint(round), last)
 		if seen[v] {
 			t.Fatalf("version %d was given out twice", v)
 		}
 		for old := range seen {
-			_, err := s.r.Put("k", []byte("x"), old)
+			_, err := s.r.Put("k", []byte("x"), old, cow.Totals{})
 			s.conflict(err)
 			s.conflict(s.r.Delete("k", old))
 		}
 		seen[v] = true
-		_, err = s.r.Put("k", []byte("x"), 0)
+		_, err = s.r.Put("k", []byte("x"), 0, cow.Totals{})
 		s.conflict(err)
 		s.conflict(s.r.Delete("k", 0))
 		s.value("k", fmt.Sprint(round), v)
@@ -162,7 +162,7 @@ func testRecordRace(t *testing.T, s *suite) {
 					version = v
 					fmt.Sscan(string(value), &n)
 				}
-				switch _, err := s.r.Put("counter", fmt.Append(nil, n+1), version); {
+				switch _, err := s.r.Put("counter", fmt.Append(nil, n+1), version, cow.Totals{}); {
 				case err == nil:
 					wins[w]++
 				case !errors.Is(err, cow.ErrConflict):
@@ -217,7 +217,7 @@ func testRecordWatch(t *testing.T, s *suite) {
 	v1 := s.put("w/a", "1", 0)
 	s.put("v/a", "no", 0)
 	v2 := s.put("w/a", "2", v1)
-	_, err := s.r.Put("w/a", []byte("lost"), v1)
+	_, err := s.r.Put("w/a", []byte("lost"), v1, cow.Totals{})
 	s.conflict(err)
 	v3 := s.put("w/b", "", 0)
 	if err := s.r.Delete("w/a", v2); err != nil {

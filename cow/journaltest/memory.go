@@ -36,12 +36,13 @@ type Memory struct {
 }
 
 type memSlot struct {
-	token   cow.TokenHash
-	version uint64
-	count   uint64
-	bytes   uint64
-	pulled  int64
-	appends []cow.Append
+	token    cow.TokenHash
+	version  uint64
+	count    uint64
+	bytes    uint64
+	pulled   int64
+	streamed int64
+	appends  []cow.Append
 }
 
 var (
@@ -124,7 +125,7 @@ func (m *Memory) actLocked(g *cow.Group) (version uint64, ok bool) {
 		m.publish(m.removeLocked(g.Slot), true)
 		return m.sequence, true
 	case cow.OpTouch:
-		s.pulled = g.PulledAt
+		s.pulled, s.streamed = g.PulledAt, g.StreamedAt
 	default:
 		panic("BUG: unknown operation")
 	}
@@ -217,7 +218,7 @@ func (m *Memory) Slots(yield func(cow.SlotRecord) error) error {
 	records := make([]cow.SlotRecord, 0, len(m.slots))
 	for id, s := range m.slots {
 		records = append(records, cow.SlotRecord{
-			Slot: id, Token: s.token, Version: s.version, Count: s.count, Bytes: s.bytes, PulledAt: s.pulled,
+			Slot: id, Token: s.token, Version: s.version, Count: s.count, Bytes: s.bytes, PulledAt: s.pulled, StreamedAt: s.streamed,
 		})
 	}
 	m.mu.Unlock()
@@ -233,7 +234,7 @@ func (m *Memory) Slots(yield func(cow.SlotRecord) error) error {
 func (m *Memory) Totals() cow.Totals {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.totals
+	return m.totals.Add(m.countedTotals())
 }
 
 // Close implements cow.Journal. It ends the feed; what was stored stays for
@@ -253,6 +254,6 @@ func (m *Memory) Reopen() *Memory {
 	n.slots, n.sequence, n.totals = m.slots, m.sequence, m.totals
 	m.memRecords.mu.Lock()
 	defer m.memRecords.mu.Unlock()
-	n.records, n.recordVersion = m.records, m.recordVersion
+	n.records, n.recordVersion, n.counted = m.records, m.recordVersion, m.counted
 	return n
 }

@@ -14,6 +14,7 @@ type memRecords struct {
 	mu            sync.Mutex
 	records       map[string]memRecord
 	recordVersion uint64
+	counted       cow.Totals
 	watchers      []*memWatcher
 }
 
@@ -39,16 +40,32 @@ func (m *memRecords) Value(key string) (value []byte, version uint64, err error)
 }
 
 // Put implements cow.Records.
-func (m *memRecords) Put(key string, value []byte, expected uint64) (version uint64, err error) {
+func (m *memRecords) Put(key string, value []byte, expected uint64, count cow.Totals) (version uint64, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.records[key].version != expected {
 		return 0, cow.ErrConflict
 	}
+	m.counted = m.counted.Add(count)
 	m.recordVersion += 7
 	m.records[key] = memRecord{append([]byte{}, value...), m.recordVersion}
 	m.tellLocked(key, value, m.recordVersion)
 	return m.recordVersion, nil
+}
+
+// Count implements cow.Records.
+func (m *memRecords) Count(add cow.Totals) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.counted = m.counted.Add(add)
+	return nil
+}
+
+// countedTotals are what Put and Count have added.
+func (m *memRecords) countedTotals() cow.Totals {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.counted
 }
 
 // Delete implements cow.Records.

@@ -59,7 +59,7 @@ func (s *suite) stored(g *cow.Group) {
 		m.Count, m.Bytes = g.Count, g.Bytes
 		s.totals.EventsPosted += uint64(len(g.Events))
 	case cow.OpTouch:
-		m.PulledAt = g.PulledAt
+		m.PulledAt, m.StreamedAt = g.PulledAt, g.StreamedAt
 		if g.NewVersion != m.Version {
 			s.Fatalf("touch moved the version from %d to %d", m.Version, g.NewVersion)
 		}

@@ -41,7 +41,7 @@ func (l *Log) Commit(groups []cow.Group) {
 	}
 	b := l.batch
 	b.Reset()
-	totals := l.Totals()
+	totals := l.committedTotals()
 	before := totals
 	var rangeDeletes uint64
 	l.sortBySlot(groups)
@@ -89,9 +89,9 @@ func (l *Log) Commit(groups []cow.Group) {
 				g.Outcome = cow.Conflict
 				continue
 			}
-			var v [binary.MaxVarintLen64]byte
+			var v [2 * binary.MaxVarintLen64]byte
 			k := slotKey(g.Slot, partPulled)
-			must(b.Set(k[:], v[:binary.PutVarint(v[:], g.PulledAt)], nil))
+			must(b.Set(k[:], appendPulled(v[:0], g.PulledAt, g.StreamedAt), nil))
 		default:
 			g.Outcome, g.Err = cow.Refused, fmt.Errorf("BUG: unknown operation %d", g.Op)
 			continue
@@ -116,7 +116,11 @@ func (l *Log) Commit(groups []cow.Group) {
 		var v [2 * binary.MaxVarintLen64]byte
 		must(b.Set(metaTotals, appendPair(v[:0], totals.SlotAllocations, totals.EventsPosted), nil))
 	}
-	l.apply(b)
+	if l.counted.unwritten.Load() {
+		l.applyCounted(b, cow.Totals{})
+	} else {
+		l.apply(b)
+	}
 	l.totalsMu.Lock()
 	l.totals = totals
 	l.totalsMu.Unlock()
@@ -215,13 +219,27 @@ func (l *Log) markPending() {
 
 // apply writes a batch to the log, and returns when it is as durable as the sync
 // mode wants.
-func (l *Log) apply(b *pebble.Batch) {
-	start, size := time.Now(), b.Len()
+func (l *Log) apply(b *pebble.Batch) { l.finish(b, l.begin(b)) }
+
+// begin gives a batch to the log, and returns when that was. finish must follow.
+// Batches stand in the log in the order in which begin took them, and a crash keeps
+// none without those before it.
+func (l *Log) begin(b *pebble.Batch) (start time.Time) {
+	start = time.Now()
 	if l.opts.Sync == Always {
-		l.write(b, pebble.Sync)
+		l.hand(b, pebble.Sync)
 	} else {
-		l.write(b, pebble.NoSync)
+		l.hand(b, pebble.NoSync)
 		l.dirty.Store(true)
+	}
+	return start
+}
+
+// finish returns when a batch that begin took is as durable as the sync mode wants.
+func (l *Log) finish(b *pebble.Batch, start time.Time) {
+	size := b.Len()
+	if l.opts.Sync == Always {
+		l.await(b)
 	}
 	if l.opts.Observe != nil {
 		l.opts.Observe(time.Since(start), size)
@@ -229,37 +247,52 @@ func (l *Log) apply(b *pebble.Batch) {
 }
 
 // write returns when the batch is written and, with Sync, synced.
+func (l *Log) write(b *pebble.Batch, opts *pebble.WriteOptions) {
+	l.hand(b, opts)
+	if opts.Sync {
+		l.await(b)
+	}
+}
+
+// hand gives a batch to Pebble. With Sync, await must follow.
 //
 // A failed operation on the log file ends the process at once (see walFS). An error
-// that Pebble finds comes back here. That is why write does not call Apply with
+// that Pebble finds comes back here. That is why hand does not call Apply with
 // Sync: ApplyNoSyncWait and SyncWait wait as long, but return the error that Apply
 // gives to Logger.Fatalf alone.
-func (l *Log) write(b *pebble.Batch, opts *pebble.WriteOptions) {
+func (l *Log) hand(b *pebble.Batch, opts *pebble.WriteOptions) {
 	if l.dead.Load() {
 		select {}
 	}
-	defer func() {
-		if p := recover(); p != nil {
-			if err, ok := p.(error); ok {
-				l.die(fmt.Errorf("writing to the log panicked: %w", err))
-			}
-			l.die(fmt.Errorf("writing to the log panicked: %v\n%s", p, debug.Stack()))
-		}
-	}()
-	if !opts.Sync {
-		if err := l.db.Apply(b, opts); err != nil {
-			l.die(fmt.Errorf("writing to the log failed: %w", err))
-		}
-		return
-	}
-	err := l.db.ApplyNoSyncWait(b, opts)
-	if err == nil {
-		err = b.SyncWait()
+	defer l.noPanic()
+	var err error
+	if opts.Sync {
+		err = l.db.ApplyNoSyncWait(b, opts)
+	} else {
+		err = l.db.Apply(b, opts)
 	}
 	if err != nil {
+		l.die(fmt.Errorf("writing to the log failed: %w", err))
+	}
+}
+
+// await returns when a batch that hand gave to Pebble is synced.
+func (l *Log) await(b *pebble.Batch) {
+	defer l.noPanic()
+	if err := b.SyncWait(); err != nil {
 		l.die(fmt.Errorf("syncing the log failed: %w", err))
 	}
 	l.syncs.Add(1)
+}
+
+// noPanic ends the process when Pebble panics. It must be deferred.
+func (l *Log) noPanic() {
+	if p := recover(); p != nil {
+		if err, ok := p.(error); ok {
+			l.die(fmt.Errorf("writing to the log panicked: %w", err))
+		}
+		l.die(fmt.Errorf("writing to the log panicked: %v\n%s", p, debug.Stack()))
+	}
 }
 
 // must checks an error of building a batch. Only an indexed batch returns one.

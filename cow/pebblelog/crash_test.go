@@ -121,7 +121,7 @@ func (s *script) step(l *Log) {
 			value := fmt.Sprint(s.rng.Uint64())
 			next.records[key] = value
 			s.states = append(s.states, next)
-			_, err = l.Put(key, []byte(value), version)
+			_, err = l.Put(key, []byte(value), version, cow.Totals{})
 		}
 		if err != nil {
 			panic(err)

@@ -146,7 +146,7 @@ func TestLog_I3_FailedSyncAcknowledgesNothing(t *testing.T) {
 			}
 			// Everybody else waits for ever.
 			go func() {
-				f.l.Put("key", []byte("value"), 0)
+				f.l.Put("key", []byte("value"), 0, cow.Totals{})
 				putReturned.Store(true)
 			}()
 			time.Sleep(20 * time.Millisecond)
@@ -161,7 +161,7 @@ func TestLog_I3_FailedSyncAcknowledgesNothing(t *testing.T) {
 // return, and its watchers are not told.
 func TestLog_FailedPut(t *testing.T) {
 	f := newFaulty(t, Always, faults[1].fails, false)
-	version, err := f.l.Put("key", []byte("old"), 0)
+	version, err := f.l.Put("key", []byte("old"), 0, cow.Totals{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -169,7 +169,7 @@ func TestLog_FailedPut(t *testing.T) {
 	f.l.Watch("", func(string, []byte, uint64) { told.Store(true) })
 	f.broken.Store(true)
 	go func() {
-		f.l.Put("key", []byte("new"), version)
+		f.l.Put("key", []byte("new"), version, cow.Totals{})
 		returned.Store(true)
 	}()
 	<-f.fatal

@@ -32,8 +32,8 @@ func FuzzDecode(f *testing.F) {
 				t.Errorf("pair %d, %d comes back as %d, %d, %v", a, b, x, y, err)
 			}
 		}
-		if x, err := decodePulled(v); err == nil {
-			if y, err := decodePulled(binary.AppendVarint(nil, x)); err != nil || y != x {
+		if x, s, err := decodePulled(v); err == nil {
+			if y, z, err := decodePulled(appendPulled(nil, x, s)); err != nil || y != x || z != s {
 				t.Errorf("time %d comes back as %d, %v", x, y, err)
 			}
 		}

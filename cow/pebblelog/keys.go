@@ -24,14 +24,15 @@ const (
 // profiles/2026-11-24-post-key-order.
 const (
 	partCounts = 'c' // uvarint count, uvarint bytes
-	partPulled = 'p' // varint Unix seconds; absent for never
+	partPulled = 'p' // varint Unix seconds of the last pull, varint of the last stream if there was one; absent for never
 	partToken  = 't' // 32 bytes
 )
 
 var (
-	metaFormat = []byte("mformat") // uvarint
-	metaEpoch  = []byte("mepoch")  // uvarint, one more at each open
-	metaTotals = []byte("mtotals") // uvarint slot allocations, uvarint events posted
+	metaFormat  = []byte("mformat")  // uvarint
+	metaEpoch   = []byte("mepoch")   // uvarint, one more at each open
+	metaTotals  = []byte("mtotals")  // uvarint slot allocations, uvarint events posted
+	metaCounted = []byte("mcounted") // what Put and Count added: the uvarints of cow.Totals in its order
 )
 
 const (
@@ -134,12 +135,28 @@ func appendPair(v []byte, a, b uint64) []byte {
 }
 
 // decodePulled reads the value of partPulled.
-func decodePulled(v []byte) (int64, error) {
-	t, n := binary.Varint(v)
-	if n <= 0 || n != len(v) {
-		return 0, errDecode
+func decodePulled(v []byte) (pulled, streamed int64, err error) {
+	pulled, n := binary.Varint(v)
+	if n <= 0 {
+		return 0, 0, errDecode
 	}
-	return t, nil
+	if n == len(v) {
+		return pulled, 0, nil
+	}
+	streamed, m := binary.Varint(v[n:])
+	if m <= 0 || n+m != len(v) {
+		return 0, 0, errDecode
+	}
+	return pulled, streamed, nil
+}
+
+// appendPulled is the inverse of decodePulled.
+func appendPulled(v []byte, pulled, streamed int64) []byte {
+	v = binary.AppendVarint(v, pulled)
+	if streamed != 0 {
+		v = binary.AppendVarint(v, streamed)
+	}
+	return v
 }
 
 // decodeRecord reads the value of a record key. The result is a part of v.

@@ -193,7 +193,7 @@ func (l *Log) Slots(yield func(cow.SlotRecord) error) error {
 			r.Version = r.Count
 			parts |= counts
 		case partPulled:
-			r.PulledAt, err = decodePulled(v)
+			r.PulledAt, r.StreamedAt, err = decodePulled(v)
 		case partToken:
 			if len(v) != len(r.Token) {
 				err = errDecode

@@ -42,9 +42,10 @@ type Log struct {
 	readers *readers
 
 	totalsMu sync.Mutex
-	totals   cow.Totals // guarded by totalsMu
+	totals   cow.Totals // what Commit has counted; guarded by totalsMu
 
 	records records
+	counted counted
 
 	dirty   atomic.Bool // something is written but not synced: writers set it, sync clears it before it syncs
 	running atomic.Bool // Open has returned: set there, read by walError
@@ -76,8 +77,16 @@ func (l *Log) TornTail() *TornTail { return l.torn }
 // Feed returns at once: the store has one writer.
 func (l *Log) Feed(func(*cow.Append)) {}
 
-// Totals returns the durable totals.
+// Totals returns the durable totals, and what Count has added.
 func (l *Log) Totals() cow.Totals {
+	committed := l.committedTotals()
+	l.counted.mu.Lock()
+	defer l.counted.mu.Unlock()
+	return committed.Add(l.counted.durable)
+}
+
+// committedTotals are those that Commit has counted.
+func (l *Log) committedTotals() cow.Totals {
 	l.totalsMu.Lock()
 	defer l.totalsMu.Unlock()
 	return l.totals

@@ -125,6 +125,17 @@ func (l *Log) readMeta() error {
 	case !errors.Is(err, pebble.ErrNotFound):
 		return l.corrupt(err, "the totals can't be read")
 	}
+	switch t, closer, err := l.db.Get(metaCounted); {
+	case err == nil:
+		l.counted.handed, err = decodeTotals(t)
+		l.counted.durable = l.counted.handed
+		closer.Close()
+		if err != nil {
+			return l.corrupt(err, "the totals of records")
+		}
+	case !errors.Is(err, pebble.ErrNotFound):
+		return l.corrupt(err, "the totals of records can't be read")
+	}
 	l.apply(b)
 	if format == 0 {
 		// In a table the format version outlives the log file. A store that
@@ -178,6 +189,7 @@ func (l *Log) checkEmpty() error {
 func (l *Log) Close() error {
 	close(l.stop)
 	l.wg.Wait()
+	l.writeCounted()
 	l.dirty.Store(true)
 	l.sync()
 	l.emptyLog()

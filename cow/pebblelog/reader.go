@@ -118,3 +118,6 @@ func (r *Reader) TornTail() *TornTail { return r.log.torn }
 
 // Close releases the folder.
 func (r *Reader) Close() error { return r.log.closeStore() }
+
+// Value reads a record, as Log.Value does.
+func (r *Reader) Value(key string) (value []byte, version uint64, err error) { return r.log.Value(key) }

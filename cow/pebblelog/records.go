@@ -65,17 +65,17 @@ func (l *Log) Value(key string) ([]byte, uint64, error) {
 }
 
 // Put implements cow.Records.
-func (l *Log) Put(key string, value []byte, expected uint64) (uint64, error) {
-	return l.swap(key, value, expected, false)
+func (l *Log) Put(key string, value []byte, expected uint64, count cow.Totals) (uint64, error) {
+	return l.swap(key, value, expected, false, count)
 }
 
 // Delete implements cow.Records.
 func (l *Log) Delete(key string, expected uint64) error {
-	_, err := l.swap(key, nil, expected, true)
+	_, err := l.swap(key, nil, expected, true, cow.Totals{})
 	return err
 }
 
-func (l *Log) swap(key string, value []byte, expected uint64, remove bool) (uint64, error) {
+func (l *Log) swap(key string, value []byte, expected uint64, remove bool, count cow.Totals) (uint64, error) {
 	m := l.records.stripe(key)
 	m.Lock()
 	defer m.Unlock()
@@ -96,7 +96,11 @@ func (l *Log) swap(key string, value []byte, expected uint64, remove bool) (uint
 		v := binary.BigEndian.AppendUint64(make([]byte, 0, 8+len(value)), version)
 		must(b.Set(recordKey(key), append(v, value...), nil))
 	}
-	l.apply(b)
+	if count != (cow.Totals{}) {
+		l.applyCounted(b, count)
+	} else {
+		l.apply(b)
+	}
 	b.Close()
 	l.records.tell(key, value, version)
 	return version, nil

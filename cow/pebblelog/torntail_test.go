@@ -15,6 +15,8 @@ import (
 	pebblerecord "github.com/cockroachdb/pebble/v2/record"
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/wal"
+
+	"cowrelay/cow"
 )
 
 // crashed copies the folder of a running store, as kill -9 would leave it.
@@ -200,7 +202,7 @@ func TestTornTail_AgreesWithTheReplay(t *testing.T) {
 		if i >= 1000 && i%150 == 100 { // of several blocks; Pebble takes long for each that is damaged
 			size = 70_000
 		}
-		if _, err := l.Put(fmt.Sprint("key-", i), bytes.Repeat([]byte("text-"), size/5), 0); err != nil {
+		if _, err := l.Put(fmt.Sprint("key-", i), bytes.Repeat([]byte("text-"), size/5), 0, cow.Totals{}); err != nil {
 			t.Fatal(err)
 		}
 	}

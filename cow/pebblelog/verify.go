@@ -85,15 +85,16 @@ func (r *Reader) Verify(ctx context.Context, o VerifyOptions) (Report, error) {
 
 // verifier is the state of one Verify.
 type verifier struct {
-	l      *Log
-	ctx    context.Context
-	o      VerifyOptions
-	report Report
-	epoch  uint64     // of the last open for writing
-	stored cow.Totals // as the store says
-	told   uint64     // bytes at the last call of Progress
-	door   door
-	ids    idSet
+	l       *Log
+	ctx     context.Context
+	o       VerifyOptions
+	report  Report
+	epoch   uint64     // of the last open for writing
+	stored  cow.Totals // as the store says
+	counted cow.Totals // of them what records added
+	told    uint64     // bytes at the last call of Progress
+	door    door
+	ids     idSet
 }
 
 func (v *verifier) fault(kind string, slot cow.ID, pos int64, format string, args ...any) {
@@ -178,6 +179,8 @@ func (v *verifier) meta() error {
 			v.epoch, err = decodeMeta(value)
 		case string(metaTotals):
 			v.stored.SlotAllocations, v.stored.EventsPosted, err = decodePair(value)
+		case string(metaCounted):
+			v.counted, err = decodeTotals(value)
 		default:
 			v.fault(FaultKey, cow.ID{}, -1, "unknown key %q", k)
 		}
@@ -236,7 +239,7 @@ const healthPrefix = "health/"
 
 // totals compares the counts over the life of the store with what is left in it.
 func (v *verifier) totals() error {
-	t := v.stored
+	t := v.stored.Add(v.counted)
 	if t.SlotAllocations < v.report.Slots || t.EventsPosted < v.report.Events {
 		v.fault(FaultTotals, cow.ID{}, -1, "the totals say %d slots and %d events were ever stored, there are %d and %d",
 			t.SlotAllocations, t.EventsPosted, v.report.Slots, v.report.Events)

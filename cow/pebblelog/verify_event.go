@@ -11,14 +11,11 @@ import (
 )
 
 // door takes stored events through acceptance again.
-type door struct{ body, out []byte }
+type door struct{ room, out []byte }
 
-const doorHead = `{"event":`
-
-// accept returns the event as a post of it would store it.
+// accept returns the event as it would be stored by a post or by an import.
 func (d *door) accept(json []byte) (ev event.Event, err error) {
-	d.body = append(append(append(d.body[:0], doorHead...), json...), '}')
-	ev, d.out, err = event.Accept(d.out[:0], d.body)
+	ev, d.out, d.room, _, err = event.Readable(d.out[:0], json, d.room)
 	return ev, err
 }
 
@@ -39,7 +36,7 @@ func (v *verifier) event(slot cow.ID, pos uint64, value []byte) (size uint64, ok
 	refused := new(event.Error)
 	switch {
 	case errors.As(err, &refused):
-		v.fault(FaultEvent, slot, at, "the door refuses it: %s, at byte %d", refused.Reason, max(refused.Offset-len(doorHead), 0))
+		v.fault(FaultEvent, slot, at, "the door refuses it: %s, at byte %d", refused.Reason, refused.Offset)
 		return uint64(len(e.JSON)), true
 	case !bytes.Equal(ev.JSON, e.JSON):
 		v.fault(FaultEvent, slot, at, "it is not compact: %d bytes, %d without white space", len(e.JSON), len(ev.JSON))

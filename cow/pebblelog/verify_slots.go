@@ -68,7 +68,7 @@ func (v *verifier) slotRecord(it *pebble.Iterator) (r slotParts, ok bool) {
 				r.count, r.bytes, err = decodePair(value)
 				r.counts = err == nil
 			case partPulled:
-				_, err = decodePulled(value)
+				_, _, err = decodePulled(value)
 			case partToken:
 				if len(value) != len(cow.TokenHash{}) {
 					err = errDecode

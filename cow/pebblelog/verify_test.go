@@ -147,7 +147,7 @@ func TestVerify_FindsDamage(t *testing.T) {
 				}
 				commitOne(t, l, g)
 			}
-			if _, err := l.Put("health/"+b.String(), []byte(`{"status":"ok"}`), 0); err != nil {
+			if _, err := l.Put("health/"+b.String(), []byte(`{"status":"ok"}`), 0, cow.Totals{}); err != nil {
 				t.Fatal(err)
 			}
 			if err := test.damage(l.db); err != nil {

@@ -43,9 +43,11 @@ func (d *Directory) Claim(c Claim) (did string, first bool, err error) {
 		d.Stats.Invalid.Add(1)
 		return "", false, err
 	}
-	if err := d.store.Room(); err != nil {
+	done, err := d.store.Gate()
+	if err != nil {
 		return "", false, err
 	}
+	defer done()
 	for {
 		first, err = d.decide(&c, who.DID)
 		if !errors.Is(err, cow.ErrConflict) {
@@ -61,7 +63,7 @@ func (c *Claim) check() (card.Card, error) {
 		return card.Card{}, ErrNick
 	}
 	if c.RelayURL != "" {
-		cleaned, ok := cleanRelayURL(c.RelayURL)
+		cleaned, ok := CleanRelayURL(c.RelayURL)
 		if !ok {
 			return card.Card{}, ErrRelayURL
 		}
@@ -109,7 +111,11 @@ func (d *Directory) decide(c *Claim, did string) (first bool, err error) {
 	if c.Discoverable != nil {
 		h.Discoverable = c.Discoverable
 	}
-	if _, err := d.records.Put(HandleKey(h.Nick), h.Encode(), version); err != nil {
+	count := cow.Totals{HandleClaims: 1}
+	if first {
+		count.HandleFirstClaims = 1
+	}
+	if _, err := d.records.Put(HandleKey(h.Nick), h.Encode(), version, count); err != nil {
 		return false, err
 	}
 	switch {
@@ -133,7 +139,7 @@ func (d *Directory) inUse(h *Handle) bool {
 	if slot == nil {
 		return false
 	}
-	last := max(slot.PulledAt(), h.ClaimedAt.Unix())
+	last := max(slot.ReadAt(), h.ClaimedAt.Unix())
 	return d.opts.Now().Unix()-last < int64(d.opts.MoveAfter/time.Second)
 }
 

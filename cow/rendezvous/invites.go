@@ -128,7 +128,7 @@ func (v *Invites) Register(source Source, url string, life time.Duration, uses *
 			v.Stats.Refused.Add(1)
 			return Invite{}, err
 		}
-		_, err := v.records.Put(InviteKey(invite.Token), invite.Encode(), 0)
+		_, err := v.records.Put(InviteKey(invite.Token), invite.Encode(), 0, cow.Totals{})
 		switch {
 		case err == nil:
 			v.Stats.Registered.Add(1)
@@ -184,7 +184,7 @@ func (v *Invites) use(token string) (Invite, error) {
 		if left == 0 { // nobody may have the URL any more, and the time of the record ends sooner
 			next.URL, next.Expires = "", v.opts.Now()
 		}
-		if _, err := v.records.Put(InviteKey(token), next.Encode(), version); !errors.Is(err, cow.ErrConflict) {
+		if _, err := v.records.Put(InviteKey(token), next.Encode(), version, cow.Totals{}); !errors.Is(err, cow.ErrConflict) {
 			return invite, err
 		}
 	}

@@ -43,7 +43,7 @@ func (v *Invites) Revoke(token string) error {
 			return err
 		}
 		invite.URL, invite.Uses, invite.Expires = "", new(int64), v.opts.Now()
-		if _, err = v.records.Put(InviteKey(token), invite.Encode(), version); !errors.Is(err, cow.ErrConflict) {
+		if _, err = v.records.Put(InviteKey(token), invite.Encode(), version, cow.Totals{}); !errors.Is(err, cow.ErrConflict) {
 			if err == nil {
 				v.Stats.Revoked.Add(1)
 			}

@@ -9,14 +9,14 @@ import (
 // maxURLBytes is far more than a host name of 253 bytes needs.
 const maxURLBytes = 512
 
-// cleanRelayURL returns a relay's address as it is recorded: without one slash at
+// CleanRelayURL returns a relay's address as it is recorded: without one slash at
 // the end, which clients may send. It takes http(s)://host[:port] with a host
 // name, an IPv4 address or an IPv6 address in brackets, and a port from 1 to
 // 65535.
 //
 // net/url would take much more: user info, paths, zones, and ports of any size.
 // What is recorded here is handed to other agents, who connect to it.
-func cleanRelayURL(text string) (cleaned string, ok bool) {
+func CleanRelayURL(text string) (cleaned string, ok bool) {
 	text = strings.TrimSuffix(text, "/")
 	if len(text) > maxURLBytes {
 		return "", false

@@ -19,7 +19,7 @@ func TestCleanRelayURL(t *testing.T) {
 		"http://relay.example.":             "http://relay.example.",
 		"http://" + strings.Repeat("a", 63): "http://" + strings.Repeat("a", 63),
 	} {
-		if got, ok := cleanRelayURL(url); !ok || got != want {
+		if got, ok := CleanRelayURL(url); !ok || got != want {
 			t.Errorf("%s: got %q, %v", url, got, ok)
 		}
 	}
@@ -33,7 +33,7 @@ func TestCleanRelayURL(t *testing.T) {
 		"http://a.-b", "http://<script>", "http://$(id)", "http://a'b", "http://" + strings.Repeat("a", 64),
 		"http://" + strings.Repeat("a.", 127) + "aa", "http://" + strings.Repeat("/", 600),
 	} {
-		if got, ok := cleanRelayURL(url); ok {
+		if got, ok := CleanRelayURL(url); ok {
 			t.Errorf("%q is taken, as %q", url, got)
 		}
 	}

@@ -187,10 +187,10 @@ func (h *history) put(start int64) error {
 		return nil
 	}
 	value := encodeBlock(t[i])
-	version, err := h.records.Put(historyKey(start), value, h.kept[start])
+	version, err := h.records.Put(historyKey(start), value, h.kept[start], cow.Totals{})
 	if errors.Is(err, cow.ErrConflict) { // a record that could not be listed
 		if version, err = h.version(start); err == nil {
-			version, err = h.records.Put(historyKey(start), value, version)
+			version, err = h.records.Put(historyKey(start), value, version, cow.Totals{})
 		}
 	}
 	if err == nil {

@@ -147,13 +147,13 @@ func TestHistory_BadRecords(t *testing.T) {
 		historyPrefix + "x": "{}", historyPrefix + "000000000001": "{}", historyPrefix + "1800": "{}",
 	}
 	for key, value := range bad {
-		if _, err := records.Put(key, []byte(value), 0); err != nil {
+		if _, err := records.Put(key, []byte(value), 0, cow.Totals{}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	// Fewer columns, other columns, another order.
 	good := encodeRows([]string{"new", "slots_active", "ts"}, 9, 7, start+1800*17, 10, 5, start+1800*17+60)
-	if _, err := records.Put(historyKey(start+1800*17), []byte(good), 0); err != nil {
+	if _, err := records.Put(historyKey(start+1800*17), []byte(good), 0, cow.Totals{}); err != nil {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer

@@ -56,6 +56,7 @@ A flag wins over its variable, a variable over the file.`,
 		operate.NewTopCommand(),
 		offline.NewVerifyCommand(),
 		offline.NewExportCommand(),
+		offline.NewImportCommand(),
 	)
 	return root
 }

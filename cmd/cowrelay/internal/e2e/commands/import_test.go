@@ -1,0 +1,241 @@
+package commands
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"cowrelay/cmd/cowrelay/internal/relaytest"
+)
+
+// importInto runs an import that must succeed, and returns what it printed.
+func importInto(t *testing.T, s *relaytest.State, dir string, more ...string) (stdout, stderr string) {
+	t.Helper()
+	args := append([]string{"import", "--from=" + s.Dir, "--data-dir=" + dir, "--left-out=" + filepath.Join(filepath.Dir(dir), "left-out.jsonl")}, more...)
+	stdout, stderr, code := relaytest.Command(t, nil, args...)
+	if code != 0 {
+		t.Fatalf("import: exit %d, %s%s", code, stdout, stderr)
+	}
+	return regexp.MustCompile(`[ \t]+`).ReplaceAllString(stdout, " "), stderr
+}
+
+// getText asks a relay without a token.
+func getText(t *testing.T, url string) (status int, body string) {
+	t.Helper()
+	resp, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(text)
+}
+
+func sound(t *testing.T, dir string) {
+	t.Helper()
+	if out, stderr, code := relaytest.Command(t, nil, "verify", "--data-dir="+dir); code != 0 {
+		t.Errorf("verify: exit %d, %s%s", code, out, stderr)
+	}
+}
+
+func TestImport(t *testing.T) {
+	s := relaytest.NewState(t, 3, 5, 200)
+	now := time.Now().Truncate(time.Second)
+	paul, ida := s.Handle("paul", s.Slots[0].ID, now.Add(-time.Hour), nil), s.Handle("ida", s.Slots[1].ID, now, map[string]any{"relay_url": "http://127.0.0.1:8/", "discoverable": false})
+	s.Text("invites.jsonl", fmt.Sprintf(`{"token":"abcdef","invite_url":"wire://pair?a=1","expires_unix":%d,"uses_remaining":5,"created_unix":1}
+{"token":"0123456789abcdef","invite_url":"wire://pair?a=2","expires_unix":%[1]d,"uses_remaining":null,"created_unix":1}
+{"token":"abcdef","invite_url":"wire://pair?a=1","expires_unix":%[1]d,"uses_remaining":1,"created_unix":1}
+{"token":"111111","invite_url":"wire://pair?a=3","expires_unix":%[1]d,"uses_remaining":0,"created_unix":1}
+{"token":"222222","invite_url":"wire://pair?a=4","expires_unix":5,"uses_remaining":1,"created_unix":1}
+`, now.Add(time.Hour).Unix()))
+	s.JSON("responder-health/"+s.Slots[2].ID+".json", map[string]any{"status": "ok", "set_at": "now", "more": 1})
+
+	dir := filepath.Join(t.TempDir(), "data")
+	if out, _ := importInto(t, s, dir, "--dry-run"); !strings.Contains(out, "would import") || !strings.Contains(out, "events 15 0 0\n") {
+		t.Error(out)
+	}
+	if _, err := os.Stat(dir); err == nil {
+		t.Error("a dry run made the data folder")
+	}
+	out, stderr := importInto(t, s, dir)
+	relaytest.Contains(t, out, "slots 3 0 0\n", "events 15 0 0\n", "handles 2 0 0\n", "invites 3 0 1\n", "health records 1 0 0\n")
+	relaytest.Contains(t, stderr, "invites.jsonl: the invite is expired")
+	sound(t, dir)
+	for range 2 { // a second import changes nothing
+		out, _ = importInto(t, s, dir)
+		relaytest.Contains(t, out, "slots 0 3 0\n", "events 0 15 0\n", "handles 0 2 0\n", "invites 0 3 1\n", "health records 0 1 0\n")
+	}
+	out, _ = importInto(t, s, dir, "--dry-run")
+	relaytest.Contains(t, out, "slots 0 3 0\n", "events 0 15 0\n")
+
+	r := relaytest.Start(t, dir)
+	for n, slot := range s.Slots {
+		events := r.Pull(slot, "")
+		file, err := os.ReadFile(filepath.Join(s.Dir, "slots", slot.ID+".jsonl"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var lines []string
+		for _, e := range events {
+			lines = append(lines, string(e))
+		}
+		if got := strings.Join(lines, "\n") + "\n"; got != string(file) {
+			t.Errorf("slot %d: got\n%s\nwant\n%s", n, got, file)
+		}
+	}
+	if body := s.Slots[2].MustSend(t, 200, "GET", r.URL+"/v1/slot/"+s.Slots[2].ID+"/state", nil); !strings.Contains(string(body), `"responder_health":{"status":"ok","set_at":"now"}`) {
+		t.Errorf("state: %s", body)
+	}
+	for nick, did := range map[string]string{"paul": paul, "ida": ida} {
+		status, body := getText(t, r.URL+"/.well-known/wire/agent?handle="+nick)
+		var w struct {
+			DID  string
+			Card struct{ DID string }
+		}
+		if err := json.Unmarshal([]byte(body), &w); status != 200 || err != nil || w.DID != did || w.Card.DID != did {
+			t.Errorf("whois %s: %d %s", nick, status, body)
+		}
+	}
+	if _, body := getText(t, r.URL+"/v1/handles"); !strings.Contains(body, "paul") || strings.Contains(body, "ida") {
+		t.Errorf("directory: %s", body)
+	}
+	// What was posted since stays behind a further import.
+	r.Post(s.Slots[0], []byte(`{"event_id":"new"}`))
+	if _, stderr, code := relaytest.Command(t, nil, "import", "--from="+s.Dir, "--data-dir="+dir); code != 1 || !strings.Contains(stderr, "is in use by another process") {
+		t.Errorf("in use: exit %d, %s", code, stderr)
+	}
+	r.Stop()
+	out, _ = importInto(t, s, dir)
+	relaytest.Contains(t, out, "events 0 15 0\n")
+	r = relaytest.Start(t, dir)
+	if events := r.Pull(s.Slots[0], ""); len(events) != 6 {
+		t.Errorf("%d events", len(events))
+	}
+}
+
+// What is damaged is reported, and costs nothing else.
+func TestImport_Damaged(t *testing.T) {
+	s := relaytest.NewState(t, 4, 3, 100)
+	lines := func(n int, text string) {
+		path := filepath.Join(s.Dir, "slots", s.Slots[n].ID+".jsonl")
+		old, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Text("slots/"+s.Slots[n].ID+".jsonl", string(old)+text)
+	}
+	lines(0, "{\"event_id\":\"bad\",\"x\":\"\xff\"}\n"+`{"event_id":"after"}`+"\n"+`{"event_id":"torn","x":"ab{"event_id":"glued"}`+"\n"+
+		`{"event_id":"after"}`+"\n"+`{"x":1e999}`+"\n"+`{"event_id":"dup","a":1,"a":2}`+"\n\n"+`{"event_id":"cut","x":{"y":1}`+"\n"+"\x00\x00\x00\n")
+	lines(1, `{"event_id":"half","x":"`+"\xe2\x82") // half a character at the end
+	lines(2, `{"event_id":"whole"}`)                // no line end, but whole
+	lines(3, strings.Repeat("x", 5<<20)+"\n"+`{"event_id":"behind"}`+"\n")
+	other := strings.Repeat("ab", 16)
+	s.Text("slots/"+other+".jsonl", `{"event_id":"nobody"}`+"\n")
+	s.Text("slots/what.jsonl", "{}\n")
+	s.Text("slots/"+other+".jsonl.tmp", "{}\n")
+	s.Handle("good", s.Slots[0].ID, time.Now(), nil)
+	s.Handle("moved", other, time.Now(), map[string]any{"relay_url": "ftp://x", "claimed_at": "yesterday"})
+	s.Handle("forged", s.Slots[0].ID, time.Now(), map[string]any{"did": "did:wire:forged-00000000"})
+	s.Handle("renamed", s.Slots[0].ID, time.Now(), map[string]any{"nick": "another"})
+	s.Text("handles/cut.json", `{"nick":"cut","did":"did`)
+	s.Text("handles/empty.json", "")
+	s.Text("responder-health/"+s.Slots[0].ID+".json", `{"status":7}`)
+	s.Text("responder-health/"+other+".json", `{}`)
+	s.Text("invites.jsonl", "{\"token\":\"abc\"\n"+`{"token":"xyz","invite_url":"wire://pair?secret","expires_unix":9999999999,"created_unix":1}`+"\n"+
+		`{"token":"aaaaaa","invite_url":"http://secret","expires_unix":9999999999,"created_unix":1}`+"\n"+
+		`{"token":"bbbbbb","invite_url":"wire://pair?b","expires_unix":9999999999,"created_unix":1,"uses_remaining":null}`+"\n"+`{"token":"cccccc","inv`)
+	// The tokens of one more slot without a file, one that is none, and a cut.
+	bare := strings.Repeat("cd", 16)
+	tokens := "{\n"
+	for _, slot := range s.Slots {
+		tokens += `"` + slot.ID + `" : "` + slot.Token + "\",\n"
+	}
+	s.Text("tokens.json", tokens+`"`+bare+`":"secret-of-bare", "x":"secret-1", "`+other+`":7, "`+strings.Repeat("ef", 16)+`":"secret-cu`)
+
+	root := t.TempDir()
+	dir := filepath.Join(root, "data")
+	out, stderr := importInto(t, s, dir)
+	relaytest.Contains(t, out, "slots 5 0 5\n", "events 17 0 8\n", "handles 2 0 4\n", "invites 1 0 4\n", "health records 0 0 2\n")
+	relaytest.Contains(t, stderr, other+".jsonl.tmp: it is no file of a state folder")
+	left, err := os.ReadFile(filepath.Join(root, "left-out.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{out, stderr, string(left)} {
+		if strings.Contains(text, "secret") || strings.Contains(text, s.Slots[0].Token) {
+			t.Errorf("a secret is told:\n%s", text)
+		}
+	}
+	relaytest.Contains(t, string(left), `"base64":"`, `"reason":"the file ends within it`, `"text":"{\"x\":1e999}"`, `"bytes":5242881`, other)
+	for n := bufio.NewScanner(strings.NewReader(string(left))); n.Scan(); {
+		if !json.Valid(n.Bytes()) {
+			t.Errorf("not JSON: %s", n.Bytes())
+		}
+	}
+	sound(t, dir)
+	again, _ := importInto(t, s, dir)
+	relaytest.Contains(t, again, "slots 0 5 5\n", "events 0 17 8\n", "handles 0 2 4\n", "invites 0 1 4\n")
+
+	r := relaytest.Start(t, dir)
+	for n, want := range []string{"after glued dup", "", "whole", "behind"} {
+		var got []string
+		for _, e := range r.Pull(s.Slots[n], "")[3:] {
+			var v struct {
+				ID string `json:"event_id"`
+			}
+			if err := json.Unmarshal(e, &v); err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, v.ID)
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("slot %d: %v, want %s", n, got, want)
+		}
+	}
+	if events := r.Pull(relaytest.Slot{ID: bare, Token: "secret-of-bare"}, ""); len(events) != 0 {
+		t.Errorf("the slot without a file: %s", events)
+	}
+	r.Stop()
+}
+
+func TestImport_Refuses(t *testing.T) {
+	s := relaytest.NewState(t, 1, 1, 100)
+	for _, c := range []struct {
+		code int
+		want string
+		args []string
+	}{
+		{2, "which folder?", nil},
+		{1, "no such file", []string{"--from=" + s.Dir + "/none"}},
+		{1, "is no state folder", []string{"--from=" + t.TempDir()}},
+		{1, "lie in one another", []string{"--from=" + s.Dir, "--data-dir=" + s.Dir + "/data"}},
+		{1, "lie in one another", []string{"--from=" + s.Dir, "--data-dir=" + s.Dir}},
+	} {
+		_, stderr, code := relaytest.Command(t, nil, append([]string{"import", "--left-out=" + t.TempDir() + "/x"}, c.args...)...)
+		if code != c.code || !strings.Contains(stderr, c.want) {
+			t.Errorf("%v: exit %d, %s", c.args, code, stderr)
+		}
+	}
+	f, err := os.Open(filepath.Join(s.Dir, "tokens.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := os.Stat("/proc/self/fd"); err == nil {
+		_, stderr, code := relaytest.Command(t, nil, "import", "--from="+s.Dir, "--data-dir="+t.TempDir())
+		if code != 1 || !strings.Contains(stderr, fmt.Sprintf("in use by process %d", os.Getpid())) {
+			t.Errorf("a source that is open: exit %d, %s", code, stderr)
+		}
+	}
+}
