@@ -107,7 +107,7 @@ var mayImport = map[string][]string{
 		server + "config", server + "plan", server + "probe", server + "wholefile",
 	},
 	server + "offline": {
-		"cowrelay/cow", slots + "card", slots + "event", slots + "pebblelog", slots + "rendezvous",
+		"cowrelay/cow", slots + "card", slots + "event", slots + "pebblelog", slots + "rendezvous", relay + "stats",
 		server + "adminclient", server + "command", server + "term", server + "wholefile",
 	},
 	server + "operate": {

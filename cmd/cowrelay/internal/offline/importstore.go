@@ -50,7 +50,7 @@ func openImportStore(dir string, dry bool) (*importStore, error) {
 		}
 		err = s.reader.Slots(note)
 	} else {
-		opts.Sync, opts.MemTableBytes = pebblelog.Off, 64<<20
+		opts.Sync = pebblelog.Off
 		if s.log, err = pebblelog.Open(dir, opts); err != nil {
 			return nil, err
 		}
@@ -163,6 +163,15 @@ func (s *importStore) become(key string, value []byte) (there, same bool, err er
 	}
 	_, err = s.log.Put(key, value, 0, cow.Totals{})
 	return false, false, err
+}
+
+// replace writes a record of this version.
+func (s *importStore) replace(key string, value []byte, version uint64) error {
+	if err := s.room(); err != nil {
+		return err
+	}
+	_, err := s.log.Put(key, value, version, cow.Totals{})
+	return err
 }
 
 // value reads a record.

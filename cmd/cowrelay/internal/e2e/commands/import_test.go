@@ -7,9 +7,11 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -61,6 +63,11 @@ func TestImport(t *testing.T) {
 `, now.Add(time.Hour).Unix()))
 	s.JSON("responder-health/"+s.Slots[2].ID+".json", map[string]any{"status": "ok", "set_at": "now", "more": 1})
 
+	s.Text("stats-history.jsonl", fmt.Sprintf(`{"ts":%d,"slots_active":3,"streams_active":7}
+{"ts":%d,"slots_active":2}
+{"ts":5,"slots_active":1}
+{"ts":`, now.Unix()-60, now.Unix()-30))
+
 	dir := filepath.Join(t.TempDir(), "data")
 	if out, _ := importInto(t, s, dir, "--dry-run"); !strings.Contains(out, "would import") || !strings.Contains(out, "events 15 0 0\n") {
 		t.Error(out)
@@ -69,12 +76,12 @@ func TestImport(t *testing.T) {
 		t.Error("a dry run made the data folder")
 	}
 	out, stderr := importInto(t, s, dir)
-	relaytest.Contains(t, out, "slots 3 0 0\n", "events 15 0 0\n", "handles 2 0 0\n", "invites 3 0 1\n", "health records 1 0 0\n")
+	relaytest.Contains(t, out, "slots 3 0 0\n", "events 15 0 0\n", "handles 2 0 0\n", "invites 3 0 1\n", "health records 1 0 0\n", "rows of history 2 0 2\n")
 	relaytest.Contains(t, stderr, "invites.jsonl: the invite is expired")
 	sound(t, dir)
 	for range 2 { // a second import changes nothing
 		out, _ = importInto(t, s, dir)
-		relaytest.Contains(t, out, "slots 0 3 0\n", "events 0 15 0\n", "handles 0 2 0\n", "invites 0 3 1\n", "health records 0 1 0\n")
+		relaytest.Contains(t, out, "slots 0 3 0\n", "events 0 15 0\n", "handles 0 2 0\n", "invites 0 3 1\n", "health records 0 1 0\n", "rows of history 0 2 2\n")
 	}
 	out, _ = importInto(t, s, dir, "--dry-run")
 	relaytest.Contains(t, out, "slots 0 3 0\n", "events 0 15 0\n")
@@ -109,6 +116,9 @@ func TestImport(t *testing.T) {
 	}
 	if _, body := getText(t, r.URL+"/v1/handles"); !strings.Contains(body, "paul") || strings.Contains(body, "ida") {
 		t.Errorf("directory: %s", body)
+	}
+	if _, body := getText(t, r.URL+"/stats.history"); !strings.Contains(body, `"slots_active":3,"pair_slots_open":0,"streams_active":7,`) {
+		t.Errorf("history: %s", body)
 	}
 	// What was posted since stays behind a further import.
 	r.Post(s.Slots[0], []byte(`{"event_id":"new"}`))
@@ -237,5 +247,20 @@ func TestImport_Refuses(t *testing.T) {
 		if code != 1 || !strings.Contains(stderr, fmt.Sprintf("in use by process %d", os.Getpid())) {
 			t.Errorf("a source that is open: exit %d, %s", code, stderr)
 		}
+	}
+}
+
+// BenchmarkImport takes over a folder of 1 GB: 2,000 slots, events of 500 bytes.
+func BenchmarkImport(b *testing.B) {
+	const slots, events, size = 2000, 1000, 500
+	s := relaytest.NewState(b, slots, events, size)
+	b.SetBytes(slots * events * (size + 1))
+	for b.Loop() {
+		dir := filepath.Join(b.TempDir(), "data")
+		cmd := exec.Command(relaytest.Binary, "import", "--from="+s.Dir, "--data-dir="+dir)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			b.Fatalf("%v: %s", err, out)
+		}
+		b.ReportMetric(float64(cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss)/1024, "MB-resident")
 	}
 }
