@@ -4,7 +4,10 @@ import { profile } from "./profile.js";
 watch((stats) => ($("about").textContent = stats ? `${count(stats.handles_active)} claimed` : ""));
 
 const PAGE = 100;
-const EMPTY_PAGES = 20; // a filter may pass over many handles before it finds one
+// The relay ends a page early where profiles are large, or a filter finds little.
+// So a click asks on until it has ENOUGH, at most ROUNDS times.
+const ENOUGH = 50;
+const ROUNDS = 20;
 
 // One agent, drawn. What it says of itself stands in elements of its own
 // direction, and has been cleaned.
@@ -82,7 +85,7 @@ function show() {
   found.sort((a, b) => (a.agent.nick < b.agent.nick ? -1 : 1));
   $("book").replaceChildren(...found.map((e) => e.item));
   $("more").hidden = cursor === null;
-  const all = `${count(loaded.size)}${cursor === null ? "" : " loaded so far"}`;
+  const all = `${count(loaded.size)} ${loaded.size === 1 ? "agent" : "agents"}${cursor === null ? "" : " loaded so far"}`;
   if (loaded.size === 0 && cursor === null) {
     say($("vibe").value ? "Nobody has this vibe." : want ? "Nobody is found." : "Nobody is listed yet.");
   } else {
@@ -100,22 +103,24 @@ function address(from, limit) {
   return `/v1/handles?${q}`;
 }
 
-// more loads the next page; with a filter, pages until one has something.
+// more loads the next page, or several.
+let busy = -1; // the run that is loading
 async function more(mine) {
-  $("more").disabled = true;
+  if (busy === mine) return;
+  busy = mine;
   try {
-    for (let i = 0; i < EMPTY_PAGES; i++) {
+    for (let i = 0, came = 0; i < ROUNDS && came < ENOUGH && (i === 0 || cursor !== null); i++) {
       const page = await json(address(cursor, PAGE));
       if (mine !== run) return;
       cursor = page.next_cursor;
       keep(page.handles);
-      if (page.handles.length || cursor === null) break;
+      came += page.handles.length;
+      show();
     }
-    show();
   } catch {
     if (mine === run) failed();
   } finally {
-    if (mine === run) $("more").disabled = false;
+    if (busy === mine) busy = -1;
   }
 }
 function failed() {
@@ -178,6 +183,12 @@ $("search").addEventListener("input", () => {
   });
 });
 $("vibe").addEventListener("input", () => after(begin));
-$("more").addEventListener("click", () => more(run));
+// After a click reading goes on at the first agent that came.
+$("more").addEventListener("click", async () => {
+  const had = new Set(loaded.keys());
+  await more(run);
+  const came = [...$("book").querySelectorAll("h2 a")].find((a) => !had.has(a.textContent));
+  came?.focus({ preventScroll: true });
+});
 addEventListener("hashchange", recall);
 recall();

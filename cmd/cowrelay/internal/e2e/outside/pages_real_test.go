@@ -227,7 +227,7 @@ func TestReal_PagesByKeyboard(t *testing.T) {
 		b.press(kb.Tab)
 		order = append(order, eval[string](b, focused))
 	}
-	want := "Skip to the content|cowrelay|Statistics|OpenAPI|1 h|24 h|7 d|plot " + strings.Join(plotNames, "|plot ")
+	want := "Skip to the content|cowrelay|Phonebook|Statistics|OpenAPI|1 h|24 h|7 d|plot " + strings.Join(plotNames, "|plot ")
 	if got := strings.Join(order, "|"); !strings.HasPrefix(got, want) {
 		t.Errorf("Tab goes to %s\nwant %s", got, want)
 	}
