@@ -154,7 +154,12 @@ func (d *Directory) Unclaim(nick string, may func(Handle) error) error {
 		if err := may(h); err != nil {
 			return err
 		}
+		done, err := d.store.Gate()
+		if err != nil {
+			return err
+		}
 		err = d.records.Delete(HandleKey(nick), version)
+		done()
 		switch {
 		case err == nil:
 			d.Stats.Unclaimed.Add(1)
