@@ -54,6 +54,11 @@ func (h *Handle) Listed() bool { return h.listed() }
 // Drop frees a nick, durably, whoever has it and whether or not its record can be
 // read. Errors: ErrNoHandle and the store's.
 func (d *Directory) Drop(nick string) error {
+	done, err := d.store.Gate()
+	if err != nil {
+		return err
+	}
+	defer done()
 	for {
 		_, version, err := d.records.Value(HandleKey(nick))
 		if err == nil {
