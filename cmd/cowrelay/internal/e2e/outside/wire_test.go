@@ -8,6 +8,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -89,25 +91,193 @@ func within(t *testing.T, limit time.Duration, what string, done func() bool) {
 	}
 }
 
-func TestWire_SendsPullsAndStreams(t *testing.T) {
+// newAgents returns agents with a mailbox on the relay.
+func newAgents(t *testing.T, r *relaytest.Relay) (a, b *agent) {
+	t.Helper()
 	if os.Getenv("WIRE") == "" {
 		t.Fatal("WIRE must name the client: run make test-client")
 	}
-	dir := t.TempDir()
-	r := relaytest.Start(t, dir, "--access-log")
-	a, b := &agent{t: t, home: t.TempDir()}, &agent{t: t, home: t.TempDir()}
+	a, b = &agent{t: t, home: t.TempDir()}, &agent{t: t, home: t.TempDir()}
 	for _, x := range []*agent{a, b} {
 		x.run("init", "--relay", r.URL, "--json")
 		x.handle = x.run("whoami", "--json")[0]["handle"].(string)
 	}
-	// An invite that is handed over by hand needs slots alone.
-	invite := a.run("invite", "--relay", r.URL, "--json")[0]["invite_url"].(string)
-	b.run("accept-invite", invite, "--json")
-	a.run("pull", "--json")
+	return a, b
+}
 
-	if s := a.run("send", b.handle, "decision", "one", "--json")[0]["status"]; s != "delivered" {
-		t.Fatalf("send: %v", s)
+// at is the agent's handle with the relay behind it.
+func (a *agent) at(r *relaytest.Relay) string { return a.handle + "@" + strings.TrimPrefix(r.URL, "http://") }
+
+// fails returns what the client says when it must fail.
+func (a *agent) fails(args ...string) string {
+	a.t.Helper()
+	out, err := a.command(args...).CombinedOutput()
+	if err == nil {
+		a.t.Errorf("wire %s: it succeeds: %s", strings.Join(args, " "), out)
 	}
+	return string(out)
+}
+
+func (a *agent) delivers(to *agent, text string) {
+	a.t.Helper()
+	if s := a.run("send", to.handle, "decision", text, "--json")[0]; s["status"] != "delivered" {
+		a.t.Errorf("send %s: %v", text, s)
+	}
+}
+
+// meet pairs two agents by an invite that is handed over by hand.
+func meet(r *relaytest.Relay, a, b *agent) {
+	a.t.Helper()
+	b.run("accept-invite", a.run("invite", "--relay", r.URL, "--json")[0]["invite_url"].(string), "--json")
+	a.run("pull", "--json")
+}
+
+// served fails for each request that the relay answered with an error, but for the
+// routes that are named.
+func served(t *testing.T, r *relaytest.Relay, but ...string) {
+	t.Helper()
+	for line := range strings.Lines(r.Log.String()) {
+		var entry struct {
+			Msg, Route, Path string
+			Status           int
+		}
+		if json.Unmarshal([]byte(line), &entry) == nil && entry.Msg == "request" && entry.Status >= 400 && !slices.Contains(but, entry.Route) {
+			t.Errorf("the relay answered %d on %s (%s)", entry.Status, entry.Route, entry.Path)
+		}
+	}
+}
+
+// Claim, whois, claim again after a restart, unclaim.
+func TestWire_Handles(t *testing.T) {
+	dir := t.TempDir()
+	r := relaytest.Start(t, dir, "--access-log")
+	a, b := newAgents(t, r)
+	claim := func(status string) {
+		t.Helper()
+		answer, _ := a.run("claim", a.handle, "--relay", r.URL, "--json")[0]["response"].(map[string]any)
+		if answer["status"] != status || answer["nick"] != a.handle {
+			t.Errorf("claim: %v, want %s", answer, status)
+		}
+	}
+	whois := func() {
+		t.Helper()
+		card := b.run("whois", a.at(r), "--relay", r.URL, "--json")[0]
+		if card["nick"] != a.handle || card["did"] != a.run("whoami", "--json")[0]["did"] || card["slot_id"] == nil {
+			t.Errorf("whois: %v", card)
+		}
+	}
+	claim("claimed")
+	whois()
+	a.run("profile", "set", "motto", "as changed", "--json")
+	claim("re-claimed")
+	served(t, r)
+	r.Kill()
+	again := relaytest.Start(t, dir, "--access-log", "--bind", strings.TrimPrefix(r.URL, "http://"))
+	whois()
+	served(t, again)
+	if answer, _ := a.run("unclaim", "--relay", r.URL, "--json")[0]["response"].(map[string]any); answer["status"] != "unclaimed" {
+		t.Errorf("unclaim: %v", answer)
+	}
+	if says := b.fails("whois", a.at(r), "--relay", r.URL, "--json"); !strings.Contains(says, "404") {
+		t.Errorf("whois of nobody: %s", says)
+	}
+	claim("claimed")
+	served(t, again, "whois", "agent_card")
+}
+
+// An agent finds another by its name alone, by each of the commands that do, and
+// both send.
+func TestWire_FindsByName(t *testing.T) {
+	for _, command := range [][]string{{"add"}, {"dial"}} {
+		t.Run(command[0], func(t *testing.T) {
+			r := relaytest.Start(t, t.TempDir(), "--access-log")
+			a, b := newAgents(t, r)
+			for _, x := range []*agent{a, b} {
+				x.run("claim", x.handle, "--relay", r.URL, "--json")
+			}
+			a.run(append(command, b.at(r), "--json")...)
+			b.run("pull", "--json")
+			b.run("accept", a.handle, "--json")
+			a.run("pull", "--json")
+			a.delivers(b, "there")
+			b.reads(a, "there")
+			b.delivers(a, "and back")
+			a.reads(b, "and back")
+			served(t, r)
+		})
+	}
+}
+
+// An invite that is shared as a short address is good for one.
+func TestWire_SharedInvite(t *testing.T) {
+	r := relaytest.Start(t, t.TempDir(), "--access-log")
+	a, b := newAgents(t, r)
+	out, err := a.command("invite", "--share", "--relay", r.URL).Output()
+	short := regexp.MustCompile(regexp.QuoteMeta(r.URL) + "/i/[0-9a-f]+").FindString(string(out))
+	if err != nil || short == "" {
+		t.Fatalf("%v: %s", err, out)
+	}
+	url := string(relaytest.Slot{}.MustSend(t, 200, "GET", short+"?format=url", nil))
+	script := string(relaytest.Slot{}.MustSend(t, 200, "GET", short, nil))
+	if url = strings.TrimSpace(url); !strings.HasPrefix(url, "wire://pair?") || !strings.Contains(script, "wire accept-invite '"+url+"'") {
+		t.Fatalf("%s\n%s", url, script)
+	}
+	sh := exec.Command("sh", "-c", script)
+	sh.Env = append(b.command().Env, "PATH="+filepath.Dir(os.Getenv("WIRE"))+string(os.PathListSeparator)+os.Getenv("PATH"))
+	if out, err := sh.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	a.run("pull", "--json")
+	a.delivers(b, "by a script")
+	b.reads(a, "by a script")
+	served(t, r)
+	relaytest.Slot{}.MustSend(t, 410, "GET", short, nil)
+}
+
+// Groups, broadcasts, pings and a new mailbox, between agents that have met.
+func TestWire_Together(t *testing.T) {
+	r := relaytest.Start(t, t.TempDir(), "--access-log")
+	a, b := newAgents(t, r)
+	meet(r, a, b)
+	if out := a.run("mesh", "broadcast", "to everybody", "--scope", "both", "--json")[0]; out["delivered"] != float64(1) {
+		t.Errorf("broadcast: %v", out)
+	}
+	b.run("pull", "--json")
+
+	a.run("group", "create", "team", "--json")
+	a.run("group", "add", "team", b.handle, "--json")
+	a.run("push", "--json")
+	b.run("pull", "--json")
+	a.run("group", "send", "team", "to the team", "--json")
+	if out, err := b.command("group", "tail", "team", "--json").Output(); !bytes.Contains(out, []byte("to the team")) {
+		t.Errorf("group: %v %s", err, out)
+	}
+
+	daemon := b.command("daemon", "--interval", "1")
+	if err := daemon.Start(); err != nil {
+		t.Fatal(err)
+	}
+	within(t, 30*time.Second, "the peer answers a ping", func() bool { return a.run("ping", b.handle, "--json")[0]["alive"] == true })
+	daemon.Process.Signal(syscall.SIGTERM)
+	daemon.Wait()
+
+	if out := b.run("rotate-slot", "--json")[0]; out["rotated"] != true || out["new_slot_id"] == out["old_slot_id"] {
+		t.Errorf("rotate-slot: %v", out)
+	}
+	a.run("pull", "--json")
+	meet(r, a, b)
+	a.delivers(b, "to the new mailbox")
+	b.reads(a, "to the new mailbox")
+	served(t, r)
+}
+
+func TestWire_SendsPullsAndStreams(t *testing.T) {
+	dir := t.TempDir()
+	r := relaytest.Start(t, dir, "--access-log")
+	a, b := newAgents(t, r)
+	// An invite that is handed over by hand needs slots alone.
+	meet(r, a, b)
+	a.delivers(b, "one")
 	b.reads(a, "one")
 	b.run("send", "--queue", a.handle, "decision", "two", "--json")
 	if pushed, _ := b.run("push", "--json")[0]["pushed"].([]any); len(pushed) != 1 {
@@ -144,15 +314,6 @@ func TestWire_SendsPullsAndStreams(t *testing.T) {
 	a.run("push", "--json")
 	within(t, 30*time.Second, "the queued message arrives", func() bool { return b.inbox(a, queued) })
 
-	for _, x := range []*relaytest.Relay{r, again} {
-		for line := range strings.Lines(x.Log.String()) {
-			var entry struct {
-				Msg, Route string
-				Status     int
-			}
-			if json.Unmarshal([]byte(line), &entry) == nil && entry.Msg == "request" && entry.Status >= 400 {
-				t.Errorf("the relay answered %d on %s", entry.Status, entry.Route)
-			}
-		}
-	}
+	served(t, r)
+	served(t, again)
 }
