@@ -112,7 +112,7 @@ func (i *importing) all() error {
 	for _, path := range i.src.unknown {
 		i.told.note(place{file: path}, "it is no file of a state folder, and was passed over")
 	}
-	for _, part := range []func() error{i.slots, i.health, i.handles, i.invites, i.history} {
+	for _, part := range []func() error{i.slots, i.health, i.handles, i.invites, i.totals, i.history} {
 		if err := part(); err != nil {
 			return err
 		}

@@ -29,7 +29,7 @@ type importStore struct {
 }
 
 // importBatch is how many bytes of events become one commit.
-const importBatch = 4 << 20
+const importBatch = 1 << 20
 
 // importReserve is how many bytes of the disk an import leaves free, as serve does.
 const importReserve = 128 << 20

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"os"
 	"os/exec"
@@ -16,6 +17,9 @@ import (
 	"time"
 
 	"cowrelay/cmd/cowrelay/internal/relaytest"
+	"cowrelay/cow"
+	"cowrelay/cow/pebblelog"
+	"cowrelay/cow/rendezvous"
 )
 
 // importInto runs an import that must succeed, and returns what it printed.
@@ -67,6 +71,9 @@ func TestImport(t *testing.T) {
 {"ts":%d,"slots_active":2}
 {"ts":5,"slots_active":1}
 {"ts":`, now.Unix()-60, now.Unix()-30))
+	s.JSON("counters.json", map[string]any{
+		"slot_allocations_total": 9, "events_posted_total": 1000, "handle_claims_total": 7, "handle_first_claims_total": 4, "pair_opens_total": 2, "more": 1,
+	})
 
 	dir := filepath.Join(t.TempDir(), "data")
 	if out, _ := importInto(t, s, dir, "--dry-run"); !strings.Contains(out, "would import") || !strings.Contains(out, "events 15 0 0\n") {
@@ -76,13 +83,15 @@ func TestImport(t *testing.T) {
 		t.Error("a dry run made the data folder")
 	}
 	out, stderr := importInto(t, s, dir)
-	relaytest.Contains(t, out, "slots 3 0 0\n", "events 15 0 0\n", "handles 2 0 0\n", "invites 3 0 1\n", "health records 1 0 0\n", "rows of history 2 0 2\n")
+	relaytest.Contains(t, out, "slots 3 0 0\n", "events 15 0 0\n", "handles 2 0 0\n", "invites 3 0 1\n", "health records 1 0 0\n", "totals 5 0 0\n", "rows of history 2 0 2\n")
 	relaytest.Contains(t, stderr, "invites.jsonl: the invite is expired")
 	sound(t, dir)
+	checkRecords(t, dir, now.Add(time.Hour))
 	for range 2 { // a second import changes nothing
 		out, _ = importInto(t, s, dir)
-		relaytest.Contains(t, out, "slots 0 3 0\n", "events 0 15 0\n", "handles 0 2 0\n", "invites 0 3 1\n", "health records 0 1 0\n", "rows of history 0 2 2\n")
+		relaytest.Contains(t, out, "slots 0 3 0\n", "events 0 15 0\n", "handles 0 2 0\n", "invites 0 3 1\n", "health records 0 1 0\n", "totals 0 5 0\n", "rows of history 0 2 2\n")
 	}
+	checkRecords(t, dir, now.Add(time.Hour))
 	out, _ = importInto(t, s, dir, "--dry-run")
 	relaytest.Contains(t, out, "slots 0 3 0\n", "events 0 15 0\n")
 
@@ -131,6 +140,37 @@ func TestImport(t *testing.T) {
 	r = relaytest.Start(t, dir)
 	if events := r.Pull(s.Slots[0], ""); len(events) != 6 {
 		t.Errorf("%d events", len(events))
+	}
+}
+
+// checkRecords looks at the totals and the invites of TestImport.
+func checkRecords(t *testing.T, dir string, expires time.Time) {
+	t.Helper()
+	l, err := pebblelog.Open(dir, pebblelog.Options{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	want := cow.Totals{SlotAllocations: 9, EventsPosted: 1000, HandleClaims: 7, HandleFirstClaims: 4, PairOpens: 2}
+	if got := l.Totals(); got != want {
+		t.Errorf("totals: %+v, want %+v", got, want)
+	}
+	for token, want := range map[string]string{"abcdef": "wire://pair?a=1 1", "0123456789abcdef": "wire://pair?a=2 -1", "111111": " 0"} {
+		value, _, err := l.Value(rendezvous.InviteKey(token))
+		if err != nil {
+			t.Fatal(err)
+		}
+		v, err := rendezvous.DecodeInvite(token, value)
+		uses := int64(-1)
+		if v.Uses != nil {
+			uses = *v.Uses
+		}
+		if got := fmt.Sprint(v.URL, " ", uses); err != nil || got != want || !v.Expires.Equal(expires) {
+			t.Errorf("invite %s: %s, expires %v, %v; want %s", token, got, v.Expires, err, want)
+		}
+	}
+	if _, _, err := l.Value(rendezvous.InviteKey("222222")); err != cow.ErrNoRecord {
+		t.Errorf("an expired invite: %v", err)
 	}
 }
 
