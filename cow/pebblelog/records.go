@@ -64,6 +64,23 @@ func (l *Log) Value(key string) ([]byte, uint64, error) {
 	return append([]byte{}, value...), version, nil
 }
 
+// versionOf is Value without the value.
+func (l *Log) versionOf(key string) (uint64, error) {
+	v, closer, err := l.db.Get(recordKey(key))
+	if errors.Is(err, pebble.ErrNotFound) {
+		return 0, cow.ErrNoRecord
+	}
+	if err != nil {
+		return 0, l.corrupt(err, "record %q can't be read", key)
+	}
+	defer closer.Close()
+	_, version, err := decodeRecord(v)
+	if err != nil {
+		return 0, l.corrupt(err, "record %q", key)
+	}
+	return version, nil
+}
+
 // Put implements cow.Records.
 func (l *Log) Put(key string, value []byte, expected uint64, count cow.Totals) (uint64, error) {
 	return l.swap(key, value, expected, false, count)
@@ -79,7 +96,7 @@ func (l *Log) swap(key string, value []byte, expected uint64, remove bool, count
 	m := l.records.stripe(key)
 	m.Lock()
 	defer m.Unlock()
-	_, version, err := l.Value(key)
+	version, err := l.versionOf(key)
 	if err != nil && !errors.Is(err, cow.ErrNoRecord) {
 		return 0, err
 	}

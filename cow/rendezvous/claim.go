@@ -48,13 +48,57 @@ func (d *Directory) Claim(c Claim) (did string, first bool, err error) {
 		return "", false, err
 	}
 	defer done()
+	// Memory mostly knows what is recorded. The record's version, which the write
+	// names, says whether it did.
+	was, known := d.remembered(&c)
 	for {
-		first, err = d.decide(&c, who.DID)
+		if !known {
+			if was, err = d.recorded(c.Nick); err != nil {
+				return "", false, err
+			}
+		}
+		first, err = d.decide(&c, who.DID, was)
 		if !errors.Is(err, cow.ErrConflict) {
 			return who.DID, first, err
 		}
 		// Another claim of the nick came first. It may be the claimer's own.
+		known = false
 	}
+}
+
+// holder is what a claim has to know of the handle that is recorded. Version 0:
+// there is none.
+type holder struct {
+	version      uint64
+	did          string
+	slot         cow.ID
+	relayURL     string
+	discoverable *bool
+	claimedAt    int64 // Unix seconds
+	by           Source
+}
+
+// remembered returns what memory knows of the nick's holder. known is false if that
+// is not enough for the claim.
+func (d *Directory) remembered(c *Claim) (was holder, known bool) {
+	_, e, ok := d.view.Load().all.Get(c.Nick)
+	if !ok {
+		return holder{}, true
+	}
+	return holder{
+		version: e.version, did: e.did, slot: e.slot, discoverable: e.discoverable, claimedAt: e.claimedAt, by: e.by,
+	}, e.did != "" && c.RelayURL != "" // addresses are not kept in memory
+}
+
+// recorded returns the nick's holder from its record.
+func (d *Directory) recorded(nick string) (holder, error) {
+	h, version, err := d.Lookup(nick)
+	if errors.Is(err, ErrNoHandle) {
+		return holder{}, nil
+	}
+	return holder{
+		version: version, did: h.DID, slot: h.Slot, relayURL: h.RelayURL, discoverable: h.Discoverable, claimedAt: h.ClaimedAt.Unix(), by: h.By,
+	}, err
 }
 
 // check looks at the claim alone.
@@ -78,12 +122,11 @@ func (c *Claim) check() (card.Card, error) {
 	return who, err
 }
 
-// decide writes the claim if the record, as it is now, allows it. ErrConflict: the
-// record has changed meanwhile.
-func (d *Directory) decide(c *Claim, did string) (first bool, err error) {
+// decide writes the claim if the nick's holder allows it. ErrConflict: the record is
+// another one.
+func (d *Directory) decide(c *Claim, did string, was holder) (first bool, err error) {
 	h := Handle{Nick: c.Nick, DID: did, By: c.By}
-	was, version, err := d.Lookup(c.Nick)
-	first = errors.Is(err, ErrNoHandle)
+	first = was.version == 0
 	moves := false
 	switch {
 	case first:
@@ -92,14 +135,12 @@ func (d *Directory) decide(c *Claim, did string) (first bool, err error) {
 			return false, err
 		}
 		defer d.release(c.By)
-	case err != nil:
-		return false, err
-	case was.DID != did:
+	case was.did != did:
 		d.Stats.Taken.Add(1)
-		return false, &TakenError{By: was.DID}
+		return false, &TakenError{By: was.did}
 	default:
-		h.RelayURL, h.Discoverable, h.By = was.RelayURL, was.Discoverable, was.By
-		if moves = was.Slot != c.Slot.ID(); moves && d.inUse(&was) {
+		h.RelayURL, h.Discoverable, h.By = was.relayURL, was.discoverable, was.by
+		if moves = was.slot != c.Slot.ID(); moves && d.inUse(was.slot, was.claimedAt) {
 			d.Stats.Kept.Add(1)
 			return false, &TakenError{By: did, InUse: true}
 		}
@@ -115,7 +156,7 @@ func (d *Directory) decide(c *Claim, did string) (first bool, err error) {
 	if first {
 		count.HandleFirstClaims = 1
 	}
-	if _, err := d.records.Put(HandleKey(h.Nick), h.Encode(), version, count); err != nil {
+	if _, err := d.records.Put(HandleKey(h.Nick), h.Encode(), was.version, count); err != nil {
 		return false, err
 	}
 	switch {
@@ -126,7 +167,7 @@ func (d *Directory) decide(c *Claim, did string) (first bool, err error) {
 	}
 	if moves {
 		d.Stats.Moves.Add(1)
-		d.opts.Logger.Info("a handle has moved to another slot", "nick", h.Nick, "did", did, "from", was.Slot.String(), "to", h.Slot.String())
+		d.opts.Logger.Info("a handle has moved to another slot", "nick", h.Nick, "did", did, "from", was.slot.String(), "to", h.Slot.String())
 	}
 	return first, nil
 }
@@ -134,12 +175,12 @@ func (d *Directory) decide(c *Claim, did string) (first bool, err error) {
 // inUse says whether somebody still reads the slot of a handle. A card is public, so
 // anybody can send it again: such a claim must not move the mail of an agent that
 // is there. An agent that has just claimed may not have read yet.
-func (d *Directory) inUse(h *Handle) bool {
-	slot := d.store.Slot(h.Slot)
+func (d *Directory) inUse(id cow.ID, claimedAt int64) bool {
+	slot := d.store.Slot(id)
 	if slot == nil {
 		return false
 	}
-	last := max(slot.ReadAt(), h.ClaimedAt.Unix())
+	last := max(slot.ReadAt(), claimedAt)
 	return d.opts.Now().Unix()-last < int64(d.opts.MoveAfter/time.Second)
 }
 

@@ -75,9 +75,14 @@ type view struct {
 // entry is what memory has of a handle. It is never changed.
 type entry struct {
 	nick string // mostly a part of row
+	did  string // likewise; empty: the record can't be read
 	row  string // what a page shows; empty: only the record has it
 	slot cow.ID
 	by   Source
+	// What a claim has to know beside this.
+	version      uint64 // of the record
+	claimedAt    int64  // Unix seconds
+	discoverable *bool
 	// vibes are hashes of the profile's vibes; manyVibes: there are more than stand
 	// here, so only the row knows.
 	vibes     []uint64
@@ -99,11 +104,11 @@ func openDirectory(store *cow.Store, opts Options) (*Directory, error) {
 		next: view{all: btreemap.New[string, *entry](treeDegree, cmp.Compare), listed: btreemap.New[string, *entry](treeDegree, cmp.Compare)},
 	}
 	d.unwatch = d.records.Watch(handlePrefix, d.changed)
-	err := d.records.List(handlePrefix, func(key string, value []byte, _ uint64) error {
+	err := d.records.List(handlePrefix, func(key string, value []byte, version uint64) error {
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		if !d.touched[key] {
-			d.note(key[len(handlePrefix):], value)
+			d.note(key[len(handlePrefix):], value, version)
 		}
 		return nil
 	})
@@ -150,20 +155,20 @@ func (d *Directory) Lookup(nick string) (Handle, uint64, error) {
 }
 
 // changed keeps memory in step with a record. A nil value is a record that is gone.
-func (d *Directory) changed(key string, value []byte, _ uint64) {
+func (d *Directory) changed(key string, value []byte, version uint64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.touched != nil {
 		d.touched[key] = true
 	}
-	d.note(key[len(handlePrefix):], value)
+	d.note(key[len(handlePrefix):], value, version)
 	if d.touched == nil {
 		d.publish()
 	}
 }
 
 // note enters what a record says. mu is held.
-func (d *Directory) note(nick string, value []byte) {
+func (d *Directory) note(nick string, value []byte, version uint64) {
 	v := &d.next
 	if _, old, ok := v.all.Delete(nick); ok {
 		v.listed.Delete(nick)
@@ -179,6 +184,7 @@ func (d *Directory) note(nick string, value []byte) {
 		h = Handle{Nick: nick, unlisted: true}
 	}
 	e := d.entryOf(&h)
+	e.version = version
 	v.rows += int64(len(e.row))
 	d.mine[e.by]++
 	v.all.ReplaceOrInsert(e.nick, e)
@@ -189,7 +195,7 @@ func (d *Directory) note(nick string, value []byte) {
 
 // entryOf makes what memory holds of a handle. mu is held.
 func (d *Directory) entryOf(h *Handle) *entry {
-	e := &entry{slot: h.Slot, by: h.By, listed: h.listed()}
+	e := &entry{slot: h.Slot, by: h.By, claimedAt: h.ClaimedAt.Unix(), discoverable: known(h.Discoverable), listed: h.listed()}
 	if e.listed {
 		vibesOf(h.profile, func(vibe string) {
 			if e.manyVibes = len(e.vibes) == maxVibes; !e.manyVibes {
@@ -200,14 +206,31 @@ func (d *Directory) entryOf(h *Handle) *entry {
 			e.row = string(row)
 		}
 	}
-	const at = len(`{"nick":"`)
-	if len(e.row) > at+len(h.Nick) && e.row[at:at+len(h.Nick)] == h.Nick {
-		e.nick = e.row[at : at+len(h.Nick)]
-	} else {
-		e.nick = strings.Clone(h.Nick)
-	}
+	e.nick, e.did = partOf(e.row, len(`{"nick":"`), h.Nick), partOf(e.row, len(`{"nick":"","did":"`)+len(h.Nick), h.DID)
 	return e
 }
+
+// partOf returns the text that stands at a place of the row, or a copy of it if it
+// does not stand there.
+func partOf(row string, at int, text string) string {
+	if at <= len(row) && strings.HasPrefix(row[at:], text) {
+		return row[at : at+len(text)]
+	}
+	return strings.Clone(text)
+}
+
+// known returns one of two pointers for all handles.
+func known(discoverable *bool) *bool {
+	switch {
+	case discoverable == nil:
+		return nil
+	case *discoverable:
+		return &yes
+	}
+	return &no
+}
+
+var yes, no = true, false
 
 // listed says whether the directory shows the handle.
 func (h *Handle) listed() bool {
