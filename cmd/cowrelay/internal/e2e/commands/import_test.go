@@ -304,3 +304,23 @@ func BenchmarkImport(b *testing.B) {
 		b.ReportMetric(float64(cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss)/1024, "MB-resident")
 	}
 }
+
+// An import that is killed goes on when it is started again.
+func TestImport_GoesOnAfterKill(t *testing.T) {
+	const slots, events = 100, 500
+	s := relaytest.NewState(t, slots, events, 400)
+	dir := filepath.Join(t.TempDir(), "data")
+	for _, after := range []time.Duration{50, 100, 150, 200} {
+		cmd := exec.Command(relaytest.Binary, "import", "--from="+s.Dir, "--data-dir="+dir)
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(after * time.Millisecond)
+		cmd.Process.Kill()
+		cmd.Wait()
+	}
+	importInto(t, s, dir)
+	out, _ := importInto(t, s, dir)
+	relaytest.Contains(t, out, fmt.Sprintf("slots 0 %d 0\n", slots), fmt.Sprintf("events 0 %d 0\n", slots*events))
+	sound(t, dir)
+}
