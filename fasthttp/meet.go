@@ -3,6 +3,7 @@ package fasthttp
 import (
 	"bytes"
 	"io"
+	"strings"
 
 	"cowrelay/cow"
 	"cowrelay/cow/rendezvous"
@@ -151,4 +152,94 @@ func (r *Relay) serveHandles(req request) error {
 	res.Header.SetContentTypeBytes(contentTypeJSON)
 	res.SetBodyStream(handlesBody{page, r}, page.Size())
 	return nil
+}
+
+// withJSON reads a body, and replies with what f makes of it.
+func (r *Relay) withJSON(req request, status int, f func(body []byte) ([]byte, error)) error {
+	return r.withBody(&req, func(body []byte) error {
+		out, err := f(body)
+		if err == nil {
+			req.reply(status, out)
+		}
+		return err
+	})
+}
+
+// serveRegister keeps an invite.
+func (r *Relay) serveRegister(req request) error {
+	return r.withJSON(req, fasthttp.StatusCreated, func(body []byte) ([]byte, error) {
+		return meet.RegisterInvite(r.opts.Desk.Invites, r.sourceOf(req), body)
+	})
+}
+
+// serveInvite hands out an invite: a script, or its URL for those who can do with
+// that.
+func (r *Relay) serveInvite(req request) error {
+	token := req.rest(prefixInvite)
+	res := &req.ctx.Response
+	format, err := req.query("format")
+	if err != nil {
+		return err
+	}
+	if deref(format) == "url" {
+		url, err := meet.InviteURL(r.opts.Desk.Invites, token)
+		if err != nil {
+			return err
+		}
+		res.SetBodyString(url)
+		res.Header.SetContentType("text/plain; charset=utf-8")
+	} else {
+		script, err := meet.InviteScript(r.opts.Desk.Invites, token, req.head)
+		if err != nil {
+			return err
+		}
+		res.SetBodyRaw(script)
+		res.Header.SetContentType("text/x-shellscript; charset=utf-8")
+	}
+	res.Header.Set(fasthttp.HeaderCacheControl, "private, no-store, max-age=0")
+	return nil
+}
+
+// servePair leaves the first message of one side of a pair.
+func (r *Relay) servePair(req request) error {
+	return r.withJSON(req, fasthttp.StatusCreated, func(body []byte) ([]byte, error) {
+		return meet.OpenPair(r.opts.Desk.Pairs, r.sourceOf(req), body)
+	})
+}
+
+// pairID is the id in the path of a pair.
+func (req request) pairID() string {
+	id, _, _ := strings.Cut(req.rest(prefixPair), "/")
+	return id
+}
+
+// serveLook answers with what the other side has left.
+func (r *Relay) serveLook(req request) error {
+	role, err := req.query("as_role")
+	if err != nil {
+		return err
+	}
+	out, err := meet.LookAtPair(r.opts.Desk.Pairs, req.pairID(), deref(role))
+	if err == nil {
+		req.reply(fasthttp.StatusOK, out)
+	}
+	return err
+}
+
+// serveBootstrap leaves the sealed bootstrap of one side.
+func (r *Relay) serveBootstrap(req request) error {
+	return r.withJSON(req, fasthttp.StatusCreated, func(body []byte) ([]byte, error) {
+		return meet.LeaveBootstrap(r.opts.Desk.Pairs, r.sourceOf(req), req.pairID(), body)
+	})
+}
+
+// serveAbandon drops a pair.
+func (r *Relay) serveAbandon(req request) error {
+	return r.withBody(&req, func(body []byte) error {
+		err := meet.AbandonPair(r.opts.Desk.Pairs, body)
+		if err == nil {
+			req.ctx.Response.SetStatusCode(fasthttp.StatusNoContent)
+		}
+		return err
+	})
 }

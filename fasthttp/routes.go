@@ -11,34 +11,41 @@ import (
 )
 
 var (
-	routeHealthz = &route{name: "healthz", get: method{(*Relay).serveHealthz, limit.Other}, unlimited: true}
-	routeReadyz  = &route{name: "readyz", get: method{(*Relay).serveReadyz, limit.Other}, unlimited: true}
-	routeStats   = &route{name: "stats", get: method{(*Relay).serveStats, limit.Other}}
-	routeEither  = &route{name: "stats_either", get: method{(*Relay).serveStatsEither, limit.Other}}
-	routeHistory = &route{name: "stats_history", get: method{(*Relay).serveStatsHistory, limit.Other}}
-	routeSeries  = &route{name: "stats_series", get: method{(*Relay).serveStatsSeries, limit.Other}}
-	routeOpenAPI = &route{name: "openapi", get: method{(*Relay).serveDescription, limit.Other}}
-	routeAlloc   = &route{name: "allocate", post: method{(*Relay).serveAllocate, limit.Allocate}, maxBody: 16 << 10}
-	routeEvents  = &route{name: "events", get: method{(*Relay).servePull, limit.Read}, post: method{(*Relay).servePost, limit.Post}, bearer: true, maxBody: event.MaxBodyBytes}
-	routeStream  = &route{name: "stream", get: method{(*Relay).serveStream, limit.Stream}, bearer: true}
-	routeSlot    = &route{name: "slot", delete: method{(*Relay).serveDelete, limit.Post}, bearer: true, evenBlocked: true}
-	routeState   = &route{name: "state", get: method{(*Relay).serveState, limit.Read}, bearer: true, evenBlocked: true}
-	routeHealth  = &route{name: "responder_health", post: method{(*Relay).serveHealth, limit.Post}, bearer: true, shapeFirst: true, maxBody: 64 << 10}
-	routeClaim   = &route{name: "claim", post: method{(*Relay).serveClaim, limit.Post}, anyBearer: true, maxBody: meet.MaxClaimBody}
-	routeUnclaim = &route{name: "unclaim", delete: method{(*Relay).serveUnclaim, limit.Post}}
-	routeHandles = &route{name: "handles", get: method{(*Relay).serveHandles, limit.Other}}
-	routeWhois   = &route{name: "whois", get: method{(*Relay).serveWhois, limit.Other}}
-	routeA2A     = &route{name: "agent_card", get: method{(*Relay).serveAgentCard, limit.Other}}
-	routeLanding = &route{name: "landing", get: method{(*Relay).serveLanding, limit.Other}}
-	routeBoard   = &route{name: "dashboard", get: method{(*Relay).serveDashboard, limit.Other}}
-	routeBook    = &route{name: "phonebook", get: method{(*Relay).servePhonebook, limit.Other}}
-	routeAsset   = &route{name: "asset", get: method{(*Relay).serveAsset, limit.Other}}
-	routeNone    = &route{name: "none"}
+	routeHealthz   = &route{name: "healthz", get: method{(*Relay).serveHealthz, limit.Other}, unlimited: true}
+	routeReadyz    = &route{name: "readyz", get: method{(*Relay).serveReadyz, limit.Other}, unlimited: true}
+	routeStats     = &route{name: "stats", get: method{(*Relay).serveStats, limit.Other}}
+	routeEither    = &route{name: "stats_either", get: method{(*Relay).serveStatsEither, limit.Other}}
+	routeHistory   = &route{name: "stats_history", get: method{(*Relay).serveStatsHistory, limit.Other}}
+	routeSeries    = &route{name: "stats_series", get: method{(*Relay).serveStatsSeries, limit.Other}}
+	routeOpenAPI   = &route{name: "openapi", get: method{(*Relay).serveDescription, limit.Other}}
+	routeAlloc     = &route{name: "allocate", post: method{(*Relay).serveAllocate, limit.Allocate}, maxBody: 16 << 10}
+	routeEvents    = &route{name: "events", get: method{(*Relay).servePull, limit.Read}, post: method{(*Relay).servePost, limit.Post}, bearer: true, maxBody: event.MaxBodyBytes}
+	routeStream    = &route{name: "stream", get: method{(*Relay).serveStream, limit.Stream}, bearer: true}
+	routeSlot      = &route{name: "slot", delete: method{(*Relay).serveDelete, limit.Post}, bearer: true, evenBlocked: true}
+	routeState     = &route{name: "state", get: method{(*Relay).serveState, limit.Read}, bearer: true, evenBlocked: true}
+	routeHealth    = &route{name: "responder_health", post: method{(*Relay).serveHealth, limit.Post}, bearer: true, shapeFirst: true, maxBody: 64 << 10}
+	routeClaim     = &route{name: "claim", post: method{(*Relay).serveClaim, limit.Post}, anyBearer: true, maxBody: meet.MaxClaimBody}
+	routeUnclaim   = &route{name: "unclaim", delete: method{(*Relay).serveUnclaim, limit.Post}}
+	routeHandles   = &route{name: "handles", get: method{(*Relay).serveHandles, limit.Other}}
+	routeWhois     = &route{name: "whois", get: method{(*Relay).serveWhois, limit.Other}}
+	routeA2A       = &route{name: "agent_card", get: method{(*Relay).serveAgentCard, limit.Other}}
+	routeRegister  = &route{name: "invite_register", post: method{(*Relay).serveRegister, limit.Meet}, maxBody: 64 << 10}
+	routeInvite    = &route{name: "invite", get: method{(*Relay).serveInvite, limit.Other}}
+	routePairs     = &route{name: "pairs", post: method{(*Relay).servePair, limit.Meet}, maxBody: 128 << 10}
+	routePair      = &route{name: "pair", get: method{(*Relay).serveLook, limit.Other}}
+	routeBootstrap = &route{name: "pair_bootstrap", post: method{(*Relay).serveBootstrap, limit.Meet}, maxBody: 64 << 10}
+	routeAbandon   = &route{name: "pair_abandon", post: method{(*Relay).serveAbandon, limit.Meet}, maxBody: 64 << 10}
+	routeLanding   = &route{name: "landing", get: method{(*Relay).serveLanding, limit.Other}}
+	routeBoard     = &route{name: "dashboard", get: method{(*Relay).serveDashboard, limit.Other}}
+	routeBook      = &route{name: "phonebook", get: method{(*Relay).servePhonebook, limit.Other}}
+	routeAsset     = &route{name: "asset", get: method{(*Relay).serveAsset, limit.Other}}
+	routeNone      = &route{name: "none"}
 
 	routes = []*route{
 		routeHealthz, routeReadyz, routeStats, routeEither, routeHistory, routeSeries, routeOpenAPI, routeAlloc, routeEvents,
 		routeStream, routeSlot, routeState, routeHealth,
 		routeClaim, routeUnclaim, routeHandles, routeWhois, routeA2A,
+		routeRegister, routeInvite, routePairs, routePair, routeBootstrap, routeAbandon,
 		routeLanding, routeBoard, routeBook, routeAsset, routeNone,
 	}
 )
@@ -76,6 +83,8 @@ func routeNames() (names []string) {
 var (
 	prefixEvents = []byte("/v1/events/")
 	prefixSlot   = []byte("/v1/slot/")
+	prefixInvite = []byte("/i/")
+	prefixPair   = []byte("/v1/pair/")
 	prefixClaim  = []byte("/v1/handle/claim/")
 	schemeMark   = []byte("://")
 )
@@ -124,6 +133,12 @@ func findRoute(target []byte) (rt *route, slot []byte) {
 		return routeWhois, nil
 	case "/.well-known/agent-card.json":
 		return routeA2A, nil
+	case "/v1/invite/register":
+		return routeRegister, nil
+	case "/v1/pair":
+		return routePairs, nil
+	case "/v1/pair/abandon":
+		return routeAbandon, nil
 	}
 	if rest, ok := bytes.CutPrefix(path, prefixClaim); ok && len(rest) > 0 {
 		return routeUnclaim, nil // a text that is no nick is refused there
@@ -147,6 +162,19 @@ func findRoute(target []byte) (rt *route, slot []byte) {
 			return routeState, slot
 		case string(sub) == "responder-health":
 			return routeHealth, slot
+		}
+	} else if rest, ok := bytes.CutPrefix(path, prefixPair); ok {
+		id, sub, deep := bytes.Cut(rest, []byte{'/'})
+		switch {
+		case len(id) == 0:
+		case !deep:
+			return routePair, nil
+		case string(sub) == "bootstrap":
+			return routeBootstrap, nil
+		}
+	} else if rest, ok := bytes.CutPrefix(path, prefixInvite); ok {
+		if len(rest) > 0 && bytes.IndexByte(rest, '/') < 0 {
+			return routeInvite, nil
 		}
 	} else if web.Asset(path) != nil {
 		return routeAsset, nil

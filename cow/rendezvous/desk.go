@@ -42,10 +42,16 @@ func def[T comparable](v *T, to T) {
 	}
 }
 
+// pairBytes is what the texts of all pairs may take: those of some 20,000 pairs of
+// which each side has left what clients leave.
+const pairBytes = 64 << 20
+
 // Desk is where agents find each other. Open makes it. All methods of its parts may
 // be called concurrently until Close.
 type Desk struct {
 	Handles *Directory
+	Invites *Invites
+	Pairs   *Pairs
 }
 
 // Open reads what the records of the store hold. The store must outlive the desk.
@@ -55,8 +61,18 @@ func Open(store *cow.Store, opts Options) (*Desk, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Desk{Handles: handles}, nil
+	invites, err := OpenInvites(store.Records(), InviteOptions{
+		Most: opts.MaxInvites, Installer: opts.Installer, Now: opts.Now, Gate: store.Gate, Logger: opts.Logger,
+	})
+	if err != nil {
+		handles.close()
+		return nil, err
+	}
+	return &Desk{Handles: handles, Invites: invites, Pairs: NewPairs(opts.MaxPairs, pairBytes, opts.PairIdle, store.Now)}, nil
 }
 
 // Close ends what the desk does by itself.
-func (d *Desk) Close() { d.Handles.close() }
+func (d *Desk) Close() {
+	d.Invites.Close()
+	d.Handles.close()
+}

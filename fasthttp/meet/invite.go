@@ -21,7 +21,7 @@ var (
 	inviteURL   = &refusal.Reply{Status: http.StatusBadRequest, Text: "invite_url must be printable ASCII that starts with wire://pair?"}
 	inviteUses  = &refusal.Reply{Status: http.StatusUnprocessableEntity, Text: "uses must be a whole number from 1 up, or null"}
 	inviteLife  = &refusal.Reply{Status: http.StatusUnprocessableEntity, Text: "ttl_seconds must be a whole number"}
-	longInvite  = &refusal.Reply{Status: http.StatusRequestEntityTooLarge, Text: "invite_url is too long", Extra: `,"max_bytes":` + strconv.Itoa(rendezvous.MaxInviteURL)}
+	longInvite  = &refusal.Reply{Status: http.StatusRequestEntityTooLarge, Text: "invite_url is longer than " + strconv.Itoa(rendezvous.MaxInviteURL) + " bytes"}
 	manyInvites = &refusal.Reply{Status: http.StatusServiceUnavailable, Text: "the relay has as many invites as it may", RetryAfter: 60}
 	shareInvite = &refusal.Reply{Status: http.StatusServiceUnavailable, Text: "the relay has as many invites from your address as it may", RetryAfter: 60}
 )

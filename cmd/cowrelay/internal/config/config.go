@@ -29,9 +29,13 @@ type Config struct {
 	DiskReserve   int64 // of free disk that posts leave
 	PageBytes     int   // of a page of events
 
+	InviteInstaller string // URL of a script that installs the client; empty: none
+
 	// Most of each at once.
 	MaxSlots           int
 	MaxHandles         int
+	MaxInvites         int
+	MaxPairs           int
 	MaxConns           int
 	MaxConnsPerAddress int // 0: as many as nobody else wants
 	MaxStreams         int

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -41,6 +42,21 @@ func address(to *string) func(string) error {
 			return fmt.Errorf("the port is a number from 0 to 65535, not %q", port)
 		} else if n == 0 {
 			return nil // the log tells which one the system chose
+		}
+		return nil
+	}
+}
+
+// installer reads the URL of a script that a shell is to run, or nothing.
+func installer(to *string) func(string) error {
+	return func(v string) error {
+		*to = v
+		if v == "" {
+			return nil
+		}
+		u, err := url.Parse(v)
+		if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || strings.ContainsFunc(v, func(c rune) bool { return c <= ' ' || c > '~' }) {
+			return errors.New("it is a URL such as https://example.com/install.sh, in printable ASCII")
 		}
 		return nil
 	}

@@ -145,7 +145,8 @@ func (s *server) openStore() (err error) {
 // openDesk reads who has which nick, and what else agents meet by.
 func (s *server) openDesk() (err error) {
 	s.desk, err = rendezvous.Open(s.store, rendezvous.Options{
-		MaxHandles: s.MaxHandles, MoveAfter: s.HandleMoveAfter, Logger: s.log,
+		MaxHandles: s.MaxHandles, MoveAfter: s.HandleMoveAfter,
+		MaxInvites: s.MaxInvites, MaxPairs: s.MaxPairs, Installer: s.InviteInstaller, Logger: s.log,
 	})
 	return err
 }
