@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"cowrelay/cow"
 	"cowrelay/cow/rendezvous"
 	"cowrelay/fasthttp/limit"
 
@@ -255,7 +256,7 @@ func TestInvite_ShortToken(t *testing.T) {
 	g := newRig(t)
 	one := int64(1)
 	invite := rendezvous.Invite{Token: "a1b2c3", URL: "wire://pair?old", Expires: time.Now().Add(time.Hour), Created: time.Now(), Uses: &one}
-	if _, err := g.store.Records().Put(rendezvous.InviteKey(invite.Token), invite.Encode(), 0); err != nil {
+	if _, err := g.store.Records().Put(rendezvous.InviteKey(invite.Token), invite.Encode(), 0, cow.Totals{}); err != nil {
 		t.Fatal(err)
 	}
 	g.restart()
