@@ -53,7 +53,7 @@ var (
 func init() {
 	// What agents on one machine need: their mailboxes, and how they meet. It shows
 	// nobody to others.
-	for _, rt := range []*route{routeHealthz, routeAlloc, routeEvents, routeStream, routeSlot, routeState, routeHealth, routeClaim, routeUnclaim} {
+	for _, rt := range []*route{routeHealthz, routeAlloc, routeEvents, routeStream, routeSlot, routeState, routeHealth, routeClaim, routeUnclaim, routePairs, routePair, routeBootstrap, routeAbandon} {
 		rt.local = true
 	}
 	for i, rt := range routes {
