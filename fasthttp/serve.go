@@ -30,6 +30,7 @@ func NewRelay(store *cow.Store, opts Options) *Relay {
 	r.recorder = stats.Start(stats.Sources{
 		Store: store, Requests: r.requests, Events: routeEvents.index, Commits: r.commits, Lag: r.lag,
 		Streams: r.streams.Len, Connections: r.conns.Len, LongPolls: r.polls.Len,
+		Handles: func() int64 { return int64(opts.Desk.Handles.Len()) },
 	}, opts.SampleEvery, opts.Logger)
 	r.server = r.newServer()
 	return r

@@ -35,6 +35,8 @@ func Run(t *testing.T, open Open) {
 		{"RecordList", testRecordList},
 		{"RecordRace", testRecordRace},
 		{"RecordWatch", testRecordWatch},
+		{"RecordCount", testRecordCount},
+		{"RecordCountRace", testRecordCountRace},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

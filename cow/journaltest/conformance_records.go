@@ -230,3 +230,76 @@ func testRecordWatch(t *testing.T, s *suite) {
 	time.Sleep(10 * time.Millisecond)
 	wait(want...)
 }
+
+// testRecordCount: a put and its count are stored together or not at all, what Count
+// adds outlives Close, and Commit counts beside them.
+func testRecordCount(t *testing.T, s *suite) {
+	put := func(key string, expected uint64, count cow.Totals) uint64 {
+		t.Helper()
+		version, err := s.r.Put(key, []byte("x"), expected, count)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.totals = s.totals.Add(count)
+		s.check()
+		return version
+	}
+	v1 := put("a", 0, cow.Totals{HandleClaims: 1, HandleFirstClaims: 1})
+	v2 := put("a", v1, cow.Totals{HandleClaims: 1})
+	_, err := s.r.Put("a", []byte("lost"), v1, cow.Totals{HandleClaims: 100})
+	s.conflict(err)
+	s.check()
+	put("b", 0, cow.Totals{})
+	s.append(s.create(), 3, 100)
+	s.check()
+	s.reopen()
+	s.check()
+	for round := range 3 {
+		add := cow.Totals{PairOpens: uint64(round + 1)}
+		if err := s.r.Count(add); err != nil {
+			t.Fatal(err)
+		}
+		s.totals = s.totals.Add(add)
+		s.check()
+		if round == 1 {
+			s.create() // a batch between Count and Close takes it along
+			s.check()
+		}
+		s.reopen()
+		s.check()
+	}
+	put("a", v2, cow.Totals{SlotAllocations: 1 << 40, EventsPosted: 1 << 50, HandleClaims: 7, HandleFirstClaims: 3, PairOpens: 1 << 60})
+	s.reopen()
+	s.check()
+}
+
+// testRecordCountRace: no count is lost or doubled while puts, counts and commits run
+// side by side.
+func testRecordCountRace(t *testing.T, s *suite) {
+	const writers, rounds = 8, 25
+	var wg sync.WaitGroup
+	for w := range writers {
+		wg.Go(func() {
+			var version uint64
+			for range rounds {
+				var err error
+				if version, err = s.r.Put(fmt.Sprint("k", w), []byte("x"), version, cow.Totals{HandleClaims: 1}); err != nil {
+					t.Errorf("put: %v", err)
+					return
+				}
+				if err := s.r.Count(cow.Totals{PairOpens: 1}); err != nil {
+					t.Errorf("count: %v", err)
+					return
+				}
+			}
+		})
+	}
+	for range rounds {
+		s.create()
+	}
+	wg.Wait()
+	s.totals = s.totals.Add(cow.Totals{HandleClaims: writers * rounds, PairOpens: writers * rounds})
+	s.check()
+	s.reopen()
+	s.check()
+}

@@ -109,7 +109,7 @@ func testRemove(t *testing.T, s *suite) {
 		if n > 0 {
 			s.append(id, n, 100)
 		}
-		s.commit(cow.Group{Op: cow.OpTouch, Slot: id, Version: s.model[id].Version, PulledAt: 5})
+		s.commit(cow.Group{Op: cow.OpTouch, Slot: id, Version: s.model[id].Version, PulledAt: 5, StreamedAt: 6})
 		s.commit(cow.Group{Op: cow.OpRemove, Slot: id, Version: s.model[id].Version})
 		gone := func() {
 			t.Helper()
@@ -133,7 +133,7 @@ func testRemove(t *testing.T, s *suite) {
 func testTouch(t *testing.T, s *suite) {
 	id := s.create()
 	for i, at := range []int64{1_700_000_000, 1_700_000_009, 1, 1 << 40} {
-		s.commit(cow.Group{Op: cow.OpTouch, Slot: id, Version: s.model[id].Version, PulledAt: at})
+		s.commit(cow.Group{Op: cow.OpTouch, Slot: id, Version: s.model[id].Version, PulledAt: at, StreamedAt: at / 2})
 		s.check()
 		s.append(id, 1+i, 100)
 		s.check()
@@ -201,7 +201,7 @@ func testRandom(t *testing.T, s *suite) {
 			case 0:
 				groups = append(groups, cow.Group{Op: cow.OpRemove, Slot: id, Version: s.model[id].Version})
 			case 1:
-				groups = append(groups, cow.Group{Op: cow.OpTouch, Slot: id, Version: s.model[id].Version, PulledAt: rng.Int64N(1 << 33)})
+				groups = append(groups, cow.Group{Op: cow.OpTouch, Slot: id, Version: s.model[id].Version, PulledAt: rng.Int64N(1 << 33), StreamedAt: rng.Int64N(2) * rng.Int64N(1<<33)})
 			default:
 				var events []event.Event
 				for range 1 + rng.IntN(40) {

@@ -83,7 +83,8 @@ func (s *script) plan() []cow.Group {
 			delete(next.slots, id)
 		case ok && n == 1:
 			r.PulledAt = s.rng.Int64N(1 << 40)
-			groups = append(groups, cow.Group{Op: cow.OpTouch, Slot: id, PulledAt: r.PulledAt})
+			r.StreamedAt = s.rng.Int64N(2) * s.rng.Int64N(1<<40)
+			groups = append(groups, cow.Group{Op: cow.OpTouch, Slot: id, PulledAt: r.PulledAt, StreamedAt: r.StreamedAt})
 			next.slots[id] = r
 		case ok && n < 12:
 			g := cow.Group{Op: cow.OpAppend, Slot: id, Version: r.Version, First: r.Count}
@@ -121,7 +122,10 @@ func (s *script) step(l *Log) {
 			value := fmt.Sprint(s.rng.Uint64())
 			next.records[key] = value
 			s.states = append(s.states, next)
-			_, err = l.Put(key, []byte(value), version, cow.Totals{})
+			count := cow.Totals{HandleClaims: uint64(s.rng.IntN(2)), HandleFirstClaims: uint64(s.rng.IntN(2))}
+			next.totals = next.totals.Add(count)
+			s.states[len(s.states)-1] = next
+			_, err = l.Put(key, []byte(value), version, count)
 		}
 		if err != nil {
 			panic(err)

@@ -128,6 +128,7 @@ func TestVerify_FindsDamage(t *testing.T) {
 		{"last family", set([]byte{0xff, 1}, nil), []string{"key: unknown family of keys 0xff"}},
 		{"odd number", set([]byte("mwhat"), nil), []string{`key: unknown key "mwhat"`}},
 		{"totals", set(metaTotals, []byte{0xff}), []string{"totals: ", "totals: "}},
+		{"counted totals", set(metaCounted, []byte{1, 2, 3, 4}), []string{"totals: the key mcounted"}},
 		{"low totals", set(metaTotals, appendPair(nil, 2, 19)), []string{"totals: the totals say 2 slots and 19 events"}},
 		{"epoch", set(metaEpoch, nil), []string{"totals: ", "record: "}},
 		{"record", set(recordKey("k"), []byte("short")), []string{`record: record "k"`}},

@@ -17,6 +17,7 @@ type Sources struct {
 	Lag     *Histogram // from an event being visible to its first write to a stream
 
 	Streams, Connections, LongPolls func() int64 // open now
+	Handles                         func() int64 // claimed now
 }
 
 // meter makes the rows of the history. The sampler's goroutine owns it.
@@ -80,8 +81,9 @@ func (m *meter) count() counts {
 func (m *meter) between(ts int64, from, to counts) *row {
 	st, totals := m.Store.Stats(), m.Store.Totals()
 	out := row{
-		colTS: ts, colSlots: int64(m.Store.Len()), colStreams: m.Streams(),
-		colSlotAllocations: int64(totals.SlotAllocations), colEventsPosted: int64(totals.EventsPosted),
+		colTS: ts, colSlots: int64(m.Store.Len()), colStreams: m.Streams(), colHandles: m.Handles(),
+		colHandleClaims: int64(totals.HandleClaims), colHandleFirstClaims: int64(totals.HandleFirstClaims),
+		colPairOpens: int64(totals.PairOpens), colSlotAllocations: int64(totals.SlotAllocations), colEventsPosted: int64(totals.EventsPosted),
 		colSpan:   (to.atNs - from.atNs) / int64(time.Millisecond),
 		colStored: int64(to.stored - from.stored), colDuplicates: int64(to.duplicates - from.duplicates),
 		colRefused: int64(to.refused - from.refused), colPulls: int64(to.pulls - from.pulls),
