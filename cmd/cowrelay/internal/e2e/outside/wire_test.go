@@ -280,6 +280,7 @@ func TestWire_Together(t *testing.T) {
 		if err := daemon.Start(); err != nil {
 			t.Fatal(err)
 		}
+		t.Cleanup(func() { daemon.Process.Kill() }) // also when the ping fails
 		within(t, 30*time.Second, "the peer answers a ping", func() bool { return a.run("ping", b.handle, "--json")[0]["alive"] == true })
 		daemon.Process.Signal(syscall.SIGTERM)
 		daemon.Wait()
