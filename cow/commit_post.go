@@ -100,6 +100,9 @@ func (p *Post) Accept(body []byte) error {
 	return nil
 }
 
+// JSON returns the accepted event, compacted. Valid until Release.
+func (p *Post) JSON() []byte { return p.event.JSON }
+
 // RawID returns the event's id as the JSON string that it came as, or nil.
 // Valid until Release.
 func (p *Post) RawID() []byte { return p.event.RawID() }

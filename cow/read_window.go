@@ -271,6 +271,17 @@ func (s *Store) page(slot *Slot, since []byte, limit int, w *Window) error {
 	return nil
 }
 
+// Holds says whether the slot has an event with this id, as far as memory knows: a
+// slot that is not in memory is not loaded for that.
+func (s *Store) Holds(slot *Slot, id []byte) bool {
+	h := slot.hot.Load()
+	if h == nil {
+		return false
+	}
+	pos, err := s.after(slot, h, id)
+	return err == nil && pos > 0
+}
+
 // after returns the position behind the event with the given id, or 0 when the
 // slot has none.
 func (s *Store) after(slot *Slot, h *hot, id []byte) (uint64, error) {

@@ -21,17 +21,8 @@ func (r *Relay) servePost(req request) error {
 		return err
 	}
 	duplicate, err := p.Commit(req.slot)
-	switch {
-	case errors.Is(err, cow.ErrSlotFull):
-		return refusal.SlotFull(req.slot.Bytes())
-	case errors.Is(err, cow.ErrUnknown):
-		// Nobody knows whether it was stored, so there is no answer. The client
-		// sends again, and the event's id makes that safe.
-		req.ctx.HijackSetNoResponse(true)
-		req.ctx.Hijack(dropConn)
-		return nil
-	case err != nil:
-		return err
+	if err != nil {
+		return ofPost(req, req.slot, err)
 	}
 	res := &req.ctx.Response
 	res.Header.SetContentTypeBytes(contentTypeJSON)
@@ -49,6 +40,21 @@ func (r *Relay) servePost(req request) error {
 		res.AppendBodyString(`,"status":"stored"}`)
 	}
 	return nil
+}
+
+// ofPost is the answer to a post to a slot that was not stored, or perhaps not.
+func ofPost(req request, slot *cow.Slot, err error) error {
+	switch {
+	case errors.Is(err, cow.ErrSlotFull):
+		return refusal.SlotFull(slot.Bytes())
+	case errors.Is(err, cow.ErrUnknown):
+		// Nobody knows whether it was stored, so there is no answer. The client
+		// sends again, and the event's id makes that safe.
+		req.ctx.HijackSetNoResponse(true)
+		req.ctx.Hijack(dropConn)
+		return nil
+	}
+	return err
 }
 
 // Of a pull. What is above the most counts as the most.

@@ -154,6 +154,29 @@ func (r *Relay) serveHandles(req request) error {
 	return nil
 }
 
+// serveIntro brings an introduction to an agent.
+func (r *Relay) serveIntro(req request) error {
+	nick := req.rest(prefixIntro)
+	if err := meet.Known(r.opts.Desk.Handles, nick); err != nil {
+		return err
+	}
+	p := r.store.NewPost()
+	defer p.Release()
+	if err := r.withBody(&req, p.Accept); err != nil {
+		return err
+	}
+	status, reply, err := meet.Introduce(r.opts.Desk.Intros, r.sourceOf(req), nick, p)
+	if err != nil {
+		id, _ := r.opts.Desk.Handles.Slot(nick)
+		if slot := r.store.Slot(id); slot != nil {
+			err = ofPost(req, slot, err)
+		}
+		return err
+	}
+	req.reply(status, reply)
+	return nil
+}
+
 // withJSON reads a body, and replies with what f makes of it.
 func (r *Relay) withJSON(req request, status int, f func(body []byte) ([]byte, error)) error {
 	return r.withBody(&req, func(body []byte) error {

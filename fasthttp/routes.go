@@ -29,6 +29,7 @@ var (
 	routeHandles   = &route{name: "handles", get: method{(*Relay).serveHandles, limit.Other}}
 	routeWhois     = &route{name: "whois", get: method{(*Relay).serveWhois, limit.Other}}
 	routeA2A       = &route{name: "agent_card", get: method{(*Relay).serveAgentCard, limit.Other}}
+	routeIntro     = &route{name: "intro", post: method{(*Relay).serveIntro, limit.Meet}, maxBody: event.MaxBodyBytes}
 	routeRegister  = &route{name: "invite_register", post: method{(*Relay).serveRegister, limit.Meet}, maxBody: 64 << 10}
 	routeInvite    = &route{name: "invite", get: method{(*Relay).serveInvite, limit.Other}}
 	routePairs     = &route{name: "pairs", post: method{(*Relay).servePair, limit.Meet}, maxBody: 128 << 10}
@@ -44,7 +45,7 @@ var (
 	routes = []*route{
 		routeHealthz, routeReadyz, routeStats, routeEither, routeHistory, routeSeries, routeOpenAPI, routeAlloc, routeEvents,
 		routeStream, routeSlot, routeState, routeHealth,
-		routeClaim, routeUnclaim, routeHandles, routeWhois, routeA2A,
+		routeClaim, routeUnclaim, routeHandles, routeWhois, routeA2A, routeIntro,
 		routeRegister, routeInvite, routePairs, routePair, routeBootstrap, routeAbandon,
 		routeLanding, routeBoard, routeBook, routeAsset, routeNone,
 	}
@@ -53,7 +54,7 @@ var (
 func init() {
 	// What agents on one machine need: their mailboxes, and how they meet. It shows
 	// nobody to others.
-	for _, rt := range []*route{routeHealthz, routeAlloc, routeEvents, routeStream, routeSlot, routeState, routeHealth, routeClaim, routeUnclaim, routePairs, routePair, routeBootstrap, routeAbandon} {
+	for _, rt := range []*route{routeHealthz, routeAlloc, routeEvents, routeStream, routeSlot, routeState, routeHealth, routeClaim, routeUnclaim, routeIntro, routePairs, routePair, routeBootstrap, routeAbandon} {
 		rt.local = true
 	}
 	for i, rt := range routes {
@@ -86,6 +87,7 @@ var (
 	prefixInvite = []byte("/i/")
 	prefixPair   = []byte("/v1/pair/")
 	prefixClaim  = []byte("/v1/handle/claim/")
+	prefixIntro  = []byte("/v1/handle/intro/")
 	schemeMark   = []byte("://")
 )
 
@@ -142,6 +144,9 @@ func findRoute(target []byte) (rt *route, slot []byte) {
 	}
 	if rest, ok := bytes.CutPrefix(path, prefixClaim); ok && len(rest) > 0 {
 		return routeUnclaim, nil // a text that is no nick is refused there
+	}
+	if rest, ok := bytes.CutPrefix(path, prefixIntro); ok && len(rest) > 0 && bytes.IndexByte(rest, '/') < 0 {
+		return routeIntro, nil
 	}
 	if rest, ok := bytes.CutPrefix(path, prefixEvents); ok {
 		slot, sub, deep := bytes.Cut(rest, []byte{'/'})

@@ -43,6 +43,13 @@ func (r *records) stripe(key string) *sync.Mutex {
 	return &r.stripes[maphash.String(r.seed, key)%uint64(len(r.stripes))]
 }
 
+// kindOf is what an error says of a record's key. What stands behind the slash may
+// let in anybody who knows it, as the token of an invite does.
+func kindOf(key string) string {
+	kind, _, _ := strings.Cut(key, "/")
+	return kind
+}
+
 func recordKey(key string) []byte {
 	return append([]byte{familyRecord}, key...)
 }
@@ -54,12 +61,12 @@ func (l *Log) Value(key string) ([]byte, uint64, error) {
 		return nil, 0, cow.ErrNoRecord
 	}
 	if err != nil {
-		return nil, 0, l.corrupt(err, "record %q can't be read", key)
+		return nil, 0, l.corrupt(err, "a record of %q can't be read", kindOf(key))
 	}
 	defer closer.Close()
 	value, version, err := decodeRecord(v)
 	if err != nil {
-		return nil, 0, l.corrupt(err, "record %q", key)
+		return nil, 0, l.corrupt(err, "a record of %q", kindOf(key))
 	}
 	return append([]byte{}, value...), version, nil
 }
@@ -71,12 +78,12 @@ func (l *Log) versionOf(key string) (uint64, error) {
 		return 0, cow.ErrNoRecord
 	}
 	if err != nil {
-		return 0, l.corrupt(err, "record %q can't be read", key)
+		return 0, l.corrupt(err, "a record of %q can't be read", kindOf(key))
 	}
 	defer closer.Close()
 	_, version, err := decodeRecord(v)
 	if err != nil {
-		return 0, l.corrupt(err, "record %q", key)
+		return 0, l.corrupt(err, "a record of %q", kindOf(key))
 	}
 	return version, nil
 }
@@ -135,11 +142,11 @@ func (l *Log) List(prefix string, yield func(key string, value []byte, version u
 		key := string(it.Key()[1:])
 		v, err := it.ValueAndErr()
 		if err != nil {
-			return l.corrupt(err, "record %q can't be read", key)
+			return l.corrupt(err, "a record of %q can't be read", kindOf(key))
 		}
 		value, version, err := decodeRecord(v)
 		if err != nil {
-			return l.corrupt(err, "record %q", key)
+			return l.corrupt(err, "a record of %q", kindOf(key))
 		}
 		if err := yield(key, append([]byte{}, value...), version); err != nil {
 			return err

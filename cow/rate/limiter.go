@@ -27,7 +27,11 @@ type Limiter[K comparable] struct {
 
 type bucket[K comparable] struct {
 	full atomic.Int64 // when it is full again, in nanoseconds, or gone
-	key  K
+	// returned counts tokens that were given back. The next takers get them. They
+	// stand beside full, as full must never go back: the heap relies on that.
+	// They are void once the bucket is full without them.
+	returned atomic.Int32
+	key      K
 }
 
 // ranked is a bucket in the heap, and when it would have been full again as it was
@@ -50,6 +54,9 @@ func (l *Limiter[K]) Allow(key K, now int64) (ok bool, retryAfter time.Duration)
 		return true, 0
 	}
 	if b, known := l.buckets.Load(key); known {
+		if b.redeem(now) {
+			return true, 0
+		}
 		if ok, wait, live := l.meter.take(&b.full, now); live {
 			return ok, wait
 		}
@@ -57,6 +64,34 @@ func (l *Limiter[K]) Allow(key K, now int64) (ok bool, retryAfter time.Duration)
 		// count.
 	}
 	return l.meet(key, now)
+}
+
+// Return gives back a token that Allow has taken for the key, for an act that came
+// to nothing. If the key was forgotten meanwhile, it has all its tokens anyway.
+func (l *Limiter[K]) Return(key K) {
+	if l.meter.every == 0 {
+		return
+	}
+	if b, known := l.buckets.Load(key); known {
+		b.returned.Add(1)
+	}
+}
+
+// redeem takes a token that was given back, if there is one.
+func (b *bucket[K]) redeem(now int64) bool {
+	for {
+		n := b.returned.Load()
+		if n <= 0 {
+			return false
+		}
+		if b.full.Load() <= now { // or gone
+			b.returned.CompareAndSwap(n, 0)
+			return false
+		}
+		if b.returned.CompareAndSwap(n, n-1) {
+			return true
+		}
+	}
 }
 
 // meet is Allow for a key that may be new.

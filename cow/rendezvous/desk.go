@@ -52,6 +52,7 @@ type Desk struct {
 	Handles *Directory
 	Invites *Invites
 	Pairs   *Pairs
+	Intros  *Intros
 }
 
 // Open reads what the records of the store hold. The store must outlive the desk.
@@ -68,7 +69,10 @@ func Open(store *cow.Store, opts Options) (*Desk, error) {
 		handles.close()
 		return nil, err
 	}
-	return &Desk{Handles: handles, Invites: invites, Pairs: NewPairs(opts.MaxPairs, pairBytes, opts.PairIdle, store.Now)}, nil
+	return &Desk{
+		Handles: handles, Invites: invites, Pairs: NewPairs(opts.MaxPairs, pairBytes, opts.PairIdle, store.Now),
+		Intros: newIntros(store, handles),
+	}, nil
 }
 
 // Close ends what the desk does by itself.
