@@ -166,8 +166,12 @@ func TestPair_ManyAtOnce(t *testing.T) {
 			})
 		}
 		defer func() {
-			if len(ids) != 2 || <-ids != <-ids {
-				t.Errorf("%s: not one id for two sides", code)
+			if len(ids) != 2 {
+				t.Errorf("%s: %d sides have an id", code, len(ids))
+				return
+			}
+			if one, other := <-ids, <-ids; one != other {
+				t.Errorf("%s: %s and %s for two sides", code, one, other)
 			}
 		}()
 	}

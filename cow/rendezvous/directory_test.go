@@ -55,13 +55,6 @@ func openDesk(t testing.TB, log interface {
 	return &desk{t, d, store, store.Slot(id)}
 }
 
-func (d *desk) claim(nick, profile string) {
-	d.Helper()
-	if _, _, err := d.Handles.Claim(Claim{Nick: nick, Slot: d.slot, Card: cardtest.New(nick, 0).Card(profile)}); err != nil {
-		d.Fatal(err)
-	}
-}
-
 // page reads a page as clients do.
 func (d *desk) page(cursor string, limit int, vibe *string) (rows []map[string]any, next *string) {
 	d.Helper()
