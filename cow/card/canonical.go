@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"slices"
+	"sync"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -19,178 +20,204 @@ var (
 	errDepth  = errors.New("nested too deep")
 )
 
-// member is one key of an object.
+// document is a JSON object that was read once, from its first byte to its last.
+// Reading prints each value in canonical form, but leaves members where they stand.
+// Objects whose members must move are noted, and move when they are appended to a
+// result. So each byte is copied at most twice, at any depth, and objects that are in
+// order already cost no sorting.
+//
+// Documents come from parse and go back with free. One goroutine uses a document.
+type document struct {
+	in    bytes.Buffer
+	dec   *jsontext.Decoder
+	out   []byte   // printed, in the order of the input
+	plain []byte   // what signed returned
+	text  []byte   // scratch for one string
+	open  []member // of the objects that are being read, the innermost last
+	kept  []member // of the objects in moved and of the document itself
+	moved []moved  // by start, once all is read
+	top   []member // of the document itself: a part of kept
+}
+
+// member is one member of an object: where it is in document.out. The key with its
+// quotes goes from start to colon, and the value from behind the colon to end.
 type member struct {
-	key   string
-	value jsontext.Value
+	start, colon, end int
+	escaped           bool // the key has a backslash
 }
 
-// object is a JSON object split into its members, in the order in which they
-// came. Of a repeated key the last one counts.
-type object []member
+// moved is an object whose members are not in order, or come twice: where it is in
+// document.out, and in document.kept its members as they belong.
+type moved struct{ start, end, first, last int }
 
-// split takes a document apart that must be an object. The values are copies.
-func split(doc []byte) (object, error) {
-	var o object
-	dec := newDecoder(doc)
-	if kind := dec.PeekKind(); kind != '{' {
-		if _, err := dec.ReadValue(); err != nil {
-			return nil, errSyntax
-		}
-		return nil, errObject
+// documents keeps buffers for the next document. Large ones are left to the garbage
+// collector.
+var documents = sync.Pool{New: func() any { return &document{dec: new(jsontext.Decoder)} }}
+
+const (
+	keepBytes   = 64 << 10 // of printed text
+	keepMembers = 2 << 10
+)
+
+// The last of a repeated key counts, so it is no error.
+var repeatedKeys = []jsontext.Options{jsontext.AllowDuplicateNames(true)}
+
+// parse reads a document that must be an object.
+func parse(doc []byte) (*document, error) {
+	d := documents.Get().(*document)
+	d.in = *bytes.NewBuffer(doc)
+	d.dec.Reset(&d.in, repeatedKeys...)
+	d.out, d.open, d.kept, d.moved = d.out[:0], d.open[:0], d.kept[:0], d.moved[:0]
+	if err := d.read(); err != nil {
+		d.free()
+		return nil, err
 	}
-	dec.ReadToken()
-	for dec.PeekKind() == '"' {
-		name, err := dec.ReadToken()
-		if err != nil {
-			return nil, errSyntax
-		}
-		key := name.String()
-		value, err := dec.ReadValue()
-		if err != nil {
-			return nil, errSyntax
-		}
-		o = append(o, member{key, value.Clone()})
-	}
-	if _, err := dec.ReadToken(); err != nil {
-		return nil, errSyntax
-	}
-	if _, err := dec.ReadToken(); err != io.EOF {
-		return nil, errSyntax
-	}
-	return o, nil
+	return d, nil
 }
 
-func newDecoder(doc []byte) *jsontext.Decoder {
-	return jsontext.NewDecoder(bytes.NewBuffer(doc), jsontext.AllowDuplicateNames(true))
+// free gives the buffers back. Nothing that came out of the document may be used
+// afterwards.
+func (d *document) free() {
+	d.in = bytes.Buffer{}
+	d.dec.Reset(&d.in, repeatedKeys...) // holds the input no longer
+	if max(cap(d.out), cap(d.plain), cap(d.text)) <= keepBytes && max(cap(d.open), cap(d.kept), cap(d.moved)) <= keepMembers {
+		documents.Put(d)
+	}
 }
 
-// value returns the value of a key, or nil.
-func (o object) value(key string) jsontext.Value {
-	for _, m := range slices.Backward(o) {
-		if m.key == key {
-			return m.value
+func (d *document) read() error {
+	if d.dec.PeekKind() != '{' {
+		if _, err := d.dec.ReadValue(); err != nil {
+			return errSyntax
 		}
+		return errObject
 	}
+	if err := d.readObject(0); err != nil {
+		return err
+	}
+	if _, err := d.dec.ReadToken(); err != io.EOF {
+		return errSyntax
+	}
+	last := d.moved[len(d.moved)-1] // the document itself
+	d.top, d.moved = d.kept[last.first:last.last], d.moved[:len(d.moved)-1]
+	slices.SortFunc(d.moved, func(a, b moved) int { return cmp.Compare(a.start, b.start) })
 	return nil
 }
 
-// text returns the value of a key if it is a string.
-func (o object) text(key string) (string, bool) {
-	v := o.value(key)
-	if v.Kind() != '"' {
-		return "", false
+// readValue reads the next value and prints it. depth is how many arrays and objects it
+// is in.
+func (d *document) readValue(depth int) error {
+	kind := d.dec.PeekKind()
+	if kind == '{' || kind == '[' {
+		if depth >= MaxDepth {
+			return errDepth
+		}
+		if kind == '{' {
+			return d.readObject(depth)
+		}
+		return d.readArray(depth)
 	}
-	text, err := jsontext.AppendUnquote(nil, v)
-	return string(text), err == nil
-}
-
-// canonical prints the object in canonical form, without the keys in drop.
-func (o object) canonical(drop ...string) ([]byte, error) {
-	kept := make(object, 0, len(o))
-	for _, m := range o {
-		if slices.Contains(drop, m.key) {
-			continue
-		}
-		value, err := appendCanonical(nil, newDecoder(m.value), 1)
-		if err != nil {
-			return nil, err
-		}
-		kept = append(kept, member{m.key, value})
-	}
-	return kept.append(nil), nil
-}
-
-// append prints an object whose values are in canonical form: keys in the order
-// of their UTF-8 bytes, and of a repeated key the last.
-func (o object) append(dst []byte) []byte {
-	slices.SortStableFunc(o, func(a, b member) int { return cmp.Compare(a.key, b.key) })
-	dst = append(dst, '{')
-	begin := len(dst)
-	for i, m := range o {
-		if i+1 < len(o) && o[i+1].key == m.key {
-			continue
-		}
-		if len(dst) > begin {
-			dst = append(dst, ',')
-		}
-		dst = appendText(dst, m.key)
-		dst = append(dst, ':')
-		dst = append(dst, m.value...)
-	}
-	return append(dst, '}')
-}
-
-// appendText prints a string. Only the quote, the backslash and bytes below 0x20
-// are escaped.
-func appendText(dst []byte, text string) []byte {
-	dst, err := jsontext.AppendQuote(dst, text)
+	raw, err := d.dec.ReadValue()
 	if err != nil {
-		panic("BUG: a string that was read is not valid UTF-8: " + err.Error())
-	}
-	return dst
-}
-
-// appendCanonical reads the next value and prints it in canonical form: no white
-// space, keys sorted at every depth. depth is how many arrays and objects the
-// value is in.
-func appendCanonical(dst []byte, dec *jsontext.Decoder, depth int) ([]byte, error) {
-	kind := dec.PeekKind()
-	if (kind == '{' || kind == '[') && depth >= MaxDepth {
-		return dst, errDepth
+		return errSyntax
 	}
 	switch kind {
-	case '{':
-		return appendObject(dst, dec, depth)
-	case '[':
-		return appendArray(dst, dec, depth)
-	}
-	tok, err := dec.ReadToken()
-	if err != nil {
-		return dst, errSyntax
-	}
-	switch kind {
-	case '0':
-		return appendNumber(dst, tok.String())
 	case '"':
-		return appendText(dst, tok.String()), nil
+		d.printText(raw)
+	case '0':
+		d.out, err = appendNumber(d.out, string(raw))
+	default:
+		d.out = append(d.out, raw...)
 	}
-	return append(dst, tok.String()...), nil
+	return err
 }
 
-func appendArray(dst []byte, dec *jsontext.Decoder, depth int) ([]byte, error) {
-	dec.ReadToken()
-	dst = append(dst, '[')
-	var err error
-	for i := 0; dec.PeekKind() != ']'; i++ {
-		if i > 0 {
-			dst = append(dst, ',')
-		}
-		if dst, err = appendCanonical(dst, dec, depth+1); err != nil {
-			return dst, err
-		}
+// printText prints a string. Only the quote, the backslash and bytes below 0x20 are
+// escaped. So without a backslash it stays as it is. escaped says that it is printed
+// with one.
+func (d *document) printText(raw []byte) (escaped bool) {
+	if bytes.IndexByte(raw, '\\') < 0 {
+		d.out = append(d.out, raw...)
+		return false
 	}
-	dec.ReadToken()
-	return append(dst, ']'), nil
+	begin, err := len(d.out), error(nil)
+	if d.text, err = jsontext.AppendUnquote(d.text[:0], raw); err == nil {
+		d.out, err = jsontext.AppendQuote(d.out, d.text)
+	}
+	if err != nil {
+		panic("BUG: a string that was read is not valid: " + err.Error())
+	}
+	return bytes.IndexByte(d.out[begin:], '\\') >= 0
 }
 
-func appendObject(dst []byte, dec *jsontext.Decoder, depth int) ([]byte, error) {
-	dec.ReadToken()
-	var o object
-	for dec.PeekKind() == '"' {
-		name, err := dec.ReadToken()
-		if err != nil {
-			return dst, errSyntax
+func (d *document) readArray(depth int) error {
+	d.dec.ReadToken()
+	d.out = append(d.out, '[')
+	begin := len(d.out)
+	for d.dec.PeekKind() != ']' {
+		if err := d.readValue(depth + 1); err != nil {
+			return err
 		}
-		key := name.String()
-		value, err := appendCanonical(nil, dec, depth+1)
+		d.out = append(d.out, ',')
+	}
+	d.dec.ReadToken()
+	d.close(begin, ']')
+	return nil
+}
+
+// close ends an array or object whose members begin at begin and have a comma each.
+func (d *document) close(begin int, with byte) {
+	if len(d.out) > begin {
+		d.out = d.out[:len(d.out)-1]
+	}
+	d.out = append(d.out, with)
+}
+
+func (d *document) readObject(depth int) error {
+	d.dec.ReadToken()
+	d.out = append(d.out, '{')
+	begin, first, ordered := len(d.out), len(d.open), true
+	for d.dec.PeekKind() == '"' {
+		m := member{start: len(d.out)}
+		name, err := d.dec.ReadValue()
 		if err != nil {
-			return dst, err
+			return errSyntax
 		}
-		o = append(o, member{key, value})
+		m.escaped = d.printText(name)
+		m.colon = len(d.out)
+		d.out = append(d.out, ':')
+		if err := d.readValue(depth + 1); err != nil {
+			return err
+		}
+		m.end = len(d.out)
+		d.out = append(d.out, ',')
+		ordered = ordered && (len(d.open) == first || d.compare(d.open[len(d.open)-1], m) < 0)
+		d.open = append(d.open, m)
 	}
-	if _, err := dec.ReadToken(); err != nil {
-		return dst, errSyntax
+	if _, err := d.dec.ReadToken(); err != nil {
+		return errSyntax
 	}
-	return o.append(dst), nil
+	d.close(begin, '}')
+	if !ordered || depth == 0 {
+		d.keep(begin-1, d.open[first:], ordered)
+	}
+	d.open = d.open[:first]
+	return nil
+}
+
+// keep notes an object, which goes from start to what is printed last, with its
+// members: in order, and of a repeated key the last.
+func (d *document) keep(start int, members []member, ordered bool) {
+	if !ordered {
+		slices.SortFunc(members, func(a, b member) int {
+			return cmp.Or(d.compare(a, b), cmp.Compare(a.start, b.start))
+		})
+	}
+	first := len(d.kept)
+	for i, m := range members {
+		if i+1 == len(members) || d.compare(m, members[i+1]) != 0 {
+			d.kept = append(d.kept, m)
+		}
+	}
+	d.moved = append(d.moved, moved{start, len(d.out), first, len(d.kept)})
 }

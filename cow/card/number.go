@@ -3,13 +3,12 @@ package card
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"math"
 	"strconv"
 	"strings"
 )
 
-var errRange = errors.New("a number is out of range")
+var errRange = errors.New("not readable: a number is out of range")
 
 // appendNumber prints a JSON number in canonical form. Integers from -2^63 to
 // 2^64-1 print as they are. All others, and -0, are floats.
@@ -139,8 +138,9 @@ func appendFloat(dst []byte, f float64) []byte {
 	e := at + bytes.IndexByte(dst[at:], 'e')
 	exp, _ := strconv.Atoi(string(dst[e+1:]))
 	if exp < -5 || exp > 15 {
-		// Go prints two digits at least. Here there are as many as needed.
-		return fmt.Appendf(dst[:e+1], "%+d", exp)
+		// Go prints the sign and two digits at least. Here there are as many as needed.
+		sign := dst[e+1]
+		return strconv.AppendInt(append(dst[:e+1], sign), int64(max(exp, -exp)), 10)
 	}
 	dst = strconv.AppendFloat(dst[:at], f, 'f', -1, 64)
 	if bytes.IndexByte(dst[at:], '.') < 0 {

@@ -1,14 +1,16 @@
 package card
 
 import (
+	"bytes"
 	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // ErrInvalid is what all errors of Verify and VerifyEvent wrap.
@@ -28,26 +30,23 @@ type Card struct {
 // DID commits to that key. Nothing else is checked, no version and no expiry.
 // Errors wrap ErrInvalid.
 func Verify(doc []byte) (Card, error) {
-	o, err := split(doc)
+	d, err := parse(doc)
 	if err != nil {
 		return Card{}, invalid("the card is %w", err)
 	}
-	key, err := o.firstKey()
+	defer d.free()
+	key, err := d.firstKey()
 	if err != nil {
 		return Card{}, err
 	}
-	signature, err := o.signature()
-	if err != nil {
+	var signature [ed25519.SignatureSize]byte
+	if err := d.bytes(signature[:], "signature"); err != nil {
 		return Card{}, err
 	}
-	signed, err := o.canonical("signature", "public_key_id")
-	if err != nil {
-		return Card{}, invalid("the card can't be put in canonical form: %w", err)
-	}
-	if !ed25519.Verify(key, signed, signature) {
+	if !ed25519.Verify(key, d.signed("signature", "public_key_id"), signature[:]) {
 		return Card{}, invalid("the signature is not that of the card's first key")
 	}
-	did, ok := o.text("did")
+	did, ok := d.string("did")
 	if !ok || !commits(did, key) {
 		return Card{}, invalid("the did does not commit to the card's first key")
 	}
@@ -56,33 +55,55 @@ func Verify(doc []byte) (Card, error) {
 
 // firstKey returns the key of the entry of verify_keys whose name comes first in
 // the order of UTF-8 bytes.
-func (o object) firstKey() (ed25519.PublicKey, error) {
-	entries, err := split(o.value("verify_keys"))
-	if err != nil || len(entries) == 0 {
+func (d *document) firstKey() (ed25519.PublicKey, error) {
+	entries, err := parse(d.value("verify_keys"))
+	if err != nil {
 		return nil, invalid("verify_keys is not an object with a key")
 	}
-	first := slices.MinFunc(entries, func(a, b member) int { return strings.Compare(a.key, b.key) })
-	entry, err := split(entries.value(first.key))
+	defer entries.free()
+	if len(entries.top) == 0 {
+		return nil, invalid("verify_keys is not an object with a key")
+	}
+	first := entries.top[0]
+	entry, err := parse(entries.out[first.colon+1 : first.end])
 	if err != nil {
 		return nil, invalid("the first of verify_keys is %w", err)
 	}
-	return entry.bytes("key", ed25519.PublicKeySize)
+	defer entry.free()
+	key := make(ed25519.PublicKey, ed25519.PublicKeySize)
+	return key, entry.bytes(key, "key")
 }
 
-func (o object) signature() ([]byte, error) { return o.bytes("signature", ed25519.SignatureSize) }
+// string returns the value of a key if it is a string.
+func (d *document) string(key string) (string, bool) {
+	v := d.value(key)
+	if len(v) == 0 || v[0] != '"' {
+		return "", false
+	}
+	if bytes.IndexByte(v, '\\') < 0 {
+		return string(v[1 : len(v)-1]), true
+	}
+	text, err := jsontext.AppendUnquote(nil, v)
+	return string(text), err == nil
+}
 
-// bytes returns the value of a key that must be base64 of n bytes: the standard
-// alphabet with padding, and without the line breaks that Go's decoder skips.
-func (o object) bytes(key string, n int) ([]byte, error) {
-	text, ok := o.text(key)
-	if !ok {
-		return nil, invalid("%s is not a string", key)
+// bytes reads the value of a key that must be base64 of len(dst) bytes: the standard
+// alphabet with padding. A line break, which Go's decoder skips, is printed as an
+// escape and so refused.
+func (d *document) bytes(dst []byte, key string) error {
+	v := d.value(key)
+	if len(v) == 0 || v[0] != '"' {
+		return invalid("%s is not a string", key)
 	}
-	b, err := base64.StdEncoding.Strict().DecodeString(text)
-	if err != nil || strings.ContainsAny(text, "\r\n") || len(b) != n {
-		return nil, invalid("%s is not %d bytes in base64", key, n)
+	var buf [ed25519.SignatureSize + 2]byte // whole groups of three
+	text := v[1 : len(v)-1]
+	if len(text) == base64.StdEncoding.EncodedLen(len(dst)) {
+		if n, err := base64.StdEncoding.Strict().Decode(buf[:], text); err == nil && n == len(dst) {
+			copy(dst, buf[:])
+			return nil
+		}
 	}
-	return b, nil
+	return invalid("%s is not %d bytes in base64", key, len(dst))
 }
 
 // commits says whether a DID ends in the hash of the key.
@@ -93,7 +114,9 @@ func commits(did string, key ed25519.PublicKey) bool {
 	}
 	sum := sha256.Sum256(key)
 	i := strings.LastIndexByte(rest, '-')
-	return i >= 0 && rest[i+1:] == hex.EncodeToString(sum[:4])
+	var hash [8]byte
+	hex.Encode(hash[:], sum[:4])
+	return i >= 0 && rest[i+1:] == string(hash[:])
 }
 
 // Event is what a verified event says.
@@ -106,27 +129,24 @@ type Event struct {
 // the agent of the card, and that it says to be from this agent. Errors wrap
 // ErrInvalid.
 func VerifyEvent(doc []byte, by Card) (Event, error) {
-	o, err := split(doc)
+	d, err := parse(doc)
 	if err != nil {
 		return Event{}, invalid("the event is %w", err)
 	}
-	signed, err := o.canonical("signature", "public_key_id", "event_id")
-	if err != nil {
-		return Event{}, invalid("the event can't be put in canonical form: %w", err)
-	}
-	sum := sha256.Sum256(signed)
+	defer d.free()
+	sum := sha256.Sum256(d.signed("signature", "public_key_id", "event_id"))
 	ev := Event{ID: hex.EncodeToString(sum[:])}
-	if id, ok := o.text("event_id"); !ok || id != ev.ID {
+	if id, ok := d.string("event_id"); !ok || id != ev.ID {
 		return Event{}, invalid("event_id is not the hash of the event")
 	}
-	signature, err := o.signature()
-	if err != nil {
+	var signature [ed25519.SignatureSize]byte
+	if err := d.bytes(signature[:], "signature"); err != nil {
 		return Event{}, err
 	}
-	if !ed25519.Verify(by.Key, sum[:], signature) {
+	if !ed25519.Verify(by.Key, sum[:], signature[:]) {
 		return Event{}, invalid("the signature is not that of the card's first key")
 	}
-	if ev.From, _ = o.text("from"); ev.From != by.DID && ev.From != NickOf(by.DID) {
+	if ev.From, _ = d.string("from"); ev.From != by.DID && ev.From != NickOf(by.DID) {
 		return Event{}, invalid("from is neither the card's did nor its nick")
 	}
 	return ev, nil

@@ -209,6 +209,7 @@ func FuzzVerify(f *testing.F) {
 	f.Add([]byte(`{"a":[1,{"b":-0}],"a":1e999}`))
 	f.Fuzz(func(t *testing.T, doc []byte) {
 		Verify(doc)
+		samePlain(t, doc)
 		o, err := split(doc)
 		if err != nil {
 			return
