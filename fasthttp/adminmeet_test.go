@@ -93,3 +93,50 @@ func TestAdmin_Handles(t *testing.T) {
 	}
 	g.call("GET", "/.well-known/wire/agent?handle=bob", "", nil).want(t, 404)
 }
+
+// An operator revokes an invite without seeing its token, and drops what came from
+// one address, and nothing else.
+func TestAdmin_InvitesAndPurge(t *testing.T) {
+	g := newRig(t, func(o *rigOptions) {
+		o.relay.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+	})
+	o, m := newOperator(g, true, ""), g.allocate()
+	from := func(address, nick string) (token string) {
+		g.call("POST", "/v1/handle/claim", m.token, claimBody(nick, m.id), "X-Forwarded-For", address).want(t, 201)
+		var v struct{ Token string }
+		r := g.call("POST", "/v1/invite/register", "", `{"invite_url":"wire://pair?v=1"}`, "X-Forwarded-For", address).want(t, 201)
+		if err := json.Unmarshal([]byte(r.body), &v); err != nil {
+			t.Fatal(err)
+		}
+		return v.Token
+	}
+	bad, good := from("192.0.2.1", "alice"), from("192.0.2.2", "bob")
+	rec := o.ask("GET", "/admin/v1/invites", "")
+	if text := rec.Body.String(); rec.Code != 200 || strings.Contains(text, bad) || strings.Contains(text, "wire:") {
+		t.Fatalf("status %d: %s", rec.Code, text)
+	}
+	ids := names(o.must(200, "GET", "/admin/v1/invites?address=192.0.2.2", "")["invites"], "id")
+	if len(ids) != 1 {
+		t.Fatalf("invites: %v", ids)
+	}
+	o.must(404, "POST", "/admin/v1/invites/revoke", `{"id":"0123456789abcdef0123456789abcdef"}`)
+	o.must(422, "POST", "/admin/v1/invites/revoke", `{}`)
+	for _, body := range []string{`{}`, `{"address":"127.0.0.1"}`, `{"address":"192.0.2.0/24"}`} {
+		o.must(422, "POST", "/admin/v1/purge", body)
+	}
+	for _, dry := range []bool{true, false} {
+		v := o.must(200, "POST", "/admin/v1/purge", fmt.Sprintf(`{"address":"192.0.2.1","dry_run":%v}`, dry))
+		if fmt.Sprint(v["handles"]) != "[alice]" || v["invites"] != 1.0 || v["more"] != false {
+			t.Errorf("dry %v: %v", dry, v)
+		}
+		g.call("GET", "/i/"+bad, "", nil).want(t, map[bool]int{true: 200, false: 410}[dry])
+	}
+	g.call("GET", "/.well-known/wire/agent?handle=alice", "", nil).want(t, 404)
+	g.call("GET", "/.well-known/wire/agent?handle=bob", "", nil).want(t, 200)
+	g.call("GET", "/i/"+good, "", nil).want(t, 200)
+	o.must(200, "POST", "/admin/v1/invites/revoke", `{"id":"`+ids[0]+`"}`)
+	g.call("GET", "/i/"+good, "", nil).want(t, 410)
+	if text := o.log.String(); strings.Contains(text, good) || strings.Contains(text, bad) || !strings.Contains(text, "act=purge on=192.0.2.1") {
+		t.Errorf("the log: %s", text)
+	}
+}

@@ -28,6 +28,9 @@ func (s *Server) routes() {
 	s.handle("GET /admin/v1/handles", s.listHandles)
 	s.handle("GET /admin/v1/handles/{nick}", s.inspectHandle)
 	s.handle("DELETE /admin/v1/handles/{nick}", s.dropHandle)
+	s.handle("GET /admin/v1/invites", s.listInvites)
+	s.handle("POST /admin/v1/invites/revoke", s.revokeInvite)
+	s.handle("POST /admin/v1/purge", s.purge)
 
 	// What cowrelay export reads.
 	s.handle("GET /admin/v1/counts", s.counts)

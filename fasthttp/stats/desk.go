@@ -1,9 +1,17 @@
 package stats
 
-import "cowrelay/cow/rendezvous"
+import (
+	"slices"
 
-// DeskFamilies are the families of handles, in their order.
+	"cowrelay/cow/rendezvous"
+)
+
+// DeskFamilies are the families of handles, invites and pairs, in their order.
 func DeskFamilies(desk *rendezvous.Desk) []Family {
+	return slices.Concat(handleFamilies(desk), inviteFamilies(desk), pairFamilies(desk))
+}
+
+func handleFamilies(desk *rendezvous.Desk) []Family {
 	return []Family{
 		Gauge("cowrelay_handles", "Handles that are claimed.", func() int64 { return int64(desk.Handles.Len()) }),
 		Gauge("cowrelay_handles_max", "Handles that may be claimed; beyond that new claims get 503.", func() int64 { return int64(desk.Handles.Most()) }),
@@ -20,5 +28,31 @@ func DeskFamilies(desk *rendezvous.Desk) []Family {
 			}),
 		Counter("cowrelay_handle_moves_total", "Handles that their holders moved to another slot.", func() uint64 { return desk.Handles.Stats.Moves.Load() }),
 		Counter("cowrelay_handles_unclaimed_total", "Handles given back by their holders, or taken by the operator.", func() uint64 { return desk.Handles.Stats.Unclaimed.Load() }),
+	}
+}
+
+func inviteFamilies(desk *rendezvous.Desk) []Family {
+	return []Family{
+		Gauge("cowrelay_invites", "Invites that can be used.", func() int64 { return int64(desk.Invites.Len()) }),
+		Gauge("cowrelay_invites_max", "Invites that may be there at once; beyond that new ones get 503.", func() int64 { return int64(desk.Invites.Most()) }),
+		Counter("cowrelay_invites_registered_total", "Invites registered.", func() uint64 { return desk.Invites.Stats.Registered.Load() }),
+		Counter("cowrelay_invites_refused_total", "Invites refused: too many, or too many of one source.", func() uint64 { return desk.Invites.Stats.Refused.Load() }),
+		CounterBy("cowrelay_invite_fetches_total", "outcome", "Requests for invites, by outcome: served, over (expired, used up or revoked), unknown.", func(show Show) {
+			st := &desk.Invites.Stats
+			show("served", st.Fetched.Load())
+			show("over", st.Gone.Load())
+			show("unknown", st.Unknown.Load())
+		}),
+		Counter("cowrelay_invites_revoked_total", "Invites that the operator revoked.", func() uint64 { return desk.Invites.Stats.Revoked.Load() }),
+		Counter("cowrelay_invites_swept_total", "Records of invites that were over and have been dropped.", func() uint64 { return desk.Invites.Stats.Swept.Load() }),
+	}
+}
+
+func pairFamilies(desk *rendezvous.Desk) []Family {
+	return []Family{
+		Gauge("cowrelay_pairs", "Pairs that meet now.", func() int64 { return int64(desk.Pairs.Len()) }),
+		Gauge("cowrelay_pairs_max", "Pairs that may meet at once; beyond that new ones get 503.", func() int64 { return int64(desk.Pairs.Most()) }),
+		Counter("cowrelay_pairs_opened_total", "Pairs opened since the start.", func() uint64 { return desk.Pairs.Opened() }),
+		Counter("cowrelay_pairs_refused_total", "Requests to pairs that were refused: too many pairs or bytes, or too many of one source.", func() uint64 { return desk.Pairs.Refused() }),
 	}
 }

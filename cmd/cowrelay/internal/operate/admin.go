@@ -45,6 +45,8 @@ tables. In a pipe, or with --json, it prints one JSON object a line.`,
 		})),
 		newAdminRemove(),
 		newAdminHandles(),
+		newAdminInvites(),
+		newAdminPurge(),
 		newAdminLogLevel(),
 		newAdminDrain(),
 	)
