@@ -38,7 +38,7 @@ var mayImport = map[string][]string{
 	slots + "journaltest":   {"cowrelay/cow", slots + "event", slots + "frame"},
 	slots + "pebblelog":     {"cowrelay/cow", slots + "event"},
 	slots + "card":          {},
-	slots + "rendezvous":    {"cowrelay/cow", slots + "card", slots + "event", slots + "share"},
+	slots + "rendezvous":    {"cowrelay/cow", slots + "card", slots + "event", slots + "rate", slots + "share"},
 	// HTTP.
 	relay + "client":  {},
 	relay + "redact":  {},

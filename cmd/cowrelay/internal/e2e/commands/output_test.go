@@ -2,8 +2,10 @@ package commands
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -11,6 +13,7 @@ import (
 
 	"cowrelay/cmd/cowrelay/internal/relaytest"
 	"cowrelay/cmd/cowrelay/internal/root"
+	"cowrelay/cow/card/cardtest"
 
 	"github.com/spf13/cobra"
 )
@@ -31,6 +34,12 @@ func TestOutput_FullDisk(t *testing.T) {
 	}
 	admin := []string{"--admin=" + r.AdminURL}
 	stopped, _ := relaytest.Stored(t)
+	state1 := relaytest.NewState(t, 1, 1, 300)
+	s := r.Allocate()
+	for _, nick := range []string{"paul", "mary"} {
+		claim := fmt.Appendf(nil, `{"nick":%q,"slot_id":%q,"card":%s}`, nick, s.ID, cardtest.New(nick, 0).Card("{}"))
+		s.MustSend(t, 201, "POST", r.URL+"/v1/handle/claim", claim)
+	}
 	tries := map[string][][]string{
 		"cowrelay":                       {{"--version"}, {"--help"}, {"-h"}},
 		"cowrelay help":                  {{"help"}, {"help", "serve"}},
@@ -52,6 +61,10 @@ func TestOutput_FullDisk(t *testing.T) {
 		"cowrelay top":                   {append(admin, "top", "--every=100ms")},
 		"cowrelay verify":                {{"verify", "--data-dir", stopped}, {"verify", "--json", "--data-dir", stopped}},
 		"cowrelay export":                {{"export", "--all", "--data-dir", stopped}, append(admin, "export", "--all")},
+		"cowrelay import":                {{"import", "--from", state1.Dir, "--data-dir", filepath.Join(t.TempDir(), "new")}},
+		"cowrelay admin handles list":    {append(admin, "admin", "handles", "list")},
+		"cowrelay admin handles show":    {append(admin, "admin", "handles", "show", "paul")},
+		"cowrelay admin handles unclaim": {append(admin, "admin", "handles", "unclaim", "--yes", "mary")},
 		"cowrelay admin status":          {append(admin, "admin", "status")},
 		"cowrelay admin slots":           {append(admin, "admin", "slots")},
 		"cowrelay admin slot":            {append(admin, "admin", "slot", state.ID)},
@@ -61,7 +74,7 @@ func TestOutput_FullDisk(t *testing.T) {
 		"cowrelay admin rm":              {append(admin, "admin", "rm", "--yes", state.ID)},
 		"cowrelay admin drain":           {append(admin, "admin", "drain", "--yes")},
 	}
-	silent := []string{"cowrelay serve", "cowrelay man", "cowrelay slot rm", "cowrelay slot", "cowrelay admin", "cowrelay completion"}
+	silent := []string{"cowrelay serve", "cowrelay man", "cowrelay slot rm", "cowrelay slot", "cowrelay admin", "cowrelay admin handles", "cowrelay admin invites", "cowrelay completion"}
 	full := relaytest.FullDisk(t)
 	try := func(args ...string) {
 		t.Helper()
