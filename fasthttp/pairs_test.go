@@ -177,3 +177,24 @@ func TestPair_ManyAtOnce(t *testing.T) {
 	}
 	all.Wait()
 }
+
+// What is open and how often pairs were opened is in the statistics, over a restart
+// too.
+func TestPair_Statistics(t *testing.T) {
+	g := newRig(t)
+	stats := func() (open, opens any) {
+		t.Helper()
+		r := g.call("GET", "/stats.json", "", nil)
+		return r.field(t, "pair_slots_open"), r.field(t, "pair_opens_total")
+	}
+	for i, role := range []string{"host", "guest", "host"} {
+		g.call("POST", "/v1/pair", "", fmt.Sprintf(`{"code_hash":"c%d","msg":"m","role":%q}`, i/2, role)).want(t, 201)
+	}
+	if open, opens := stats(); open != 2.0 || opens != 2.0 {
+		t.Errorf("%v open, %v opened, want 2 and 2", open, opens)
+	}
+	g.restart()
+	if open, opens := stats(); open != 0.0 || opens != 2.0 {
+		t.Errorf("after a restart: %v open, %v opened, want 0 and 2", open, opens)
+	}
+}

@@ -31,6 +31,7 @@ func NewRelay(store *cow.Store, opts Options) *Relay {
 		Store: store, Requests: r.requests, Events: routeEvents.index, Commits: r.commits, Lag: r.lag,
 		Streams: r.streams.Len, Connections: r.conns.Len, LongPolls: r.polls.Len,
 		Handles: func() int64 { return int64(opts.Desk.Handles.Len()) },
+		Pairs:   func() int64 { return int64(opts.Desk.Pairs.Len()) },
 	}, opts.SampleEvery, opts.Logger)
 	r.server = r.newServer()
 	return r

@@ -35,7 +35,7 @@ func (r *Relay) serveStats(req request) error {
 		EventsPosted      uint64 `json:"events_posted_total"`
 	}{
 		Version: r.opts.Version, Uptime: int64(time.Since(r.started).Seconds()), Slots: r.store.Len(),
-		Handles: int64(r.opts.Desk.Handles.Len()), Streams: r.streams.Len(), HandleClaims: t.HandleClaims,
+		Handles: int64(r.opts.Desk.Handles.Len()), Pairs: int64(r.opts.Desk.Pairs.Len()), Streams: r.streams.Len(), HandleClaims: t.HandleClaims,
 		HandleFirstClaims: t.HandleFirstClaims, SlotAllocations: t.SlotAllocations, PairOpens: t.PairOpens,
 		EventsPosted: t.EventsPosted,
 	})

@@ -69,8 +69,14 @@ func Open(store *cow.Store, opts Options) (*Desk, error) {
 		handles.close()
 		return nil, err
 	}
+	pairs := NewPairs(opts.MaxPairs, pairBytes, opts.PairIdle, store.Now)
+	pairs.count = func() {
+		if err := store.Records().Count(cow.Totals{PairOpens: 1}); err != nil {
+			opts.Logger.Error("a pair is missing in the totals", "err", err)
+		}
+	}
 	return &Desk{
-		Handles: handles, Invites: invites, Pairs: NewPairs(opts.MaxPairs, pairBytes, opts.PairIdle, store.Now),
+		Handles: handles, Invites: invites, Pairs: pairs,
 		Intros: newIntros(store, handles),
 	}, nil
 }

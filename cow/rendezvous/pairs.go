@@ -65,6 +65,7 @@ type Pairs struct {
 	texts  *share.Ledger[Source] // bytes
 
 	refused atomic.Uint64
+	count   func() // what a pair that was made is counted with; nil: nothing
 
 	mu     sync.Mutex // guards all that follows, and the pairs
 	byCode map[[sha256.Size]byte]*pair
@@ -109,29 +110,38 @@ func NewPairs(most int, bytes int64, idle time.Duration, now func() int64) *Pair
 // Open leaves a message for the other role of the code, and returns the pair's id,
 // the same for both roles. Errors: ErrRoleTaken, ErrTooMany, ErrShare.
 func (p *Pairs) Open(source Source, code, message string, role Role) (id string, err error) {
+	id, made, err := p.open(source, code, message, role)
+	if made && p.count != nil {
+		p.count() // without the lock
+	}
+	return id, err
+}
+
+// open is Open. made: the role is the first of the two.
+func (p *Pairs) open(source Source, code, message string, role Role) (id string, made bool, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.sweep()
 	key := sha256.Sum256([]byte(code))
 	x := p.byCode[key]
 	if x != nil && x.sides[role].message.value != nil {
-		return "", ErrRoleTaken
+		return "", false, ErrRoleTaken
 	}
-	made := x == nil
+	made = x == nil
 	if made {
 		x = &pair{code: key, id: newPairID()}
 		switch {
 		case len(p.byID) >= p.most:
-			return "", p.refuse(ErrTooMany)
+			return "", false, p.refuse(ErrTooMany)
 		case source != 0 && !p.places.Take(&x.place, source, 1):
-			return "", p.refuse(ErrShare)
+			return "", false, p.refuse(ErrShare)
 		}
 	}
 	if err := p.leave(&x.sides[role].message, source, message); err != nil {
 		if made {
 			p.places.Give(&x.place)
 		}
-		return "", err
+		return "", false, err
 	}
 	if made {
 		x.order = p.order.PushBack(x)
@@ -139,7 +149,7 @@ func (p *Pairs) Open(source Source, code, message string, role Role) (id string,
 		p.opened++
 	}
 	p.touch(x)
-	return x.id, nil
+	return x.id, made, nil
 }
 
 // Bootstrap leaves a sealed bootstrap for the other role. It replaces an earlier

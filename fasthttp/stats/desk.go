@@ -6,9 +6,10 @@ import (
 	"cowrelay/cow/rendezvous"
 )
 
-// DeskFamilies are the families of handles, invites and pairs, in their order.
+// DeskFamilies are the families of handles, introductions, invites and pairs, in
+// their order.
 func DeskFamilies(desk *rendezvous.Desk) []Family {
-	return slices.Concat(handleFamilies(desk), inviteFamilies(desk), pairFamilies(desk))
+	return slices.Concat(handleFamilies(desk), introFamilies(desk), inviteFamilies(desk), pairFamilies(desk))
 }
 
 func handleFamilies(desk *rendezvous.Desk) []Family {
@@ -46,6 +47,19 @@ func inviteFamilies(desk *rendezvous.Desk) []Family {
 		Counter("cowrelay_invites_revoked_total", "Invites that the operator revoked.", func() uint64 { return desk.Invites.Stats.Revoked.Load() }),
 		Counter("cowrelay_invites_swept_total", "Records of invites that were over and have been dropped.", func() uint64 { return desk.Invites.Stats.Swept.Load() }),
 	}
+}
+
+func introFamilies(desk *rendezvous.Desk) []Family {
+	return []Family{CounterBy("cowrelay_introductions_total", "outcome", "Introductions to nicks, by outcome: dropped (into the nick's slot), duplicate, invalid (not an introduction, or it does not verify), source, did, nick (refused by the limit of one address, of one agent, or of the nick).",
+		func(show Show) {
+			st := &desk.Intros.Stats
+			show("dropped", st.Dropped.Load())
+			show("duplicate", st.Duplicate.Load())
+			show("invalid", st.Invalid.Load())
+			show("source", st.BySource.Load())
+			show("did", st.ByDID.Load())
+			show("nick", st.Total.Load())
+		})}
 }
 
 func pairFamilies(desk *rendezvous.Desk) []Family {

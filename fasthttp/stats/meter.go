@@ -18,6 +18,7 @@ type Sources struct {
 
 	Streams, Connections, LongPolls func() int64 // open now
 	Handles                         func() int64 // claimed now
+	Pairs                           func() int64 // open now
 }
 
 // meter makes the rows of the history. The sampler's goroutine owns it.
@@ -81,7 +82,7 @@ func (m *meter) count() counts {
 func (m *meter) between(ts int64, from, to counts) *row {
 	st, totals := m.Store.Stats(), m.Store.Totals()
 	out := row{
-		colTS: ts, colSlots: int64(m.Store.Len()), colStreams: m.Streams(), colHandles: m.Handles(),
+		colTS: ts, colSlots: int64(m.Store.Len()), colStreams: m.Streams(), colHandles: m.Handles(), colPairs: m.Pairs(),
 		colHandleClaims: int64(totals.HandleClaims), colHandleFirstClaims: int64(totals.HandleFirstClaims),
 		colPairOpens: int64(totals.PairOpens), colSlotAllocations: int64(totals.SlotAllocations), colEventsPosted: int64(totals.EventsPosted),
 		colSpan:   (to.atNs - from.atNs) / int64(time.Millisecond),

@@ -94,7 +94,7 @@ func TestMeter(t *testing.T) {
 	for col, want := range map[int]int64{
 		colTS: 60, colSlots: 1, colSlotAllocations: 1, colEventsPosted: 3, colStored: 3, colDuplicates: 1, colPulls: 2,
 		colRequests: 12, colFailures: 2, colRefused: 0, colLimited: 2, colEvents: 3, colLagP99: noValue,
-		colStreams: 7, colConnections: 8, colLongPolls: 9, colHandles: 10, colHandleClaims: 11, colHandleFirstClaims: 12, colPairOpens: 13,
+		colStreams: 7, colConnections: 8, colLongPolls: 9, colHandles: 10, colPairs: 6, colHandleClaims: 11, colHandleFirstClaims: 12, colPairOpens: 13,
 	} {
 		if r[col] != want {
 			t.Errorf("%s is %d, want %d", columnNames[col], r[col], want)
@@ -131,6 +131,7 @@ func newSources(t *testing.T) Sources {
 		Requests: NewRequests([]string{"events", "other"}), Events: events, Commits: NewCommits(), Lag: NewHistogram(LagBounds),
 		Streams: func() int64 { return 7 }, Connections: func() int64 { return 8 }, LongPolls: func() int64 { return 9 },
 		Handles: func() int64 { return 10 },
+		Pairs:   func() int64 { return 6 },
 	}
 	m := journaltest.NewMemory()
 	if err := m.Count(cow.Totals{HandleClaims: 11, HandleFirstClaims: 12, PairOpens: 13}); err != nil {

@@ -32,6 +32,13 @@ func TestOutput_FullDisk(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &state); err != nil {
 		t.Fatal(err)
 	}
+	var invites [2]struct{ Token string }
+	for i := range invites {
+		reply := relaytest.Slot{}.MustSend(t, 201, "POST", r.URL+"/v1/invite/register", []byte(`{"invite_url":"wire://pair?v=1"}`))
+		if err := json.Unmarshal(reply, &invites[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
 	admin := []string{"--admin=" + r.AdminURL}
 	stopped, _ := relaytest.Stored(t)
 	state1 := relaytest.NewState(t, 1, 1, 300)
@@ -65,6 +72,9 @@ func TestOutput_FullDisk(t *testing.T) {
 		"cowrelay admin handles list":    {append(admin, "admin", "handles", "list")},
 		"cowrelay admin handles show":    {append(admin, "admin", "handles", "show", "paul")},
 		"cowrelay admin handles unclaim": {append(admin, "admin", "handles", "unclaim", "--yes", "mary")},
+		"cowrelay admin invites list":    {append(admin, "admin", "invites", "list")},
+		"cowrelay admin invites revoke":  {append(admin, "admin", "invites", "revoke", invites[1].Token)},
+		"cowrelay admin purge":           {append(admin, "admin", "purge", "--yes", "192.0.2.1")},
 		"cowrelay admin status":          {append(admin, "admin", "status")},
 		"cowrelay admin slots":           {append(admin, "admin", "slots")},
 		"cowrelay admin slot":            {append(admin, "admin", "slot", state.ID)},
@@ -112,7 +122,7 @@ func TestOutput_FullDisk(t *testing.T) {
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
 	all(root)
-	last := []string{"cowrelay admin block", "cowrelay admin unblock", "cowrelay admin rm", "cowrelay admin drain"}
+	last := []string{"cowrelay admin invites revoke", "cowrelay admin block", "cowrelay admin unblock", "cowrelay admin rm", "cowrelay admin drain"}
 	for path, lists := range tries {
 		for _, args := range lists {
 			if !slices.Contains(last, path) {
