@@ -142,3 +142,25 @@ func TestReload_ShortSlotIsAnError(t *testing.T) {
 		t.Fatalf("the whole slot: error %v, %d events", err, w.Events())
 	}
 }
+
+// Holds answers from memory alone: what has left memory is not loaded for it.
+func TestHolds_LoadsNothing(t *testing.T) {
+	f := open(t, cow.Options{})
+	slot := f.slot()
+	f.fill(slot, 0, 400)
+	first, last := []byte(payloadID(slot.ID(), 0)), []byte(payloadID(slot.ID(), 399))
+	if !f.Holds(slot, first) || !f.Holds(slot, last) || f.Holds(slot, []byte("another")) {
+		t.Error("what is in memory is not known")
+	}
+	f.EvictChunks(slot)
+	if f.Holds(slot, first) {
+		t.Error("the event of a chunk that has left memory is known")
+	}
+	f.Cool(slot)
+	if f.Holds(slot, first) || f.Holds(slot, last) {
+		t.Error("an event of a cold slot is known")
+	}
+	if s := f.Stats(); s.SlotLoads.Load() != 0 || s.ChunkLoads.Load() != 0 {
+		t.Errorf("%d slots and %d chunks were loaded", s.SlotLoads.Load(), s.ChunkLoads.Load())
+	}
+}

@@ -271,20 +271,26 @@ func (s *Store) page(slot *Slot, since []byte, limit int, w *Window) error {
 	return nil
 }
 
-// Holds says whether the slot has an event with this id, as far as memory knows: a
-// slot that is not in memory is not loaded for that.
+// Holds says whether the slot has an event with this id, as far as memory knows: it
+// loads neither the slot nor a chunk for that. So strangers may cause it.
 func (s *Store) Holds(slot *Slot, id []byte) bool {
 	h := slot.hot.Load()
 	if h == nil {
 		return false
 	}
-	pos, err := s.after(slot, h, id)
-	return err == nil && pos > 0
+	pos, _ := s.find(h, id, func(c *chunk) (*segment, error) { return c.resident(), nil })
+	return pos > 0
 }
 
 // after returns the position behind the event with the given id, or 0 when the
 // slot has none.
 func (s *Store) after(slot *Slot, h *hot, id []byte) (uint64, error) {
+	return s.find(h, id, func(c *chunk) (*segment, error) { return s.loads.segment(slot, c, nil) })
+}
+
+// find is after, with the way to a chunk's segment. It passes over a chunk whose
+// segment is nil.
+func (s *Store) find(h *hot, id []byte, segmentOf func(*chunk) (*segment, error)) (uint64, error) {
 	var room [4]uint64
 	found := h.index.Find(index.Hash(s.seed, id), room[:0])
 	if len(found) == 0 {
@@ -296,11 +302,11 @@ func (s *Store) after(slot *Slot, h *hot, id []byte) (uint64, error) {
 			continue // indexed, not yet visible
 		}
 		c := snap.chunks[snap.find(pos)]
-		g, err := s.loads.segment(slot, c, nil)
+		g, err := segmentOf(c)
 		if err != nil {
 			return 0, err
 		}
-		if g.event(int(pos - c.first)).HasID(id) {
+		if g != nil && g.event(int(pos-c.first)).HasID(id) {
 			return pos + 1, nil
 		}
 	}
