@@ -15,7 +15,8 @@
 // What holds:
 //   - R1 A bucket allows exactly the acts that a plain token bucket allows, with
 //     any number of callers, as long as the times that they pass don't go back. A
-//     refused act takes nothing.
+//     refused act takes nothing. A token that Limiter.Return gives back is for the
+//     next act, at the latest until the bucket is full.
 //   - R2 A Limiter never has more keys than it was made for.
 //   - R3 To make room, a Limiter forgets the key whose bucket will be full again
 //     first. If that bucket is full already, nothing is lost: a key without a

@@ -195,7 +195,7 @@ func (d *Directory) Unclaim(nick string, may func(Handle) error) error {
 		if err := may(h); err != nil {
 			return err
 		}
-		done, err := d.store.Gate()
+		done, err := toDrop(d.store.Gate)
 		if err != nil {
 			return err
 		}

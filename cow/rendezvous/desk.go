@@ -1,6 +1,7 @@
 package rendezvous
 
 import (
+	"errors"
 	"log/slog"
 	"time"
 
@@ -79,6 +80,15 @@ func Open(store *cow.Store, opts Options) (*Desk, error) {
 		Handles: handles, Invites: invites, Pairs: pairs,
 		Intros: newIntros(store, handles),
 	}, nil
+}
+
+// toDrop passes the gate for a record that is to be dropped. A full disk does not
+// refuse that, since it makes room.
+func toDrop(gate func() (done func(), err error)) (done func(), err error) {
+	if done, err = gate(); errors.Is(err, cow.ErrNoSpace) {
+		return func() {}, nil
+	}
+	return done, err
 }
 
 // Close ends what the desk does by itself.

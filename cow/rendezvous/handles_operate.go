@@ -54,7 +54,7 @@ func (h *Handle) Listed() bool { return h.listed() }
 // Drop frees a nick, durably, whoever has it and whether or not its record can be
 // read. Errors: ErrNoHandle and the store's.
 func (d *Directory) Drop(nick string) error {
-	done, err := d.store.Gate()
+	done, err := toDrop(d.store.Gate)
 	if err != nil {
 		return err
 	}

@@ -166,14 +166,16 @@ func (v *Invites) Script(token string, peek bool) ([]byte, error) {
 
 // use takes one use of an invite, and returns the invite as it was before.
 func (v *Invites) use(token string) (Invite, error) {
+	mu := &v.using[maphash.String(v.seed, token)%uint64(len(v.using))]
+	mu.Lock()
+	defer mu.Unlock()
+	// Behind the lock: whoever waits for one invite must take no place of those who
+	// write other records.
 	done, err := v.opts.Gate()
 	if err != nil {
 		return Invite{}, err
 	}
 	defer done()
-	mu := &v.using[maphash.String(v.seed, token)%uint64(len(v.using))]
-	mu.Lock()
-	defer mu.Unlock()
 	for {
 		invite, version, err := v.read(token)
 		if err != nil || invite.Uses == nil {

@@ -83,13 +83,11 @@ func (v *Invites) dropOne(token string) error {
 		return cow.ErrClosed
 	default:
 	}
-	done, err := v.opts.Gate()
-	switch {
-	case err == nil:
-		defer done()
-	case !errors.Is(err, cow.ErrNoSpace): // to drop something makes room
+	done, err := toDrop(v.opts.Gate)
+	if err != nil {
 		return err
 	}
+	defer done()
 	value, version, err := v.records.Value(InviteKey(token))
 	if errors.Is(err, cow.ErrNoRecord) {
 		v.books.forget(token)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"hash/maphash"
 	"io"
+	"slices"
 
 	"github.com/RaduBerinde/btreemap"
 )
@@ -67,7 +68,7 @@ type pager struct {
 // take adds an entry to the page, if it belongs there.
 func (p *pager) take(d *Directory, e *entry) error {
 	p.work++
-	if p.filter && !e.manyVibes && !e.hasVibe(p.hash) {
+	if p.filter && !e.manyVibes && !slices.Contains(e.vibes, p.hash) {
 		return nil
 	}
 	row := e.row
@@ -95,15 +96,6 @@ func (p *pager) take(d *Directory, e *entry) error {
 	p.rows = append(p.rows, row)
 	p.size += len(row)
 	return nil
-}
-
-func (e *entry) hasVibe(hash uint64) bool {
-	for _, h := range e.vibes {
-		if h == hash {
-			return true
-		}
-	}
-	return false
 }
 
 const pageHead = `{"handles":[`
