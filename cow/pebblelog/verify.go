@@ -205,20 +205,20 @@ func (v *verifier) records() error {
 		key := string(it.Key()[1:])
 		raw, err := it.ValueAndErr()
 		if err != nil {
-			v.fault(FaultUnreadable, cow.ID{}, -1, "record %q: %v", key, nameFile(err))
+			v.fault(FaultUnreadable, cow.ID{}, -1, "a record of %q: %v", kindOf(key), nameFile(err))
 			continue
 		}
 		v.report.Records++
 		value, version, err := decodeRecord(raw)
 		switch {
 		case err != nil:
-			v.fault(FaultRecord, cow.ID{}, -1, "record %q: %v", key, err)
+			v.fault(FaultRecord, cow.ID{}, -1, "a record of %q: %v", kindOf(key), err)
 		case version>>epochShift > v.epoch:
-			v.fault(FaultRecord, cow.ID{}, -1, "record %q has version %d of the store's open %d, there were %d", key, version, version>>epochShift, v.epoch)
+			v.fault(FaultRecord, cow.ID{}, -1, "a record of %q has version %d of the store's open %d, there were %d", kindOf(key), version, version>>epochShift, v.epoch)
 		case strings.HasPrefix(key, healthPrefix):
 			slot, isID := cow.ParseID(key[len(healthPrefix):])
 			if !isID {
-				v.fault(FaultRecord, cow.ID{}, -1, "record %q names no slot", key)
+				v.fault(FaultRecord, cow.ID{}, -1, "a record of %q names no slot", kindOf(key))
 			} else if !json.Valid(value) || value[0] != '{' {
 				v.fault(FaultRecord, slot, -1, "the responder health record is no JSON object")
 			}

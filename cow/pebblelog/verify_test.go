@@ -131,10 +131,10 @@ func TestVerify_FindsDamage(t *testing.T) {
 		{"counted totals", set(metaCounted, []byte{1, 2, 3, 4}), []string{"totals: the key mcounted"}},
 		{"low totals", set(metaTotals, appendPair(nil, 2, 19)), []string{"totals: the totals say 2 slots and 19 events"}},
 		{"epoch", set(metaEpoch, nil), []string{"totals: ", "record: "}},
-		{"record", set(recordKey("k"), []byte("short")), []string{`record: record "k"`}},
-		{"record of the future", set(recordKey("k"), binary.BigEndian.AppendUint64(nil, 9<<epochShift)), []string{`record: record "k"`}},
+		{"record", set(recordKey("k"), []byte("short")), []string{`record: a record of "k"`}},
+		{"record of the future", set(recordKey("k"), binary.BigEndian.AppendUint64(nil, 9<<epochShift)), []string{`record: a record of "k"`}},
 		{"health", set(recordKey("health/"+a.String()), health(`{"status":`)), []string{"record: slot " + a.String()}},
-		{"health of none", set(recordKey("health/x"), health(`{}`)), []string{`record: record "health/x"`}},
+		{"health of none", set(recordKey("health/x"), health(`{}`)), []string{`record: a record of "health"`}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
