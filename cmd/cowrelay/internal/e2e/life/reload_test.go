@@ -45,7 +45,7 @@ func TestReload(t *testing.T) {
 	}
 	allocate(201)
 	allocate(503)
-	relaytest.Contains(t, r.Log.String(), `"msg":"request"`) // the access log
+	r.AwaitLog("request") // the access log
 
 	write("max-slots = 'many'\nlog-levle = 'info'\n")
 	r.Reload("configuration not reloaded")
