@@ -69,3 +69,29 @@ func (l *importLines) next() (*importLine, error) {
 	n.text = text
 	return n, nil
 }
+
+// eachLine calls f with each line of a file of the source, if the file is there.
+func (i *importing) eachLine(name string, kind importKind, f func(path string, l *importLine) error) error {
+	file, ok := i.src.top[name]
+	if !ok {
+		return nil
+	}
+	in, err := i.src.open(file)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	for lines := newImportLines(in); ; {
+		l, err := lines.next()
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			i.told.skip(kind, place{file: file.path}, "the file can't be read to its end", err.Error())
+			return nil
+		}
+		if err := errors.Join(i.passed(l.size), f(file.path, l)); err != nil {
+			return err
+		}
+	}
+}

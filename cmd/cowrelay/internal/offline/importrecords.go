@@ -2,7 +2,6 @@ package offline
 
 import (
 	"errors"
-	"io"
 	"time"
 
 	"cowrelay/cow"
@@ -77,54 +76,37 @@ func (i *importing) healthOf(f importFile) error {
 
 // invites takes the invites that are still good. Later lines win.
 func (i *importing) invites() error {
-	f, ok := i.src.top[fileInvites]
-	if !ok {
-		return nil
-	}
-	in, err := i.src.open(f)
-	if err != nil {
-		return err
-	}
-	defer in.Close()
 	newest := make(map[string]rendezvous.Invite)
 	var order []string
-	for lines := newImportLines(in); ; {
-		l, err := lines.next()
-		if err == io.EOF {
-			break
-		}
-		if err != nil {
-			i.told.skip(kindInvite, place{file: f.path}, "the file can't be read to its end", err.Error())
-			break
-		}
-		if err := i.passed(l.size); err != nil {
-			return err
-		}
-		at := place{f.path, l.number}
+	err := i.eachLine(fileInvites, kindInvite, func(path string, l *importLine) error {
 		v, why := readInvite(l)
 		switch {
 		case why == "blank":
-			continue
+			return nil
 		case why != "":
 			// Its text is not kept: whoever has it can use the invite.
-			i.told.skip(kindInvite, at, why, "")
-			continue
+			i.told.skip(kindInvite, place{path, l.number}, why, "")
+			return nil
 		}
 		if _, had := newest[v.Token]; !had {
 			order = append(order, v.Token)
 		}
 		newest[v.Token] = v
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	for _, token := range order {
 		v := newest[token]
 		switch {
 		case !v.Expires.After(i.now):
-			i.told.skip(kindInvite, place{file: f.path}, "the invite is expired", "")
+			i.told.skip(kindInvite, place{file: fileInvites}, "the invite is expired", "")
 			continue
 		case v.Uses != nil && *v.Uses == 0:
 			v.URL = "" // the relay says that it is used up until it expires
 		}
-		if err := i.record(kindInvite, place{file: f.path}, rendezvous.InviteKey(token), v.Encode()); err != nil {
+		if err := i.record(kindInvite, place{file: fileInvites}, rendezvous.InviteKey(token), v.Encode()); err != nil {
 			return err
 		}
 	}

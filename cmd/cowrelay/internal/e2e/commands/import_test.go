@@ -129,6 +129,20 @@ func TestImport(t *testing.T) {
 	if _, body := getText(t, r.URL+"/stats.history"); !strings.Contains(body, `"slots_active":3,"pair_slots_open":0,"streams_active":7,`) {
 		t.Errorf("history: %s", body)
 	}
+	for _, ask := range []struct {
+		path   string
+		status int
+		says   string
+	}{
+		{"/i/abcdef?format=url", 200, "wire://pair?a=1"}, {"/i/abcdef", 200, "accept-invite 'wire://pair?a=1'"}, {"/i/abcdef", 410, ""},
+		{"/i/0123456789abcdef", 200, "accept-invite 'wire://pair?a=2'"}, {"/i/0123456789abcdef", 200, ""},
+		{"/i/111111", 410, ""}, {"/i/222222", 404, ""},
+		{"/stats.json", 200, `"handles_active":2,"slots_active":3,"pair_slots_open":0,"streams_active":0,"handle_claims_total":7,"handle_first_claims_total":4,"slot_allocations_total":9,"pair_opens_total":2,"events_posted_total":1000`},
+	} {
+		if status, body := getText(t, r.URL+ask.path); status != ask.status || !strings.Contains(body, ask.says) {
+			t.Errorf("%s: %d %s", ask.path, status, body)
+		}
+	}
 	// What was posted since stays behind a further import.
 	r.Post(s.Slots[0], []byte(`{"event_id":"new"}`))
 	if _, stderr, code := relaytest.Command(t, nil, "import", "--from="+s.Dir, "--data-dir="+dir); code != 1 || !strings.Contains(stderr, "is in use by another process") {
@@ -138,6 +152,9 @@ func TestImport(t *testing.T) {
 	out, _ = importInto(t, s, dir)
 	relaytest.Contains(t, out, "events 0 15 0\n")
 	r = relaytest.Start(t, dir)
+	if status, _ := getText(t, r.URL+"/i/abcdef"); status != 410 {
+		t.Errorf("an invite that was used up since: %d behind a further import", status)
+	}
 	if events := r.Pull(s.Slots[0], ""); len(events) != 6 {
 		t.Errorf("%d events", len(events))
 	}
@@ -257,6 +274,20 @@ func TestImport_Damaged(t *testing.T) {
 		t.Errorf("the slot without a file: %s", events)
 	}
 	r.Stop()
+}
+
+// Without the file of tokens nobody could read a slot, so none is taken. The rest is.
+func TestImport_NoTokens(t *testing.T) {
+	s := relaytest.NewState(t, 2, 3, 200)
+	s.Handle("paul", s.Slots[0].ID, time.Now(), nil)
+	if err := os.Remove(filepath.Join(s.Dir, "tokens.json")); err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(t.TempDir(), "data")
+	out, stderr := importInto(t, s, dir)
+	relaytest.Contains(t, out, "slots 0 0 3\n", "handles 1 0 0\n")
+	relaytest.Contains(t, stderr, "tokens.json: the file is missing", s.Slots[0].ID+".jsonl: there is no token for the slot", "there is no slot for it")
+	sound(t, dir)
 }
 
 func TestImport_Refuses(t *testing.T) {
