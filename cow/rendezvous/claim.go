@@ -130,11 +130,12 @@ func (d *Directory) decide(c *Claim, did string, was holder) (first bool, err er
 	moves := false
 	switch {
 	case first:
-		if err := d.reserve(c.By); err != nil {
+		p, err := d.reserve(c.Nick, c.By)
+		if err != nil {
 			d.Stats.Full.Add(1)
 			return false, err
 		}
-		defer d.release(c.By)
+		defer d.release(c.Nick, p)
 	case was.did != did:
 		d.Stats.Taken.Add(1)
 		return false, &TakenError{By: was.did}

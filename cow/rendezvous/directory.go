@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -55,8 +56,9 @@ type Directory struct {
 	mu      sync.Mutex // guards all that follows
 	next    view       // what is published next; its trees share nodes with those that were
 	mine    map[Source]int
-	coming  int             // of the sum of mine: first claims that are being decided
-	touched map[string]bool // keys that changed while the records were read first; nil after that
+	coming  map[string][]*place // by nick: first claims that are being decided
+	places  int                 // how many of those are held
+	touched map[string]bool     // keys that changed while the records were read first; nil after that
 	unwatch func()
 }
 
@@ -100,7 +102,7 @@ const (
 func openDirectory(store *cow.Store, opts Options) (*Directory, error) {
 	d := &Directory{
 		opts: opts, store: store, records: store.Records(), seed: maphash.MakeSeed(),
-		mine: make(map[Source]int), touched: make(map[string]bool),
+		mine: make(map[Source]int), coming: make(map[string][]*place), touched: make(map[string]bool),
 		next: view{all: btreemap.New[string, *entry](treeDegree, cmp.Compare), listed: btreemap.New[string, *entry](treeDegree, cmp.Compare)},
 	}
 	d.unwatch = d.records.Watch(handlePrefix, d.changed)
@@ -178,6 +180,11 @@ func (d *Directory) note(nick string, value []byte, version uint64) {
 	if value == nil {
 		return
 	}
+	// The nick counts for itself from here on.
+	for _, p := range d.coming[nick] {
+		d.leave(p)
+	}
+	delete(d.coming, nick)
 	h, err := DecodeHandle(nick, value)
 	if err != nil { // it stays as it is, and those who ask for it get an error
 		d.opts.Logger.Error("a handle is left out of the directory", "err", err)
@@ -243,28 +250,48 @@ func (d *Directory) publish() {
 	d.view.Store(&view{all: d.next.all.Clone(), listed: d.next.listed.Clone(), rows: d.next.rows})
 }
 
-// reserve holds a place for a nick that is being claimed first, until it is given
-// back: then the record counts for it. One source may have a quarter of all.
-func (d *Directory) reserve(by Source) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.next.all.Len()+d.coming >= d.opts.MaxHandles {
-		return ErrTooMany
-	}
-	if by != 0 && d.mine[by] >= max(1, d.opts.MaxHandles/4) {
-		return ErrShare
-	}
-	d.mine[by]++
-	d.coming++
-	return nil
+// place is one nick that a source will have if its claim succeeds.
+type place struct {
+	by   Source
+	held bool // it counts; guarded by Directory.mu
 }
 
-// release gives back what reserve has held.
-func (d *Directory) release(by Source) {
+// reserve holds a place for a nick that is being claimed first, until it is released
+// or the nick is recorded. One source may have a quarter of all.
+func (d *Directory) reserve(nick string, by Source) (*place, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.give(by)
-	d.coming--
+	if d.next.all.Len()+d.places >= d.opts.MaxHandles {
+		return nil, ErrTooMany
+	}
+	if by != 0 && d.mine[by] >= max(1, d.opts.MaxHandles/4) {
+		return nil, ErrShare
+	}
+	d.mine[by]++
+	d.places++
+	p := &place{by: by, held: true}
+	d.coming[nick] = append(d.coming[nick], p)
+	return p, nil
+}
+
+// release gives a place back, unless that has been done.
+func (d *Directory) release(nick string, p *place) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !p.held {
+		return
+	}
+	d.leave(p)
+	if d.coming[nick] = slices.DeleteFunc(d.coming[nick], func(o *place) bool { return o == p }); len(d.coming[nick]) == 0 {
+		delete(d.coming, nick)
+	}
+}
+
+// leave has a place count no more. mu is held.
+func (d *Directory) leave(p *place) {
+	p.held = false
+	d.places--
+	d.give(p.by)
 }
 
 // give takes one from what a source has. mu is held.

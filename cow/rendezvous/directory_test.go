@@ -244,7 +244,7 @@ func TestDirectory_ManyAtOnce(t *testing.T) {
 		return nil
 	})
 	nicks, _ := d.walk(7, nil)
-	if !slices.Equal(nicks, want) || d.Handles.Len() != len(want) || d.Handles.coming != 0 {
+	if !slices.Equal(nicks, want) || d.Handles.Len() != len(want) || len(d.Handles.coming)+d.Handles.places != 0 {
 		t.Errorf("%v, want %v", nicks, want)
 	}
 	if fmt.Sprint(d.Handles.mine) != fmt.Sprint(mine) {
@@ -353,5 +353,46 @@ func BenchmarkDirectory_Page(b *testing.B) {
 				d.Handles.changed(HandleKey("new"), value, 1)
 			}
 		})
+	}
+}
+
+// As many claim at once as there may be nicks, and as one source may have. All
+// succeed, and one more does not.
+func TestDirectory_LastPlaces(t *testing.T) {
+	const most = 64
+	for round := range 30 {
+		d := openDesk(t, journaltest.NewMemory(), Options{MaxHandles: most})
+		claim := func(n int, by Source) error {
+			nick := fmt.Sprintf("n%d", n)
+			_, _, err := d.Handles.Claim(Claim{Nick: nick, Slot: d.slot, Card: cardtest.New(nick, 0).Card("{}"), By: by})
+			return err
+		}
+		var all sync.WaitGroup
+		for n := range most {
+			all.Go(func() {
+				if err := claim(n, Source(1+n/(most/4))); err != nil {
+					t.Errorf("round %d: nick %d: %v", round, n, err)
+				}
+			})
+		}
+		all.Wait()
+		if err := claim(most, 5); err != ErrTooMany {
+			t.Errorf("one more: %v", err)
+		}
+		if n := len(d.Handles.coming) + d.Handles.places; n != 0 {
+			t.Errorf("%d places are held for nobody", n)
+		}
+		if err := d.Handles.Drop("n0"); err != nil {
+			t.Error(err)
+		}
+		if err := claim(most, 2); err != ErrShare {
+			t.Errorf("one more of a source that has its share: %v", err)
+		}
+		if err := claim(most, 1); err != nil {
+			t.Errorf("one more of a source that has room again: %v", err)
+		}
+		if t.Failed() {
+			return
+		}
 	}
 }
