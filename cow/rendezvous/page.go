@@ -5,6 +5,7 @@ import (
 	"hash/maphash"
 	"io"
 	"slices"
+	"sync"
 
 	"github.com/RaduBerinde/btreemap"
 )
@@ -103,22 +104,48 @@ const pageHead = `{"handles":[`
 // Size returns how many bytes WriteTo writes.
 func (p *Page) Size() int { return p.size }
 
-// WriteTo implements io.WriterTo. It makes many small writes.
+// pagePiece is how many bytes of a page are written at once: a page of usual size.
+const pagePiece = 32 << 10
+
+var piecePool = sync.Pool{New: func() any {
+	b := make([]byte, 0, pagePiece)
+	return &b
+}}
+
+// WriteTo implements io.WriterTo. It gathers rows, as each write may be a system
+// call.
 func (p *Page) WriteTo(dst io.Writer) (n int64, err error) {
-	write := func(text string) {
-		if err == nil {
+	held := piecePool.Get().(*[]byte)
+	defer piecePool.Put(held)
+	piece := (*held)[:0]
+	flush := func() {
+		if err == nil && len(piece) > 0 {
 			var m int
-			m, err = io.WriteString(dst, text)
+			m, err = dst.Write(piece)
 			n += int64(m)
 		}
+		piece = piece[:0]
 	}
-	write(pageHead)
+	add := func(text string) {
+		for len(text) > cap(piece)-len(piece) {
+			part := cap(piece) - len(piece)
+			piece = append(piece, text[:part]...)
+			text = text[part:]
+			flush()
+		}
+		piece = append(piece, text...)
+	}
+	add(pageHead)
 	for i, row := range p.rows {
 		if i > 0 {
-			write(",")
+			add(",")
 		}
-		write(row)
+		add(row)
+		if err != nil {
+			return n, err
+		}
 	}
-	write(p.tail)
+	add(p.tail)
+	flush()
 	return n, err
 }
