@@ -17,10 +17,11 @@ import (
 // records decides compare-and-set. Each key belongs to one of a fixed number of
 // mutexes. It is held from the read of the old version until the new one is durable
 // and its watchers were called. So puts of one key are decided one after the other,
-// while puts of different keys share a sync.
+// while puts of different keys share a sync. There are many mutexes, as two keys
+// that have the same one don't share (profiles/2026-11-29-claim).
 type records struct {
 	seed    maphash.Seed
-	stripes [64]sync.Mutex
+	stripes [1024]sync.Mutex
 
 	// version is the last one given out. Its high bits count the opens of the
 	// store. So no version ever comes back, not even if a record is deleted and
