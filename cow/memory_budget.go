@@ -9,7 +9,8 @@ import (
 
 // budget bounds what the slots take in memory: segments with their tables, indexes,
 // frames, loads in flight, and the data that was evicted but is not collected yet,
-// as a reader may still write it. All sizes are in bytes.
+// as a reader may still write it. What others charge counts with it. All sizes are
+// in bytes.
 //
 //	add, reserve --> used --unload, drop--> retired --the collector--> free
 //
@@ -49,6 +50,7 @@ const (
 	memIndex
 	memFrame
 	memSlot // the rest of a hot slot
+	memDesk // what Store.Charge counts
 	memoryKinds
 )
 
@@ -66,6 +68,7 @@ func (b *budget) state() Memory {
 	return Memory{
 		Limit: b.limit, Used: b.used.Load(), Retired: b.retired.Load(),
 		Chunks: b.kinds[memChunk].Load(), Index: b.kinds[memIndex].Load(), Frames: b.kinds[memFrame].Load(),
+		Desk:          b.kinds[memDesk].Load(),
 		EvictedChunks: b.evictedChunks.Load(), EvictedSlots: b.evictedSlots.Load(), HotSlots: hot,
 	}
 }

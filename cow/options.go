@@ -118,7 +118,7 @@ type Stats struct {
 // Memory is where the budget's bytes are.
 type Memory struct {
 	Limit, Used, Retired        int64 // bytes
-	Chunks, Index, Frames       int64 // bytes, of Used
+	Chunks, Index, Frames, Desk int64 // bytes, of Used; Desk is what was charged
 	EvictedChunks, EvictedSlots uint64
 	HotSlots                    int
 }

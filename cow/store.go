@@ -241,5 +241,10 @@ func (s *Store) Queue() (posts, bytes int64) { return s.queue.waiting() }
 // Memory returns the state of the budget.
 func (s *Store) Memory() Memory { return s.budget.state() }
 
+// Charge counts bytes on the budget that something beside the slots holds in memory.
+// A negative number gives them back. Slots make room for them. So whoever charges
+// needs a bound that leaves most of the budget to the slots.
+func (s *Store) Charge(bytes int64) { s.budget.add(memDesk, bytes) }
+
 // Now returns the clock that Wakers are given: nanoseconds since Open.
 func (s *Store) Now() int64 { return s.clock.now() }

@@ -374,10 +374,15 @@ func TestAdmin_StatusLevelDrain(t *testing.T) {
 	m := g.allocate()
 	m.fill(2)
 	m.stream("", "")
+	for _, nick := range []string{"alice", "bob"} {
+		g.call("POST", "/v1/handle/claim", m.token, claimBody(nick, m.id)).want(t, 201)
+	}
+	g.call("POST", "/v1/invite/register", "", []byte(`{"invite_url":"wire://pair?a"}`)).want(t, 201)
+	g.call("POST", "/v1/pair", "", []byte(`{"code_hash":"c","msg":"m","role":"host"}`)).want(t, 201)
 	v := o.must(200, "GET", "/admin/v1/status", "")
 	for name, want := range map[string]any{
 		"version": "dev", "ready": true, "draining": false, "log_level": "info", "slots": 1.0, "slots_hot": 1.0, "slots_blocked": 0.0,
-		"events": 2.0, "streams": 1.0, "long_polls": 0.0, "queue_posts": 0.0,
+		"events": 2.0, "streams": 1.0, "long_polls": 0.0, "queue_posts": 0.0, "handles": 2.0, "invites": 1.0, "pairs": 1.0,
 	} {
 		if v[name] != want {
 			t.Errorf("status: %s is %v, want %v", name, v[name], want)

@@ -43,9 +43,15 @@ func def[T comparable](v *T, to T) {
 	}
 }
 
-// pairBytes is what the texts of all pairs may take: those of some 20,000 pairs of
-// which each side has left what clients leave.
-const pairBytes = 64 << 20
+// What the rows of the directory and the texts of all pairs may take in memory. Both
+// are charged to the store's budget. On a small budget each has a quarter of it.
+const (
+	maxRows   = 48 << 20 // those of 100,000 handles with much in their profiles
+	pairBytes = 64 << 20 // those of some 20,000 pairs of which each side has left what clients leave
+)
+
+// within returns the lower of a bound in bytes and a quarter of the store's budget.
+func within(store *cow.Store, bytes int64) int64 { return min(bytes, store.Memory().Limit/4) }
 
 // Desk is where agents find each other. Open makes it. All methods of its parts may
 // be called concurrently until Close.
@@ -70,7 +76,8 @@ func Open(store *cow.Store, opts Options) (*Desk, error) {
 		handles.close()
 		return nil, err
 	}
-	pairs := NewPairs(opts.MaxPairs, pairBytes, opts.PairIdle, store.Now)
+	pairs := NewPairs(opts.MaxPairs, within(store, pairBytes), opts.PairIdle, store.Now)
+	pairs.charge = store.Charge
 	pairs.count = func() {
 		if err := store.Records().Count(cow.Totals{PairOpens: 1}); err != nil {
 			opts.Logger.Error("a pair is missing in the totals", "err", err)
@@ -95,4 +102,5 @@ func toDrop(gate func() (done func(), err error)) (done func(), err error) {
 func (d *Desk) Close() {
 	d.Invites.Close()
 	d.Handles.close()
+	d.Pairs.close()
 }

@@ -47,6 +47,7 @@ type Directory struct {
 	store   *cow.Store
 	records cow.Records
 	seed    maphash.Seed // of the hashes of vibes
+	maxRows int64        // bytes of rows in memory; they are charged to the store
 	Stats   DirectoryStats
 
 	// view is what readers see. Publish: pairs with the Loads of readers. What was
@@ -94,14 +95,13 @@ type entry struct {
 
 // Of rows in memory.
 const (
-	maxRow   = 1 << 10  // bytes of one
-	maxRows  = 48 << 20 // of all
-	maxVibes = 8        // hashes of one entry
+	maxRow   = 1 << 10 // bytes of one
+	maxVibes = 8       // hashes of one entry
 )
 
 func openDirectory(store *cow.Store, opts Options) (*Directory, error) {
 	d := &Directory{
-		opts: opts, store: store, records: store.Records(), seed: maphash.MakeSeed(),
+		opts: opts, store: store, records: store.Records(), seed: maphash.MakeSeed(), maxRows: within(store, maxRows),
 		mine: make(map[Source]int), coming: make(map[string][]*place), touched: make(map[string]bool),
 		next: view{all: btreemap.New[string, *entry](treeDegree, cmp.Compare), listed: btreemap.New[string, *entry](treeDegree, cmp.Compare)},
 	}
@@ -115,7 +115,7 @@ func openDirectory(store *cow.Store, opts Options) (*Directory, error) {
 		return nil
 	})
 	if err != nil {
-		d.unwatch()
+		d.close()
 		return nil, fmt.Errorf("cannot read the handles: %w", err)
 	}
 	d.mu.Lock()
@@ -125,7 +125,19 @@ func openDirectory(store *cow.Store, opts Options) (*Directory, error) {
 	return d, nil
 }
 
-func (d *Directory) close() { d.unwatch() }
+// close gives back what the rows take. Nothing may be asked any more.
+func (d *Directory) close() {
+	d.unwatch()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.hold(-int(d.next.rows))
+}
+
+// hold counts bytes of rows. mu is held.
+func (d *Directory) hold(bytes int) {
+	d.next.rows += int64(bytes)
+	d.store.Charge(int64(bytes))
+}
 
 // Len returns how many nicks are claimed.
 func (d *Directory) Len() int { return d.view.Load().all.Len() }
@@ -174,7 +186,7 @@ func (d *Directory) note(nick string, value []byte, version uint64) {
 	v := &d.next
 	if _, old, ok := v.all.Delete(nick); ok {
 		v.listed.Delete(nick)
-		v.rows -= int64(len(old.row))
+		d.hold(-len(old.row))
 		d.give(old.by)
 	}
 	if value == nil {
@@ -192,7 +204,7 @@ func (d *Directory) note(nick string, value []byte, version uint64) {
 	}
 	e := d.entryOf(&h)
 	e.version = version
-	v.rows += int64(len(e.row))
+	d.hold(len(e.row))
 	d.mine[e.by]++
 	v.all.ReplaceOrInsert(e.nick, e)
 	if e.listed {
@@ -209,7 +221,7 @@ func (d *Directory) entryOf(h *Handle) *entry {
 				e.vibes = append(e.vibes, maphash.String(d.seed, vibe))
 			}
 		})
-		if row := h.row(); len(row) <= maxRow && d.next.rows+int64(len(row)) <= maxRows {
+		if row := h.row(); len(row) <= maxRow && d.next.rows+int64(len(row)) <= d.maxRows {
 			e.row = string(row)
 		}
 	}

@@ -65,7 +65,8 @@ type Pairs struct {
 	texts  *share.Ledger[Source] // bytes
 
 	refused atomic.Uint64
-	count   func() // what a pair that was made is counted with; nil: nothing
+	count   func()      // what a pair that was made is counted with; nil: nothing
+	charge  func(int64) // counts the bytes of texts on a budget; nil: nothing
 
 	mu     sync.Mutex // guards all that follows, and the pairs
 	byCode map[[sha256.Size]byte]*pair
@@ -235,15 +236,23 @@ func (p *Pairs) leave(at *text, source Source, value string) error {
 	}
 	p.take(at)
 	*at = text{&value, h}
-	p.held += n
+	p.hold(n)
 	return nil
 }
 
 // take takes a text away.
 func (p *Pairs) take(at *text) {
 	if at.value != nil {
-		p.held -= at.bytes()
+		p.hold(-at.bytes())
 		p.texts.Give(at.held)
+	}
+}
+
+// hold counts bytes of texts.
+func (p *Pairs) hold(n int64) {
+	p.held += n
+	if p.charge != nil {
+		p.charge(n)
 	}
 }
 
@@ -285,6 +294,15 @@ func (p *Pairs) drop(x *pair) {
 	p.order.Remove(x.order)
 	delete(p.byCode, x.code)
 	delete(p.byID, x.id)
+}
+
+// close drops all pairs.
+func (p *Pairs) close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, x := range p.byID {
+		p.drop(x)
+	}
 }
 
 func newPairID() string {

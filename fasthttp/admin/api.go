@@ -12,7 +12,7 @@ import (
 func (s *Server) status(r *attached, w http.ResponseWriter, _ *http.Request) error {
 	m, st := r.store.Memory(), r.store.Stats()
 	posts, bytes := r.store.Queue()
-	f := r.Figures()
+	f, desk := r.Figures(), r.Desk()
 	return replyJSON(w, http.StatusOK, struct {
 		Version      string `json:"version"`
 		Uptime       int64  `json:"uptime_seconds"`
@@ -27,6 +27,9 @@ func (s *Server) status(r *attached, w http.ResponseWriter, _ *http.Request) err
 		Connections  int64  `json:"connections"`
 		Streams      int64  `json:"streams"`
 		LongPolls    int64  `json:"long_polls"`
+		Handles      int    `json:"handles"`
+		Invites      int    `json:"invites"`
+		Pairs        int    `json:"pairs"`
 		QueuePosts   int64  `json:"queue_posts"`
 		QueueBytes   int64  `json:"queue_bytes"`
 		Memory       int64  `json:"memory_bytes"`
@@ -34,7 +37,7 @@ func (s *Server) status(r *attached, w http.ResponseWriter, _ *http.Request) err
 	}{
 		f.Version, int64(f.Uptime.Seconds()), f.Ready, f.Draining, s.levelText(),
 		r.store.Len(), m.HotSlots, r.store.BlockedSlots(), st.Events.Load(), st.Bytes.Load(),
-		f.Connections, f.Streams, f.LongPolls, posts, bytes, m.Used, m.Limit,
+		f.Connections, f.Streams, f.LongPolls, desk.Handles.Len(), desk.Invites.Len(), desk.Pairs.Len(), posts, bytes, m.Used, m.Limit,
 	})
 }
 

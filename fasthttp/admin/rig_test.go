@@ -25,6 +25,7 @@ const adminToken = "an-admin-token-of-32-characters!"
 type rig struct {
 	testing.TB
 	store  *cow.Store
+	desk   *rendezvous.Desk
 	panics atomic.Int64
 	log    logBook
 
@@ -39,7 +40,11 @@ func newRig(t testing.TB) *rig {
 	if g.store, err = cow.Open(m, m, cow.Options{Logger: slog.New(slog.DiscardHandler)}); err != nil {
 		t.Fatal(err)
 	}
+	if g.desk, err = rendezvous.Open(g.store, rendezvous.Options{Logger: slog.New(slog.DiscardHandler)}); err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() {
+		g.desk.Close()
 		if err := g.store.Close(); err != nil {
 			t.Error(err)
 		}
@@ -56,7 +61,7 @@ func newRig(t testing.TB) *rig {
 	return g
 }
 
-func (g *rig) Desk() *rendezvous.Desk           { return nil }
+func (g *rig) Desk() *rendezvous.Desk           { return g.desk }
 func (g *rig) Figures() stats.Figures           { return stats.Figures{Version: "dev", Ready: true} }
 func (g *rig) WriteMetrics(w io.Writer)         { stats.PrintAll(w, stats.MemoryFamilies(g.store)) }
 func (g *rig) ShowOperators(o *stats.Operators) { g.operators = o }

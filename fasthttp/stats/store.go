@@ -47,14 +47,14 @@ func postFamilies(store *cow.Store) []Family {
 // there and comes back.
 func MemoryFamilies(store *cow.Store) []Family {
 	return []Family{
-		Gauge("cowrelay_memory_budget_bytes", "Memory that slots may take.", func() int64 { return store.Memory().Limit }),
-		{Info{"cowrelay_memory_bytes", "gauge", "Memory that slots take, by what holds it: chunk (events and their tables), index, frame, other, and retired (evicted, and not collected yet)."},
+		Gauge("cowrelay_memory_budget_bytes", "Memory that slots may take, with what counts beside them.", func() int64 { return store.Memory().Limit }),
+		{Info{"cowrelay_memory_bytes", "gauge", "Memory that counts on the budget, by what holds it: chunk (events and their tables), index, frame, desk (rows of the directory, texts of pairs), other, and retired (evicted, and not collected yet)."},
 			func(w io.Writer, name string) {
 				m := store.Memory()
 				for _, part := range []struct {
 					kind  string
 					bytes int64
-				}{{"chunk", m.Chunks}, {"index", m.Index}, {"frame", m.Frames}, {"other", m.Used - m.Chunks - m.Index - m.Frames}, {"retired", m.Retired}} {
+				}{{"chunk", m.Chunks}, {"index", m.Index}, {"frame", m.Frames}, {"desk", m.Desk}, {"other", m.Used - m.Chunks - m.Index - m.Frames - m.Desk}, {"retired", m.Retired}} {
 					fmt.Fprintf(w, "%s{kind=%q} %d\n", name, part.kind, part.bytes)
 				}
 			}},

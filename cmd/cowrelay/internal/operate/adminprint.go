@@ -83,6 +83,9 @@ func printStatus(s *adminSession, v json.RawMessage) error {
 		Connections  float64 `json:"connections"`
 		Streams      float64 `json:"streams"`
 		LongPolls    float64 `json:"long_polls"`
+		Handles      float64 `json:"handles"`
+		Invites      float64 `json:"invites"`
+		Pairs        float64 `json:"pairs"`
 		QueuePosts   float64 `json:"queue_posts"`
 		QueueBytes   float64 `json:"queue_bytes"`
 		Memory       float64 `json:"memory_bytes"`
@@ -102,6 +105,7 @@ func printStatus(s *adminSession, v json.RawMessage) error {
 	fmt.Fprintf(t, "slots\t%s, of them %s hot and %s blocked\n", human.Count(r.Slots), human.Count(r.Hot), human.Count(r.Blocked))
 	fmt.Fprintf(t, "events\t%s, %s\n", human.Count(r.Events), human.Bytes(r.EventBytes))
 	fmt.Fprintf(t, "connections\t%s\nstreams\t%s\nlong polls\t%s\n", human.Count(r.Connections), human.Count(r.Streams), human.Count(r.LongPolls))
+	fmt.Fprintf(t, "handles\t%s\ninvites\t%s\npairs\t%s\n", human.Count(r.Handles), human.Count(r.Invites), human.Count(r.Pairs))
 	fmt.Fprintf(t, "queue\t%s posts, %s\n", human.Count(r.QueuePosts), human.Bytes(r.QueueBytes))
 	fmt.Fprintf(t, "memory\t%s of %s\nlog level\t%s\n", human.Bytes(r.Memory), human.Bytes(r.MemoryBudget), term.Printable(r.LogLevel))
 	return t.Flush()

@@ -92,6 +92,8 @@ func (c change) summary() []row {
 			number("blocked", "cowrelay_slots_blocked")}, math.NaN()},
 		{"events", []cellText{number("held", "cowrelay_events"), {figure: human.Bytes(r.value("cowrelay_event_bytes")), of: " held"},
 			rate("loads", "cowrelay_loads_total")}, math.NaN()},
+		{"meeting", []cellText{number("handles", "cowrelay_handles"), number("invites", "cowrelay_invites"),
+			number("pairs", "cowrelay_pairs")}, math.NaN()},
 		{"queue", []cellText{number("posts", "cowrelay_queue_posts"), {figure: human.Bytes(r.value("cowrelay_queue_bytes"))},
 			{figure: perBatch, of: " posts a commit"}}, r.value("cowrelay_queue_posts")},
 		{"memory", []cellText{{figure: human.Bytes(used), of: " of " + human.Bytes(budget)},

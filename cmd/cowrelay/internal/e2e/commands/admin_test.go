@@ -51,7 +51,7 @@ func TestAdmin_BlocksASlotOverARestart(t *testing.T) {
 		relaytest.Contains(t, errs, "blocked by the relay's operator")
 	}
 	relaytest.Contains(t, r.Admin(t, "slots", "--blocked"), loud.ID)
-	relaytest.Contains(t, r.Admin(t, "status"), `"slots_blocked":1`, `"ready":true`)
+	relaytest.Contains(t, r.Admin(t, "status"), `"slots_blocked":1`, `"ready":true`, `"handles":0,"invites":0,"pairs":0`)
 	relaytest.Contains(t, r.Admin(t, "unblock", loud.ID), `"blocked":false`)
 	if n := len(r.Pull(loud, "")); n != 3 {
 		t.Errorf("%d events of 3", n)

@@ -163,11 +163,12 @@ func TestTop_InAPipe(t *testing.T) {
 	r := relaytest.Start(t, t.TempDir())
 	m := r.Allocate()
 	r.Post(m, relaytest.Event("w", 0, 300))
+	m.MustSend(t, 201, "POST", r.URL+"/v1/invite/register", []byte(`{"invite_url":"wire://pair?a"}`))
 	out, errs, code := relaytest.Command(t, nil, "top", "--every=100ms", "--by=events", "--admin="+r.AdminURL)
 	if code != 0 || errs != "" || strings.Contains(out, "\x1b") {
 		t.Errorf("exit %d, %q\n%q", code, errs, out)
 	}
-	relaytest.Contains(t, out, "requests", "streams", "▾EVENTS", m.ID)
+	relaytest.Contains(t, out, "requests", "streams", "▾EVENTS", m.ID, "0 handles", "1 invites", "0 pairs")
 	for _, c := range []struct {
 		args []string
 		code int
