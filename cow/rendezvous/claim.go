@@ -81,10 +81,11 @@ type holder struct {
 // remembered returns what memory knows of the nick's holder. known is false if that
 // is not enough for the claim.
 func (d *Directory) remembered(c *Claim) (was holder, known bool) {
-	_, e, ok := d.view.Load().all.Get(c.Nick)
+	_, at, ok := d.view.Load().all.Get(c.Nick)
 	if !ok {
 		return holder{}, true
 	}
+	e := at.Load()
 	return holder{
 		version: e.version, did: e.did, slot: e.slot, discoverable: e.discoverable, claimedAt: e.claimedAt, by: e.by,
 	}, e.did != "" && c.RelayURL != "" // addresses are not kept in memory
@@ -157,7 +158,11 @@ func (d *Directory) decide(c *Claim, did string, was holder) (first bool, err er
 	if first {
 		count.HandleFirstClaims = 1
 	}
-	if _, err := d.records.Put(HandleKey(h.Nick), h.Encode(), was.version, count); err != nil {
+	h.readCard()
+	w := written{h.encode(), d.entryFor(&h)}
+	d.write(h.Nick, w)
+	if _, err := d.records.Put(HandleKey(h.Nick), w.value, was.version, count); err != nil {
+		d.forget(h.Nick, w)
 		return false, err
 	}
 	switch {

@@ -1,18 +1,14 @@
 package rendezvous
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"hash/maphash"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 
 	"cowrelay/cow"
-
-	"github.com/RaduBerinde/btreemap"
 )
 
 // Errors of Directory, beside ErrTooMany, ErrShare, those of the records and of the
@@ -50,12 +46,14 @@ type Directory struct {
 	maxRows int64        // bytes of rows in memory; they are charged to the store
 	Stats   DirectoryStats
 
-	// view is what readers see. Publish: pairs with the Loads of readers. What was
-	// published never changes.
-	view atomic.Pointer[view]
+	// view is what readers see. Publish: pairs with the Loads of readers. The trees of
+	// a view that was published never change; what their cells hold does.
+	view     atomic.Pointer[view]
+	rowBytes atomic.Int64 // of rows in memory; written under mu
 
-	mu      sync.Mutex // guards all that follows
-	next    view       // what is published next; its trees share nodes with those that were
+	mu      sync.Mutex         // guards all that follows
+	next    view               // what is published next; its trees share nodes with those that were
+	writing map[string]written // by nick: the last record that this relay began to write
 	mine    map[Source]int
 	coming  map[string][]*place // by nick: first claims that are being decided
 	places  int                 // how many of those are held
@@ -63,47 +61,11 @@ type Directory struct {
 	unwatch func()
 }
 
-// tree is a sorted map whose copies share what does not differ. The module is that
-// of google/btree made into a map, and the store's engine brings it along.
-type tree = btreemap.BTreeMap[string, *entry]
-
-const treeDegree = 32
-
-// view is the directory at one moment.
-type view struct {
-	all, listed *tree // by nick
-	rows        int64 // bytes of rows in memory
-}
-
-// entry is what memory has of a handle. It is never changed.
-type entry struct {
-	nick string // mostly a part of row
-	did  string // likewise; empty: the record can't be read
-	row  string // what a page shows; empty: only the record has it
-	slot cow.ID
-	by   Source
-	// What a claim has to know beside this.
-	version      uint64 // of the record
-	claimedAt    int64  // Unix seconds
-	discoverable *bool
-	// vibes are hashes of the profile's vibes; manyVibes: there are more than stand
-	// here, so only the row knows.
-	vibes     []uint64
-	manyVibes bool
-	listed    bool
-}
-
-// Of rows in memory.
-const (
-	maxRow   = 1 << 10 // bytes of one
-	maxVibes = 8       // hashes of one entry
-)
-
 func openDirectory(store *cow.Store, opts Options) (*Directory, error) {
 	d := &Directory{
 		opts: opts, store: store, records: store.Records(), seed: maphash.MakeSeed(), maxRows: within(store, maxRows),
-		mine: make(map[Source]int), coming: make(map[string][]*place), touched: make(map[string]bool),
-		next: view{all: btreemap.New[string, *entry](treeDegree, cmp.Compare), listed: btreemap.New[string, *entry](treeDegree, cmp.Compare)},
+		writing: make(map[string]written), mine: make(map[Source]int), coming: make(map[string][]*place), touched: make(map[string]bool),
+		next: view{all: newTree(), listed: newTree()},
 	}
 	d.unwatch = d.records.Watch(handlePrefix, d.changed)
 	err := d.records.List(handlePrefix, func(key string, value []byte, version uint64) error {
@@ -130,12 +92,12 @@ func (d *Directory) close() {
 	d.unwatch()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.hold(-int(d.next.rows))
+	d.hold(-int(d.rowBytes.Load()))
 }
 
 // hold counts bytes of rows. mu is held.
 func (d *Directory) hold(bytes int) {
-	d.next.rows += int64(bytes)
+	d.rowBytes.Add(int64(bytes))
 	d.store.Charge(int64(bytes))
 }
 
@@ -143,15 +105,15 @@ func (d *Directory) hold(bytes int) {
 func (d *Directory) Len() int { return d.view.Load().all.Len() }
 
 // RowBytes returns how many bytes of rows memory holds.
-func (d *Directory) RowBytes() int64 { return d.view.Load().rows }
+func (d *Directory) RowBytes() int64 { return d.rowBytes.Load() }
 
 // Slot returns where the mail of a nick goes.
 func (d *Directory) Slot(nick string) (cow.ID, bool) {
-	_, e, ok := d.view.Load().all.Get(nick)
+	_, c, ok := d.view.Load().all.Get(nick)
 	if !ok {
 		return cow.ID{}, false
 	}
-	return e.slot, true
+	return c.Load().slot, true
 }
 
 // Lookup returns a handle as it is recorded, and the record's version. Errors:
@@ -166,100 +128,6 @@ func (d *Directory) Lookup(nick string) (Handle, uint64, error) {
 	}
 	h, err := DecodeHandle(nick, value)
 	return h, version, err
-}
-
-// changed keeps memory in step with a record. A nil value is a record that is gone.
-func (d *Directory) changed(key string, value []byte, version uint64) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.touched != nil {
-		d.touched[key] = true
-	}
-	d.note(key[len(handlePrefix):], value, version)
-	if d.touched == nil {
-		d.publish()
-	}
-}
-
-// note enters what a record says. mu is held.
-func (d *Directory) note(nick string, value []byte, version uint64) {
-	v := &d.next
-	if _, old, ok := v.all.Delete(nick); ok {
-		v.listed.Delete(nick)
-		d.hold(-len(old.row))
-		d.give(old.by)
-	}
-	if value == nil {
-		return
-	}
-	// The nick counts for itself from here on.
-	for _, p := range d.coming[nick] {
-		d.leave(p)
-	}
-	delete(d.coming, nick)
-	h, err := DecodeHandle(nick, value)
-	if err != nil { // it stays as it is, and those who ask for it get an error
-		d.opts.Logger.Error("a handle is left out of the directory", "err", err)
-		h = Handle{Nick: nick, unlisted: true}
-	}
-	e := d.entryOf(&h)
-	e.version = version
-	d.hold(len(e.row))
-	d.mine[e.by]++
-	v.all.ReplaceOrInsert(e.nick, e)
-	if e.listed {
-		v.listed.ReplaceOrInsert(e.nick, e)
-	}
-}
-
-// entryOf makes what memory holds of a handle. mu is held.
-func (d *Directory) entryOf(h *Handle) *entry {
-	e := &entry{slot: h.Slot, by: h.By, claimedAt: h.ClaimedAt.Unix(), discoverable: known(h.Discoverable), listed: h.listed()}
-	if e.listed {
-		vibesOf(h.profile, func(vibe string) {
-			if e.manyVibes = len(e.vibes) == maxVibes; !e.manyVibes {
-				e.vibes = append(e.vibes, maphash.String(d.seed, vibe))
-			}
-		})
-		if row := h.row(); len(row) <= maxRow && d.next.rows+int64(len(row)) <= d.maxRows {
-			e.row = string(row)
-		}
-	}
-	e.nick, e.did = partOf(e.row, len(`{"nick":"`), h.Nick), partOf(e.row, len(`{"nick":"","did":"`)+len(h.Nick), h.DID)
-	return e
-}
-
-// partOf returns the text that stands at a place of the row, or a copy of it if it
-// does not stand there.
-func partOf(row string, at int, text string) string {
-	if at <= len(row) && strings.HasPrefix(row[at:], text) {
-		return row[at : at+len(text)]
-	}
-	return strings.Clone(text)
-}
-
-// known returns one of two pointers for all handles.
-func known(discoverable *bool) *bool {
-	switch {
-	case discoverable == nil:
-		return nil
-	case *discoverable:
-		return &yes
-	}
-	return &no
-}
-
-var yes, no = true, false
-
-// listed says whether the directory shows the handle.
-func (h *Handle) listed() bool {
-	return !h.unlisted && (h.Discoverable == nil || *h.Discoverable) &&
-		!strings.HasPrefix(h.Nick, "demo-") && !strings.HasPrefix(h.Nick, "test-")
-}
-
-// publish lets readers see what note has entered. mu is held.
-func (d *Directory) publish() {
-	d.view.Store(&view{all: d.next.all.Clone(), listed: d.next.listed.Clone(), rows: d.next.rows})
 }
 
 // place is one nick that a source will have if its claim succeeds.

@@ -251,8 +251,11 @@ func TestDirectory_ManyAtOnce(t *testing.T) {
 		t.Errorf("%v, want %v", d.Handles.mine, mine)
 	}
 	var rows int64
-	for _, e := range d.Handles.view.Load().all.Ascend(btreemap.Min[string](), btreemap.Max[string]()) {
-		rows += int64(len(e.row))
+	for _, c := range d.Handles.view.Load().all.Ascend(btreemap.Min[string](), btreemap.Max[string]()) {
+		rows += int64(len(c.Load().row))
+	}
+	if n := len(d.Handles.writing); n != 0 {
+		t.Errorf("%d records are still remembered as being written", n)
 	}
 	if rows != d.Handles.RowBytes() {
 		t.Errorf("%d bytes of rows, counted as %d", rows, d.Handles.RowBytes())

@@ -2,7 +2,9 @@ package rendezvous
 
 import (
 	"bytes"
+	"encoding/hex"
 	"fmt"
+	"strconv"
 	"time"
 
 	"cowrelay/cow"
@@ -49,15 +51,34 @@ type handleHeader struct {
 // Encode returns the value of the handle's record.
 func (h Handle) Encode() []byte {
 	h.readCard()
-	value, err := json.Marshal(handleHeader{
-		DID: h.DID, Slot: h.Slot.String(), RelayURL: h.RelayURL, ClaimedAt: h.ClaimedAt.Unix(), Discoverable: h.Discoverable,
-		By: h.By, Unlisted: h.unlisted, Profile: h.profile,
-	}, jsontext.AllowDuplicateNames(true))
-	if err != nil { // the texts are not UTF-8, but they come out of JSON
-		panic("BUG: a handle can't be encoded")
-	}
-	return append(append(value, '\n'), h.Card...)
+	return h.encode()
 }
+
+// encode is Encode for a handle whose card was read. It prints a handleHeader.
+func (h *Handle) encode() []byte {
+	value := make([]byte, 0, headerRoom+len(h.DID)+len(h.RelayURL)+len(h.profile)+len(h.Card))
+	value = appendText(append(value, `{"did":`...), h.DID)
+	value = hex.AppendEncode(append(value, `,"slot":"`...), h.Slot[:])
+	value = append(value, '"')
+	if h.RelayURL != "" {
+		value = appendText(append(value, `,"relay_url":`...), h.RelayURL)
+	}
+	value = strconv.AppendInt(append(value, `,"claimed_at":`...), h.ClaimedAt.Unix(), 10)
+	if h.Discoverable != nil {
+		value = strconv.AppendBool(append(value, `,"discoverable":`...), *h.Discoverable)
+	}
+	if h.By != 0 {
+		value = strconv.AppendUint(append(value, `,"by":`...), uint64(h.By), 10)
+	}
+	if h.unlisted {
+		value = append(value, `,"unlisted":true`...)
+	}
+	value = append(append(value, `,"profile":`...), h.profile...)
+	return append(append(value, "}\n"...), h.Card...)
+}
+
+// headerRoom is what a header has of its own: keys, numbers and the slot.
+const headerRoom = 192
 
 // DecodeHandle reads the value of a handle's record. The handle keeps parts of it.
 func DecodeHandle(nick string, value []byte) (Handle, error) {
@@ -81,13 +102,13 @@ func DecodeHandle(nick string, value []byte) (Handle, error) {
 // Claimed returns the time of the last claim as it is shown.
 func (h *Handle) Claimed() string { return h.ClaimedAt.UTC().Format(time.RFC3339) }
 
-// row returns what a page of the directory shows of the handle.
-func (h *Handle) row() []byte {
-	row := appendText([]byte(`{"nick":`), h.Nick)
-	row = appendText(append(row, `,"did":`...), h.DID)
-	row = append(append(row, `,"profile":`...), h.profile...)
-	row = append(append(row, `,"claimed_at":"`...), h.Claimed()...)
-	return append(row, `"}`...)
+// appendRow appends what a page of the directory shows of the handle.
+func (h *Handle) appendRow(dst []byte) []byte {
+	dst = appendText(append(dst, `{"nick":`...), h.Nick)
+	dst = appendText(append(dst, `,"did":`...), h.DID)
+	dst = append(append(dst, `,"profile":`...), h.profile...)
+	dst = h.ClaimedAt.UTC().AppendFormat(append(dst, `,"claimed_at":"`...), time.RFC3339)
+	return append(dst, `"}`...)
 }
 
 func appendText(dst []byte, text string) []byte {

@@ -12,8 +12,8 @@ import (
 // whether the directory lists them or not, and how many match in all. A handle
 // whose record can't be read has no DID.
 func (d *Directory) After(nick string, match func(by Source) bool, most int) (list []Handle, matching int) {
-	for nick, e := range d.view.Load().all.Ascend(btreemap.GT(nick), btreemap.Max[string]()) {
-		if !match(e.by) {
+	for nick, c := range d.view.Load().all.Ascend(btreemap.GT(nick), btreemap.Max[string]()) {
+		if !match(c.Load().by) {
 			continue
 		}
 		if matching++; len(list) >= most {
@@ -33,8 +33,8 @@ func (d *Directory) After(nick string, match func(by Source) bool, most int) (li
 
 // Nicks returns up to most nicks that match, by nick, and whether there are more.
 func (d *Directory) Nicks(match func(by Source) bool, most int) (list []string, more bool) {
-	for nick, e := range d.view.Load().all.Ascend(btreemap.Min[string](), btreemap.Max[string]()) {
-		if !match(e.by) {
+	for nick, c := range d.view.Load().all.Ascend(btreemap.Min[string](), btreemap.Max[string]()) {
+		if !match(c.Load().by) {
 			continue
 		}
 		if len(list) == most {

@@ -34,15 +34,16 @@ func (d *Directory) Page(cursor string, limit int, vibe *string) (*Page, error) 
 	p := new(pager)
 	p.rows = make([]string, 0, limit)
 	if vibe != nil {
-		p.vibe = lower(*vibe)
-		p.filter, p.hash = true, maphash.String(d.seed, p.vibe)
+		text := []byte(*vibe)
+		lower(text)
+		p.filter, p.vibe, p.hash = true, string(text), maphash.Bytes(d.seed, text)
 	}
 	last, more := cursor, false
-	for nick, e := range d.view.Load().listed.Ascend(btreemap.GT(cursor), btreemap.Max[string]()) {
+	for nick, c := range d.view.Load().listed.Ascend(btreemap.GT(cursor), btreemap.Max[string]()) {
 		if more = len(p.rows) == limit || p.work >= pageWork || p.size >= pageBytes || p.read >= pageRead; more {
 			break
 		}
-		if err := p.take(d, e); err != nil {
+		if err := p.take(d, nick, c.Load()); err != nil {
 			return nil, err
 		}
 		last = nick
@@ -66,15 +67,18 @@ type pager struct {
 	work, read int
 }
 
-// take adds an entry to the page, if it belongs there.
-func (p *pager) take(d *Directory, e *entry) error {
+// take adds a nick's entry to the page, if it belongs there.
+func (p *pager) take(d *Directory, nick string, e *entry) error {
 	p.work++
+	if !e.listed { // since the view was published
+		return nil
+	}
 	if p.filter && !e.manyVibes && !slices.Contains(e.vibes, p.hash) {
 		return nil
 	}
 	row := e.row
 	if row == "" || p.filter && e.manyVibes {
-		h, _, err := d.Lookup(e.nick)
+		h, _, err := d.Lookup(nick)
 		p.work += readWork
 		if errors.Is(err, ErrNoHandle) { // it is going
 			return nil
@@ -84,13 +88,13 @@ func (p *pager) take(d *Directory, e *entry) error {
 		}
 		if p.filter && e.manyVibes {
 			has := false
-			vibesOf(h.profile, func(vibe string) { has = has || vibe == p.vibe })
+			vibesOf(h.profile, func(vibe []byte) { has = has || string(vibe) == p.vibe })
 			if !has {
 				return nil
 			}
 		}
 		if row == "" {
-			row = string(h.row())
+			row = string(h.appendRow(nil))
 			p.read += len(row)
 		}
 	}

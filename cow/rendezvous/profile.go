@@ -1,68 +1,92 @@
 package rendezvous
 
 import (
-	"strings"
+	"bytes"
 
 	"cowrelay/cow/card"
 	"cowrelay/cow/event"
 
-	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Profile is what a card says of its agent beside keys and names. Each value is as
-// the card has it, nil if it is not there.
+// Profile is what a card says of its agent beside keys and names. Each value is a
+// part of the card as it stands there, nil if it is not there.
 type Profile struct {
-	DisplayName jsontext.Value `json:"display_name"`
-	Emoji       jsontext.Value `json:"emoji"`
-	Motto       jsontext.Value `json:"motto"`
-	Vibe        jsontext.Value `json:"vibe"`
-	Pronouns    jsontext.Value `json:"pronouns"`
-	Now         jsontext.Value `json:"now"`
-	Listed      jsontext.Value `json:"listed"`
+	DisplayName, Emoji, Motto, Vibe, Pronouns, Now, Listed jsontext.Value
 }
 
 // ProfileOf reads the profile of a card. One that is missing or no object is empty.
 func ProfileOf(doc []byte) (p Profile) {
-	var c struct {
-		Profile jsontext.Value `json:"profile"`
+	profile := memberOf(doc, "profile")
+	if profile.Kind() != '{' {
+		return p
 	}
-	again := jsontext.AllowDuplicateNames(true) // the last one counts, as in the canonical form
-	if json.Unmarshal(doc, &c, again) == nil && c.Profile.Kind() == '{' {
-		json.Unmarshal(c.Profile, &p, again) // it is an object, and any value will do
+	for name, value := range event.Members(profile) {
+		switch string(name) {
+		case "display_name":
+			p.DisplayName = value
+		case "emoji":
+			p.Emoji = value
+		case "motto":
+			p.Motto = value
+		case "vibe":
+			p.Vibe = value
+		case "pronouns":
+			p.Pronouns = value
+		case "now":
+			p.Now = value
+		case "listed":
+			p.Listed = value
+		}
 	}
 	return p
 }
 
+// memberOf returns a member of an object, nil if it is not there. The last one counts,
+// as in the canonical form.
+func memberOf(doc []byte, key string) (member jsontext.Value) {
+	for name, value := range event.Members(doc) {
+		if string(name) == key {
+			member = value
+		}
+	}
+	return member
+}
+
+// usualProfile is more bytes than most profiles need on a page.
+const usualProfile = 256
+
 // readCard sets what the directory shows of the card.
 func (h *Handle) readCard() {
 	p := ProfileOf(h.Card)
-	emoji, ok := Text(p.Emoji)
-	if !ok || emoji == "" {
-		emoji = card.Emoji(h.DID)
+	out := append(make([]byte, 0, usualProfile), `{"emoji":`...)
+	if p.Emoji.Kind() == '"' && len(p.Emoji) > len(`""`) {
+		out = append(out, p.Emoji...)
+	} else {
+		out = appendText(out, card.Emoji(h.DID))
 	}
-	out := appendText([]byte(`{"emoji":`), emoji)
-	for _, part := range []struct {
-		key   string
-		value jsontext.Value
-	}{{`,"motto":`, p.Motto}, {`,"vibe":`, p.Vibe}, {`,"pronouns":`, p.Pronouns}, {`,"now":`, p.Now}} {
-		out = append(append(out, part.key...), shown(part.value)...)
-	}
+	out = appendShown(append(out, `,"motto":`...), p.Motto)
+	out = appendShown(append(out, `,"vibe":`...), p.Vibe)
+	out = appendShown(append(out, `,"pronouns":`...), p.Pronouns)
+	out = appendShown(append(out, `,"now":`...), p.Now)
 	h.profile, h.unlisted = append(out, '}'), p.Listed.Kind() == 'f'
 }
 
-// shown returns a value as a page may have it. A client reads a page of handles at
-// once, so a value that some parser refuses would take the others' handles from it.
-func shown(value jsontext.Value) jsontext.Value {
-	if value == nil {
-		return jsontext.Value("null")
+// appendShown appends a value as a page may have it. A client reads a page of handles
+// at once, so a value that some parser refuses would take the others' handles from it.
+func appendShown(dst []byte, value jsontext.Value) []byte {
+	switch value.Kind() {
+	case '"', 't', 'f', 'n': // what was read once suits every parser
+		return append(dst, value...)
+	case '{', '[', '0':
+		// The value stands in a profile, in a row, in a list, in a page.
+		within := append(append(append(dst, "[[[["...), value...), "]]]]"...)[len(dst):]
+		shown := jsontext.Value(within[4 : len(within)-4])
+		if event.Check(within) == nil && shown.Compact(jsontext.AllowDuplicateNames(true), jsontext.PreserveRawStrings(true)) == nil {
+			return append(dst, shown...)
+		}
 	}
-	// The value stands in a profile, in a row, in a list, in a page.
-	within := append(append([]byte("[[[["), value...), "]]]]"...)
-	if event.Check(within) != nil || value.Compact(jsontext.AllowDuplicateNames(true), jsontext.PreserveRawStrings(true)) != nil {
-		return jsontext.Value("null")
-	}
-	return value
+	return append(dst, "null"...)
 }
 
 // Text returns a value if it is a string.
@@ -70,38 +94,46 @@ func Text(value jsontext.Value) (string, bool) {
 	if value.Kind() != '"' {
 		return "", false
 	}
+	if bytes.IndexByte(value, '\\') < 0 {
+		return string(value[1 : len(value)-1]), true
+	}
 	text, err := jsontext.AppendUnquote(nil, value)
 	return string(text), err == nil
 }
 
 // vibesOf calls yield with each string of a row: the vibe itself, or those in its
-// list. ASCII letters are lowercase.
-func vibesOf(profile jsontext.Value, yield func(vibe string)) {
-	var p struct {
-		Vibe jsontext.Value `json:"vibe"`
+// list. ASCII letters are lowercase. The text is yield's only while it runs.
+func vibesOf(profile jsontext.Value, yield func(vibe []byte)) {
+	one := func(value jsontext.Value) {
+		switch {
+		case value.Kind() != '"':
+		case bytes.ContainsAny(value, odd):
+			if text, err := jsontext.AppendUnquote(nil, value); err == nil {
+				lower(text)
+				yield(text)
+			}
+		default:
+			yield(value[1 : len(value)-1])
+		}
 	}
-	again := jsontext.AllowDuplicateNames(true)
-	if json.Unmarshal(profile, &p, again) != nil {
+	vibe := memberOf(profile, "vibe")
+	if vibe.Kind() != '[' {
+		one(vibe)
 		return
 	}
-	list := []jsontext.Value{p.Vibe}
-	if p.Vibe.Kind() == '[' {
-		list = nil
-		json.Unmarshal(p.Vibe, &list, again) // it is a list, and any value will do
-	}
-	for _, v := range list {
-		if text, ok := Text(v); ok {
-			yield(lower(text))
-		}
+	for _, value := range event.Members(vibe) {
+		one(value)
 	}
 }
 
+// odd are the characters of a JSON string that is not its own text in lowercase.
+const odd = "\\ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
 // lower folds the case of ASCII letters, and of no others.
-func lower(text string) string {
-	return strings.Map(func(r rune) rune {
-		if 'A' <= r && r <= 'Z' {
-			r += 'a' - 'A'
+func lower(text []byte) {
+	for i, c := range text {
+		if 'A' <= c && c <= 'Z' {
+			text[i] = c + 'a' - 'A'
 		}
-		return r
-	}, text)
+	}
 }

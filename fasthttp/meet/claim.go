@@ -11,7 +11,6 @@ import (
 	"cowrelay/cow/rendezvous"
 	"cowrelay/fasthttp/refusal"
 
-	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 )
 
@@ -36,20 +35,14 @@ func Claim(handles *rendezvous.Directory, from rendezvous.Source, body []byte, m
 	if err := event.Check(body); err != nil {
 		return nil, err
 	}
-	var in *struct {
-		Nick         *string        `json:"nick"`
-		Slot         *string        `json:"slot_id"`
-		RelayURL     *string        `json:"relay_url"`
-		Card         jsontext.Value `json:"card"`
-		Discoverable *bool          `json:"discoverable"`
-	}
-	if json.Unmarshal(body, &in, jsontext.AllowDuplicateNames(true)) != nil || in == nil || in.Nick == nil || in.Slot == nil || in.Card == nil {
+	slotID, c, ok := readClaim(body)
+	if !ok {
 		return nil, claimShape
 	}
-	if len(in.Card) > MaxCard {
+	if len(c.Card) > MaxCard {
 		return nil, longCard
 	}
-	id, ok := cow.ParseID(*in.Slot)
+	id, ok := cow.ParseID(slotID)
 	if !ok {
 		return nil, refusal.UnknownSlot
 	}
@@ -57,10 +50,7 @@ func Claim(handles *rendezvous.Directory, from rendezvous.Source, body []byte, m
 	if err != nil {
 		return nil, err
 	}
-	c := rendezvous.Claim{Nick: *in.Nick, Slot: slot, Card: in.Card, Discoverable: in.Discoverable, By: from}
-	if in.RelayURL != nil {
-		c.RelayURL = *in.RelayURL
-	}
+	c.Slot, c.By = slot, from
 	did, first, err := handles.Claim(c)
 	if err != nil {
 		return nil, ofClaim(err, &c)
@@ -69,11 +59,50 @@ func Claim(handles *rendezvous.Directory, from rendezvous.Source, body []byte, m
 	if first {
 		status = "claimed"
 	}
-	return json.Marshal(struct {
-		Nick   string `json:"nick"`
-		DID    string `json:"did"`
-		Status string `json:"status"`
-	}{c.Nick, did, status})
+	reply := append(make([]byte, 0, 192), `{"nick":"`...)
+	reply = append(append(reply, c.Nick...), `","did":`...) // a nick needs no escapes
+	if reply, err = jsontext.AppendQuote(reply, did); err != nil {
+		panic("BUG: a did that came out of JSON is not UTF-8")
+	}
+	return append(append(append(reply, `,"status":"`...), status...), `"}`...), nil
+}
+
+// readClaim reads the body of a claim. The card stays a part of it. ok is false if
+// the body has the wrong shape. Of a repeated key the last counts.
+func readClaim(body []byte) (slot string, c rendezvous.Claim, ok bool) {
+	var nick, id, relayURL, discoverable jsontext.Value
+	for name, value := range event.Members(body) {
+		switch string(name) {
+		case "nick":
+			nick = value
+		case "slot_id":
+			id = value
+		case "relay_url":
+			relayURL = value
+		case "card":
+			c.Card = value
+		case "discoverable":
+			discoverable = value
+		}
+	}
+	var isNick, isSlot bool
+	c.Nick, isNick = rendezvous.Text(nick)
+	slot, isSlot = rendezvous.Text(id)
+	ok = isNick && isSlot && c.Card != nil
+	switch discoverable.Kind() {
+	case 't', 'f':
+		yes := discoverable.Kind() == 't'
+		c.Discoverable = &yes
+	case 'n', 0: // as it was
+	default:
+		ok = false
+	}
+	if kind := relayURL.Kind(); kind == '"' {
+		c.RelayURL, _ = rendezvous.Text(relayURL)
+	} else if kind != 'n' && kind != 0 {
+		ok = false
+	}
+	return slot, c, ok
 }
 
 // ofClaim is what a client hears of a claim's error.

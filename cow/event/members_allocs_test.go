@@ -1,0 +1,23 @@
+// Under the race detector sync.Pool drops what is put at random.
+
+//go:build !race
+
+package event
+
+import "testing"
+
+func TestMembers_Allocations(t *testing.T) {
+	doc := []byte(`{"a":1,"b\u0041":["x","y"],"c":{"d":null}}`)
+	total := 0
+	n := testing.AllocsPerRun(200, func() {
+		for name, value := range Members(doc) {
+			total += len(name)
+			for _, v := range Members(value) {
+				total += len(v)
+			}
+		}
+	})
+	if n != 0 {
+		t.Errorf("%v allocations, want 0", n)
+	}
+}
