@@ -41,7 +41,7 @@ type importFile struct {
 }
 
 // openImportSource lists the folder. It refuses one that is no state folder, and
-// one that a process has open.
+// one that a process uses.
 func openImportSource(dir string) (importSource, error) {
 	s := importSource{dir: dir, top: make(map[string]importFile)}
 	entries, err := os.ReadDir(dir)
@@ -74,7 +74,7 @@ func openImportSource(dir string) (importSource, error) {
 	if !known {
 		return s, fmt.Errorf("--from: %s is no state folder: it has no %s, no %s and no %s", dir, fileTokens, dirSlots, dirHandles)
 	}
-	if user := openBy(dir); user != "" {
+	if user := usedBy(dir); user != "" {
 		return s, fmt.Errorf("--from: %s is in use by process %s: stop that relay first", dir, user)
 	}
 	return s, nil
@@ -144,24 +144,4 @@ func (s *importSource) changed() string {
 
 func (f importFile) same(g importFile) bool {
 	return f.path == g.path && f.size == g.size && f.modified.Equal(g.modified)
-}
-
-// openBy returns the id of another process that has a file in the folder open, or
-// that works in it, as far as the system tells. Otherwise it returns "".
-func openBy(dir string) string {
-	dir, err := filepath.EvalSymlinks(dir)
-	if err != nil {
-		return ""
-	}
-	if dir, err = filepath.Abs(dir); err != nil {
-		return ""
-	}
-	links, _ := filepath.Glob("/proc/[0-9]*/fd/*") // none where there is no /proc
-	for _, link := range links {
-		pid := strings.Split(link, "/")[2]
-		if to, err := os.Readlink(link); err == nil && strings.HasPrefix(to, dir+"/") && pid != fmt.Sprint(os.Getpid()) {
-			return pid
-		}
-	}
-	return ""
 }

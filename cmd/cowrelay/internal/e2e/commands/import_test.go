@@ -3,6 +3,7 @@ package commands
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -313,11 +314,42 @@ func TestImport_Refuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if _, err := os.Stat("/proc/self/fd"); err == nil {
+	if _, err := os.Stat("/proc/self/fd"); err != nil {
+		return // only Linux tells
+	}
+	refused := func(pid int) {
+		t.Helper()
 		_, stderr, code := relaytest.Command(t, nil, "import", "--from="+s.Dir, "--data-dir="+t.TempDir())
-		if code != 1 || !strings.Contains(stderr, fmt.Sprintf("in use by process %d", os.Getpid())) {
-			t.Errorf("a source that is open: exit %d, %s", code, stderr)
+		if code != 1 || !strings.Contains(stderr, fmt.Sprintf("in use by process %d", pid)) {
+			t.Errorf("a source that is in use: exit %d, %s", code, stderr)
 		}
+	}
+	refused(os.Getpid())
+	f.Close()
+	// A relay of the other kind has no file open while nothing comes.
+	home := t.TempDir()
+	state := filepath.Join(home, "state", "wire-relay")
+	if err := errors.Join(os.Mkdir(filepath.Dir(state), 0o700), os.Symlink(s.Dir, state)); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ dir, env string }{
+		{"", "WIRE_HOME=" + home}, {home, "WIRE_HOME="}, {"", "XDG_STATE_HOME=" + filepath.Dir(state)},
+	} {
+		relay := exec.Command("sh", "-c", "read wait", "relay-server")
+		relay.Dir, relay.Env = c.dir, []string{"HOME=/nowhere", c.env}
+		in, err := relay.StdinPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := relay.Start(); err != nil {
+			t.Fatal(err)
+		}
+		refused(relay.Process.Pid)
+		in.Close()
+		relay.Wait()
+	}
+	if _, stderr, code := relaytest.Command(t, nil, "import", "--from="+s.Dir, "--data-dir="+t.TempDir()); code != 0 {
+		t.Errorf("a source that is not in use any more: exit %d, %s", code, stderr)
 	}
 }
 

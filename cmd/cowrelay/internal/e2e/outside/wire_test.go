@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -91,15 +92,15 @@ func within(t *testing.T, limit time.Duration, what string, done func() bool) {
 	}
 }
 
-// newAgents returns agents with a mailbox on the relay.
-func newAgents(t *testing.T, r *relaytest.Relay) (a, b *agent) {
+// newAgents returns agents with a mailbox on the relay at the URL.
+func newAgents(t *testing.T, relay string) (a, b *agent) {
 	t.Helper()
 	if os.Getenv("WIRE") == "" {
 		t.Fatal("WIRE must name the client: run make test-client")
 	}
 	a, b = &agent{t: t, home: t.TempDir()}, &agent{t: t, home: t.TempDir()}
 	for _, x := range []*agent{a, b} {
-		x.run("init", "--relay", r.URL, "--json")
+		x.run("init", "--relay", relay, "--json")
 		x.handle = x.run("whoami", "--json")[0]["handle"].(string)
 	}
 	return a, b
@@ -138,9 +139,9 @@ func (a *agent) delivers(to *agent, text string) {
 }
 
 // meet pairs two agents by an invite that is handed over by hand.
-func meet(r *relaytest.Relay, a, b *agent) {
+func meet(relay string, a, b *agent) {
 	a.t.Helper()
-	b.run("accept-invite", a.run("invite", "--relay", r.URL, "--json")[0]["invite_url"].(string), "--json")
+	b.run("accept-invite", a.run("invite", "--relay", relay, "--json")[0]["invite_url"].(string), "--json")
 	a.run("pull", "--json")
 }
 
@@ -159,45 +160,82 @@ func served(t *testing.T, r *relaytest.Relay, but ...string) {
 	}
 }
 
+// claims claims the agent's nick, which the relay must answer with the status.
+func (a *agent) claims(relay, status string) {
+	a.t.Helper()
+	answer, _ := a.run("claim", a.handle, "--relay", relay, "--json")[0]["response"].(map[string]any)
+	if answer["status"] != status || answer["nick"] != a.handle {
+		a.t.Errorf("claim: %v, want %s", answer, status)
+	}
+}
+
+// finds looks the other up by its name.
+func (a *agent) finds(relay string, other *agent) {
+	a.t.Helper()
+	card := a.run("whois", other.at(), "--relay", relay, "--json")[0]
+	if card["nick"] != other.handle || card["did"] != other.run("whoami", "--json")[0]["did"] || card["slot_id"] == nil {
+		a.t.Errorf("whois: %v", card)
+	}
+}
+
+// unclaims gives the agent's nick up, after which the other finds nobody.
+func (a *agent) unclaims(relay string, other *agent) {
+	a.t.Helper()
+	if answer, _ := a.run("unclaim", "--relay", relay, "--json")[0]["response"].(map[string]any); answer["status"] != "unclaimed" {
+		a.t.Errorf("unclaim: %v", answer)
+	}
+	if says := other.fails("whois", a.at(), "--relay", relay, "--json"); !strings.Contains(says, "404") {
+		a.t.Errorf("whois of nobody: %s", says)
+	}
+}
+
 // Claim, whois, claim again after a restart, unclaim.
 func TestWire_Handles(t *testing.T) {
 	dir := t.TempDir()
 	r := relaytest.Start(t, dir, "--access-log")
-	a, b := newAgents(t, r)
-	claim := func(status string) {
-		t.Helper()
-		answer, _ := a.run("claim", a.handle, "--relay", r.URL, "--json")[0]["response"].(map[string]any)
-		if answer["status"] != status || answer["nick"] != a.handle {
-			t.Errorf("claim: %v, want %s", answer, status)
-		}
-	}
-	whois := func() {
-		t.Helper()
-		card := b.run("whois", a.at(), "--relay", r.URL, "--json")[0]
-		if card["nick"] != a.handle || card["did"] != a.run("whoami", "--json")[0]["did"] || card["slot_id"] == nil {
-			t.Errorf("whois: %v", card)
-		}
-	}
-	claim("claimed")
-	whois()
+	a, b := newAgents(t, r.URL)
+	a.claims(r.URL, "claimed")
+	b.finds(r.URL, a)
 	a.run("profile", "set", "motto", "as changed", "--json")
-	claim("re-claimed")
+	a.claims(r.URL, "re-claimed")
 	served(t, r)
 	r.Kill()
 	again := relaytest.Start(t, dir, "--access-log", "--bind", strings.TrimPrefix(r.URL, "http://"))
-	whois()
+	b.finds(again.URL, a)
 	served(t, again)
 	if a.older() {
 		return
 	}
-	if answer, _ := a.run("unclaim", "--relay", r.URL, "--json")[0]["response"].(map[string]any); answer["status"] != "unclaimed" {
-		t.Errorf("unclaim: %v", answer)
-	}
-	if says := b.fails("whois", a.at(), "--relay", r.URL, "--json"); !strings.Contains(says, "404") {
-		t.Errorf("whois of nobody: %s", says)
-	}
-	claim("claimed")
+	a.unclaims(again.URL, b)
+	a.claims(again.URL, "claimed")
 	served(t, again, "whois", "agent_card")
+}
+
+// both has each of the agents send to the other, and read.
+func both(a, b *agent, text string) {
+	a.t.Helper()
+	a.delivers(b, text)
+	b.reads(a, text)
+	b.delivers(a, text+", and back")
+	a.reads(b, text+", and back")
+}
+
+// asks introduces the agent to another by its name alone. The other still has to
+// accept.
+func (a *agent) asks(command, relay string, other *agent) {
+	a.t.Helper()
+	if command == "add" {
+		a.run("add", other.at(), "--relay", relay, "--json")
+	} else {
+		a.run("dial", other.handle+"@"+strings.TrimPrefix(relay, "http://"), "--json")
+	}
+}
+
+func (a *agent) accepts(other *agent) {
+	a.t.Helper()
+	a.run("pull", "--json")
+	a.run("accept", other.handle, "--json")
+	other.run("pull", "--json")
 }
 
 // An agent finds another by its name alone, by each of the commands that do, and
@@ -206,102 +244,146 @@ func TestWire_FindsByName(t *testing.T) {
 	for _, command := range []string{"add", "dial"} {
 		t.Run(command, func(t *testing.T) {
 			r := relaytest.Start(t, t.TempDir(), "--access-log")
-			a, b := newAgents(t, r)
+			a, b := newAgents(t, r.URL)
 			if command == "dial" && a.older() {
 				return // it can't name this relay
 			}
 			for _, x := range []*agent{a, b} {
-				x.run("claim", x.handle, "--relay", r.URL, "--json")
+				x.claims(r.URL, "claimed")
 			}
-			if command == "add" {
-				a.run("add", b.at(), "--relay", r.URL, "--json")
-			} else {
-				a.run("dial", b.handle+"@"+strings.TrimPrefix(r.URL, "http://"), "--json")
-			}
-			b.run("pull", "--json")
-			b.run("accept", a.handle, "--json")
-			a.run("pull", "--json")
-			a.delivers(b, "there")
-			b.reads(a, "there")
-			b.delivers(a, "and back")
-			a.reads(b, "and back")
+			a.asks(command, r.URL, b)
+			b.accepts(a)
+			both(a, b, "there")
 			served(t, r)
 		})
 	}
 }
 
+// shares returns the short address of an invite to the agent.
+func (a *agent) shares(relay string) (short string) {
+	a.t.Helper()
+	out, err := a.command("invite", "--share", "--relay", relay).Output()
+	short = regexp.MustCompile(regexp.QuoteMeta(relay) + "/i/[0-9a-f]+").FindString(string(out))
+	if err != nil || short == "" {
+		a.t.Fatalf("%v: %s", err, out)
+	}
+	return short
+}
+
+// follows runs the script behind a short address, which accepts the invite. It is
+// good for one.
+func (a *agent) follows(short string) {
+	a.t.Helper()
+	url := string(relaytest.Slot{}.MustSend(a.t, 200, "GET", short+"?format=url", nil))
+	script := string(relaytest.Slot{}.MustSend(a.t, 200, "GET", short, nil))
+	if url = strings.TrimSpace(url); !strings.HasPrefix(url, "wire://pair?") || !strings.Contains(script, "wire accept-invite '"+url+"'") {
+		a.t.Fatalf("%s\n%s", url, script)
+	}
+	sh := exec.Command("sh", "-c", script)
+	sh.Env = append(a.command().Env, "PATH="+filepath.Dir(os.Getenv("WIRE"))+string(os.PathListSeparator)+os.Getenv("PATH"))
+	if out, err := sh.CombinedOutput(); err != nil {
+		a.t.Fatalf("%v: %s", err, out)
+	}
+	relaytest.Slot{}.MustSend(a.t, 410, "GET", short, nil)
+}
+
 // An invite that is shared as a short address is good for one.
 func TestWire_SharedInvite(t *testing.T) {
 	r := relaytest.Start(t, t.TempDir(), "--access-log")
-	a, b := newAgents(t, r)
-	out, err := a.command("invite", "--share", "--relay", r.URL).Output()
-	short := regexp.MustCompile(regexp.QuoteMeta(r.URL) + "/i/[0-9a-f]+").FindString(string(out))
-	if err != nil || short == "" {
-		t.Fatalf("%v: %s", err, out)
-	}
-	url := string(relaytest.Slot{}.MustSend(t, 200, "GET", short+"?format=url", nil))
-	script := string(relaytest.Slot{}.MustSend(t, 200, "GET", short, nil))
-	if url = strings.TrimSpace(url); !strings.HasPrefix(url, "wire://pair?") || !strings.Contains(script, "wire accept-invite '"+url+"'") {
-		t.Fatalf("%s\n%s", url, script)
-	}
-	sh := exec.Command("sh", "-c", script)
-	sh.Env = append(b.command().Env, "PATH="+filepath.Dir(os.Getenv("WIRE"))+string(os.PathListSeparator)+os.Getenv("PATH"))
-	if out, err := sh.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
+	a, b := newAgents(t, r.URL)
+	b.follows(a.shares(r.URL))
 	a.run("pull", "--json")
-	a.delivers(b, "by a script")
-	b.reads(a, "by a script")
-	served(t, r)
-	relaytest.Slot{}.MustSend(t, 410, "GET", short, nil)
+	both(a, b, "by a script")
+	served(t, r, "invite") // 410, as asked above
+}
+
+// broadcasts sends to all that the agent has met.
+func (a *agent) broadcasts(text string, to ...*agent) {
+	a.t.Helper()
+	if out := a.run("mesh", "broadcast", text, "--scope", "both", "--json")[0]; out["delivered"] != float64(len(to)) {
+		a.t.Errorf("broadcast: %v", out)
+	}
+	for _, other := range to {
+		other.run("pull", "--json")
+		if out, err := other.command("tail", a.handle, "--json").Output(); !bytes.Contains(out, []byte(text)) {
+			a.t.Errorf("broadcast: %v %s", err, out)
+		}
+	}
+}
+
+// gathers makes a group with the other in it.
+func (a *agent) gathers(other *agent) {
+	a.t.Helper()
+	a.run("group", "create", "team", "--json")
+	a.run("group", "add", "team", other.handle, "--json")
+	a.run("push", "--json")
+	other.run("pull", "--json")
+}
+
+// tells sends to the group that gathers made.
+func (a *agent) tells(other *agent, text string) {
+	a.t.Helper()
+	a.run("group", "send", "team", text, "--json")
+	if out, err := other.command("group", "tail", "team", "--json").Output(); !bytes.Contains(out, []byte(text)) {
+		a.t.Errorf("group: %v %s", err, out)
+	}
+}
+
+// pings has the other's daemon answer.
+func (a *agent) pings(other *agent) {
+	a.t.Helper()
+	stop := other.daemon("1")
+	defer stop()
+	within(a.t, 30*time.Second, "the peer answers a ping", func() bool { return a.run("ping", other.handle, "--json")[0]["alive"] == true })
+}
+
+// daemon runs the agent's daemon until the end of the test, or until stop.
+func (a *agent) daemon(interval string) (stop func()) {
+	a.t.Helper()
+	daemon := a.command("daemon", "--interval", interval)
+	if err := daemon.Start(); err != nil {
+		a.t.Fatal(err)
+	}
+	stop = sync.OnceFunc(func() {
+		daemon.Process.Signal(syscall.SIGTERM)
+		daemon.Wait()
+	})
+	a.t.Cleanup(stop)
+	return stop
+}
+
+// moves gives the agent a new mailbox, in which it meets the other again.
+func (a *agent) moves(relay string, other *agent) {
+	a.t.Helper()
+	if out := a.run("rotate-slot", "--json")[0]; out["rotated"] != true || out["new_slot_id"] == out["old_slot_id"] {
+		a.t.Errorf("rotate-slot: %v", out)
+	}
+	other.run("pull", "--json")
+	meet(relay, other, a)
+	both(other, a, "to the new mailbox")
 }
 
 // Groups, broadcasts, pings and a new mailbox, between agents that have met.
 func TestWire_Together(t *testing.T) {
 	r := relaytest.Start(t, t.TempDir(), "--access-log")
-	a, b := newAgents(t, r)
-	meet(r, a, b)
-	if out := a.run("mesh", "broadcast", "to everybody", "--scope", "both", "--json")[0]; out["delivered"] != float64(1) {
-		t.Errorf("broadcast: %v", out)
-	}
-	b.run("pull", "--json")
-
-	a.run("group", "create", "team", "--json")
-	a.run("group", "add", "team", b.handle, "--json")
-	a.run("push", "--json")
-	b.run("pull", "--json")
-	a.run("group", "send", "team", "to the team", "--json")
-	if out, err := b.command("group", "tail", "team", "--json").Output(); !bytes.Contains(out, []byte("to the team")) {
-		t.Errorf("group: %v %s", err, out)
-	}
-
+	a, b := newAgents(t, r.URL)
+	meet(r.URL, a, b)
+	a.broadcasts("to everybody", b)
+	a.gathers(b)
+	a.tells(b, "to the team")
 	if !a.older() {
-		daemon := b.command("daemon", "--interval", "1")
-		if err := daemon.Start(); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { daemon.Process.Kill() }) // also when the ping fails
-		within(t, 30*time.Second, "the peer answers a ping", func() bool { return a.run("ping", b.handle, "--json")[0]["alive"] == true })
-		daemon.Process.Signal(syscall.SIGTERM)
-		daemon.Wait()
+		a.pings(b)
 	}
-
-	if out := b.run("rotate-slot", "--json")[0]; out["rotated"] != true || out["new_slot_id"] == out["old_slot_id"] {
-		t.Errorf("rotate-slot: %v", out)
-	}
-	a.run("pull", "--json")
-	meet(r, a, b)
-	a.delivers(b, "to the new mailbox")
-	b.reads(a, "to the new mailbox")
+	b.moves(r.URL, a)
 	served(t, r)
 }
 
 func TestWire_SendsPullsAndStreams(t *testing.T) {
 	dir := t.TempDir()
 	r := relaytest.Start(t, dir, "--access-log")
-	a, b := newAgents(t, r)
+	a, b := newAgents(t, r.URL)
 	// An invite that is handed over by hand needs slots alone.
-	meet(r, a, b)
+	meet(r.URL, a, b)
 	a.delivers(b, "one")
 	b.reads(a, "one")
 	b.run("send", "--queue", a.handle, "decision", "two", "--json")
@@ -315,14 +397,7 @@ func TestWire_SendsPullsAndStreams(t *testing.T) {
 		t.Errorf("responder health: %v", health)
 	}
 
-	daemon := b.command("daemon", "--interval", "60")
-	if err := daemon.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		daemon.Process.Signal(syscall.SIGTERM)
-		daemon.Wait()
-	}()
+	b.daemon("60")
 	within(t, 10*time.Second, "the stream connects", b.connected)
 	time.Sleep(time.Second) // what the daemon polls at its start is done
 	woken := a.run("send", b.handle, "decision", "wake", "--json")[0]["event_id"].(string)
