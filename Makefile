@@ -222,6 +222,15 @@ attack-short: build ## the attacks at the size that tests run them with: no bar 
 	@mkdir -p $(LOAD_DIR)
 	./bin/relaybench attack $(DRILL) --relay ./bin/cowrelay --dir $(LOAD_DIR) --short --at-once 3 --kills $(KILLS) $(ATTACK_ARGS)
 
+# The short form for trying: make edge EDGE_ARGS="--duration 20s --warmup 2s --idle-settle 5s --edge-streams 2000 --edge-rate 1000".
+EDGE_ARGS ?=
+EDGE      := bench/results/edge/$(DATE)-$(COMMIT)
+.PHONY: edge
+edge: build ## the built relay in a control group of 512 MB and one core, with 19,000 streams, under posts and idle; takes root and 15 minutes; EDGE_ARGS="--duration 20s" for less
+	@mkdir -p $(LOAD_DIR) $(dir $(EDGE))
+	set -o pipefail; ./bin/relaybench edge edge-idle --relay ./bin/cowrelay --dir $(LOAD_DIR) --commit $(COMMIT) \
+		--conns 64 --warmup 5s --duration 10m --out $(EDGE).jsonl $(EDGE_ARGS) | tee -a $(EDGE).txt
+
 .PHONY: plots
 plots: build ## draw the pictures of the last make load in bench/results/plots; RESULTS=bench/results/NAME for another
 	./bin/relaybench plot $(or $(wildcard $(RESULTS).jsonl),$(lastword $(sort $(wildcard bench/results/*.jsonl)))) --out $(PLOTS)

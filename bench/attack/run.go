@@ -12,6 +12,7 @@ import (
 	"cowrelay/bench/attack/drill"
 	"cowrelay/bench/attack/honest"
 	"cowrelay/bench/attack/relay"
+	"cowrelay/bench/cgroup"
 	"cowrelay/bench/proc"
 	"cowrelay/bench/report"
 )
@@ -92,10 +93,10 @@ func (r *run) all(ctx context.Context) (err error) {
 		return fmt.Errorf("cannot make a folder: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	var g *relay.Group
+	var g *cgroup.Group
 	if r.cfg.NoGroup {
 		r.res.Limits = "GOMEMLIMIT=" + relay.PlainLimit(r.cfg.memory())
-	} else if g, err = relay.NewGroup(r.cfg.memory()); err != nil {
+	} else if g, err = cgroup.New(r.cfg.memory()); err != nil {
 		r.res.Limits = "GOMEMLIMIT=" + relay.PlainLimit(r.cfg.memory())
 		r.res.Notes = append(r.res.Notes, err.Error())
 	} else {

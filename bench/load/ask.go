@@ -35,15 +35,18 @@ func Ask(ctx context.Context, addr, path string) ([]byte, error) {
 }
 
 // Goroutines returns how many goroutines the relay has, as its metrics say.
-func (s *Server) Goroutines(ctx context.Context) (int, error) {
+func (s *Server) Goroutines(ctx context.Context) (int, error) { return s.Metric(ctx, "go_goroutines") }
+
+// Metric returns a whole number of the relay's metrics that has no labels.
+func (s *Server) Metric(ctx context.Context, name string) (int, error) {
 	b, err := Ask(ctx, s.Admin, "/metrics")
 	if err != nil {
 		return 0, fmt.Errorf("cannot read the relay's metrics: %w", err)
 	}
 	for line := range bytes.Lines(b) {
-		if v, ok := bytes.CutPrefix(line, []byte("go_goroutines ")); ok {
+		if v, ok := bytes.CutPrefix(line, []byte(name+" ")); ok {
 			return strconv.Atoi(string(bytes.TrimSpace(v)))
 		}
 	}
-	return 0, fmt.Errorf("the relay's metrics have no go_goroutines")
+	return 0, fmt.Errorf("the relay's metrics have no %s", name)
 }

@@ -1,6 +1,9 @@
 package load
 
-import "cowrelay/bench/proc"
+import (
+	"cowrelay/bench/cgroup"
+	"cowrelay/bench/proc"
+)
 
 // An Extra is what only some scenarios measure.
 type Extra struct {
@@ -11,7 +14,9 @@ type Extra struct {
 	// AllClosed is the time in milliseconds from the last close of churn until
 	// the relay counted no stream.
 	AllClosed *float64 `json:"all_closed_ms,omitempty"`
-	// Heartbeats is how many came in the measured time of idle.
+	// Group is what the relay's control group used, in edge.
+	Group *cgroup.Use `json:"group,omitempty"`
+	// Heartbeats is how many came in the measured time of idle and edge.
 	Heartbeats int64 `json:"heartbeats,omitempty"`
 	// TimeWait counts the sockets that connect left behind at the end of a
 	// round.

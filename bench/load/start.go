@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -53,8 +54,9 @@ func FreePort() (string, error) {
 }
 
 // StartRelay starts the relay's binary with its data in dir/relay, and waits
-// until it is ready.
-func StartRelay(ctx context.Context, path string, args []string, dir string) (*Server, error) {
+// until it is ready. via runs it, as the beginning of its command line; none by
+// default.
+func StartRelay(ctx context.Context, via []string, path string, args []string, dir string) (*Server, error) {
 	bind, err := FreePort()
 	if err != nil {
 		return nil, err
@@ -63,7 +65,7 @@ func StartRelay(ctx context.Context, path string, args []string, dir string) (*S
 	if err != nil {
 		return nil, err
 	}
-	argv := append([]string{path, "serve", "--bind", bind, "--data-dir", dir + "/relay", "--admin", admin}, args...)
+	argv := slices.Concat(via, []string{path, "serve", "--bind", bind, "--data-dir", dir + "/relay", "--admin", admin}, args)
 	p, err := proc.Start(dir, "relay", argv)
 	if err != nil {
 		return nil, err

@@ -92,7 +92,7 @@ func TestRunPeers_relaySyncs(t *testing.T) {
 
 func TestRunPeers_target(t *testing.T) {
 	c := shortPeers(t)
-	s, err := load.StartRelay(t.Context(), c.Relay, nil, t.TempDir())
+	s, err := load.StartRelay(t.Context(), nil, c.Relay, nil, t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -30,6 +30,16 @@ func RaiseFiles(conns int) error {
 	return fitsFiles(need, l.Cur)
 }
 
+// Connections returns how many connections fit into this process's limit of open
+// files, after RaiseFiles.
+func Connections() (int, error) {
+	var l syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &l); err != nil {
+		return 0, fmt.Errorf("cannot read the limit of open files: %w", err)
+	}
+	return int(min(l.Cur, 1<<24)) - SpareFiles, nil
+}
+
 func fitsFiles(need, limit uint64) error {
 	if need > limit {
 		return fmt.Errorf("this run needs %d open files and the limit is %d: raise it (ulimit -n %d) or use fewer connections", need, limit, need)

@@ -51,6 +51,11 @@ func (r *Result) writeExtra(b *strings.Builder) {
 	if g := s.Goroutines; g != nil {
 		fmt.Fprintf(b, "; goroutines %d, then %d, and %d after %.0f s", g.Before, g.Soon, g.After, g.Seconds)
 	}
+	if g := s.Group; g != nil {
+		fmt.Fprintf(b, "; group at most %.1f MB (own %.1f, cache %.1f, kernel %.1f, sockets %.1f; %.1f before)",
+			float64(g.Peak)/1e6, float64(g.Anon)/1e6, float64(g.Cache)/1e6, float64(g.Kernel)/1e6, float64(g.Sockets)/1e6, float64(g.Setup)/1e6)
+		fmt.Fprintf(b, ", %.3f of a core, throttled %.2f s in %d of %d periods", g.CPU, g.Throttled, g.Periods, g.AllPeriods)
+	}
 	if m := s.Memory; m != nil && m.Streams == 0 {
 		fmt.Fprintf(b, "; RSS %.1f MB, then %.1f MB", float64(m.Before)/1e6, float64(m.After)/1e6)
 	}

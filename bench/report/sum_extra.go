@@ -20,6 +20,9 @@ func sumExtra(ss []load.Sample) load.Extra {
 		if g := x.Goroutines; g != nil {
 			out.Goroutines = g
 		}
+		if x.Group != nil {
+			out.Group = x.Group
+		}
 		if c := x.AllClosed; c != nil && (out.AllClosed == nil || *c > *out.AllClosed) {
 			out.AllClosed = c
 		}

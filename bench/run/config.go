@@ -61,6 +61,16 @@ type Config struct {
 	// Heartbeat is the longest silence on a stream that the relay promises. The
 	// bound of idle sends its comments that often. 12 s by default.
 	Heartbeat time.Duration
+	// EdgeStreams is the number of streams of edge and edge-idle. 0, the default,
+	// is as many as the limits of open files allow, up to 19,000.
+	EdgeStreams int
+	// EdgeSlots is over how many slots edge has its streams; 100,000 by default.
+	EdgeSlots int
+	// EdgeRate is the posts a second of edge; 5000 by default.
+	EdgeRate float64
+	// EdgeMemory is what the control group of edge may take, in bytes; 512 MB by
+	// default.
+	EdgeMemory int64
 	// ChurnStreams is how many streams a round of churn opens and closes; 10,000
 	// by default.
 	ChurnStreams int
@@ -135,6 +145,9 @@ func Defaults() Config {
 		IdleStreams:  10_000,
 		IdleSettle:   time.Minute,
 		Heartbeat:    12 * time.Second,
+		EdgeSlots:    100_000,
+		EdgeRate:     5000,
+		EdgeMemory:   512_000_000,
 		ChurnStreams: 10_000,
 		MixAgents:    1000,
 		MixSpeed:     20,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"cowrelay/bench/cgroup"
 	"cowrelay/bench/load"
 	"cowrelay/bench/proc"
 	"cowrelay/bench/wire"
@@ -14,8 +15,9 @@ type Env struct {
 	*load.Session
 	Config  *Config
 	Variant Variant
-	Dir     string   // the folder of this run
-	args    []string // the relay's
+	Dir     string        // the folder of this run
+	Group   *cgroup.Group // that the relay runs in; nil: none
+	args    []string      // the relay's
 }
 
 // NewEnv returns an environment for loads of cfg with events of t. It shows no
@@ -37,7 +39,7 @@ func (e *Env) Restart(ctx context.Context, relay *load.Server, end func(*proc.Ch
 // how long that took.
 func (e *Env) Start(ctx context.Context, relay *load.Server) (time.Duration, error) {
 	began := time.Now()
-	s, err := load.StartRelay(ctx, e.Config.Relay, e.args, e.Dir)
+	s, err := load.StartRelay(ctx, e.Group.Command(), e.Config.Relay, e.args, e.Dir)
 	if err != nil {
 		return 0, err
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"cowrelay/bench/bound"
+	"cowrelay/bench/cgroup"
 	"cowrelay/bench/load"
 	"cowrelay/bench/proc"
 	"cowrelay/bench/report"
@@ -23,6 +24,9 @@ func All(ctx context.Context, cfg *Config, all []Variant, emit func(report.Resul
 	for _, sc := range all {
 		if sc.OwnsRelay && cfg.Relay == "" {
 			return fmt.Errorf("%s (%s) stops the relay and starts it again: it needs relay, not target", sc.Scenario, sc.Text)
+		}
+		if sc.GroupMemory > 0 && cfg.Relay == "" {
+			return fmt.Errorf("%s (%s) runs the relay in a control group: it needs relay, not target", sc.Scenario, sc.Text)
 		}
 		files = max(files, sc.Files)
 		if err := checkPorts(cfg, sc.Ports); err != nil {
@@ -96,11 +100,17 @@ func one(ctx context.Context, cfg *Config, sc Variant, prof *report.Profiler) (r
 		what := sc.Scenario + " " + sc.Text
 		e.Track = load.NewTrack(func(part float64, step string) { p.Show(what, part, step) })
 	}
+	if sc.GroupMemory > 0 {
+		if e.Group, err = cgroup.New(sc.GroupMemory); err != nil {
+			return nil, err
+		}
+		defer func() { err = errors.Join(err, e.Group.Remove()) }() // after the relay has stopped
+	}
 	var relay, beside *load.Server // the bound, or a peer
 	defer func() { err = errors.Join(err, relay.Stop(), beside.Stop()) }()
 	e.Track.Step("starting the relay")
 	if cfg.Relay != "" {
-		relay, err = load.StartRelay(ctx, cfg.Relay, e.args, dir)
+		relay, err = load.StartRelay(ctx, e.Group.Command(), cfg.Relay, e.args, dir)
 	} else {
 		relay, err = load.Attach(cfg.Target, cfg.TargetPID)
 	}

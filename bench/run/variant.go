@@ -23,6 +23,9 @@ type Variant struct {
 	// not be one that runs already.
 	OwnsRelay bool
 	RelayArgs []string // before those of the Config
+	// GroupMemory is the memory, in bytes, of a control group of one core in which
+	// the relay runs; 0: in none. As with OwnsRelay, the relay must be ours.
+	GroupMemory int64
 	// Other starts a peer in the place of the bound; nil: none.
 	Other func(ctx context.Context, e *Env) (*load.Server, error)
 	// Peer names what Other starts, and Promises is what that promises less

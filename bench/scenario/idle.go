@@ -115,7 +115,7 @@ func idleRound(ctx context.Context, e *run.Env, s *load.Server) (out load.Sample
 		n := len(l.streams)
 		out.Memory = &load.Memory{Before: before, After: after, Streams: n, Each: float64(after-before) / float64(n), Whole: float64(after) / float64(n)}
 	}
-	return out, l.listen(ctx, &out)
+	return out, l.listen(ctx, idleTime(e.Config), &out)
 }
 
 // open opens all streams at a moderate rate, two for each slot.
@@ -174,14 +174,26 @@ func (l *idleLoad) open(ctx context.Context, slots []load.Slot) error {
 // listen measures while nothing but heartbeats happens. Every stream must hear
 // all heartbeats that fit into the time but one: the first and the last may
 // fall just outside it.
-func (l *idleLoad) listen(ctx context.Context, out *load.Sample) error {
+func (l *idleLoad) listen(ctx context.Context, d time.Duration, out *load.Sample) error {
 	e := l.e
 	e.Track.Step("listening to the streams of the " + l.s.Name)
-	a, b, err := e.Measure(ctx, l.s, idleTime(e.Config), &l.phase)
+	a, b, err := e.Measure(ctx, l.s, d, &l.phase)
 	if err != nil {
 		return err
 	}
-	d := b.At.Sub(a.At)
+	d = b.At.Sub(a.At)
+	l.checkHeard(d, out)
+	out.Ops = int64(math.Round(float64(len(l.streams)) * d.Seconds()))
+	out.Account(a, b)
+	out.Hist = l.hist
+	out.Latency = l.hist.Latency()
+	l.log.Into(out)
+	return ctx.Err()
+}
+
+// checkHeard checks how many heartbeats the streams heard in the measured time d.
+func (l *idleLoad) checkHeard(d time.Duration, out *load.Sample) {
+	e := l.e
 	least := max(1, int64(d/e.Config.Heartbeat)-1)
 	silent := 0
 	for _, q := range l.streams {
@@ -194,12 +206,6 @@ func (l *idleLoad) listen(ctx context.Context, out *load.Sample) error {
 	if silent > 0 {
 		l.log.AddN(int64(silent), fmt.Errorf("%d streams heard fewer than %d heartbeats in %v: want one every %v", silent, least, d.Round(time.Millisecond), e.Config.Heartbeat))
 	}
-	out.Ops = int64(math.Round(float64(len(l.streams)) * d.Seconds()))
-	out.Account(a, b)
-	out.Hist = l.hist
-	out.Latency = l.hist.Latency()
-	l.log.Into(out)
-	return ctx.Err()
 }
 
 // close closes all streams and waits for their readers.

@@ -40,7 +40,7 @@ func TestRestart_noticesWhatIsLost(t *testing.T) {
 
 func TestTail_noticesWhatIsLost(t *testing.T) {
 	c := short.Config(t)
-	s, err := load.StartRelay(t.Context(), c.Relay, nil, c.Dir)
+	s, err := load.StartRelay(t.Context(), nil, c.Relay, nil, c.Dir)
 	if err != nil {
 		t.Fatal(err)
 	}

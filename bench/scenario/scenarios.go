@@ -14,6 +14,9 @@ import (
 // Names are the scenarios in the order in which `all` runs them.
 var Names = []string{"poll", "connect", "window", "post", "fanout", "saturation", "idle", "churn", "mix", "growth", "restart", "claim", "directory"}
 
+// Apart are the scenarios that run only where they are named: they take root.
+var Apart = []string{"edge", "edge-idle"}
+
 // variantsOf returns the variants of a scenario.
 func variantsOf(cfg *run.Config, name string) ([]run.Variant, error) {
 	switch name {
@@ -31,6 +34,10 @@ func variantsOf(cfg *run.Config, name string) ([]run.Variant, error) {
 		return Connect(cfg), nil
 	case "idle":
 		return Idle(cfg), nil
+	case "edge":
+		return Edge(cfg), nil
+	case "edge-idle":
+		return EdgeIdle(cfg), nil
 	case "churn":
 		return Churn(cfg), nil
 	case "mix":

@@ -53,6 +53,15 @@ Scenarios:
               claim carries a signed card of 2 KB, which the relay verifies
   directory   64 connections read pages of 100 handles of such a directory
 
+For a machine of 512 MB and one core; not part of all, as they take root:
+  edge        the relay runs in a control group of that size, with silent
+              streams over 100,000 slots, as many as the limit of open files
+              allows up to 19,000. Meanwhile 64 connections, with a slot each,
+              post 5000 events of 512 B a second at fixed times. Latency, memory
+              of the group, its part of the core, and how long the kernel held it
+              back. One round; no bound
+  edge-idle   the same without posts
+
 Peers, run by turns with the relay, each in what both can do:
   nchan       Debian's nginx with libnginx-mod-nchan: a page, posts, fan-out,
               silent streams; the relay with --sync off and as it is by default
@@ -96,6 +105,10 @@ Loads:
   --idle-settle D     from the last open to the reading of memory (default 1m)
   --heartbeat D       longest silence on a stream that the relay promises, and
                       that the bound of idle keeps to (default 12s)
+  --edge-streams N    streams of edge (default 0: as many as may be)
+  --edge-slots N      slots of edge (default 100000)
+  --edge-rate R       posts a second of edge (default 5000)
+  --edge-memory N     memory of its control group (default 512000000)
   --churn-streams N   streams of a round of churn (default 10000)
   --mix-agents N      agents of mix (default 1000)
   --mix-speed X       how many times as fast as a day mix goes (default 20)

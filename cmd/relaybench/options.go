@@ -64,10 +64,10 @@ func parse(args []string) (*options, error) {
 		case n == "all":
 			all = true
 			o.scenarios = append(o.scenarios, scenario.Names...)
-		case slices.Contains(scenario.Names, n):
+		case slices.Contains(scenario.Names, n), slices.Contains(scenario.Apart, n):
 			o.scenarios = append(o.scenarios, n)
 		default:
-			errs = append(errs, fmt.Errorf("unknown scenario %q: want %s or all", n, strings.Join(scenario.Names, ", ")))
+			errs = append(errs, fmt.Errorf("unknown scenario %q: want %s or all", n, strings.Join(slices.Concat(scenario.Names, scenario.Apart), ", ")))
 		}
 	}
 	if all && o.cfg.Target != "" {
@@ -76,7 +76,7 @@ func parse(args []string) (*options, error) {
 		o.cfg.GrowthSlots = nil
 	}
 	if len(names) == 0 {
-		errs = append(errs, fmt.Errorf("no scenario: want %s or all", strings.Join(scenario.Names, ", ")))
+		errs = append(errs, fmt.Errorf("no scenario: want %s or all", strings.Join(slices.Concat(scenario.Names, scenario.Apart), ", ")))
 	}
 	if o.procs < 0 || o.procs > 1024 {
 		errs = append(errs, fmt.Errorf("procs %d: want 0 to 1024", o.procs))
@@ -123,6 +123,13 @@ func (o *options) flags() *flag.FlagSet {
 	fs.IntVar(&c.IdleStreams, "idle-streams", c.IdleStreams, "")
 	fs.DurationVar(&c.IdleSettle, "idle-settle", c.IdleSettle, "")
 	fs.DurationVar(&c.Heartbeat, "heartbeat", c.Heartbeat, "")
+	fs.IntVar(&c.EdgeStreams, "edge-streams", c.EdgeStreams, "")
+	fs.IntVar(&c.EdgeSlots, "edge-slots", c.EdgeSlots, "")
+	fs.Float64Var(&c.EdgeRate, "edge-rate", c.EdgeRate, "")
+	fs.Func("edge-memory", "", func(s string) (err error) {
+		c.EdgeMemory, err = parseBytes(s)
+		return err
+	})
 	fs.IntVar(&c.ChurnStreams, "churn-streams", c.ChurnStreams, "")
 	fs.IntVar(&c.MixAgents, "mix-agents", c.MixAgents, "")
 	fs.Float64Var(&c.MixSpeed, "mix-speed", c.MixSpeed, "")

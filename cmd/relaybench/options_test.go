@@ -75,7 +75,7 @@ func TestHelp(t *testing.T) {
 			t.Errorf("help does not explain --%s", name)
 		}
 	}
-	for _, name := range scenario.Names {
+	for _, name := range slices.Concat(scenario.Names, scenario.Apart) {
 		if !strings.Contains(help, "\n  "+name+" ") {
 			t.Errorf("help does not explain %s", name)
 		}

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"cowrelay/bench/cgroup"
 	"cowrelay/bench/load"
 )
 
@@ -33,7 +34,7 @@ type Process struct {
 	bin   string
 	dir   string
 	Args  Args
-	Group *Group
+	Group *cgroup.Group
 	Addr  string // host:port that clients connect to
 	Admin string
 
@@ -53,7 +54,7 @@ type Process struct {
 const InDir = "{dir}/"
 
 // New returns a relay that is not started yet.
-func New(bin, dir string, args Args, g *Group) (*Process, error) {
+func New(bin, dir string, args Args, g *cgroup.Group) (*Process, error) {
 	r := &Process{bin: bin, dir: dir, Args: args, Group: g, log: filepath.Join(dir, "relay.log")}
 	var err error
 	if r.Addr, err = load.FreePort(); err != nil {

@@ -27,7 +27,7 @@ exec "$@"`
 func (r *Process) Start(ctx context.Context) error {
 	argv := []string{"sh", "-c", shim, "sh", fmt.Sprint(r.Args.Files)}
 	if r.Group != nil {
-		argv = append(argv, r.Group.dirs...)
+		argv = append(argv, r.Group.Dirs()...)
 	}
 	argv = append(argv, "--", r.bin, "serve", "--bind", r.Addr, "--admin", r.Admin, "--data-dir", filepath.Join(r.dir, "data"))
 	for _, f := range r.Args.Flags {
@@ -75,6 +75,10 @@ func (r *Process) Start(ctx context.Context) error {
 	r.cmd, r.Done = cmd, done
 	return r.awaitReady(ctx)
 }
+
+// PlainLimit is the GOMEMLIMIT of a relay that has no control group: the heap's
+// part of so many bytes.
+func PlainLimit(memory int64) string { return fmt.Sprintf("%dMiB", memory*8/10>>20) }
 
 // relayEnv is this process's environment, without what would configure a relay.
 func relayEnv() []string {

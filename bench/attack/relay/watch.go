@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"cowrelay/bench/attack/client"
+	"cowrelay/bench/cgroup"
 	"cowrelay/bench/proc"
 )
 
@@ -36,10 +37,10 @@ func kernelSockets() int64 {
 
 // A Peak is the most that a drill took.
 type Peak struct {
-	Resident int64      `json:"resident_bytes"` // of the process (VmHWM)
-	Sockets  int64      `json:"kernel_socket_bytes"`
-	Files    int        `json:"descriptors"`
-	Group    *GroupPeak `json:"group,omitempty"`
+	Resident int64        `json:"resident_bytes"` // of the process (VmHWM)
+	Sockets  int64        `json:"kernel_socket_bytes"`
+	Files    int          `json:"descriptors"`
+	Group    *cgroup.Peak `json:"group,omitempty"`
 }
 
 // A Watch reads peaks until it is ended.
@@ -55,7 +56,7 @@ const watchEvery = 200 * time.Millisecond
 func StartWatch(ctx context.Context, r *Process) *Watch {
 	w := &Watch{r: r}
 	ctx, w.stop = context.WithCancel(ctx)
-	r.Group.resetPeaks()
+	r.Group.ResetPeaks()
 	w.wg.Go(func() {
 		for ok := true; ok; ok = client.Pause(ctx, watchEvery) {
 			w.look()
@@ -79,6 +80,6 @@ func (w *Watch) look() {
 func (w *Watch) End() Peak {
 	w.stop()
 	w.wg.Wait()
-	w.peak.Group = w.r.Group.peak()
+	w.peak.Group = w.r.Group.Peak()
 	return w.peak
 }

@@ -20,7 +20,7 @@ import (
 func loaded(t *testing.T, fault string, change func(*Task)) (orders *json.Encoder, reports *json.Decoder, done chan error) {
 	t.Helper()
 	relay, dir := self(t), t.TempDir()
-	s, err := load.StartRelay(t.Context(), relay, []string{"--fault", fault}, dir)
+	s, err := load.StartRelay(t.Context(), nil, relay, []string{"--fault", fault}, dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,7 +128,7 @@ func TestLoader_noticesFaults(t *testing.T) {
 
 func TestLoader_nice(t *testing.T) {
 	relay, dir := self(t), t.TempDir()
-	s, err := load.StartRelay(t.Context(), relay, nil, dir)
+	s, err := load.StartRelay(t.Context(), nil, relay, nil, dir)
 	if err != nil {
 		t.Fatal(err)
 	}

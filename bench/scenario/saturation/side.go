@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
-	"sync"
 	"time"
 
 	"cowrelay/bench/load"
@@ -60,22 +59,17 @@ func (x *saturated) round(ctx context.Context, kind pullKind, rate float64, dura
 		}
 	}
 	var (
-		posters sync.WaitGroup
-		log     load.ErrorLog
-		a, b    proc.Usage
+		log  load.ErrorLog
+		a, b proc.Usage
 	)
-	posts, err := x.startPosts(ctx, slots, duration, &posters, &log)
+	posts, err := x.e.StartPosts(ctx, x.posters(slots), x.e.Config.PostRate, duration)
 	if err == nil {
 		a, b, out.Pulls, err = x.measure(ctx, kind, duration)
 	}
 	if err != nil {
 		cancel()
 	}
-	load.AwaitWorkers(&posters, &log, func() {
-		for _, p := range posts.ps {
-			p.Interrupt()
-		}
-	})
+	posts.End()
 	if err != nil {
 		return out, err
 	}
@@ -87,19 +81,20 @@ func (x *saturated) round(ctx context.Context, kind pullKind, rate float64, dura
 			log.AddN(pulls.Errors, fmt.Errorf("a pull: %s", pulls.FirstError))
 		}
 	}
-	out.Hist = load.NewHistogram()
-	for i := range posts.tallies {
-		out.Ops += posts.tallies[i].Ops
-		out.Hist.Merge(posts.tallies[i].Hist)
-	}
-	out.Latency = out.Hist.Latency()
-	lag := posts.lag.Latency()
-	late := posts.lateness()
-	out.Lag, out.Late = &lag, &late
-	out.Unsent = posts.unsent.Load()
+	posts.Into(&out)
 	out.Account(a, b)
 	log.Into(&out)
 	return out, nil
+}
+
+// posters returns a poster for each slot.
+func (x *saturated) posters(slots []load.Slot) []*load.Poster {
+	ps := make([]*load.Poster, len(slots))
+	for i, sl := range slots {
+		ps[i] = load.NewPoster(x.e.Template, x.s, sl, x.next)
+		x.next += load.NumbersPerPoster
+	}
+	return ps
 }
 
 // measure lets the warm-up pass and then the measured time. The generator's CPU
