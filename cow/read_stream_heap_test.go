@@ -87,3 +87,37 @@ func TestStreams_MemoryIsCounted(t *testing.T) {
 		t.Errorf("%d bytes of frames are counted with nobody there", n)
 	}
 }
+
+// Slots with one event and one stream each take what the frame of that event needs,
+// and a small constant: there may be tens of thousands of them.
+func TestStreams_OneFrameIsSmall(t *testing.T) {
+	const slots = 4000
+	event := `{"event_id":"one","body":"` + strings.Repeat("x", 300) + `"}`
+	f := &fixture{TB: t, Store: openHollow(t, &hollow{})}
+	var all []*cow.Slot
+	var open []*stream
+	for range slots {
+		slot := f.slot()
+		all = append(all, slot)
+		st := f.subscribe(slot, false, "")
+		st.buf = nil // as idle as a connection is
+		open = append(open, st)
+	}
+	for _, slot := range all {
+		f.must(slot, event)
+	}
+	with := heapAlloc()
+	frames := float64(f.Memory().Frames) / slots
+	for _, st := range open {
+		st.Close()
+	}
+	heap := float64(with-heapAlloc()) / slots
+	t.Logf("a slot with one event of %d bytes: %.0f bytes of frames, %.0f of heap with the stream", len(event), frames, heap)
+	if most := 1.25*float64(len(event)) + 250; frames > most || frames < float64(len(event)) {
+		t.Errorf("the frames of a slot take %.0f bytes, want %d to %.0f", frames, len(event), most)
+	}
+	if heap > frames+1000 {
+		t.Errorf("a stream and its frame take %.0f bytes of heap, of which %.0f are counted", heap, frames)
+	}
+	runtime.KeepAlive(all)
+}

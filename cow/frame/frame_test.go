@@ -97,3 +97,28 @@ func TestLog_EqualsModel(t *testing.T) {
 		}
 	}
 }
+
+// A long frame in the middle of short ones stands alone in its segment, whatever
+// the allocator gave: a piece never goes on behind its last chunk.
+func TestLog_LongFrameStandsAlone(t *testing.T) {
+	for size := MaxPiece - 200; size < MaxPiece+9000; size += 97 {
+		log := (*Log)(nil).Append(0, []event.Event{testEvent(0, size), testEvent(1, 10)})
+		log = log.Append(2, []event.Event{testEvent(2, size)}).Append(3, []event.Event{testEvent(3, 40)})
+		var got, want []byte
+		for n, size := range []int{size, 10, size, 40} {
+			fr := Of(testEvent(n, size), nil)
+			want = append(want, fr.Append(make([]byte, 0, fr.Size(Chunked)), 0, Chunked)...)
+		}
+		for pos, off := uint64(0), 0; log.Has(pos); pos, off = log.Skip(pos, off) {
+			var data []byte
+			data, pos, off = log.Piece(pos, off, 4)
+			if len(data) == 0 || len(data) > MaxPiece {
+				t.Fatalf("%d bytes: a piece of %d", size, len(data))
+			}
+			got = append(got, data...)
+		}
+		if !bytes.Equal(got, want) {
+			t.Fatalf("%d bytes: the pieces are not the frames", size)
+		}
+	}
+}

@@ -8,7 +8,10 @@ import (
 	"cowrelay/cow/event"
 )
 
-const logBytes = 1 << 20 // of the newest frames that a slot keeps
+const (
+	logBytes = 1 << 20                     // of the newest frames that a slot keeps
+	ownBytes = int64(unsafe.Sizeof(Log{})) // what a log takes without segments
+)
 
 // Log is what the live readers of a slot share: the frames of its newest events,
 // each encoded once, in transfer chunks. It is an immutable view of append-only
@@ -21,6 +24,10 @@ const logBytes = 1 << 20 // of the newest frames that a slot keeps
 //
 // Append returns a view that shows more. The segments are shared, and what a view
 // shows of them never changes.
+//
+// A segment is as large as the frames that it is made for, and later ones have
+// room for half as much as the log holds. So a log of one frame takes little more
+// than that frame, and at most about a third of any log is room.
 type Log struct {
 	first, end uint64     // positions of the frames held
 	segs       []*segment // in order
@@ -39,16 +46,30 @@ type segment struct {
 	ends  []uint32 // where each frame ends in data
 }
 
-func (g *segment) bytes() int64 {
-	return int64(len(g.data)) + 4*int64(len(g.ends)) + int64(unsafe.Sizeof(*g)) + 8
+// newSegment makes a segment for so many frames that together take size bytes.
+// What the allocator gives beyond that is room too, except behind a frame that is
+// longer than a piece.
+func newSegment(first uint64, size, frames int) *segment {
+	data, ends := slices.Grow([]byte(nil), size), slices.Grow([]uint32(nil), frames)
+	if size <= MaxPiece {
+		size = cap(data)
+	}
+	return &segment{first: first, data: data[:size], ends: ends[:cap(ends)]}
 }
+
+// bytes is what the segment takes in memory, with its place in a log.
+func (g *segment) bytes() int64 {
+	return int64(cap(g.data)) + 4*int64(cap(g.ends)) + segmentBytes + 8
+}
+
+const segmentBytes = 64 // of a segment without data and ends, as the allocator rounds it
 
 // Bytes returns what the log takes in memory. A nil log takes nothing.
 func (l *Log) Bytes() int64 {
 	if l == nil {
 		return 0
 	}
-	return l.bytes
+	return l.bytes + ownBytes
 }
 
 // Has says whether the log holds the frame of the event at pos. A nil log holds
@@ -69,12 +90,12 @@ func (l *Log) Append(first uint64, events []event.Event) *Log {
 		g = next.segs[len(next.segs)-1]
 	}
 	var room [event.MaxIDBytes]byte
-	for _, ev := range events {
+	for i, ev := range events {
 		fr := Of(ev, room[:0])
 		n := fr.Size(Chunked)
 		if g == nil || int(next.lastBytes)+n > len(g.data) || next.lastFrames == len(g.ends) {
-			size := max(n, int(min(max(next.bytes, 4<<10), MaxPiece)))
-			g = &segment{first: next.end, data: make([]byte, size), ends: make([]uint32, size/n)}
+			size, frames := next.room(events[i:])
+			g = newSegment(next.end, size, frames)
 			next.lastFrames, next.lastBytes = 0, 0
 			next.segs = append(next.segs, g)
 			next.bytes += g.bytes()
@@ -86,6 +107,25 @@ func (l *Log) Append(first uint64, events []event.Event) *Log {
 	}
 	next.trim()
 	return next
+}
+
+// room says how large the next segment is to be, and how many frames it is for:
+// those of the events that come now, as far as they fit into a piece, and as many
+// times that as fit into half of what the log holds.
+func (l *Log) room(events []event.Event) (size, frames int) {
+	var room [event.MaxIDBytes]byte
+	for _, ev := range events {
+		n := Of(ev, room[:0]).Size(Chunked)
+		if frames > 0 && size+n > MaxPiece {
+			break
+		}
+		size += n
+		frames++
+	}
+	if times := int(min(l.bytes/2, MaxPiece)) / size; times > 1 {
+		return size * times, frames * times
+	}
+	return size, frames
 }
 
 // trim drops the oldest segments of a log that has grown too long.
