@@ -81,11 +81,10 @@ type holder struct {
 // remembered returns what memory knows of the nick's holder. known is false if that
 // is not enough for the claim.
 func (d *Directory) remembered(c *Claim) (was holder, known bool) {
-	_, at, ok := d.view.Load().all.Get(c.Nick)
-	if !ok {
+	e := d.entry(c.Nick)
+	if e == nil {
 		return holder{}, true
 	}
-	e := at.Load()
 	return holder{
 		version: e.version, did: e.did, slot: e.slot, discoverable: e.discoverable, claimedAt: e.claimedAt, by: e.by,
 	}, e.did != "" && c.RelayURL != "" // addresses are not kept in memory

@@ -53,6 +53,7 @@ type Directory struct {
 
 	mu      sync.Mutex         // guards all that follows
 	next    view               // what is published next; its trees share nodes with those that were
+	cells   map[string]*cell   // those of next, by nick: to look there costs less than in a tree
 	writing map[string]written // by nick: the last record that this relay began to write
 	mine    map[Source]int
 	coming  map[string][]*place // by nick: first claims that are being decided
@@ -64,8 +65,8 @@ type Directory struct {
 func openDirectory(store *cow.Store, opts Options) (*Directory, error) {
 	d := &Directory{
 		opts: opts, store: store, records: store.Records(), seed: maphash.MakeSeed(), maxRows: within(store, maxRows),
-		writing: make(map[string]written), mine: make(map[Source]int), coming: make(map[string][]*place), touched: make(map[string]bool),
-		next: view{all: newTree(), listed: newTree()},
+		next: view{all: newTree(), listed: newTree()}, cells: make(map[string]*cell), writing: make(map[string]written),
+		mine: make(map[Source]int), coming: make(map[string][]*place), touched: make(map[string]bool),
 	}
 	d.unwatch = d.records.Watch(handlePrefix, d.changed)
 	err := d.records.List(handlePrefix, func(key string, value []byte, version uint64) error {
@@ -109,11 +110,11 @@ func (d *Directory) RowBytes() int64 { return d.rowBytes.Load() }
 
 // Slot returns where the mail of a nick goes.
 func (d *Directory) Slot(nick string) (cow.ID, bool) {
-	_, c, ok := d.view.Load().all.Get(nick)
-	if !ok {
+	e := d.entry(nick)
+	if e == nil {
 		return cow.ID{}, false
 	}
-	return c.Load().slot, true
+	return e.slot, true
 }
 
 // Lookup returns a handle as it is recorded, and the record's version. Errors:

@@ -80,13 +80,14 @@ func (d *Directory) publish() {
 
 // note enters what a record says, and says whether that has changed a tree. mu is held.
 func (d *Directory) note(nick string, value []byte, version uint64) (changed bool) {
-	key, c, had := d.next.all.Get(nick)
+	c, had := d.cells[nick]
 	var old entry
 	if had {
 		old = *c.Load()
 	}
 	if value == nil {
 		if had {
+			delete(d.cells, nick)
 			d.next.all.Delete(nick)
 			d.next.listed.Delete(nick)
 			d.hold(-len(old.row))
@@ -110,17 +111,19 @@ func (d *Directory) note(nick string, value []byte, version uint64) (changed boo
 		d.give(old.by)
 		c.Store(e)
 	} else {
-		key, c = strings.Clone(nick), new(cell)
+		c = new(cell)
 		c.Store(e)
-		d.next.all.ReplaceOrInsert(key, c)
+		nick = strings.Clone(nick) // it may be a part of a larger text
+		d.cells[nick] = c
+		d.next.all.ReplaceOrInsert(nick, c)
 	}
 	if e.listed == old.listed {
 		return !had
 	}
 	if e.listed {
-		d.next.listed.ReplaceOrInsert(key, c)
+		d.next.listed.ReplaceOrInsert(nick, c)
 	} else {
-		d.next.listed.Delete(key)
+		d.next.listed.Delete(nick)
 	}
 	return true
 }
@@ -138,6 +141,16 @@ func (d *Directory) entryOf(nick string, value []byte) *entry {
 		h = Handle{Nick: nick, unlisted: true}
 	}
 	return d.entryFor(&h)
+}
+
+// entry returns what memory has of a nick, nil if nobody has claimed it.
+func (d *Directory) entry(nick string) *entry {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if c := d.cells[nick]; c != nil {
+		return c.Load()
+	}
+	return nil
 }
 
 // write begins to write a record. If the write fails, forget has to follow. At most

@@ -254,6 +254,9 @@ func TestDirectory_ManyAtOnce(t *testing.T) {
 	for _, c := range d.Handles.view.Load().all.Ascend(btreemap.Min[string](), btreemap.Max[string]()) {
 		rows += int64(len(c.Load().row))
 	}
+	if len(d.Handles.cells) != len(want) {
+		t.Errorf("%d cells, want %d", len(d.Handles.cells), len(want))
+	}
 	if n := len(d.Handles.writing); n != 0 {
 		t.Errorf("%d records are still remembered as being written", n)
 	}

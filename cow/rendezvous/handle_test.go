@@ -68,8 +68,7 @@ func TestClaim_MemoryIsTheRecord(t *testing.T) {
 		}
 		want := d.Handles.entryFor(&h)
 		want.version = version
-		_, c, _ := d.Handles.view.Load().all.Get(nick)
-		if got := c.Load(); !reflect.DeepEqual(got, want) {
+		if got := d.Handles.entry(nick); !reflect.DeepEqual(got, want) {
 			t.Errorf("memory has %+v, the record says %+v", got, want)
 		}
 		rows, _ := d.page("", 10, nil)
