@@ -37,12 +37,15 @@ type document struct {
 	kept  []member // of the objects in moved and of the document itself
 	moved []moved  // by start, once all is read
 	top   []member // of the document itself: a part of kept
+	raw   []byte   // the input
 }
 
 // member is one member of an object: where it is in document.out. The key with its
-// quotes goes from start to colon, and the value from behind the colon to end.
+// quotes goes from start to colon, and the value from behind the colon to end. In the
+// input the key ends at rawKey, and the value at rawEnd.
 type member struct {
 	start, colon, end int
+	rawKey, rawEnd    int
 	escaped           bool // the key has a backslash
 }
 
@@ -65,7 +68,7 @@ var repeatedKeys = []jsontext.Options{jsontext.AllowDuplicateNames(true)}
 // parse reads a document that must be an object.
 func parse(doc []byte) (*document, error) {
 	d := documents.Get().(*document)
-	d.in = *bytes.NewBuffer(doc)
+	d.raw, d.in = doc, *bytes.NewBuffer(doc)
 	d.dec.Reset(&d.in, repeatedKeys...)
 	d.out, d.open, d.kept, d.moved = d.out[:0], d.open[:0], d.kept[:0], d.moved[:0]
 	if err := d.read(); err != nil {
@@ -78,7 +81,7 @@ func parse(doc []byte) (*document, error) {
 // free gives the buffers back. Nothing that came out of the document may be used
 // afterwards.
 func (d *document) free() {
-	d.in = bytes.Buffer{}
+	d.raw, d.in = nil, bytes.Buffer{}
 	d.dec.Reset(&d.in, repeatedKeys...) // holds the input no longer
 	if max(cap(d.out), cap(d.plain), cap(d.text)) <= keepBytes && max(cap(d.open), cap(d.kept), cap(d.moved)) <= keepMembers {
 		documents.Put(d)
@@ -184,12 +187,12 @@ func (d *document) readObject(depth int) error {
 			return errSyntax
 		}
 		m.escaped = d.printText(name)
-		m.colon = len(d.out)
+		m.colon, m.rawKey = len(d.out), int(d.dec.InputOffset())
 		d.out = append(d.out, ':')
 		if err := d.readValue(depth + 1); err != nil {
 			return err
 		}
-		m.end = len(d.out)
+		m.end, m.rawEnd = len(d.out), int(d.dec.InputOffset())
 		d.out = append(d.out, ',')
 		ordered = ordered && (len(d.open) == first || d.compare(d.open[len(d.open)-1], m) < 0)
 		d.open = append(d.open, m)

@@ -63,6 +63,14 @@ func (d *document) value(key string) []byte {
 	return nil
 }
 
+// source returns the value of a key as it stands in the input, or nil.
+func (d *document) source(key string) []byte {
+	if m, ok := d.member(key); ok {
+		return bytes.TrimLeft(d.raw[m.rawKey:m.rawEnd:m.rawEnd], ": \t\r\n")
+	}
+	return nil
+}
+
 // signed returns what a signature is over: the document in canonical form, without
 // the keys in drop. It holds until the next call.
 func (d *document) signed(drop ...string) []byte {

@@ -24,6 +24,9 @@ func invalid(format string, args ...any) error {
 type Card struct {
 	DID string            // such as did:wire:paul-a1b2c3d4
 	Key ed25519.PublicKey // signs the card and the agent's events
+	// Profile is the value of that key, nil if it is not there. It is a part of the card
+	// as it stands there.
+	Profile []byte
 }
 
 // Verify checks a card: its first key in the order of bytes signed it, and its
@@ -50,7 +53,7 @@ func Verify(doc []byte) (Card, error) {
 	if !ok || !commits(did, key) {
 		return Card{}, invalid("the did does not commit to the card's first key")
 	}
-	return Card{DID: did, Key: key}, nil
+	return Card{DID: did, Key: key, Profile: d.source("profile")}, nil
 }
 
 // firstKey returns the key of the entry of verify_keys whose name comes first in

@@ -234,3 +234,29 @@ func FuzzVerify(f *testing.F) {
 		}
 	})
 }
+
+// The profile is given as it stands in the card.
+func TestVerify_Profile(t *testing.T) {
+	a := newAgent("paul")
+	for raw, canonical := range map[string]string{
+		`,"profile" : { "b":1.50,"a":"\u0041" } `: `"profile":{"a":"A","b":1.5}`,
+		`,"pro\u0066ile":1,"profile":[ ]`:         `"profile":[]`,
+		`,"profile":{"x":{"profile":2}}`:          `"profile":{"x":{"profile":2}}`,
+		",\"profile\"\t:\r\n\"::\"":               `"profile":"::"`,
+		`,"profile":null`:                         `"profile":null`,
+		``:                                        ``,
+	} {
+		signed := canonical
+		if signed != "" {
+			signed += ","
+		}
+		c, err := Verify([]byte(a.card(raw, a.plain(signed))))
+		_, want, _ := strings.Cut(raw, ":")
+		if strings.Contains(raw, "[ ]") {
+			want = "[ ]"
+		}
+		if want = strings.Trim(want, " \r\n\t"); err != nil || string(c.Profile) != want || (c.Profile == nil) != (want == "") {
+			t.Errorf("%s: %s, %v; want %s", raw, c.Profile, err, want)
+		}
+	}
+}

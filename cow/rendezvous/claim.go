@@ -57,7 +57,7 @@ func (d *Directory) Claim(c Claim) (did string, first bool, err error) {
 				return "", false, err
 			}
 		}
-		first, err = d.decide(&c, who.DID, was)
+		first, err = d.decide(&c, who, was)
 		if !errors.Is(err, cow.ErrConflict) {
 			return who.DID, first, err
 		}
@@ -124,7 +124,8 @@ func (c *Claim) check() (card.Card, error) {
 
 // decide writes the claim if the nick's holder allows it. ErrConflict: the record is
 // another one.
-func (d *Directory) decide(c *Claim, did string, was holder) (first bool, err error) {
+func (d *Directory) decide(c *Claim, who card.Card, was holder) (first bool, err error) {
+	did := who.DID
 	h := Handle{Nick: c.Nick, DID: did, By: c.By}
 	first = was.version == 0
 	moves := false
@@ -157,7 +158,7 @@ func (d *Directory) decide(c *Claim, did string, was holder) (first bool, err er
 	if first {
 		count.HandleFirstClaims = 1
 	}
-	h.readCard()
+	h.show(readProfile(who.Profile))
 	w := written{h.encode(), d.entryFor(&h)}
 	d.write(h.Nick, w)
 	if _, err := d.records.Put(HandleKey(h.Nick), w.value, was.version, count); err != nil {

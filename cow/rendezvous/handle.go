@@ -50,11 +50,11 @@ type handleHeader struct {
 
 // Encode returns the value of the handle's record.
 func (h Handle) Encode() []byte {
-	h.readCard()
+	h.show(ProfileOf(h.Card))
 	return h.encode()
 }
 
-// encode is Encode for a handle whose card was read. It prints a handleHeader.
+// encode is Encode after show. It prints a handleHeader.
 func (h *Handle) encode() []byte {
 	value := make([]byte, 0, headerRoom+len(h.DID)+len(h.RelayURL)+len(h.profile)+len(h.Card))
 	value = appendText(append(value, `{"did":`...), h.DID)
@@ -94,7 +94,7 @@ func DecodeHandle(nick string, value []byte) (Handle, error) {
 		By: r.By, Card: card, profile: r.Profile, unlisted: r.Unlisted,
 	}
 	if h.profile == nil {
-		h.readCard()
+		h.show(ProfileOf(h.Card))
 	}
 	return h, nil
 }

@@ -39,7 +39,7 @@ func TestHandle_Encode(t *testing.T) {
 		if cap(value) > len(value)+headerRoom {
 			t.Errorf("%d bytes take %d", len(value), cap(value))
 		}
-		h.readCard()
+		h.show(ProfileOf(h.Card))
 		if h.ClaimedAt.IsZero() {
 			h.ClaimedAt = time.Unix(h.ClaimedAt.Unix(), 0).UTC()
 		}

@@ -16,8 +16,9 @@ type Profile struct {
 }
 
 // ProfileOf reads the profile of a card. One that is missing or no object is empty.
-func ProfileOf(doc []byte) (p Profile) {
-	profile := memberOf(doc, "profile")
+func ProfileOf(doc []byte) Profile { return readProfile(memberOf(doc, "profile")) }
+
+func readProfile(profile jsontext.Value) (p Profile) {
 	if profile.Kind() != '{' {
 		return p
 	}
@@ -56,9 +57,8 @@ func memberOf(doc []byte, key string) (member jsontext.Value) {
 // usualProfile is more bytes than most profiles need on a page.
 const usualProfile = 256
 
-// readCard sets what the directory shows of the card.
-func (h *Handle) readCard() {
-	p := ProfileOf(h.Card)
+// show sets what the directory shows of the card, whose profile is p.
+func (h *Handle) show(p Profile) {
 	out := append(make([]byte, 0, usualProfile), `{"emoji":`...)
 	if p.Emoji.Kind() == '"' && len(p.Emoji) > len(`""`) {
 		out = append(out, p.Emoji...)
