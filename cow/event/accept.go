@@ -55,22 +55,6 @@ func Accept(dst, body []byte) (ev Event, out []byte, err error) {
 	return ev, out, err
 }
 
-// Check refuses with ErrSyntax what a parser in use may refuse: the first list of
-// Accept, but for the repeated keys of an event. It is for documents that are
-// handed on to other clients. doc may be any JSON value.
-func Check(doc []byte) error {
-	a := acceptors.Get().(*acceptor)
-	a.reset(nil, doc)
-	a.walk.plain = true
-	fault := a.accept()
-	a.reset(nil, nil)
-	acceptors.Put(a)
-	if fault != nil {
-		return fault
-	}
-	return nil
-}
-
 // An acceptor walks over a body token by token. The tokens are the library's
 // affair, all rules beyond them are here.
 //
@@ -81,6 +65,7 @@ type acceptor struct {
 	src  bytes.Buffer // what the library reads in place
 	dec  *jsontext.Decoder
 	walk walk
+	top  top // of a document that is checked
 }
 
 var acceptors = sync.Pool{New: func() any { return &acceptor{dec: new(jsontext.Decoder)} }}

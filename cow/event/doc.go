@@ -11,5 +11,6 @@
 // The files, from the outside in: event.go (the event and its limits), accept.go
 // (the door: one call, one pass over the tokens), walk.go (the rules for keys and
 // values), names.go (repeated keys), number.go (numbers out of range), error.go
-// (why a body is refused), members.go (parts of a document that was checked).
+// (why a body is refused), check.go (other documents than events),
+// members.go (parts of a document that was checked).
 package event

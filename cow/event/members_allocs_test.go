@@ -4,11 +4,17 @@
 
 package event
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
 
 func TestMembers_Allocations(t *testing.T) {
 	doc := []byte(`{"a":1,"b\u0041":["x","y"],"c":{"d":null}}`)
+	plain := []byte(`{"a":1,"b":["x","y"],"c":{"d":null}}`)
 	total := 0
+	keys := []string{"a", "c"}
 	n := testing.AllocsPerRun(200, func() {
 		for name, value := range Members(doc) {
 			total += len(name)
@@ -16,6 +22,9 @@ func TestMembers_Allocations(t *testing.T) {
 				total += len(v)
 			}
 		}
+		var values [2]jsontext.Value
+		CheckMembers(plain, keys, values[:])
+		total += len(values[1])
 	})
 	if n != 0 {
 		t.Errorf("%v allocations, want 0", n)

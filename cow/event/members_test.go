@@ -1,8 +1,13 @@
 package event
 
 import (
+	"errors"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 func TestMembers(t *testing.T) {
@@ -50,5 +55,32 @@ func TestMembers_Nested(t *testing.T) {
 	}
 	if n != 1245 {
 		t.Errorf("read %d", n)
+	}
+}
+
+// CheckMembers finds what Members gives.
+func TestCheckMembers(t *testing.T) {
+	keys := []string{"a", "bA", "c", "absent", ""}
+	for _, doc := range []string{
+		` { "a" : 1 , "b\u0041": [ {"a":2, "c":[]} ] ,"a":"\u00e9" } `, `{}`, `[]`, `1`, `"a"`, `null`, `["a",1]`, `[{"a":1}]`, `{"":{}}`,
+		`{"c":{"a":{"a":1},"bA":[[]]},"bA":[],"x":{"c":1},"y":2}`, `{"x":[{"a":1}],"c":-0.5e1,"a":null,"bA":true}`, `{"c":1,"c":[ 2 ] ,"a":{"c":{}}}`,
+	} {
+		want := make([]jsontext.Value, len(keys))
+		if jsontext.Value(doc).Kind() == '{' {
+			for name, value := range Members([]byte(doc)) {
+				if i := slices.Index(keys, string(name)); i >= 0 {
+					want[i] = value
+				}
+			}
+		}
+		got := make([]jsontext.Value, len(keys))
+		got[3] = jsontext.Value("of another document")
+		if err := CheckMembers([]byte(doc), keys, got); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: %s, %v; want %s", doc, got, err, want)
+		}
+		got[3] = jsontext.Value("of another document")
+		if err := CheckMembers([]byte(doc+"]"), keys, got); !errors.Is(err, ErrSyntax) || slices.ContainsFunc(got, func(v jsontext.Value) bool { return v != nil }) {
+			t.Errorf("%s]: %s, %v", doc, got, err)
+		}
 	}
 }

@@ -15,6 +15,7 @@ type walk struct {
 	body, dst []byte
 	base      int  // len(dst) at first
 	plain     bool // the body is any document: only the rules for all parsers hold
+	top       *top // where the members of a plain document are entered
 
 	start, end int  // of the current token
 	mark       int  // in the event: what is in front of it is in dst
@@ -52,6 +53,9 @@ func (w *walk) key(raw []byte, depth int, first bool) *Error {
 		return w.syntax("an object begins with a key that clients reserve")
 	}
 	if w.plain {
+		if depth == 1 {
+			w.top.key(name)
+		}
 		return nil
 	}
 	switch {
@@ -82,6 +86,7 @@ func (w *walk) value(kind jsontext.Kind, raw []byte, depth int) *Error {
 	w.wanted = false
 	switch {
 	case w.plain:
+		w.top.value(kind, depth, w.start, w.end)
 	case depth == 0 && kind != '{':
 		w.shape("the body is not an object")
 	case depth == 1 && wanted && kind != '{':

@@ -31,13 +31,9 @@ var (
 // Claim gives a nick to an agent. may says whether the bearer of the request may
 // act for a slot. It returns the body of a 201.
 func Claim(handles *rendezvous.Directory, from rendezvous.Source, body []byte, may func(cow.ID) (*cow.Slot, error)) ([]byte, error) {
-	// The card goes to other clients as it came, so it must be fit for all parsers.
-	if err := event.Check(body); err != nil {
+	slotID, c, err := readClaim(body)
+	if err != nil {
 		return nil, err
-	}
-	slotID, c, ok := readClaim(body)
-	if !ok {
-		return nil, claimShape
 	}
 	if len(c.Card) > MaxCard {
 		return nil, longCard
@@ -67,28 +63,22 @@ func Claim(handles *rendezvous.Directory, from rendezvous.Source, body []byte, m
 	return append(append(append(reply, `,"status":"`...), status...), `"}`...), nil
 }
 
-// readClaim reads the body of a claim. The card stays a part of it. ok is false if
-// the body has the wrong shape. Of a repeated key the last counts.
-func readClaim(body []byte) (slot string, c rendezvous.Claim, ok bool) {
-	var nick, id, relayURL, discoverable jsontext.Value
-	for name, value := range event.Members(body) {
-		switch string(name) {
-		case "nick":
-			nick = value
-		case "slot_id":
-			id = value
-		case "relay_url":
-			relayURL = value
-		case "card":
-			c.Card = value
-		case "discoverable":
-			discoverable = value
-		}
+var claimKeys = []string{"nick", "slot_id", "relay_url", "card", "discoverable"}
+
+// readClaim reads the body of a claim. The card stays a part of it. Of a repeated key
+// the last counts. The card goes to other clients as it came, so the body must be fit
+// for all parsers.
+func readClaim(body []byte) (slot string, c rendezvous.Claim, err error) {
+	var values [5]jsontext.Value
+	if err := event.CheckMembers(body, claimKeys, values[:]); err != nil {
+		return "", c, err
 	}
+	nick, id, relayURL, discoverable := values[0], values[1], values[2], values[4]
+	c.Card = values[3]
 	var isNick, isSlot bool
 	c.Nick, isNick = rendezvous.Text(nick)
 	slot, isSlot = rendezvous.Text(id)
-	ok = isNick && isSlot && c.Card != nil
+	ok := isNick && isSlot && c.Card != nil
 	switch discoverable.Kind() {
 	case 't', 'f':
 		yes := discoverable.Kind() == 't'
@@ -97,12 +87,17 @@ func readClaim(body []byte) (slot string, c rendezvous.Claim, ok bool) {
 	default:
 		ok = false
 	}
-	if kind := relayURL.Kind(); kind == '"' {
+	switch relayURL.Kind() {
+	case '"':
 		c.RelayURL, _ = rendezvous.Text(relayURL)
-	} else if kind != 'n' && kind != 0 {
+	case 'n', 0:
+	default:
 		ok = false
 	}
-	return slot, c, ok
+	if !ok {
+		return "", c, claimShape
+	}
+	return slot, c, nil
 }
 
 // ofClaim is what a client hears of a claim's error.

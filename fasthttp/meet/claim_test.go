@@ -19,23 +19,23 @@ func TestReadClaim(t *testing.T) {
 		`{"nick":"a","card":1,"nick":"b",` + slot + `,"discoverable":false,"card":"2","discoverable":true}`: `b 00112233445566778899aabbccddeeff "" true "2"`,
 		`{"nick":"",` + slot + `,"card":{}}`:                                                                ` 00112233445566778899aabbccddeeff "" <nil> {}`,
 	} {
-		id, c, ok := readClaim([]byte(body))
+		id, c, err := readClaim([]byte(body))
 		discoverable := "<nil>"
 		if c.Discoverable != nil {
 			discoverable = fmt.Sprint(*c.Discoverable)
 		}
-		if got := fmt.Sprintf("%s %s %q %s %s", c.Nick, id, c.RelayURL, discoverable, c.Card); !ok || got != want {
-			t.Errorf("%s: %s, %v; want %s", body, got, ok, want)
+		if got := fmt.Sprintf("%s %s %q %s %s", c.Nick, id, c.RelayURL, discoverable, c.Card); err != nil || got != want {
+			t.Errorf("%s: %s, %v; want %s", body, got, err, want)
 		}
 	}
 	for _, body := range []string{
-		``, `null`, `1`, `"nick"`, `[]`, `{}`, `["nick","paul"]`, `[{"nick":"paul",` + slot + `,"card":{}}]`,
+		``, `{`, `null`, `1`, `"nick"`, `[]`, `{}`, `["nick","paul"]`, `[{"nick":"paul",` + slot + `,"card":{}}]`,
 		`{"nick":null,` + slot + `,"card":{}}`, `{"nick":7,` + slot + `,"card":{}}`, `{` + slot + `,"card":{}}`, `{"Nick":"paul",` + slot + `,"card":{}}`,
 		`{"nick":"paul","slot_id":7,"card":{}}`, `{"nick":"paul","slot_id":null,"card":{}}`, `{"nick":"paul","card":{}}`,
 		`{"nick":"paul",` + slot + `}`, `{"nick":"paul",` + slot + `,"card":{},"relay_url":7}`, `{"nick":"paul",` + slot + `,"card":{},"relay_url":{}}`,
 		`{"nick":"paul",` + slot + `,"card":{},"discoverable":"true"}`, `{"nick":"paul",` + slot + `,"card":{},"discoverable":1}`,
 	} {
-		if _, c, ok := readClaim([]byte(body)); ok {
+		if _, c, err := readClaim([]byte(body)); err == nil {
 			t.Errorf("%s is taken as %+v", body, c)
 		}
 		if _, err := Claim(nil, 0, []byte(body), nil); err == nil {
