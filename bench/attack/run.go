@@ -136,6 +136,9 @@ func (r *run) prepare(ctx context.Context) error {
 	}
 	r.honest = honest.New(r.Relay, r.v.Light)
 	r.Kept = r.honest.Kept
+	if r.v.Meets {
+		r.honest.Meet(!r.v.Full)
+	}
 	r.honest.Refusable = r.v.Disk > 0
 	cold := r.v.Cold
 	if cold == 0 {

@@ -8,7 +8,7 @@ import (
 
 // compared are the scenarios whose throughput is held against the bound's, in
 // the order in which they are shown.
-var compared = []string{"poll", "connect", "window", "post", "fanout"}
+var compared = []string{"poll", "connect", "window", "post", "fanout", "claim", "directory"}
 
 // ratiosPicture shows throughput beside the bound, for all those scenarios.
 func ratiosPicture(set *set) drawer {

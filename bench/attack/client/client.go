@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"time"
 
 	"cowrelay/bench/wire"
@@ -27,6 +28,10 @@ var Fresh = &http.Client{
 // HonestIP is the address of the honest clients. Attackers have other
 // addresses, unless a variant says so.
 var HonestIP = net.IPv4(127, 0, 0, 1)
+
+// ProxyIP is where a proxy is that the relay trusts, in drills about agents that
+// meet. All agents come through it.
+var ProxyIP = net.IPv4(127, 0, 0, 8)
 
 // At returns a client with another address, which keeps up to n connections.
 // done closes them.
@@ -51,13 +56,29 @@ type Slot struct {
 // Send sends one request and reads the whole answer. A status that is not in
 // want is an error.
 func Send(ctx context.Context, c *http.Client, method, url, token string, body []byte, want ...int) ([]byte, error) {
+	b, status, err := SendFrom(ctx, c, "", method, url, token, body)
+	if err != nil {
+		return nil, err
+	}
+	if !slices.Contains(want, status) {
+		err = fmt.Errorf("status %d: %.200s", status, bytes.TrimSpace(b))
+	}
+	return b, err
+}
+
+// SendFrom is Send for an address that a proxy names; "" is none. It takes any
+// status.
+func SendFrom(ctx context.Context, c *http.Client, from, method, url, token string, body []byte) (answer []byte, status int, err error) {
 	var r io.Reader
 	if body != nil {
 		r = bytes.NewReader(body)
 	}
 	req, err := http.NewRequestWithContext(ctx, method, url, r)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
+	}
+	if from != "" {
+		req.Header.Set("X-Forwarded-For", from)
 	}
 	if token != "" {
 		req.Header.Set("Authorization", "Bearer "+token)
@@ -71,17 +92,11 @@ func Send(ctx context.Context, c *http.Client, method, url, token string, body [
 	}
 	res, err := c.Do(req)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	defer res.Body.Close()
-	b, err := io.ReadAll(io.LimitReader(res.Body, MostBody))
-	if err != nil {
-		return nil, fmt.Errorf("status %d, then %w", res.StatusCode, err)
+	if answer, err = io.ReadAll(io.LimitReader(res.Body, MostBody)); err != nil {
+		return nil, 0, fmt.Errorf("status %d, then %w", res.StatusCode, err)
 	}
-	for _, w := range want {
-		if res.StatusCode == w {
-			return b, nil
-		}
-	}
-	return b, fmt.Errorf("status %d: %.200s", res.StatusCode, bytes.TrimSpace(b))
+	return answer, res.StatusCode, nil
 }

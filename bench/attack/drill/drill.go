@@ -25,6 +25,9 @@ type Variant struct {
 	Relay relay.Args
 	// Light has fewer honest clients, for a relay that cannot have many.
 	Light bool
+	// Meets has honest agents find each other, through the proxy at client.ProxyIP. Full says
+	// that the attack leaves no room for new things: they use what they have.
+	Meets, Full bool
 	// Cold is how many cold slots the honest clients pull; 0: as many as usual.
 	Cold int
 	// Fill stores what the attack needs, before the relay is started anew; nil:

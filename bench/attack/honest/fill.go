@@ -11,6 +11,11 @@ import (
 // then, so that cold slots are cold.
 func (h *Load) Fill(ctx context.Context, cold int) error {
 	var err error
+	if h.meeting != nil {
+		if err := h.fillMeeting(ctx); err != nil {
+			return err
+		}
+	}
 	for range 4 {
 		s, err := h.relay.Allocate(ctx, h.Kept)
 		if err != nil {

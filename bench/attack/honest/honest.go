@@ -81,6 +81,8 @@ type Load struct {
 
 	Kept *http.Client // keeps its connections
 
+	meeting *meeting // nil: agents don't meet
+
 	waiting  deliveries
 	Figures  [phases]Counts
 	underWay [phases]atomic.Int64 // requests, by the phase in which they were due

@@ -19,7 +19,11 @@ const (
 	opScrape          // the operator's metrics
 	OpStream          // from a post to its frame at each stream
 	OpLongPoll        // from a post to the answer of a long poll
+	opClaim           // a claim of a nick, over a kept connection as all that follow
+	opIntro           // an introduction
+	opInvite          // the script of an invite
+	opPair            // what two agents do to pair
 	opKinds
 )
 
-var opNames = [opKinds]string{"post", "poll", "window", "cold", "metrics", "stream", "long poll"}
+var opNames = [opKinds]string{"post", "poll", "window", "cold", "metrics", "stream", "long poll", "claim", "introduction", "invite", "pair"}

@@ -19,6 +19,9 @@ func (h *Load) Run(ctx context.Context) {
 		h.every(ctx, h.rates.cold, opCold, h.coldPull)
 	}
 	h.every(ctx, h.rates.scrape, opScrape, h.scrape)
+	if h.meeting != nil {
+		h.runMeeting(ctx)
+	}
 	for i := range h.rates.streams {
 		h.wg.Go(func() { h.stream(ctx, i) })
 	}
@@ -37,6 +40,9 @@ func (h *Load) End() {
 	h.stop()
 	h.wg.Wait()
 	h.Kept.CloseIdleConnections()
+	if h.meeting != nil {
+		h.meeting.done()
+	}
 }
 
 // every does op at fixed times, whatever the answers take. Its latency counts
