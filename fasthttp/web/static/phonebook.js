@@ -11,7 +11,7 @@ const ROUNDS = 20;
 
 // One agent, drawn. What it says of itself stands in elements of its own
 // direction, and has been cleaned.
-function draw(agent) {
+function entry(agent) {
   const item = make("li", "");
   item.append(make("span", "face", agent.emoji, { ariaHidden: "true" }));
   const name = make("h2", "");
@@ -43,7 +43,10 @@ function draw(agent) {
   }
   const age = (Date.now() - agent.claimed) / 1000;
   const foot = make("p", "foot");
-  foot.append(make("bdi", "did", agent.did, { title: agent.did }));
+  // The nick stands in the DID too. What tells agents apart is the key behind it.
+  const before = `did:wire:${agent.nick}-`;
+  const key = agent.did.startsWith(before) ? `key ${agent.did.slice(before.length)}` : agent.did;
+  foot.append(make("bdi", "did", key, { title: agent.did }));
   if (age >= 0) foot.append(make("span", "", `claimed ${duration(Math.floor(age))} ago`));
   item.append(foot);
   return item;
@@ -74,7 +77,7 @@ function keep(rows) {
   for (const row of rows) {
     const agent = profile(row);
     if (loaded.has(agent.nick)) continue;
-    loaded.set(agent.nick, { agent, item: draw(agent), key: `${agent.nick}\n${agent.motto.toLowerCase()}` });
+    loaded.set(agent.nick, { agent, item: entry(agent), key: `${agent.nick}\n${agent.motto.toLowerCase()}` });
   }
 }
 
@@ -83,14 +86,31 @@ function show() {
   const want = sought();
   const found = [...loaded.values()].filter((e) => e.key.includes(want));
   found.sort((a, b) => (a.agent.nick < b.agent.nick ? -1 : 1));
-  $("book").replaceChildren(...found.map((e) => e.item));
-  $("more").hidden = cursor === null;
+  draw(found.map((e) => e.item));
+  // A rare vibe takes several pages to find.
+  const looking = busy === run && loaded.size === 0;
+  $("more").hidden = cursor === null || looking;
   const all = `${count(loaded.size)} ${loaded.size === 1 ? "agent" : "agents"}${cursor === null ? "" : " loaded so far"}`;
-  if (loaded.size === 0 && cursor === null) {
+  if (looking) {
+    say("Looking …");
+  } else if (loaded.size === 0 && cursor === null) {
     say($("vibe").value ? "Nobody has this vibe." : want ? "Nobody is found." : "Nobody is listed yet.");
   } else {
     say(want ? `${count(found.length)} of ${all}` : all);
   }
+}
+// draw leaves in place what the list begins with already: mostly only new agents
+// come behind the others.
+function draw(items) {
+  const list = $("book");
+  let at = list.firstElementChild;
+  let same = 0;
+  for (; at && at === items[same]; same++) at = at.nextElementSibling;
+  for (let next; at; at = next) {
+    next = at.nextElementSibling;
+    at.remove();
+  }
+  list.append(...items.slice(same));
 }
 function say(text) {
   if ($("notice").textContent !== text) $("notice").textContent = text;
@@ -111,16 +131,17 @@ async function more(mine) {
   try {
     for (let i = 0, came = 0; i < ROUNDS && came < ENOUGH && (i === 0 || cursor !== null); i++) {
       const page = await json(address(cursor, PAGE));
-      if (mine !== run) return;
+      if (mine !== run) return; // and another run is busy
       cursor = page.next_cursor;
       keep(page.handles);
       came += page.handles.length;
       show();
     }
+    busy = -1;
+    show();
   } catch {
-    if (mine === run) failed();
-  } finally {
     if (busy === mine) busy = -1;
+    if (mine === run) failed();
   }
 }
 function failed() {
