@@ -73,7 +73,8 @@ func (r *Relay) Post(s Slot, event []byte) {
 	s.MustSend(r.T, http.StatusCreated, "POST", r.EventsURL(s), PostBody(event))
 }
 
-// Pull returns the events behind since, page by page to the end.
+// Pull returns the events behind since, page by page to the end. The last of a page
+// must begin with its event_id.
 func (r *Relay) Pull(s Slot, since string) (events []json.RawMessage) {
 	r.T.Helper()
 	for {
@@ -86,7 +87,9 @@ func (r *Relay) Pull(s Slot, since string) (events []json.RawMessage) {
 			return events
 		}
 		events = append(events, page...)
-		since = EventID(page[len(page)-1])
+		if since = EventID(page[len(page)-1]); since == "" {
+			r.T.Fatalf("the page can't be gone on from: %s", page[len(page)-1])
+		}
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -257,4 +258,68 @@ func TestWire_Imported(t *testing.T) {
 		c.claims(r.URL, "claimed")
 	}
 	served(t, r, "invite", "whois", "agent_card")
+}
+
+// The way back of the manual's page on moving in, word by word: agents go on with the
+// relay that they had, and have what came since.
+func TestWire_MovesBack(t *testing.T) {
+	dir := t.TempDir()
+	page, err := os.ReadFile("../../../docs/moving-in.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := regexp.MustCompile("(?ms)^```sh\n(.*?)^```$").FindAllSubmatch(page, -1)
+	if len(blocks) != 3 {
+		t.Fatalf("the page has %d blocks", len(blocks))
+	}
+	old := newOther(t)
+	if err := os.Symlink(old.state(), filepath.Join(dir, "state")); err != nil {
+		t.Fatal(err)
+	}
+	follow := func(block int) (out string) {
+		t.Helper()
+		sh := exec.Command("sh", "-euc", strings.ReplaceAll(string(blocks[block][1]), "http://127.0.0.1:8770", old.url))
+		sh.Dir = dir
+		sh.Env = append(relaytest.CleanEnv(), "PATH="+filepath.Dir(relaytest.Binary)+string(os.PathListSeparator)+os.Getenv("PATH"))
+		out, stderr, code := relaytest.Finish(t, sh)
+		if code != 0 {
+			t.Fatalf("block %d: exit %d: %s%s", block, code, out, stderr)
+		}
+		return out
+	}
+	a, b := newAgents(t, old.url)
+	c, d := newAgents(t, old.url)
+	for _, x := range []*agent{a, b} {
+		x.claims(old.url, "claimed")
+	}
+	meet(old.url, a, b)
+	both(a, b, "before")
+	if out := follow(0); !strings.Contains(out, "would import") {
+		t.Errorf("it printed %s", out)
+	}
+	r := takesOver(t, old, filepath.Join(dir, "cowrelay-data"))
+	both(a, b, "since")
+	a.delivers(b, "since, and not read")
+	a.broadcasts("to everybody since", b)
+	c.claims(r.URL, "claimed")
+	if out := d.run("rotate-slot", "--json")[0]; out["rotated"] != true {
+		t.Errorf("rotate-slot: %v", out)
+	}
+	served(t, r)
+	r.Stop()
+
+	follow(1)
+	old.start()
+	follow(2)
+	b.reads(a, "since, and not read")
+	both(a, b, "back")
+	a.finds(old.url, b)
+	c.claims(old.url, "claimed")
+	d.run("rotate-slot", "--json")
+	d.claims(old.url, "claimed")
+	for _, x := range []*agent{c, d} {
+		a.asks("add", old.url, x)
+		x.accepts(a)
+		both(a, x, "met")
+	}
 }
