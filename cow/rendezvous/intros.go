@@ -26,6 +26,10 @@ var (
 // 100 bytes. Those that asked least are forgotten first.
 const introKeys = 50_000
 
+// introReserve is how many bytes of a slot introductions leave to those who have its
+// token. Anybody may introduce himself, so in time strangers could fill a slot.
+const introReserve = 8 << 20
+
 // introKind is the kind of an event that introduces an agent.
 const introKind = "1100"
 
@@ -95,7 +99,7 @@ func newIntros(store *cow.Store, handles *Directory) *Intros {
 
 // Drop puts the accepted event of a post into the slot of a nick, if it is an
 // introduction. Errors, in this order: ErrNoHandle, *NotIntroError, ErrNoCard,
-// card.ErrInvalid, ErrBlocked, *TooOftenError, and those of the post.
+// card.ErrInvalid, ErrBlocked, cow.ErrSlotFull, *TooOftenError, and those of the post.
 func (n *Intros) Drop(nick string, from Source, post *cow.Post) (duplicate bool, err error) {
 	id, ok := n.handles.Slot(nick)
 	if !ok {
@@ -113,7 +117,10 @@ func (n *Intros) Drop(nick string, from Source, post *cow.Post) (duplicate bool,
 	case slot.Blocked():
 		return false, ErrBlocked
 	}
-	giveBack, err := n.allow(nick, from, by.DID)
+	giveBack, err := func() {}, error(cow.ErrSlotFull)
+	if slot.Bytes()+uint64(len(post.JSON())) <= cow.MaxSlotBytes-introReserve {
+		giveBack, err = n.allow(nick, from, by.DID)
+	}
 	if err != nil {
 		// What is there already counts nothing. A slot is not loaded to find out.
 		if n.store.Holds(slot, []byte(event.ID)) {
