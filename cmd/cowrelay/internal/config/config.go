@@ -23,7 +23,7 @@ type Config struct {
 	Sync           pebblelog.Sync
 
 	// Bytes.
-	MemoryLimit   int64 // of memory that the process may take
+	RuntimeMemory int64 // Go's memory limit
 	MemoryBudget  int64 // of it, for slots, store and requests
 	RequestBudget int64 // of MemoryBudget; 0: as plan.SplitBudget has it
 	DiskReserve   int64 // of free disk that posts leave

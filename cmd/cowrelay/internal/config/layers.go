@@ -61,6 +61,11 @@ func (l *Layers) Load() (*Config, error) {
 		}
 		c.settings[i].Value = value
 	}
+	if len(wrong) == 0 {
+		if err := c.shareMemory(); err != nil {
+			wrong = append(wrong, err)
+		}
+	}
 	if len(wrong) == 0 && c.RequestBudget > c.MemoryBudget/2 {
 		wrong = append(wrong, fmt.Errorf("--request-budget: it is more than half of --memory-budget, which is %d bytes", c.MemoryBudget))
 	}

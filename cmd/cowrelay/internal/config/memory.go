@@ -10,23 +10,10 @@ import (
 	"github.com/KimMachineGun/automemlimit/memlimit"
 )
 
-// setBudget sets the memory budget, and finds how much memory the process may
-// take: GOMEMLIMIT, else the lower of the control group's limit and the machine's
-// memory.
+// setBudget sets the memory budget. It leaves 0 for "", so that shareMemory
+// chooses.
 func (c *Config) setBudget(v string) error {
-	// Without GOMEMLIMIT the runtime's limit is MaxInt64.
-	if c.MemoryLimit = debug.SetMemoryLimit(-1); os.Getenv("GOMEMLIMIT") == "" || c.MemoryLimit == 1<<63-1 {
-		limit, err := memlimit.ApplyFallback(memlimit.FromCgroup, memlimit.FromSystem)()
-		if err != nil && v == "" {
-			return fmt.Errorf("cannot find the memory limit, so give it: %w", err)
-		}
-		if system, err := memlimit.FromSystem(); err == nil && (limit == 0 || system < limit) {
-			limit = system
-		}
-		c.MemoryLimit = int64(min(limit, 1<<62))
-	}
 	if v == "" {
-		c.MemoryBudget = max(c.MemoryLimit/10*6, plan.MinBudget)
 		return nil
 	}
 	return size(&c.MemoryBudget, plan.MinBudget)(v)
@@ -40,3 +27,32 @@ func (c *Config) setRequestBudget(v string) error {
 	}
 	return size(&c.RequestBudget, plan.MinRequests)(v)
 }
+
+// shareMemory finds how much memory the process may take, and shares it out:
+// GOMEMLIMIT, else the lower of the control group's limit and the machine's memory.
+// It wants the other settings.
+func (c *Config) shareMemory() error {
+	// Without GOMEMLIMIT the runtime's limit is MaxInt64.
+	if given := debug.SetMemoryLimit(-1); os.Getenv("GOMEMLIMIT") != "" && given != 1<<63-1 {
+		c.setMemory(plan.GivenMemory(given, c.MemoryBudget))
+		return nil
+	}
+	limit, err := memlimit.ApplyFallback(memlimit.FromCgroup, memlimit.FromSystem)()
+	if err != nil && c.MemoryBudget == 0 {
+		return fmt.Errorf("--memory-budget: cannot find the memory limit, so give it: %w", err)
+	}
+	if system, err := memlimit.FromSystem(); err == nil && (limit == 0 || system < limit) {
+		limit = system
+	}
+	if limit == 0 { // unknown
+		limit = 1 << 62
+	}
+	conns := c.MaxConns
+	if files, err := plan.Files(conns); err == nil { // else the start fails for that reason
+		conns = files.Conns
+	}
+	c.setMemory(plan.ShareMemory(int64(min(limit, 1<<62)), conns, c.MemoryBudget))
+	return nil
+}
+
+func (c *Config) setMemory(m plan.Memory) { c.RuntimeMemory, c.MemoryBudget = m.Runtime, m.Budget }

@@ -26,7 +26,7 @@ func (c *Config) table() []Setting {
 			c.Sync, err = pebblelog.ParseSync(v)
 			return err
 		}, fixed},
-		{"memory-budget", "", "memory for slots, store and requests that are arriving, such as 256MiB; default: 60 % of GOMEMLIMIT, else of the control group's limit, else of the machine's memory; at least 32MiB", c.setBudget, fixed},
+		{"memory-budget", "", "memory for slots, store and requests that are arriving, such as 256MiB; default: 60 % of GOMEMLIMIT; else of what connections, page cache and a reserve leave of the control group's limit or the machine's memory; at least 32MiB", c.setBudget, fixed},
 		{"request-budget", "", "of --memory-budget, what requests may take while they arrive, such as 32MiB; beyond that they get 503, and one client has at most half; default: an eighth, and if that is less 16MiB or a quarter; at least 6MiB", c.setRequestBudget, fixed},
 		{"disk-reserve", "128MiB", "free space below which posts get 507 and nothing is written", size(&c.DiskReserve, 0), live},
 		{"max-slots", "200000", "slots that may exist", whole(&c.MaxSlots, 1), live},

@@ -63,11 +63,11 @@ func (s *server) start(stderr io.Writer) (err error) {
 	return nil
 }
 
-// limitMemory has the runtime collect harder as the process nears its limit. The
-// tenth that it keeps free is for what the runtime does not count.
+// limitMemory has the runtime collect harder as the process nears its part of the
+// memory.
 func (s *server) limitMemory() {
 	if os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(s.MemoryLimit / 10 * 9)
+		debug.SetMemoryLimit(s.RuntimeMemory)
 	}
 	s.memory = plan.SplitBudget(s.MemoryBudget, s.RequestBudget)
 }
