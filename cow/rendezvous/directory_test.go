@@ -119,6 +119,9 @@ func TestDirectory_OddProfiles(t *testing.T) {
 		{"raw", `{"motto":{"$serde_json::private::RawValue":"1"}}`, `null`, ""},
 		{"infinite", `{"motto":1e999}`, `null`, ""},
 		{"twice", `{"motto":1,"motto":{"b":1,"b":2}}`, `{"b":2}`, ""},
+		{"list", `{"motto":["a","\u0062"]}`, `["a","b"]`, ""},
+		{"spaced", `{"motto":[ "a" ,"b"]}`, `["a","b"]`, ""},
+		{"mixed", `{"motto":["a",[],1e999]}`, `null`, ""},
 		{"bidi", `{"motto":"\u202e<script>\u0000"}`, "\"\u202e\\u003cscript\\u003e\\u0000\"", ""},
 	} {
 		d.put(Handle{Nick: row.nick, DID: "did:wire:" + row.nick + "-0a1b2c3d", Card: []byte(`{"profile":` + row.profile + `}`)})

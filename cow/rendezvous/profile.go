@@ -75,10 +75,10 @@ func (h *Handle) show(p Profile) {
 // appendShown appends a value as a page may have it. A client reads a page of handles
 // at once, so a value that some parser refuses would take the others' handles from it.
 func appendShown(dst []byte, value jsontext.Value) []byte {
-	switch value.Kind() {
-	case '"', 't', 'f', 'n': // what was read once suits every parser
+	switch kind := value.Kind(); {
+	case kind == '"', kind == 't', kind == 'f', kind == 'n', areTexts(value): // what was read once suits every parser
 		return append(dst, value...)
-	case '{', '[', '0':
+	case kind == '{', kind == '[', kind == '0':
 		// The value stands in a profile, in a row, in a list, in a page.
 		within := append(append(append(dst, "[[[["...), value...), "]]]]"...)[len(dst):]
 		shown := jsontext.Value(within[4 : len(within)-4])
@@ -87,6 +87,22 @@ func appendShown(dst []byte, value jsontext.Value) []byte {
 		}
 	}
 	return append(dst, "null"...)
+}
+
+// areTexts says whether a value is a list of strings without white space between them,
+// which most agents have as their vibe.
+func areTexts(value jsontext.Value) bool {
+	if value.Kind() != '[' {
+		return false
+	}
+	size := len("[")
+	for _, text := range event.Members(value) {
+		if text.Kind() != '"' {
+			return false
+		}
+		size += len(text) + len(",") // or the bracket behind the last one
+	}
+	return size == len(value)
 }
 
 // Text returns a value if it is a string.
