@@ -1,7 +1,6 @@
 package offline
 
 import (
-	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -31,11 +30,12 @@ func usedBy(dir string) string {
 	}
 	processes, _ := filepath.Glob("/proc/[0-9]*")
 	for _, process := range processes {
-		args, _ := os.ReadFile(process + "/cmdline")
-		if !slices.ContainsFunc(bytes.Split(args, []byte{0}), func(arg []byte) bool { return string(arg) == "relay-server" }) {
+		text, _ := os.ReadFile(process + "/cmdline")
+		args := strings.Split(string(text), "\x00")
+		if !slices.Contains(args, "relay-server") {
 			continue
 		}
-		if state, err := filepath.EvalSymlinks(relayState(process)); err == nil && state == dir {
+		if state, err := filepath.EvalSymlinks(relayState(process, args)); err == nil && state == dir {
 			return filepath.Base(process)
 		}
 	}
@@ -43,12 +43,13 @@ func usedBy(dir string) string {
 }
 
 // relayState returns where a running relay of that kind keeps its state: in
-// $WIRE_HOME, or in the user's folder for state.
-func relayState(process string) string {
+// $WIRE_HOME, or in the user's folder for state. A relay for this machine alone has
+// a folder of its own there.
+func relayState(process string, args []string) string {
 	text, _ := os.ReadFile(process + "/environ")
 	env := make(map[string]string)
-	for entry := range bytes.SplitSeq(text, []byte{0}) {
-		name, value, _ := strings.Cut(string(entry), "=")
+	for entry := range strings.SplitSeq(string(text), "\x00") {
+		name, value, _ := strings.Cut(entry, "=")
 		env[name] = value
 	}
 	state, fixed := filepath.Join(env["HOME"], ".local/state"), env["XDG_STATE_HOME"]
@@ -58,6 +59,12 @@ func relayState(process string) string {
 		state = fixed
 	}
 	state = filepath.Join(state, "wire-relay")
+	switch {
+	case slices.ContainsFunc(args, func(arg string) bool { return arg == "--uds" || strings.HasPrefix(arg, "--uds=") }):
+		state = filepath.Join(state, "uds")
+	case slices.Contains(args, "--local-only"):
+		state = filepath.Join(state, "local")
+	}
 	if filepath.IsAbs(state) {
 		return state
 	}

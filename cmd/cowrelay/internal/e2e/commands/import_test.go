@@ -329,13 +329,25 @@ func TestImport_Refuses(t *testing.T) {
 	// A relay of the other kind has no file open while nothing comes.
 	home := t.TempDir()
 	state := filepath.Join(home, "state", "wire-relay")
-	if err := errors.Join(os.Mkdir(filepath.Dir(state), 0o700), os.Symlink(s.Dir, state)); err != nil {
+	if err := os.MkdirAll(state, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	for _, c := range []struct{ dir, env string }{
-		{"", "WIRE_HOME=" + home}, {home, "WIRE_HOME="}, {"", "XDG_STATE_HOME=" + filepath.Dir(state)},
+	for _, c := range []struct {
+		dir, env, link string
+		args           []string
+	}{
+		{"", "WIRE_HOME=" + home, "local", []string{"--local-only"}},
+		{"", "WIRE_HOME=" + home, "uds", []string{"--local-only", "--uds", "s"}},
+		{"", "WIRE_HOME=" + home, "uds", []string{"--uds=s"}},
+		{"", "WIRE_HOME=" + home, "", nil},
+		{home, "WIRE_HOME=", "", nil},
+		{"", "XDG_STATE_HOME=" + filepath.Dir(state), "", nil},
 	} {
-		relay := exec.Command("sh", "-c", "read wait", "relay-server")
+		link := filepath.Join(state, c.link)
+		if err := errors.Join(os.RemoveAll(link), os.Symlink(s.Dir, link)); err != nil {
+			t.Fatal(err)
+		}
+		relay := exec.Command("sh", append([]string{"-c", "read wait", "relay-server"}, c.args...)...)
 		relay.Dir, relay.Env = c.dir, []string{"HOME=/nowhere", c.env}
 		in, err := relay.StdinPipe()
 		if err != nil {
