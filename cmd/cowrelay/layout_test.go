@@ -105,8 +105,9 @@ var mayImport = map[string][]string{
 	server + "adminclient": {server + "command", server + "config"},
 	server + "serve": {
 		"cowrelay/cow", slots + "pebblelog", slots + "rendezvous", "cowrelay/fasthttp", relay + "admin", relay + "stats", server + "command",
-		server + "config", server + "plan", server + "probe", server + "wholefile",
+		server + "config", server + "plan", server + "probe", server + "trim", server + "wholefile",
 	},
+	server + "trim": {server + "plan"},
 	server + "offline": {
 		"cowrelay/cow", slots + "card", slots + "event", slots + "pebblelog", slots + "rendezvous", relay + "stats",
 		server + "adminclient", server + "command", server + "term", server + "wholefile",

@@ -28,8 +28,8 @@ type OpenFiles struct {
 const (
 	// ownFiles are the listeners, the hang-up watch, a probe of the relay by
 	// itself, the service manager's socket, a configuration file that is read
-	// again, and what metrics read from /proc.
-	ownFiles = 9
+	// again, what metrics read from /proc, and a file whose page cache is dropped.
+	ownFiles = 10
 	// leastConns is the fewest connections that a relay starts with.
 	leastConns = 4
 )

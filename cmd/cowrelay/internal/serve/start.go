@@ -14,6 +14,7 @@ import (
 
 	"cowrelay/cmd/cowrelay/internal/config"
 	"cowrelay/cmd/cowrelay/internal/plan"
+	"cowrelay/cmd/cowrelay/internal/trim"
 	"cowrelay/cow"
 	"cowrelay/cow/pebblelog"
 	"cowrelay/cow/rendezvous"
@@ -54,6 +55,7 @@ func (s *server) start(stderr io.Writer) (err error) {
 	if err := s.openDesk(); err != nil {
 		return errors.Join(err, s.store.Close(), s.journal.Close())
 	}
+	s.later(trim.Start(s.DataDir, s.log))
 	s.relay = s.newRelay()
 	opened()
 	opening() // from here on a signal drains

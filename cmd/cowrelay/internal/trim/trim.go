@@ -1,0 +1,62 @@
+// Package trim gives memory back that the process does not need: the heap's, when
+// the relay has become quiet (heap.go), and the page cache of its files, when its
+// control group is nearly full (group.go).
+//
+// The kernel frees page cache by itself, but only when the group is full: then
+// whoever asks for memory waits for that, and a process that can't wait is ended.
+package trim
+
+import (
+	"context"
+	"log/slog"
+	"runtime/pprof"
+	"sync"
+	"time"
+)
+
+// How often the two are looked at. Reading the group takes some 20 µs.
+const (
+	heapEvery  = 10 * time.Second
+	groupEvery = 500 * time.Millisecond
+)
+
+// Start begins to look after memory. dir is the folder of the files whose cache may
+// be dropped. stop ends that and waits for it.
+func Start(dir string, log *slog.Logger) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		pprof.Do(ctx, pprof.Labels("relay", "trim"), func(ctx context.Context) { run(ctx, dir, log) })
+	})
+	return func() {
+		cancel()
+		wg.Wait()
+	}
+}
+
+func run(ctx context.Context, dir string, log *slog.Logger) {
+	heap := time.NewTicker(heapEvery)
+	defer heap.Stop()
+	var group <-chan time.Time // nil without a group
+	g := findGroup("/sys/fs/cgroup", "/proc/self/cgroup")
+	if g != nil {
+		t := time.NewTicker(groupEvery)
+		defer t.Stop()
+		group = t.C
+	}
+	var h heapWatch
+	for {
+		select {
+		case <-heap.C:
+			if n := h.look(); n > 0 {
+				log.Debug("gave memory of the heap back", "bytes", n)
+			}
+		case <-group:
+			if n := g.trim(dir); n > 0 {
+				log.Debug("dropped page cache", "files", n)
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+}
