@@ -24,7 +24,7 @@ func TestClaim_Allocations(t *testing.T) {
 		}
 		i++
 	})
-	if n > 17 {
-		t.Errorf("%v allocations, want 17 at most", n)
+	if n > 16 {
+		t.Errorf("%v allocations, want 16 at most", n)
 	}
 }
