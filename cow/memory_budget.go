@@ -22,6 +22,10 @@ import (
 // begins a new epoch, so what is used between two rounds stays. That is a
 // second-chance clock over slots and chunks: a use is one store at most, and no list
 // is kept in order.
+//
+// Up to a quarter of the limit may be retired beside it. A collection costs CPU time
+// for all that lives, and on a small machine posts wait for it: so it is not forced
+// for each round of eviction, and mostly the runtime's own come first.
 type budget struct {
 	limit   int64
 	used    atomic.Int64  // reachable from slots, or reserved by a load
@@ -32,6 +36,7 @@ type budget struct {
 
 	evictedChunks atomic.Uint64
 	evictedSlots  atomic.Uint64
+	collections   atomic.Uint64 // that were forced
 
 	collectMu sync.Mutex // one collection at a time; never held together with mu
 
@@ -79,7 +84,7 @@ func (b *budget) add(kind int, n int64) {
 		return
 	}
 	b.kinds[kind].Add(n)
-	if used := b.used.Add(n); n > 0 && used+b.retired.Load() > b.limit {
+	if used := b.used.Add(n); n > 0 && used+b.surplus() > b.limit {
 		select {
 		case b.wake <- struct{}{}:
 		default:
@@ -111,7 +116,7 @@ func (b *budget) unload(c *chunk, g *segment) int64 {
 func (b *budget) tryReserve(kind int, n int64) bool {
 	for {
 		used := b.used.Load()
-		if used+b.retired.Load()+n > b.limit {
+		if used+b.surplus()+n > b.limit {
 			return false
 		}
 		if b.used.CompareAndSwap(used, used+n) {
@@ -143,7 +148,7 @@ func (b *budget) evict(n int64) (freed int64) {
 	b.collect()
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	goal := b.used.Load() + n - b.limit + b.limit/16 + b.retired.Load()
+	goal := b.used.Load() + n - b.limit + b.limit/16 + b.surplus()
 	for round := 0; round < 2 && freed < goal; round++ {
 		epoch := b.epoch.Load()
 		for range len(b.ring) {
@@ -161,16 +166,24 @@ func (b *budget) evict(n int64) (freed int64) {
 	return freed
 }
 
-// collect runs the collector if much is retired: the data that readers still hold is
-// memory all the same, and only the collector knows how much that is. The commit
-// loop, which takes mu when a slot becomes hot or cold, never waits for this.
+// slack is how much may be retired beside the limit.
+func (b *budget) slack() int64 { return b.limit / 4 }
+
+// surplus is what is retired beyond that. It counts like what is used.
+func (b *budget) surplus() int64 { return max(0, b.retired.Load()-b.slack()) }
+
+// collect runs the collector if more is retired than may be: the data that readers
+// still hold is memory all the same, and only the collector knows how much that is.
+// The commit loop, which takes mu when a slot becomes hot or cold, never waits for
+// this.
 func (b *budget) collect() {
 	b.collectMu.Lock()
 	defer b.collectMu.Unlock()
 	r := b.retired.Load()
-	if r <= b.limit/16 {
+	if r <= b.slack() {
 		return
 	}
+	b.collections.Add(1)
 	runtime.GC()
 	for range 20 { // cleanups run beside us
 		if b.retired.Load() < r {

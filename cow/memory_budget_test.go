@@ -2,7 +2,9 @@ package cow
 
 import (
 	"fmt"
+	"runtime"
 	"testing"
+	"time"
 
 	"cowrelay/cow/event"
 )
@@ -94,4 +96,45 @@ func TestFrames_I4_NothingBehindTheHead(t *testing.T) {
 		}
 		sub.Wrote(len(data))
 	}
+}
+
+// A collection is not forced for each round of eviction: only when a quarter of the
+// limit has left memory since the last one. What readers hold counts beyond that.
+func TestBudget_CollectsRarely(t *testing.T) {
+	const limit, part = 16 << 20, 256 << 10
+	b := newBudget(limit, func([]*Slot) {})
+	retire := func(n int) (held [][]byte) {
+		for range n {
+			data := make([]byte, part)
+			b.add(memChunk, part)
+			b.retire(data, part)
+			b.collect()
+			held = append(held, data)
+		}
+		return held
+	}
+	const n = 400
+	for range n {
+		retire(1) // nobody holds it
+	}
+	if got, most := b.collections.Load(), uint64(n*part/b.slack()+1); got > most {
+		t.Errorf("%d collections were forced for %d MB, want at most %d", got, n*part>>20, most)
+	}
+	if b.used.Load() != 0 {
+		t.Errorf("%d bytes are used", b.used.Load())
+	}
+	// Held data beyond the quarter takes from what is used.
+	held := retire(limit / 2 / part)
+	for end := time.Now().Add(10 * time.Second); b.retired.Load() > limit/2; time.Sleep(time.Millisecond) {
+		if runtime.GC(); time.Now().After(end) {
+			t.Fatalf("%d bytes are retired, and %d held", b.retired.Load(), limit/2)
+		}
+	}
+	if got := b.surplus(); got != limit/4 {
+		t.Errorf("a surplus of %d bytes, want %d", got, limit/4)
+	}
+	if b.tryReserve(memChunk, limit*3/4+1) || !b.tryReserve(memChunk, limit*3/4) {
+		t.Error("the surplus does not take from the limit")
+	}
+	runtime.KeepAlive(held)
 }
