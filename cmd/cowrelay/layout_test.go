@@ -37,6 +37,8 @@ var mayImport = map[string][]string{
 	"cowrelay/cow":          {slots + "event", slots + "flight", slots + "frame", slots + "index", slots + "invariants"},
 	slots + "journaltest":   {"cowrelay/cow", slots + "event", slots + "frame"},
 	slots + "pebblelog":     {"cowrelay/cow", slots + "event"},
+	slots + "replay":        {"cowrelay/cow", slots + "event"},
+	slots + "pebblestore":   {"cowrelay/cow", slots + "event", slots + "replay"},
 	slots + "card":          {},
 	slots + "rendezvous":    {"cowrelay/cow", slots + "card", slots + "event", slots + "rate", slots + "share"},
 	// HTTP.
@@ -134,6 +136,7 @@ var never = map[string][]string{
 	"cowrelay/cow/event":        {"net/http", "github.com/valyala", "github.com/cockroachdb", "github.com/VictoriaMetrics"},
 	"cowrelay/cow":              {"net/http", "github.com/valyala", "github.com/cockroachdb", "github.com/VictoriaMetrics"},
 	"cowrelay/cow/pebblelog":    {"net/http", "github.com/valyala/fasthttp"},
+	"cowrelay/cow/pebblestore":  {"net/http", "github.com/valyala/fasthttp"},
 	"cowrelay/fasthttp":         {"github.com/cockroachdb", "github.com/getkin"}, // its tests validate by it
 	"cowrelay/fasthttp/stats":   {"net/http", "github.com/valyala", "github.com/cockroachdb"},
 	"cowrelay/fasthttp/admin":   {"github.com/valyala", "github.com/cockroachdb"},

@@ -1,0 +1,76 @@
+package pebblestore
+
+import (
+	"errors"
+	"io/fs"
+	"strings"
+	"sync"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// oldLogsFS keeps Pebble's log files until the store is open. See oldLogs.
+type oldLogsFS struct {
+	vfs.FS
+	s *Store
+}
+
+func (f oldLogsFS) Remove(name string) error {
+	if !strings.HasSuffix(name, ".log") {
+		return f.FS.Remove(name)
+	}
+	return f.s.oldLogs.remove(f.FS, name)
+}
+
+func (f oldLogsFS) Unwrap() vfs.FS { return f.FS }
+
+// oldLogs keeps the logs that Pebble has replayed until the store is open. A store of
+// format 1 has logs of Pebble's own, one of them at least. A later one has one too,
+// which is empty: Pebble makes it at each start, although its log is off.
+//
+//	replay the logs -> flush them -> remove them     (a goroutine of Pebble's)
+//	                              \-> make a new log -> the store is open
+//
+// Pebble removes them beside making the new log (v2.1.7). A process that is
+// killed between the two leaves a store without any log. checkFolder cannot
+// tell that from a store whose logs were lost, and refuses it. So a removal
+// waits here until the new log is made and its name is durable.
+//
+// Where the open fails the logs stay. The next open replays nothing of them:
+// the manifest says that they are flushed.
+type oldLogs struct {
+	mu     sync.Mutex
+	opened bool     // guarded by mu
+	names  []string // guarded by mu; to be removed when the store is open
+}
+
+func (o *oldLogs) remove(fsys vfs.FS, name string) error {
+	if o.keep(name) {
+		return nil
+	}
+	return fsys.Remove(name)
+}
+
+// keep reports whether the store is still being opened.
+func (o *oldLogs) keep(name string) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.opened {
+		o.names = append(o.names, name)
+	}
+	return !o.opened
+}
+
+// release removes what was kept. Pebble has opened the store.
+func (o *oldLogs) release(fsys vfs.FS) (err error) {
+	o.mu.Lock()
+	names := o.names
+	o.opened, o.names = true, nil
+	o.mu.Unlock()
+	for _, name := range names {
+		if e := fsys.Remove(name); e != nil && !errors.Is(e, fs.ErrNotExist) {
+			err = errors.Join(err, e)
+		}
+	}
+	return err
+}

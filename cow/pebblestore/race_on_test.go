@@ -1,0 +1,6 @@
+//go:build race
+
+package pebblestore
+
+// raceEnabled: tests look at fewer cases, at a tenth of the speed.
+const raceEnabled = true

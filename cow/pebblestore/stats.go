@@ -1,0 +1,90 @@
+package pebblestore
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// Stats is what metrics show of a Store. All counts are since Open.
+type Stats struct {
+	Applied          uint64 // number of the newest applied entry
+	Batches          uint64 // applied
+	BatchBytes       uint64 // of keys and values in them
+	BackgroundErrors uint64 // failed flushes and compactions; they are tried again
+	Corruptions      uint64 // damage found, by loads or in the background
+	SlowWrites       uint64 // operations of the disk that took seconds
+	WriteStalls      uint64 // times that Apply had to wait for flushes or compactions
+	RangeDeletes     uint64 // of removals that gathered since the last flush
+	LastError        error  // of the background or the fatal one; nil for none
+	TornBytes        uint64 // at the end of a log of format 1, which Open could not read
+	DiskBytes        uint64 // of all files of the store
+	Pebble           *pebble.Metrics
+}
+
+// Stats takes some 10 µs and a lock of Pebble's. Call it for a scrape, not for a
+// request.
+func (s *Store) Stats() Stats {
+	m := s.db.Metrics()
+	st := Stats{
+		Applied:          s.applied.Load(),
+		Batches:          s.batches.Load(),
+		BatchBytes:       s.batchBytes.Load(),
+		BackgroundErrors: s.background.Load(),
+		Corruptions:      s.corruptions.Load(),
+		SlowWrites:       s.slow.Load(),
+		WriteStalls:      s.stalls.Load(),
+		RangeDeletes:     s.rangeDeletes.Load(),
+		TornBytes:        s.tornBytes.Load(),
+		DiskBytes:        m.DiskSpaceUsage(),
+		Pebble:           m,
+	}
+	if err := s.lastError.Load(); err != nil {
+		st.LastError = *err
+	}
+	return st
+}
+
+// stats are the counters behind Stats, and the throttles of the log lines that go
+// with them.
+type stats struct {
+	applied      atomic.Uint64
+	batches      atomic.Uint64
+	batchBytes   atomic.Uint64
+	background   atomic.Uint64
+	corruptions  atomic.Uint64
+	slow         atomic.Uint64
+	stalls       atomic.Uint64
+	rangeDeletes atomic.Uint64
+	tornBytes    atomic.Uint64
+	lastError    atomic.Pointer[error]
+
+	backgroundLog, corruptLog, slowLog, stallLog, filesLog throttle
+}
+
+// throttle lets one line of a kind through in ten seconds. The next line says how
+// many were dropped.
+type throttle struct {
+	mu      sync.Mutex
+	last    time.Time
+	dropped int
+}
+
+func (t *throttle) log(log *slog.Logger, level slog.Level, msg string, args ...any) {
+	t.mu.Lock()
+	if now := time.Now(); t.last.IsZero() || now.Sub(t.last) >= 10*time.Second {
+		args = append(args, "dropped", t.dropped)
+		t.last, t.dropped = now, 0
+	} else {
+		t.dropped++
+		args = nil
+	}
+	t.mu.Unlock()
+	if args != nil {
+		log.Log(context.Background(), level, msg, args...)
+	}
+}

@@ -1,0 +1,102 @@
+package pebblestore
+
+import (
+	"github.com/cockroachdb/pebble/v2"
+
+	"cowrelay/cow"
+	"cowrelay/cow/replay"
+)
+
+// view is a replay.View on a snapshot.
+type view struct {
+	s        *Store
+	snapshot pebble.Reader
+	point
+}
+
+// View implements replay.Store.
+func (s *Store) View() (replay.View, error) { return s.view() }
+
+func (s *Store) view() (v *view, err error) {
+	v = &view{s: s, snapshot: s.db.NewSnapshot()}
+	if v.point, err = s.readPoint(v.snapshot); err != nil {
+		v.snapshot.Close()
+		return nil, err
+	}
+	return v, nil
+}
+
+// Applied implements replay.View.
+func (v *view) Applied() uint64 { return v.seq }
+
+// Totals implements replay.View.
+func (v *view) Totals() (cow.Totals, error) { return v.totals, nil }
+
+// Close implements replay.View.
+func (v *view) Close() error { return v.snapshot.Close() }
+
+// Slots implements replay.View with one scan over the records of all slots. It reads
+// no event.
+func (v *view) Slots(yield func(cow.SlotRecord) error) error {
+	it, err := v.snapshot.NewIter(&pebble.IterOptions{LowerBound: []byte{familySlot}, UpperBound: []byte{familySlot + 1}})
+	if err != nil {
+		return v.s.corrupt(err, "the slots can't be read")
+	}
+	defer it.Close()
+	const counts, token = 1, 2
+	var r cow.SlotRecord
+	var any bool
+	var parts int
+	emit := func() error {
+		if !any {
+			return nil
+		}
+		if parts != counts|token {
+			return v.s.corrupt(nil, "the record of slot %s is incomplete", r.Slot)
+		}
+		if r.Bytes > cow.MaxSlotBytes || r.Count > r.Bytes {
+			return v.s.corrupt(nil, "the record of slot %s says %d events of %d bytes", r.Slot, r.Count, r.Bytes)
+		}
+		return yield(r)
+	}
+	for ok := it.First(); ok; ok = it.Next() {
+		k := it.Key()
+		if len(k) != slotKeyLen {
+			return v.s.corrupt(nil, "unknown key %x", k)
+		}
+		slot := cow.ID(k[1 : slotKeyLen-1])
+		if !any || slot != r.Slot {
+			if err := emit(); err != nil {
+				return err
+			}
+			r, any, parts = cow.SlotRecord{Slot: slot}, true, 0
+		}
+		value, err := it.ValueAndErr()
+		if err != nil {
+			return v.s.corrupt(err, "the record of slot %s can't be read", slot)
+		}
+		switch k[slotKeyLen-1] {
+		case partCounts:
+			r.Count, r.Bytes, err = decodePair(value)
+			r.Version = r.Count
+			parts |= counts
+		case partPulled:
+			r.PulledAt, r.StreamedAt, err = decodePulled(value)
+		case partToken:
+			if len(value) != len(r.Token) {
+				err = errDecode
+			}
+			copy(r.Token[:], value)
+			parts |= token
+		default:
+			return v.s.corrupt(nil, "unknown key %x", k)
+		}
+		if err != nil {
+			return v.s.corrupt(err, "the record of slot %s", slot)
+		}
+	}
+	if err := it.Error(); err != nil {
+		return v.s.corrupt(err, "the slots can't be read")
+	}
+	return emit()
+}
