@@ -41,6 +41,8 @@ var mayImport = map[string][]string{
 	slots + "pebblestore":   {"cowrelay/cow", slots + "event", slots + "replay"},
 	slots + "card":          {},
 	slots + "rendezvous":    {"cowrelay/cow", slots + "card", slots + "event", slots + "rate", slots + "share"},
+	// What only tests of journals need.
+	slots + "replay/replaytest": {"cowrelay/cow", slots + "event", slots + "replay"},
 	// HTTP.
 	relay + "client":  {},
 	relay + "redact":  {},
@@ -135,6 +137,7 @@ var mayImport = map[string][]string{
 var never = map[string][]string{
 	"cowrelay/cow/event":        {"net/http", "github.com/valyala", "github.com/cockroachdb", "github.com/VictoriaMetrics"},
 	"cowrelay/cow":              {"net/http", "github.com/valyala", "github.com/cockroachdb", "github.com/VictoriaMetrics"},
+	"cowrelay/cow/replay":       {"net/http", "github.com/valyala", "github.com/cockroachdb", "github.com/VictoriaMetrics"},
 	"cowrelay/cow/pebblelog":    {"net/http", "github.com/valyala/fasthttp"},
 	"cowrelay/cow/pebblestore":  {"net/http", "github.com/valyala/fasthttp"},
 	"cowrelay/fasthttp":         {"github.com/cockroachdb", "github.com/getkin"}, // its tests validate by it

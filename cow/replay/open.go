@@ -1,0 +1,206 @@
+package replay
+
+import (
+	"errors"
+	"fmt"
+	"math"
+
+	"cowrelay/cow"
+)
+
+// Open makes a journal of a log and a store. It reads the heads of all slots and the
+// versions of all records from the store, and brings the store up to the end of the
+// log. Close closes both. After an error the caller has to.
+//
+// Options.Fatal may be called before Open returns.
+func Open(log Log, store Store, opts Options) (*Journal, error) {
+	j := newJournal(log, store, opts)
+	if err := j.readState(); err != nil {
+		return nil, err
+	}
+	if err := j.replay(j.applySealed); err != nil {
+		return nil, err
+	}
+	if err := j.applyAll(); err != nil {
+		return nil, err
+	}
+	j.trimmed.Store(min(j.state.seq, j.store.Durable()))
+	j.startApplier()
+	return j, nil
+}
+
+// Reader reads what a log and a store hold, and writes to neither. OpenReader makes
+// it. Methods may be called concurrently, but Close beside no other call.
+type Reader struct{ j *Journal }
+
+// OpenReader opens a log and a store that no process writes to. What the store does
+// not have yet stays in memory. Close closes both. After an error the caller has to.
+func OpenReader(log Log, store Store, progress func(done, all uint64)) (*Reader, error) {
+	j := newJournal(log, store, Options{Backlog: math.MaxInt64, Progress: progress})
+	if err := j.readState(); err != nil {
+		return nil, err
+	}
+	if err := j.replay(func() error { return nil }); err != nil {
+		return nil, err
+	}
+	return &Reader{j}, nil
+}
+
+// Load is that of cow.Journal.
+func (r *Reader) Load(slot cow.ID, from uint64, yield func(*cow.Append) error) error {
+	return r.j.Load(slot, from, yield)
+}
+
+// Slots is that of cow.Journal.
+func (r *Reader) Slots(yield func(cow.SlotRecord) error) error { return r.j.Slots(yield) }
+
+// Totals is that of cow.Journal.
+func (r *Reader) Totals() cow.Totals { return r.j.Totals() }
+
+// Value is that of cow.Records.
+func (r *Reader) Value(key string) ([]byte, uint64, error) { return r.j.Value(key) }
+
+// List is that of cow.Records.
+func (r *Reader) List(prefix string, yield func(key string, value []byte, version uint64) error) error {
+	return r.j.List(prefix, yield)
+}
+
+// Stats tells how far the log reaches, and what of it the store has.
+func (r *Reader) Stats() Stats { return r.j.Stats() }
+
+// Close gives log and store back.
+func (r *Reader) Close() error { return errors.Join(r.j.log.Close(), r.j.store.Close()) }
+
+// readState reads from the store what decides about entries.
+func (j *Journal) readState() error {
+	v, err := j.store.View()
+	if err != nil {
+		return err
+	}
+	defer v.Close()
+	s := j.state
+	s.seq = v.Applied()
+	if s.totals, err = v.Totals(); err != nil {
+		return err
+	}
+	err = v.Slots(func(r cow.SlotRecord) error {
+		if r.Bytes > cow.MaxSlotBytes || r.Count > r.Bytes {
+			return fmt.Errorf("%w: the store says that slot %s has %d events of %d bytes", ErrCorrupt, r.Slot, r.Count, r.Bytes)
+		}
+		s.heads[r.Slot] = counts{count: uint32(r.Count), bytes: uint32(r.Bytes)}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	err = v.Versions(func(key []byte, version uint64) error {
+		s.versions[string(key)] = version
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	b := &j.backlog
+	b.applied, b.last, b.totals = s.seq, s.seq, s.totals
+	return nil
+}
+
+// replay reads the rest of the log into the backlog. It calls each after each entry.
+func (j *Journal) replay(each func() error) error {
+	s := j.state
+	from, last := s.seq, j.log.Last()
+	if last < from {
+		return fmt.Errorf("%w: the store has entry %d, the log ends with entry %d: restore the data folder from a backup", ErrCorrupt, from, last)
+	}
+	if last > from {
+		err := j.log.Read(from+1, func(seq uint64, entry []byte) error {
+			c, _ := j.backlog.begin(len(entry))
+			start := len(c.buf)
+			c.buf = append(c.buf, entry...)
+			if err := s.replay(seq, c.buf[start:], &c.fx); err != nil {
+				return fmt.Errorf("entry %d of the log: %w", seq, err)
+			}
+			_, done := j.backlog.publish(c, seq, s.totals, cow.Totals{})
+			done()
+			if j.opts.Progress != nil && (seq%1024 == 0 || seq == last) {
+				j.opts.Progress(seq-from, last-from)
+			}
+			return each()
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if s.seq != last {
+		return fmt.Errorf("%w: the log gave its entries up to %d, it ends with entry %d", ErrCorrupt, s.seq, last)
+	}
+	j.replayed = last - from
+	return nil
+}
+
+// applySealed brings the chunks that are full into the store.
+func (j *Journal) applySealed() error {
+	for {
+		c, _ := j.backlog.next(math.MaxInt64)
+		if c == nil {
+			return nil
+		}
+		if err := j.applyOne(c); err != nil {
+			return err
+		}
+	}
+}
+
+// applyAll brings everything into the store.
+func (j *Journal) applyAll() error {
+	for {
+		c, _ := j.backlog.next(0)
+		if c == nil {
+			return nil
+		}
+		if err := j.applyOne(c); err != nil {
+			return err
+		}
+	}
+}
+
+func (j *Journal) applyOne(c *chunk) error {
+	if err := j.store.Apply(c.batch()); err != nil {
+		return fmt.Errorf("writing to the store failed: %w", err)
+	}
+	j.backlog.drop(c)
+	return nil
+}
+
+// Close implements cow.Journal. It brings everything into the store, makes it
+// durable there, and trims the log to its end. A store that can't flush keeps the
+// log: then the next start replays it.
+func (j *Journal) Close() error {
+	close(j.stop)
+	j.wg.Wait()
+	if j.dead.Load() {
+		select {}
+	}
+	j.turn <- struct{}{}
+	if j.backlog.counts() {
+		j.sent = j.sent[:0]
+		j.write(entryHead + 1 + totalsSize + entryChecksum)
+	}
+	<-j.turn
+	err := j.applyAll()
+	if err == nil {
+		if err = j.store.Flush(); err == nil {
+			if seq := j.store.Durable(); seq > j.trimmed.Load() {
+				err = j.log.Trim(seq)
+			}
+		}
+	}
+	return errors.Join(err, j.log.Close(), j.store.Close())
+}
+
+// counts says whether Count has added what no entry holds.
+func (b *backlog) counts() bool {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	return b.counted != cow.Totals{}
+}

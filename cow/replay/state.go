@@ -1,0 +1,204 @@
+package replay
+
+import (
+	"errors"
+	"fmt"
+
+	"cowrelay/cow"
+	"cowrelay/cow/event"
+)
+
+// State is what decides about the ops of an entry. It follows from the log alone.
+// It belongs to one goroutine at a time.
+type State struct {
+	heads     map[cow.ID]counts // of every slot
+	versions  map[string]uint64 // of every record
+	totals    cow.Totals
+	seq       uint64            // of the newest entry that was applied
+	producers map[uint64]uint64 // producer: number of its newest entry
+	results   []result          // of the newest entry's ops, without counts
+}
+
+// counts is the head of a slot. A slot takes some 40 bytes in the map, without a
+// pointer, so collections don't read it. That is why the counts are 32 bits wide:
+// MaxSlotBytes bounds both.
+type counts struct{ count, bytes uint32 }
+
+func newState() *State {
+	return &State{heads: make(map[cow.ID]counts), versions: make(map[string]uint64), producers: make(map[uint64]uint64)}
+}
+
+// result is what became of an op.
+type result struct {
+	outcome cow.Outcome // Stored, Conflict or Refused
+	version uint64      // of the slot or the record, if Stored
+	err     error       // if Refused
+}
+
+// effects are what entries did, in their order. An op that does not hold has no
+// effect.
+type effects struct {
+	groups  []Group
+	records []Record
+	events  []event.Event // of the groups
+}
+
+// errGap: an entry of a producer is missing.
+var errGap = errors.New("replay: an entry is missing")
+
+// begin says whether an entry counts. One that counts must be given to apply next.
+//
+// A producer whose entries lie all before what the store has applied is not known
+// any more. Its next entry tells its number. On one machine that loses nothing: the
+// numbers of the log have no gaps either. A log with more than one producer must
+// keep the numbers in the store.
+func (s *State) begin(h header, seq uint64) (bool, error) {
+	if seq != s.seq+1 {
+		return false, fmt.Errorf("%w: behind entry %d of the log comes entry %d", errGap, s.seq, seq)
+	}
+	s.seq = seq
+	last, known := s.producers[h.producer]
+	switch {
+	case known && h.number <= last:
+		return false, nil // sent twice
+	case known && h.number > last+1:
+		return false, fmt.Errorf("%w: behind number %d of its producer comes number %d in entry %d of the log", errGap, last, h.number, seq)
+	}
+	s.producers[h.producer] = h.number
+	return true, nil
+}
+
+// apply does what the ops of an entry say, as far as they hold. It is the one way
+// that a state changes: for entries of this process and for those that a start
+// replays. After an error the state can't be used.
+//
+// A group holds if the slot exists and its version is the group's; an append must
+// also leave the slot with the bytes that it says. A slot is created if it does not
+// exist. A touch holds if the slot exists: the time of a pull is true whatever was
+// appended since. A record is put or deleted if its version is the expected one,
+// where 0 stands for no record; what is not there can't be deleted.
+func (s *State) apply(r *reader, fx *effects) error {
+	s.results = s.results[:0]
+	records := uint64(0)
+	for len(r.b) > 0 && r.err == nil {
+		res := result{outcome: cow.Conflict}
+		switch kind := r.byte(); kind {
+		case opAppend:
+			res = s.append(r, fx)
+		case opCreate:
+			g := Group{Op: cow.OpCreate, Slot: r.slot(), Token: r.token()}
+			if _, ok := s.heads[g.Slot]; !ok && r.err == nil {
+				s.heads[g.Slot] = counts{}
+				s.totals.SlotAllocations++
+				fx.groups = append(fx.groups, g)
+				res = result{outcome: cow.Stored}
+			}
+		case opRemove:
+			g := Group{Op: cow.OpRemove, Slot: r.slot()}
+			version := r.uvarint()
+			if h, ok := s.heads[g.Slot]; ok && uint64(h.count) == version && r.err == nil {
+				delete(s.heads, g.Slot)
+				g.Count = version
+				fx.groups = append(fx.groups, g)
+				res = result{outcome: cow.Stored}
+			}
+		case opTouch:
+			g := Group{Op: cow.OpTouch, Slot: r.slot(), PulledAt: r.varint(), StreamedAt: r.varint()}
+			if h, ok := s.heads[g.Slot]; ok && r.err == nil {
+				fx.groups = append(fx.groups, g)
+				res = result{outcome: cow.Stored, version: uint64(h.count)}
+			}
+		case opPut, opDelete:
+			if records++; records > maxRecords {
+				r.fail("it has too many records")
+				break
+			}
+			res = s.record(r, kind, s.seq<<versionBits|records, fx)
+		case opCount:
+			if t := r.totals(); r.err == nil {
+				s.totals = s.totals.Add(t)
+			}
+			continue
+		default:
+			r.fail(fmt.Sprintf("it has an op of unknown kind %d", kind))
+		}
+		s.results = append(s.results, res)
+	}
+	return r.err
+}
+
+// own applies an entry that this process has just written.
+func (s *State) own(h header, seq uint64, entry []byte, fx *effects) error {
+	counts, err := s.begin(h, seq)
+	if err == nil && !counts {
+		err = errors.New("BUG: an own entry does not count")
+	}
+	if err != nil {
+		return err
+	}
+	r := reader{b: entry[entryHead : len(entry)-entryChecksum]}
+	return s.apply(&r, fx)
+}
+
+// replay applies an entry that is read from the log.
+func (s *State) replay(seq uint64, entry []byte, fx *effects) error {
+	h, r, err := openEntry(entry)
+	if err != nil {
+		return err
+	}
+	if counts, err := s.begin(h, seq); err != nil || !counts {
+		return err
+	}
+	return s.apply(&r, fx)
+}
+
+func (s *State) append(r *reader, fx *effects) result {
+	g := Group{Op: cow.OpAppend, Slot: r.slot()}
+	version, bytes := r.uvarint(), r.uvarint()
+	r.mark()
+	at := len(fx.events)
+	fx.events = r.events(fx.events)
+	h, ok := s.heads[g.Slot]
+	if r.err != nil || !ok || uint64(h.count) != version {
+		fx.events = fx.events[:at]
+		return result{outcome: cow.Conflict}
+	}
+	g.Events = fx.events[at:len(fx.events):len(fx.events)]
+	g.First, g.Count, g.Bytes = version, version+uint64(len(g.Events)), uint64(h.bytes)
+	for i := range g.Events {
+		g.Bytes += uint64(len(g.Events[i].JSON))
+	}
+	switch {
+	case g.Bytes != bytes:
+		return result{outcome: cow.Refused, err: fmt.Errorf("BUG: append of %d bytes behind %d says that the slot then has %d", g.Bytes-uint64(h.bytes), h.bytes, bytes)}
+	case bytes > cow.MaxSlotBytes:
+		return result{outcome: cow.Refused, err: fmt.Errorf("BUG: append to %d bytes, a slot has at most %d", bytes, cow.MaxSlotBytes)}
+	}
+	s.heads[g.Slot] = counts{count: uint32(g.Count), bytes: uint32(g.Bytes)}
+	s.totals.EventsPosted += uint64(len(g.Events))
+	fx.groups = append(fx.groups, g)
+	return result{outcome: cow.Stored, version: g.Count}
+}
+
+func (s *State) record(r *reader, kind byte, version uint64, fx *effects) result {
+	expected := r.uvarint()
+	key := r.take(r.uvarint())
+	var value []byte
+	var count cow.Totals
+	if kind == opPut {
+		value, count = r.take(r.uvarint()), r.totals()
+	}
+	if r.err != nil || s.versions[string(key)] != expected || kind == opDelete && expected == 0 {
+		return result{outcome: cow.Conflict}
+	}
+	rec := Record{Key: string(key)}
+	if kind == opDelete {
+		delete(s.versions, rec.Key)
+	} else {
+		rec.Value, rec.Version = value, version
+		s.versions[rec.Key] = version
+		s.totals = s.totals.Add(count)
+	}
+	fx.records = append(fx.records, rec)
+	return result{outcome: cow.Stored, version: rec.Version}
+}
