@@ -38,6 +38,7 @@ var mayImport = map[string][]string{
 	slots + "journaltest":   {"cowrelay/cow", slots + "event", slots + "frame"},
 	slots + "pebblelog":     {"cowrelay/cow", slots + "event"},
 	slots + "replay":        {"cowrelay/cow", slots + "event"},
+	slots + "filelog":       {slots + "replay"},
 	slots + "pebblestore":   {"cowrelay/cow", slots + "event", slots + "replay"},
 	slots + "card":          {},
 	slots + "rendezvous":    {"cowrelay/cow", slots + "card", slots + "event", slots + "rate", slots + "share"},
@@ -139,6 +140,7 @@ var never = map[string][]string{
 	"cowrelay/cow":              {"net/http", "github.com/valyala", "github.com/cockroachdb", "github.com/VictoriaMetrics"},
 	"cowrelay/cow/replay":       {"net/http", "github.com/valyala", "github.com/cockroachdb", "github.com/VictoriaMetrics"},
 	"cowrelay/cow/pebblelog":    {"net/http", "github.com/valyala/fasthttp"},
+	"cowrelay/cow/filelog":      {"net/http", "github.com/valyala", "github.com/cockroachdb", "github.com/VictoriaMetrics"},
 	"cowrelay/cow/pebblestore":  {"net/http", "github.com/valyala/fasthttp"},
 	"cowrelay/fasthttp":         {"github.com/cockroachdb", "github.com/getkin"}, // its tests validate by it
 	"cowrelay/fasthttp/stats":   {"net/http", "github.com/valyala", "github.com/cockroachdb"},
