@@ -72,7 +72,7 @@ func (s *Store) pebbleOptions() *pebble.Options {
 		o.FS = privateFS{vfs.Default}
 		o.WithFSDefaults() // reports slow disks
 	}
-	o.FS = oldLogsFS{patientFS{o.FS, s}, s}
+	o.FS = folderFS{patientFS{o.FS, s}, s}
 	return o
 }
 

@@ -32,6 +32,7 @@ func Open(dir string, opts Options) (*Store, error) {
 	if err := s.start(); err != nil {
 		return nil, errors.Join(err, s.closeStore())
 	}
+	s.running.Store(true)
 	s.applying.batch = s.db.NewBatch(pebble.WithInitialSizeBytes(64<<10), pebble.WithMaxRetainedSizeBytes(4<<20))
 	return s, nil
 }

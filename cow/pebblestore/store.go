@@ -39,6 +39,7 @@ type Store struct {
 	loading chan struct{} // holds one while a load runs
 	readers *readers
 
+	running atomic.Bool // Open has returned: set there, read by folder.Sync
 	dead    atomic.Bool // Fatal was called: set by die, read by Apply
 	oldLogs oldLogs
 	stats

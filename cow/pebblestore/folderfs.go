@@ -2,6 +2,7 @@ package pebblestore
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"strings"
 	"sync"
@@ -9,20 +10,60 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// oldLogsFS keeps Pebble's log files until the store is open. See oldLogs.
-type oldLogsFS struct {
+// folderFS sees to the order in which names come and go, where Pebble (v2.1.7) leaves
+// it to the file system.
+type folderFS struct {
 	vfs.FS
 	s *Store
 }
 
-func (f oldLogsFS) Remove(name string) error {
+// Create makes the names in the folder durable before it makes a marker: that names
+// another file, which must not be lost when the marker stays.
+func (f folderFS) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
+	if strings.HasPrefix(f.FS.PathBase(name), "marker.") {
+		dir, err := f.FS.OpenDir(f.FS.PathDir(name))
+		if err != nil {
+			return nil, err
+		}
+		if err := errors.Join(dir.Sync(), dir.Close()); err != nil {
+			return nil, err
+		}
+	}
+	return f.FS.Create(name, c)
+}
+
+// Remove keeps Pebble's log files until the store is open. See oldLogs.
+func (f folderFS) Remove(name string) error {
 	if !strings.HasSuffix(name, ".log") {
 		return f.FS.Remove(name)
 	}
 	return f.s.oldLogs.remove(f.FS, name)
 }
 
-func (f oldLogsFS) Unwrap() vfs.FS { return f.FS }
+// OpenDir wraps the folder: Pebble panics on some goroutine of its own when it can't
+// sync the name of a new manifest. While Open runs that is an ordinary error.
+func (f folderFS) OpenDir(name string) (vfs.File, error) {
+	dir, err := f.FS.OpenDir(name)
+	if err != nil {
+		return nil, err
+	}
+	return folder{dir, f.s}, nil
+}
+
+type folder struct {
+	vfs.File
+	s *Store
+}
+
+func (f folder) Sync() error {
+	err := f.File.Sync()
+	if err != nil && f.s.running.Load() {
+		f.s.die(fmt.Errorf("syncing the folder failed: %w", err))
+	}
+	return err
+}
+
+func (f folderFS) Unwrap() vfs.FS { return f.FS }
 
 // oldLogs keeps the logs that Pebble has replayed until the store is open. A store of
 // format 1 has logs of Pebble's own, one of them at least. A later one has one too,
