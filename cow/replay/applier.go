@@ -25,11 +25,16 @@ func (j *Journal) applyLoop() {
 		c, wait := j.backlog.next(batchDelay)
 		if c != nil {
 			start := time.Now()
-			j.apply(c)
-			if wait = min(time.Since(start), batchDelay); j.backlog.long() {
-				wait = 0
+			if err := j.apply(c); err != nil {
+				j.die(err)
 			}
-			timer.Reset(wait)
+			if err := j.trim(); err != nil {
+				j.die(err)
+			}
+			if j.backlog.long() {
+				continue
+			}
+			timer.Reset(min(time.Since(start), batchDelay))
 			select {
 			case <-timer.C:
 			case <-j.stop:
@@ -58,17 +63,17 @@ func (b *backlog) long() bool {
 	return b.bytes > b.limit/2
 }
 
-// apply writes the oldest chunk into the store, takes it out of the backlog, and
-// trims the log. One apply runs at a time.
-func (j *Journal) apply(c *chunk) {
+// apply writes the oldest chunk into the store and takes it out of the backlog. One
+// apply runs at a time.
+func (j *Journal) apply(c *chunk) error {
 	start := time.Now()
 	if err := j.store.Apply(c.batch()); err != nil {
-		j.die(fmt.Errorf("writing to the store failed: %w", err))
+		return fmt.Errorf("writing to the store failed: %w", err)
 	}
 	j.batches.Add(1)
 	j.applyTime.Add(int64(time.Since(start)))
 	j.backlog.drop(c)
-	j.trim()
+	return nil
 }
 
 // batch is what the store gets of a sealed chunk. Nobody changes a sealed chunk, so
@@ -77,12 +82,16 @@ func (c *chunk) batch() *Batch {
 	return &Batch{Seq: c.last, Groups: c.groups, Records: c.records, Totals: c.totals}
 }
 
-// trim lets the log forget what the store keeps over a crash.
-func (j *Journal) trim() {
-	if seq := j.store.Durable(); seq > j.trimmed.Load() {
-		if err := j.log.Trim(seq); err != nil {
-			j.die(fmt.Errorf("trimming the log failed: %w", err))
-		}
-		j.trimmed.Store(seq)
+// trim lets the log forget what the store keeps over a crash. One trim runs at a
+// time.
+func (j *Journal) trim() error {
+	seq := j.store.Durable()
+	if seq <= j.trimmed.Load() {
+		return nil
 	}
+	if err := j.log.Trim(seq); err != nil {
+		return fmt.Errorf("trimming the log failed: %w", err)
+	}
+	j.trimmed.Store(seq)
+	return nil
 }

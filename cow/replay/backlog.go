@@ -77,7 +77,7 @@ const (
 )
 
 // keptChunks is how many chunks are kept to be used again.
-const keptChunks = 2
+const keptChunks = 4
 
 func (b *backlog) init(limit int64, target int) {
 	b.limit, b.target = limit, min(target, int(limit/4))
@@ -221,6 +221,9 @@ func (b *backlog) drop(c *chunk) {
 		if u, ok := b.records[c.records[i].Key]; ok && u.seq <= c.last {
 			delete(b.records, c.records[i].Key)
 		}
+	}
+	if len(b.records) == 0 && len(c.records) > 1024 {
+		b.records = make(map[string]unapplied) // a map keeps the room that it had
 	}
 	b.applied = c.last
 	b.bytes -= c.bytes

@@ -24,7 +24,9 @@ func Open(log Log, store Store, opts Options) (*Journal, error) {
 	if err := j.applyAll(); err != nil {
 		return nil, err
 	}
-	j.trimmed.Store(min(j.state.seq, j.store.Durable()))
+	if err := j.trim(); err != nil {
+		return nil, err
+	}
 	j.startApplier()
 	return j, nil
 }
@@ -94,7 +96,7 @@ func (j *Journal) readState() error {
 		return err
 	}
 	err = v.Versions(func(key []byte, version uint64) error {
-		s.versions[string(key)] = version
+		s.versions[recordIDOf(key)] = version
 		return nil
 	})
 	if err != nil {
@@ -145,7 +147,7 @@ func (j *Journal) applySealed() error {
 		if c == nil {
 			return nil
 		}
-		if err := j.applyOne(c); err != nil {
+		if err := j.apply(c); err != nil {
 			return err
 		}
 	}
@@ -158,18 +160,10 @@ func (j *Journal) applyAll() error {
 		if c == nil {
 			return nil
 		}
-		if err := j.applyOne(c); err != nil {
+		if err := j.apply(c); err != nil {
 			return err
 		}
 	}
-}
-
-func (j *Journal) applyOne(c *chunk) error {
-	if err := j.store.Apply(c.batch()); err != nil {
-		return fmt.Errorf("writing to the store failed: %w", err)
-	}
-	j.backlog.drop(c)
-	return nil
 }
 
 // Close implements cow.Journal. It brings everything into the store, makes it
@@ -189,11 +183,7 @@ func (j *Journal) Close() error {
 	<-j.turn
 	err := j.applyAll()
 	if err == nil {
-		if err = j.store.Flush(); err == nil {
-			if seq := j.store.Durable(); seq > j.trimmed.Load() {
-				err = j.log.Trim(seq)
-			}
-		}
+		err = errors.Join(j.store.Flush(), j.trim())
 	}
 	return errors.Join(err, j.log.Close(), j.store.Close())
 }

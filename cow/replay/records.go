@@ -92,7 +92,7 @@ func (j *Journal) takeQueue() {
 
 // conflicts says whether an op can't hold. The caller holds the turn.
 func (j *Journal) conflicts(op *recordOp) bool {
-	return j.state.versions[op.key] != op.expected || op.remove && op.expected == 0
+	return j.state.versions[recordIDOf(op.key)] != op.expected || op.remove && op.expected == 0
 }
 
 // Count implements cow.Records.

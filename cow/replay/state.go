@@ -1,6 +1,7 @@
 package replay
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 
@@ -11,8 +12,8 @@ import (
 // State is what decides about the ops of an entry. It follows from the log alone.
 // It belongs to one goroutine at a time.
 type State struct {
-	heads     map[cow.ID]counts // of every slot
-	versions  map[string]uint64 // of every record
+	heads     map[cow.ID]counts   // of every slot
+	versions  map[recordID]uint64 // of every record
 	totals    cow.Totals
 	seq       uint64            // of the newest entry that was applied
 	producers map[uint64]uint64 // producer: number of its newest entry
@@ -24,8 +25,18 @@ type State struct {
 // MaxSlotBytes bounds both.
 type counts struct{ count, bytes uint32 }
 
+// recordID stands for the key of a record. A record takes some 40 bytes in the map,
+// without a pointer, however long its key is. It is cut from a cryptographic hash, so
+// that nobody can make two keys that have the same.
+type recordID [16]byte
+
+func recordIDOf[T string | []byte](key T) recordID {
+	sum := sha256.Sum256([]byte(key))
+	return recordID(sum[:16])
+}
+
 func newState() *State {
-	return &State{heads: make(map[cow.ID]counts), versions: make(map[string]uint64), producers: make(map[uint64]uint64)}
+	return &State{heads: make(map[cow.ID]counts), versions: make(map[recordID]uint64), producers: make(map[uint64]uint64)}
 }
 
 // result is what became of an op.
@@ -188,15 +199,16 @@ func (s *State) record(r *reader, kind byte, version uint64, fx *effects) result
 	if kind == opPut {
 		value, count = r.take(r.uvarint()), r.totals()
 	}
-	if r.err != nil || s.versions[string(key)] != expected || kind == opDelete && expected == 0 {
+	id := recordIDOf(key)
+	if r.err != nil || s.versions[id] != expected || kind == opDelete && expected == 0 {
 		return result{outcome: cow.Conflict}
 	}
 	rec := Record{Key: string(key)}
 	if kind == opDelete {
-		delete(s.versions, rec.Key)
+		delete(s.versions, id)
 	} else {
 		rec.Value, rec.Version = value, version
-		s.versions[rec.Key] = version
+		s.versions[id] = version
 		s.totals = s.totals.Add(count)
 	}
 	fx.records = append(fx.records, rec)
