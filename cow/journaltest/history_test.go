@@ -12,6 +12,8 @@ import (
 	"cowrelay/cow"
 	"cowrelay/cow/journaltest"
 	"cowrelay/cow/pebblelog"
+	"cowrelay/cow/replay"
+	"cowrelay/cow/replay/replaytest"
 )
 
 var seedFlag = flag.Uint64("seed", 0, "run the histories of this seed alone")
@@ -73,10 +75,35 @@ func openDisk(t testing.TB) (cow.Journal, cow.Records, func() (cow.Journal, cow.
 	return openPebble(t, t.TempDir(), nil)
 }
 
+// openReplay opens a journal over a log and a store in memory. Nearly every entry is in
+// the store soon.
+func openReplay(t testing.TB) (cow.Journal, cow.Records, func() (cow.Journal, cow.Records)) {
+	log, store := replaytest.NewLog(0), replaytest.NewStore()
+	open := func() *replay.Journal {
+		j, err := replay.Open(log, store, replay.Options{
+			Backlog: 64 << 10, Logger: slog.New(slog.DiscardHandler), Fatal: func(err error) { panic(err) },
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return j
+	}
+	j := open()
+	t.Cleanup(func() { j.Close() })
+	return j, j, func() (cow.Journal, cow.Records) {
+		if err := j.Close(); err != nil {
+			t.Fatal(err)
+		}
+		log, store = log.Reopen(), store.Reopen()
+		j = open()
+		return j, j
+	}
+}
+
 var journals = []struct {
 	name string
 	open journaltest.Open
-}{{"memory", openMemory}, {"pebble in memory", openMem}, {"pebble on disk", openDisk}}
+}{{"memory", openMemory}, {"replay", openReplay}, {"pebble in memory", openMem}, {"pebble on disk", openDisk}}
 
 // One script, three journals, one transcript.
 func TestHistory_SameOnEveryJournal(t *testing.T) {

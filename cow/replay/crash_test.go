@@ -130,7 +130,11 @@ func durableDump(t testing.TB, j reader) dump {
 // The next start has each step that was acknowledged, and of the one under way all or
 // nothing; the rest of the script then goes on to the same end.
 func TestJournal_I3_CrashAtEveryCall(t *testing.T) {
-	const seed, length = 3, 60
+	const seed = 3
+	length := 60
+	if testing.Short() {
+		length = 25
+	}
 	opts := options(t)
 	opts.Backlog = 4096
 	// What the journal is like behind each step.

@@ -60,14 +60,9 @@ func (s *logSuite) last() uint64 { return s.first + uint64(len(s.sizes)) - 1 }
 // logEntry makes the entry of a number and a size.
 func logEntry(seq uint64, size int) []byte {
 	b := make([]byte, size)
-	rng := rand.New(rand.NewPCG(seq, uint64(size)))
-	i := 0
-	for ; i+8 <= size; i += 8 {
-		binary.LittleEndian.PutUint64(b[i:], rng.Uint64())
-	}
-	for ; i < size; i++ {
-		b[i] = byte(rng.Uint32())
-	}
+	var seed [32]byte
+	binary.LittleEndian.PutUint64(seed[:], seq)
+	rand.NewChaCha8(seed).Read(b)
 	return b
 }
 

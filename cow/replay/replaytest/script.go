@@ -30,11 +30,13 @@ func NewScript(seed, base uint64) *Script {
 
 // Event makes the event of a position, of about size bytes. Some have no id.
 func Event(slot cow.ID, pos uint64, size int) event.Event {
-	pad := strings.Repeat("x", max(0, size-60))
+	json := make([]byte, 0, size+80)
+	json = fmt.Appendf(json, `{"slot":"%x","n":%d,"pad":"`, slot[:4], pos)
+	json = append(json, strings.Repeat("x", max(0, size-60))...)
 	if pos%5 == 4 {
-		return event.Event{JSON: fmt.Appendf(nil, `{"slot":"%x","n":%d,"pad":%q}`, slot[:4], pos, pad)}
+		return event.Event{JSON: append(json, `"}`...)}
 	}
-	json := fmt.Appendf(nil, `{"slot":"%x","n":%d,"pad":%q,"event_id":"id-%d"}`, slot[:4], pos, pad, pos)
+	json = fmt.Appendf(json, `","event_id":"id-%d"}`, pos)
 	return event.Event{JSON: json, IDOff: uint32(bytes.LastIndexByte(json, ':') + 1)}
 }
 

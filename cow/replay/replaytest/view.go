@@ -59,9 +59,7 @@ func (v *view) Load(id cow.ID, from uint64, yield func(*cow.Append) error) error
 		}
 		err := yield(&a)
 		for _, e := range a.Events {
-			for i := range e.JSON {
-				e.JSON[i] = '!'
-			}
+			clear(e.JSON)
 		}
 		if err != nil {
 			return err
