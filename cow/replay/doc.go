@@ -20,4 +20,14 @@
 //
 // Between its commit and its batch an entry is in the backlog, in memory. Each read
 // takes a view of the store and adds the entries behind that view.
+//
+//	log.go, store.go      what a log and a store have to do
+//	entry.go              what an entry looks like
+//	state.go              what an entry does
+//	journal.go, cycle.go  how writes become entries
+//	records.go            how puts and deletes wait, and who is told
+//	backlog.go            what the store does not have yet
+//	applier.go            how it gets there
+//	read.go               reads, and why they see one moment
+//	open.go               the start, the reader, the end
 package replay

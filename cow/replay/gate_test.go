@@ -267,109 +267,6 @@ func TestJournal_Fatal(t *testing.T) {
 	}
 }
 
-// ahead is a store that waits before each view.
-type ahead struct {
-	*replaytest.Store
-	before func()
-}
-
-func (a *ahead) View() (replay.View, error) {
-	if a.before != nil {
-		a.before()
-	}
-	return a.Store.View()
-}
-
-// TestReads_ViewBehindAndAhead: between the list of the backlog and the view, entries of
-// the list may reach the store, alone or with later ones. Whatever the view has, nothing
-// is seen twice and nothing is left out.
-func TestReads_ViewBehindAndAhead(t *testing.T) {
-	id, other := cow.NewID(), cow.NewID()
-	for name, between := range map[string]func(j *replay.Journal, g *gate){
-		"view as the list": func(*replay.Journal, *gate) {},
-		"list applied": func(j *replay.Journal, g *gate) {
-			g.open()
-			soon(t, "applied", func() bool { s := j.Stats(); return s.Applied == s.Last })
-			g.close()
-		},
-		"more applied": func(j *replay.Journal, g *gate) {
-			app := appendOf(id, 20, sizeOf(id, 20), 5, 100)
-			commitAll(t, j, app, cow.Group{Op: cow.OpTouch, Slot: other, PulledAt: 7})
-			_, version, _ := j.Value("a")
-			if _, err := j.Put("a", []byte("three"), version, cow.Totals{}); err != nil {
-				t.Error(err)
-			}
-			g.open()
-			soon(t, "applied", func() bool { s := j.Stats(); return s.Applied == s.Last })
-			g.close()
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			g := newGate()
-			inner := replaytest.NewStore()
-			inner.Before = g.at(replaytest.Apply)
-			store := &ahead{Store: inner}
-			j := mustOpen(t, replaytest.NewLog(0), store, options(t))
-			commitAll(t, j, cow.Group{Op: cow.OpCreate, Slot: id}, cow.Group{Op: cow.OpCreate, Slot: other}, appendOf(id, 0, 0, 10, 100))
-			v, err := j.Put("a", []byte("one"), 0, cow.Totals{})
-			if err != nil {
-				t.Fatal(err)
-			}
-			soon(t, "applied", func() bool { s := j.Stats(); return s.Applied == s.Last })
-			g.close()
-			commitAll(t, j, appendOf(id, 10, sizeOf(id, 10), 5, 100))
-			commitAll(t, j, appendOf(id, 15, sizeOf(id, 15), 5, 100), cow.Group{Op: cow.OpTouch, Slot: other, PulledAt: 5})
-			if _, err := j.Put("a", []byte("two"), v, cow.Totals{}); err != nil {
-				t.Fatal(err)
-			}
-			once := func(read func()) {
-				store.before = func() { store.before = nil; between(j, g) }
-				read()
-				if store.before != nil {
-					t.Error("the read took no view")
-				}
-				store.before = nil
-			}
-			grown := func(n int) bool { return n == 20 || name == "more applied" && n == 25 }
-			once(func() {
-				if n, err := loadCount(j, id, 3); err != nil || !grown(n+3) {
-					t.Errorf("load: %d events, %v", n, err)
-				}
-			})
-			if name == "more applied" { // that is done once
-				between = func(*replay.Journal, *gate) {}
-			}
-			once(func() {
-				j.Slots(func(r cow.SlotRecord) error {
-					if r.Slot == id && !grown(int(r.Count)) || r.Slot == other && r.PulledAt != 5 && r.PulledAt != 7 {
-						t.Errorf("Slots: %+v", r)
-					}
-					return nil
-				})
-			})
-			once(func() {
-				n := 0
-				j.List("", func(key string, value []byte, _ uint64) error {
-					if n++; string(value) != "two" && string(value) != "three" {
-						t.Errorf("List: %q %q", key, value)
-					}
-					return nil
-				})
-				if n != 1 {
-					t.Errorf("List gave %d records", n)
-				}
-			})
-			g.open()
-			if err := j.Close(); err != nil {
-				t.Fatal(err)
-			}
-		})
-	}
-}
-
-// sizeOf is how many bytes the first n events of a slot have.
-func sizeOf(id cow.ID, n uint64) uint64 { return appendOf(id, 0, 0, int(n), 100).Bytes }
-
 // TestJournal_Refused: a group that contradicts itself is refused as a programming error,
 // and does not harm the rest of its commit.
 func TestJournal_Refused(t *testing.T) {
@@ -429,4 +326,42 @@ func TestJournal_LongCommits(t *testing.T) {
 	}
 	j.Close()
 	again.Close()
+}
+
+// TestJournal_FatalWhileAppending: when the store fails while the log takes an entry,
+// that entry is not acknowledged any more.
+func TestJournal_FatalWhileAppending(t *testing.T) {
+	applying, appending := newGate(), newGate()
+	log, store := replaytest.NewLog(0), replaytest.NewStore()
+	log.After = appending.at(replaytest.Append)
+	store.Before = func(c replaytest.Call) error {
+		applying.pass()
+		return replaytest.ErrInjected
+	}
+	fatal := make(chan error, 1)
+	opts := options(t)
+	opts.Backlog = 4096
+	opts.Fatal = func(err error) { fatal <- err }
+	j := mustOpen(t, log, store, opts)
+	id := cow.NewID()
+	app := appendOf(id, 0, 0, 20, 100)
+	applying.close()
+	commitAll(t, j, cow.Group{Op: cow.OpCreate, Slot: id}, app)
+	<-applying.enter
+	appending.close()
+	acknowledged := make(chan struct{}, 1)
+	go func() {
+		j.Commit([]cow.Group{appendOf(id, app.Count, app.Bytes, 1, 100)})
+		acknowledged <- struct{}{}
+	}()
+	<-appending.enter
+	applying.open()
+	if err := <-fatal; !errors.Is(err, replaytest.ErrInjected) {
+		t.Errorf("Fatal got %v", err)
+	}
+	appending.open()
+	never(t, "an entry was acknowledged behind a failure of the store", acknowledged)
+	if n, err := loadCount(j, id, 0); n != 20 || err != nil {
+		t.Errorf("load behind the failure: %d events, %v; want 20", n, err)
+	}
 }

@@ -1,0 +1,66 @@
+package replay
+
+import (
+	"errors"
+	"log/slog"
+	"os"
+	"syscall"
+	"time"
+)
+
+// Options of Open. The zero value means the defaults.
+type Options struct {
+	// Logger gets what an operator should know. Default slog.Default().
+	Logger *slog.Logger
+	// Fatal is called once, on a goroutine of its own, when the log or the store
+	// failed: what is durable is unknown then. It should end the process. From then
+	// on every call that waits for either waits for ever, and nothing is
+	// acknowledged. Default: log what failed and what to do, Exit(1).
+	Fatal func(error)
+	// Exit ends the process for the default Fatal. Default os.Exit.
+	Exit func(code int)
+	// Observe is called after each write to the log with the time it took and the
+	// bytes of its entry. It must be fast and must not call the Journal. Default
+	// none.
+	Observe func(took time.Duration, bytes int)
+	// Backlog bounds in bytes what may wait in memory for the store. Commits wait
+	// beyond it. Default 64 MiB.
+	Backlog int64
+	// Progress is called now and then while Open replays the log: so many entries
+	// of so many. Default none.
+	Progress func(done, all uint64)
+}
+
+// Defaults of Options, and how entries become batches.
+const (
+	DefaultBacklog = 64 << 20
+	batchBytes     = 1 << 20                // of the entries that a batch is made of
+	batchDelay     = 500 * time.Millisecond // that an entry waits for others at most
+)
+
+func (o *Options) ensureDefaults() {
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	if o.Exit == nil {
+		o.Exit = os.Exit
+	}
+	if o.Fatal == nil {
+		o.Fatal = exit(o.Logger, o.Exit)
+	}
+	if o.Backlog <= 0 {
+		o.Backlog = DefaultBacklog
+	}
+}
+
+// exit is the default of Options.Fatal.
+func exit(log *slog.Logger, end func(int)) func(error) {
+	return func(err error) {
+		do := "start again: what the log then holds is the truth, and posts that got no answer may be sent again; if it happens again, check the disk"
+		if errors.Is(err, syscall.ENOSPC) {
+			do = "make room on the disk, then start again: what the log then holds is the truth, and posts that got no answer may be sent again"
+		}
+		log.Error("the store failed, the process ends", "error", err, "do", do)
+		end(1)
+	}
+}
