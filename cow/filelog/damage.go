@@ -30,7 +30,7 @@ func (d *Damage) What() string {
 	what := fmt.Sprintf("entry %d", d.First)
 	switch {
 	case d.First > d.Last:
-		what = "a part that the store does not need"
+		what = fmt.Sprintf("what stood before entry %d", d.First)
 	case d.First < d.Last:
 		what = fmt.Sprintf("entries %d to %d", d.First, d.Last)
 	}

@@ -301,7 +301,7 @@ func (l *Log) fill(file File, from, to int64) error {
 	if err := file.Reserve(to); err != nil {
 		return err
 	}
-	zeros := make([]byte, fillBytes)
+	zeros := make([]byte, min(to-from, fillBytes))
 	for from < to {
 		began := time.Now()
 		n := min(to-from, fillBytes)

@@ -13,7 +13,7 @@ func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)
 
 // entry returns the contents of entry seq: any size, anything in it.
 func entry(seq uint64) []byte {
-	n := int(seq*7919%1500) + 1
+	n := int(seq*7919%400) + 1
 	return bytes.Repeat([]byte(fmt.Sprintf("entry %d. ", seq)), n/8+1)[:n]
 }
 

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -79,8 +80,18 @@ func (m *memFS) crash(r *rand.Rand, keep float64) *memFS {
 	return after
 }
 
-// clone returns the disk as another process sees it: all that was written.
-func (m *memFS) clone() *memFS { return m.crash(rand.New(rand.NewPCG(1, 1)), 2) }
+// clone returns the disk as another process sees it: all that was written, and all
+// that a test changed.
+func (m *memFS) clone() *memFS {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	after := newMemFS()
+	for name, node := range m.names {
+		fresh := &memNode{data: slices.Clone(node.data), stable: slices.Clone(node.data), writes: map[int64][][]byte{}}
+		after.names[name], after.stable[name] = fresh, fresh
+	}
+	return after
+}
 
 func (m *memFS) change(op string, move func(map[string]*memNode)) error {
 	if err := m.step(op); err != nil {

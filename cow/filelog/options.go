@@ -44,7 +44,7 @@ const (
 	DefaultInterval     = 100 * time.Millisecond
 	DefaultSegmentBytes = 16 << 20
 	// MinSegmentBytes is for tests and small disks.
-	MinSegmentBytes = 4 << 10
+	MinSegmentBytes = 1 << 10
 	// MaxEntry is the size of the largest entry, in bytes.
 	MaxEntry = 64 << 20
 	// OpenFiles is how many descriptors a log has open at most.

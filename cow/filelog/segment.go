@@ -51,7 +51,7 @@ func (w *window) at(off int64, n int) ([]byte, error) {
 	if off < w.off || off+int64(n) > w.off+int64(len(w.buf)) {
 		want := int(min(int64(max(n, windowBytes)), w.size-off))
 		if cap(w.buf) < want || cap(w.buf) > 4*max(want, windowBytes) {
-			w.buf = make([]byte, max(want, windowBytes))
+			w.buf = make([]byte, want)
 		}
 		w.buf = w.buf[:want]
 		w.off = off

@@ -197,20 +197,27 @@ func (r *row) place(hole bool) *Damage {
 	if r.bad != nil {
 		return r.bad
 	}
-	g := &Damage{File: r.d.dir}
-	switch {
-	case hole:
-		g.File, g.Offset = r.d.path(r.seg.number), r.from
-	case r.prev == nil || r.behind+alignment > r.prev.size:
-		g.Why = "the segment that held it is missing"
-		for _, seg := range r.s.segs {
-			if (r.prev == nil || seg.number > r.prev.number) && seg.first == 0 {
-				g.File, g.Why = r.d.path(seg.number), ""
-				break
-			}
+	if hole {
+		return &Damage{File: r.d.path(r.seg.number), Offset: r.from}
+	}
+	// A segment behind that of the newest entry, in which nothing can be read.
+	blank := ""
+	for _, seg := range r.s.segs {
+		if (r.prev == nil || seg.number > r.prev.number) && seg.first == 0 {
+			blank = r.d.path(seg.number)
+			break
 		}
-	default:
-		g.File, g.Offset = r.d.path(r.prev.number), r.behind
+	}
+	full := r.prev == nil || r.behind+alignment > r.prev.size
+	switch {
+	case full && blank == "":
+		return &Damage{File: r.d.dir, Why: "the segment that held it is missing"}
+	case full:
+		return &Damage{File: blank}
+	}
+	g := &Damage{File: r.d.path(r.prev.number), Offset: r.behind}
+	if blank != "" {
+		g.Why = "or it stood at the beginning of " + blank
 	}
 	return g
 }
