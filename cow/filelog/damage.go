@@ -17,7 +17,8 @@ type Damage struct {
 	File   string // path, or the folder where no file is known
 	Offset int64
 	// First and Last are the entries that can't be read. Last is the newest entry
-	// that is known to have been synced, if nothing behind First can be read.
+	// that is known to have been synced, if nothing behind First can be read. First is
+	// 0 where it is not about entries, and above Last where none is missing.
 	First, Last uint64
 	// Needed: the store does not have them.
 	Needed bool
@@ -29,6 +30,8 @@ type Damage struct {
 func (d *Damage) What() string {
 	what := fmt.Sprintf("entry %d", d.First)
 	switch {
+	case d.First == 0:
+		what = "what stands there"
 	case d.First > d.Last:
 		what = fmt.Sprintf("what stood before entry %d", d.First)
 	case d.First < d.Last:

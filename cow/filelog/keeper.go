@@ -194,8 +194,16 @@ func (l *Log) reclaim() error {
 			seg = l.kept[0]
 			l.kept = l.kept[1:]
 		}
+		trimmed := l.trimmed
 		reuse := seg != nil && seg.size == l.opts.SegmentBytes && len(l.ready) < maxReady
 		l.mu.Unlock()
+		if seg != nil && seg.last > l.base {
+			if err := l.mark.setBase(trimmed); err != nil {
+				l.giveBack(seg)
+				return err
+			}
+			l.base = trimmed
+		}
 		switch {
 		case seg == nil && removed:
 			return l.fsys.SyncFolder(l.dir)

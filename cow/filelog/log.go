@@ -16,7 +16,7 @@ type Log struct {
 	folder
 	opts Options
 	lock io.Closer
-	mark *mark // belongs to Append in mode Always, else to the keeper and Close
+	mark *mark // the mark is stored by Append in mode Always, else by the keeper and Close
 
 	// Of Append, before that of Open.
 	off   int64  // in active, behind the newest entry
@@ -43,6 +43,7 @@ type Log struct {
 	want     int64      // an Append waits for a segment of this size; 0: none waits
 	trimmed  uint64     // entries up to it are not needed
 	number   uint64     // the newest segment's; of the keeper and Open
+	base     uint64     // that of the file synced; of the keeper and Open
 	segments int        // files
 	bytes    int64      // of these
 	failed   error      // a write or a sync failed: nothing is appended any more

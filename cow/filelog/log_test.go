@@ -7,6 +7,10 @@ import (
 	"io"
 	"log/slog"
 	"testing"
+	"time"
+
+	"cowrelay/cow/replay"
+	"cowrelay/cow/replay/replaytest"
 )
 
 func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
@@ -127,4 +131,28 @@ func TestBaseAheadOfLog(t *testing.T) {
 	l = mustOpen(t, "/log", opts)
 	wantRead(t, l, 51, 51, 60)
 	mustClose(t, l)
+}
+
+// TestSuite runs the suite of all logs on the real disk and in memory, in each mode.
+func TestSuite(t *testing.T) {
+	for _, sync := range []Sync{Always, Interval, Off} {
+		for _, disk := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%v,disk=%v", sync, disk), func(t *testing.T) {
+				replaytest.RunLog(t, func(t testing.TB) (replay.Log, func() replay.Log) {
+					dir, opts := memDir, Options{FS: newMemFS(), Create: true, SegmentBytes: 64 << 10, Sync: sync, Interval: time.Millisecond}
+					if disk {
+						dir, opts.FS = t.TempDir(), Disk{}
+					}
+					l := mustOpen(t, dir, opts)
+					t.Cleanup(func() { mustClose(t, l) })
+					return l, func() replay.Log {
+						mustClose(t, l)
+						opts.Create = false
+						l = mustOpen(t, dir, opts)
+						return l
+					}
+				})
+			})
+		}
+	}
 }

@@ -13,18 +13,20 @@ import (
 //
 //	  0  "cowlog", 0, version of the format
 //	  8  base: the log holds no entry up to this number
-//	 16  CRC-32C of all before
-//	512  the mark: number of the newest entry that was synced, in 48 bits, and 16 bits
-//	     of its checksum
+//	512  mark: number of the newest entry that was synced
 //
-// The mark is stored after each sync of segments, in one write of 8 bytes, and not
-// synced itself. So it survives the end of the process, and after a power failure it
-// may be behind, never ahead. It has a file of its own, so that the sync of a segment
-// does not write it.
+// Both are words of 48 bits and 16 bits of their checksum. A word is written whole or
+// not at all.
+//
+// The mark is stored after each sync of segments and not synced itself. So it
+// survives the end of the process, and after a power failure it may be behind, never
+// ahead. It has a file of its own, so that the sync of a segment does not write it.
+// The base is synced before a segment goes.
 const (
 	markName    = "synced"
 	markTemp    = "synced.tmp"
 	markBytes   = 4096
+	baseOffset  = 8
 	markOffset  = 512
 	markVersion = 1
 	markMagic   = "cowlog\x00"
@@ -41,10 +43,16 @@ var errNewer = errors.New("a newer program wrote it, start that one")
 // errMark says that the file synced can't be understood.
 var errMark = errors.New("its checksum is wrong")
 
-func sealMark(seq uint64) uint64 {
+// seal makes a word.
+func seal(seq uint64) uint64 {
 	var b [8]byte
 	binary.LittleEndian.PutUint64(b[:], seq&maxNumber)
 	return seq&maxNumber | uint64(crc32.Checksum(b[:], castagnoli)>>16)<<48
+}
+
+func unseal(b []byte) (seq uint64, ok bool) {
+	word := binary.LittleEndian.Uint64(b)
+	return word & maxNumber, seal(word) == word
 }
 
 // makeMark makes the file synced anew, durably, for a log that begins behind base.
@@ -52,9 +60,8 @@ func makeMark(fsys FS, dir string, base uint64) error {
 	b := make([]byte, markBytes)
 	copy(b, markMagic)
 	b[7] = markVersion
-	binary.LittleEndian.PutUint64(b[8:], base)
-	binary.LittleEndian.PutUint32(b[16:], crc32.Checksum(b[:16], castagnoli))
-	binary.LittleEndian.PutUint64(b[markOffset:], sealMark(base))
+	binary.LittleEndian.PutUint64(b[baseOffset:], seal(base))
+	binary.LittleEndian.PutUint64(b[markOffset:], seal(base))
 	temp := filepath.Join(dir, markTemp)
 	f, err := fsys.Open(temp, true, true)
 	if err != nil {
@@ -85,16 +92,13 @@ func readMark(fsys FS, dir string) (base, synced uint64, err error) {
 	if n, err := f.ReadAt(b, 0); n < len(b) {
 		return 0, 0, fmt.Errorf("%w: %w", errMark, err)
 	}
-	base = binary.LittleEndian.Uint64(b[8:])
-	word := binary.LittleEndian.Uint64(b[markOffset:])
-	synced = word & maxNumber
+	base, okBase := unseal(b[baseOffset:])
+	synced, okMark := unseal(b[markOffset:])
 	switch {
-	case string(b[:7]) != markMagic, binary.LittleEndian.Uint32(b[16:]) != crc32.Checksum(b[:16], castagnoli):
+	case string(b[:len(markMagic)]) != markMagic, !okBase, !okMark, b[7] < markVersion:
 		return 0, 0, errMark
 	case b[7] > markVersion:
 		return 0, 0, fmt.Errorf("%s: %w", name, errNewer)
-	case sealMark(synced) != word, base > synced:
-		return 0, 0, errMark
 	}
 	return base, synced, nil
 }
@@ -108,10 +112,20 @@ func openMark(fsys FS, dir string) (*mark, error) {
 }
 
 // store sets the mark. It belongs to one goroutine at a time.
-func (m *mark) store(seq uint64) error {
+func (m *mark) store(seq uint64) error { return m.write(seq, markOffset) }
+
+// setBase sets the base durably. It may run beside store.
+func (m *mark) setBase(seq uint64) error {
+	if err := m.write(seq, baseOffset); err != nil {
+		return err
+	}
+	return m.file.Sync()
+}
+
+func (m *mark) write(seq uint64, off int64) error {
 	var b [8]byte
-	binary.LittleEndian.PutUint64(b[:], sealMark(seq))
-	_, err := m.file.WriteAt(b[:], markOffset)
+	binary.LittleEndian.PutUint64(b[:], seal(seq))
+	_, err := m.file.WriteAt(b[:], off)
 	return err
 }
 

@@ -227,7 +227,7 @@ func (f *memFile) WriteAt(p []byte, off int64) (int, error) {
 	}
 	if err := f.m.step("write"); err != nil {
 		if errors.Is(err, errPower) { // the write was under way
-			f.put(p[:len(p)/2], off)
+			f.put(p[:max((off+int64(len(p)/2))/sector*sector-off, 0)], off)
 		}
 		return 0, err
 	}
@@ -253,7 +253,11 @@ func (f *memFile) Size() (int64, error) {
 	return int64(len(f.node.data)), nil
 }
 
-func (f *memFile) Reserve(int64) error { return nil }
+func (f *memFile) Reserve(int64) error {
+	f.m.mu.Lock()
+	defer f.m.mu.Unlock()
+	return f.m.step("reserve")
+}
 
 func (f *memFile) Sync() error {
 	f.m.mu.Lock()

@@ -75,8 +75,9 @@ func (l *Log) repair(s *survey) (err error) {
 		if err := makeMark(l.fsys, l.dir, s.low); err != nil {
 			return err
 		}
-		s.mark = s.low
+		s.base, s.mark = s.low, s.low
 	}
+	l.base = s.base
 	removed := false
 	left := s.segs[:0]
 	for i, seg := range s.segs {

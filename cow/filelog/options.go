@@ -45,7 +45,7 @@ const (
 	DefaultSegmentBytes = 16 << 20
 	// MinSegmentBytes is for tests and small disks.
 	MinSegmentBytes = 1 << 10
-	// MaxEntry is the size of the largest entry, in bytes.
+	// MaxEntry is the size of the largest entry, in bytes: more than replay makes.
 	MaxEntry = 64 << 20
 	// OpenFiles is how many descriptors a log has open at most.
 	OpenFiles = 12
@@ -62,7 +62,7 @@ type Options struct {
 	SegmentBytes int64
 	// Base is the number of the newest entry that is not needed any more: the store
 	// holds it durably. What is damaged up to there does no harm. A log that ends
-	// before Base goes on behind it. Default 0: not known.
+	// before Base goes on behind it. With 0 the log is needed from where it begins.
 	Base uint64
 	// Create makes a log where there is none. It begins at Base+1.
 	Create bool

@@ -66,9 +66,9 @@ func (d folder) survey(base uint64, on found) (*survey, error) {
 	case isMissing(err) && len(numbers) == 0:
 		return nil, fmt.Errorf("%w: folder %q holds none", ErrMissing, d.dir)
 	case isMissing(err):
-		s.lost = &Damage{File: markPath, First: 1, Why: "it is missing beside segments of the log"}
+		s.lost = &Damage{File: markPath, Needed: true, Why: "it is missing beside segments of the log"}
 	case errors.Is(err, errMark):
-		s.lost = &Damage{File: markPath, First: 1, Why: err.Error()}
+		s.lost = &Damage{File: markPath, Needed: true, Why: err.Error()}
 	default:
 		return nil, err
 	}
@@ -80,7 +80,7 @@ func (d folder) survey(base uint64, on found) (*survey, error) {
 	}
 	s.low = max(base, fileBase)
 	s.floor = max(s.mark, s.low)
-	r := row{s: s, d: d, on: on, given: base > 0}
+	r := row{s: s, d: d, on: on}
 	for _, number := range numbers {
 		if err := r.segment(number); err != nil {
 			return nil, fmt.Errorf("%s: %w", d.path(number), err)
@@ -96,7 +96,6 @@ type row struct {
 	d  folder
 	on found
 
-	given bool   // Options.Base is known
 	ended bool   // an entry behind the next one was found, and the next one was not
 	next  uint64 // the entry that the row needs
 	gaps  []*Damage
@@ -144,9 +143,6 @@ func (r *row) frame(f frame, off int64, entry []byte) error {
 		return nil
 	}
 	if r.next == 0 {
-		if !r.given {
-			s.low = max(s.low, f.seq-1)
-		}
 		r.next, r.newest = s.low+1, min(s.low, f.seq-1)
 	}
 	hole := off > r.from
