@@ -133,26 +133,21 @@ func TestBaseAheadOfLog(t *testing.T) {
 	mustClose(t, l)
 }
 
-// TestSuite runs the suite of all logs on the real disk and in memory, in each mode.
+// TestSuite runs the suite of all logs on the real disk in each mode.
 func TestSuite(t *testing.T) {
 	for _, sync := range []Sync{Always, Interval, Off} {
-		for _, disk := range []bool{true, false} {
-			t.Run(fmt.Sprintf("%v,disk=%v", sync, disk), func(t *testing.T) {
-				replaytest.RunLog(t, func(t testing.TB) (replay.Log, func() replay.Log) {
-					dir, opts := memDir, Options{FS: newMemFS(), Create: true, SegmentBytes: 64 << 10, Sync: sync, Interval: time.Millisecond}
-					if disk {
-						dir, opts.FS = t.TempDir(), Disk{}
-					}
-					l := mustOpen(t, dir, opts)
-					t.Cleanup(func() { mustClose(t, l) })
-					return l, func() replay.Log {
-						mustClose(t, l)
-						opts.Create = false
-						l = mustOpen(t, dir, opts)
-						return l
-					}
-				})
+		t.Run(sync.String(), func(t *testing.T) {
+			replaytest.RunLog(t, func(t testing.TB) (replay.Log, func() replay.Log) {
+				dir, opts := t.TempDir(), Options{Create: true, SegmentBytes: 64 << 10, Sync: sync, Interval: time.Millisecond}
+				l := mustOpen(t, dir, opts)
+				t.Cleanup(func() { mustClose(t, l) })
+				return l, func() replay.Log {
+					mustClose(t, l)
+					opts.Create = false
+					l = mustOpen(t, dir, opts)
+					return l
+				}
 			})
-		}
+		})
 	}
 }
