@@ -44,7 +44,8 @@
 //	commit_queue.go          it waits in the queue; its goroutine waits for the answer
 //	commit_decide.go         the loop decides: new, a duplicate, too much, or to wait
 //	commit_send.go           its slot's group goes into a batch, the batch to the journal
-//	pebblelog/commit.go      one write and one sync for the batch: durable
+//	replay/journal.go        the batch becomes an entry of the log
+//	filelog/log.go           one write and one sync: durable; the store follows later
 //	commit_finish.go         indexed, visible, woken, and the answer, all the way back
 //
 // # The way of a pull

@@ -19,7 +19,7 @@ import (
 	"time"
 
 	"cowrelay/cow"
-	"cowrelay/cow/pebblelog"
+	"cowrelay/cow/engine"
 	"cowrelay/cow/rendezvous"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -29,7 +29,7 @@ import (
 type rigOptions struct {
 	relay Options
 	store cow.Options
-	log   pebblelog.Options
+	log   engine.Options
 	desk  rendezvous.Options
 	dir   string
 
@@ -44,7 +44,7 @@ type rig struct {
 	relay  *Relay
 	store  *cow.Store
 	desk   *rendezvous.Desk
-	log    *pebblelog.Log
+	log    *engine.Journal
 	addr   string
 	served chan error
 	client *http.Client
@@ -63,7 +63,7 @@ func newRig(t testing.TB, edit ...func(*rigOptions)) *rig {
 	o.relay.Logger, o.store.Logger, o.log.Logger, o.desk.Logger = kept, kept, kept, kept
 	o.relay.SampleEvery = -1 // nothing is written unless the test does it
 	o.log.FS = vfs.NewMem()
-	o.log.CacheBytes, o.log.MemTableBytes = 4<<20, 4<<20
+	o.log.CacheBytes, o.log.MemTableBytes, o.log.SegmentBytes = 4<<20, 4<<20, 256<<10
 	for _, f := range edit {
 		f(&o)
 	}
@@ -97,7 +97,7 @@ func (g *rig) start() {
 	o.store.Committed = func(posts, bytes int, took time.Duration) { g.relay.ObserveCommit(posts, bytes, took) }
 	g.relay = nil
 	var err error
-	if g.log, err = pebblelog.Open(o.dir, o.log); err != nil {
+	if g.log, err = engine.Open(o.dir, o.log); err != nil {
 		g.Fatal(err)
 	}
 	journal := cow.Journal(g.log)

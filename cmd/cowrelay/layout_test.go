@@ -36,10 +36,10 @@ var mayImport = map[string][]string{
 	slots + "frame":         {slots + "event"},
 	"cowrelay/cow":          {slots + "event", slots + "flight", slots + "frame", slots + "index", slots + "invariants"},
 	slots + "journaltest":   {"cowrelay/cow", slots + "event", slots + "frame"},
-	slots + "pebblelog":     {"cowrelay/cow", slots + "event"},
 	slots + "replay":        {"cowrelay/cow", slots + "event"},
 	slots + "filelog":       {slots + "replay"},
 	slots + "pebblestore":   {"cowrelay/cow", slots + "event", slots + "replay"},
+	slots + "engine":        {"cowrelay/cow", slots + "event", slots + "filelog", slots + "pebblestore", slots + "replay"},
 	slots + "card":          {},
 	slots + "rendezvous":    {"cowrelay/cow", slots + "card", slots + "event", slots + "rate", slots + "share"},
 	// What only tests of journals need.
@@ -105,16 +105,16 @@ var mayImport = map[string][]string{
 	server + "term":        {},
 	server + "wholefile":   {},
 	server + "use":         {relay + "client", server + "command", server + "human", server + "term", server + "wholefile"},
-	server + "plan":        {slots + "pebblelog", "cowrelay/fasthttp", relay + "admin"},
-	server + "config":      {slots + "pebblelog", "cowrelay/fasthttp", relay + "limit", server + "command", server + "plan", server + "wholefile"},
+	server + "plan":        {slots + "engine", "cowrelay/fasthttp", relay + "admin"},
+	server + "config":      {slots + "filelog", "cowrelay/fasthttp", relay + "limit", server + "command", server + "plan", server + "wholefile"},
 	server + "adminclient": {server + "command", server + "config"},
 	server + "serve": {
-		"cowrelay/cow", slots + "pebblelog", slots + "rendezvous", "cowrelay/fasthttp", relay + "admin", relay + "stats", server + "command",
+		"cowrelay/cow", slots + "engine", slots + "filelog", slots + "rendezvous", "cowrelay/fasthttp", relay + "admin", relay + "stats", server + "command",
 		server + "config", server + "plan", server + "probe", server + "trim", server + "wholefile",
 	},
 	server + "trim": {server + "plan"},
 	server + "offline": {
-		"cowrelay/cow", slots + "card", slots + "event", slots + "pebblelog", slots + "rendezvous", relay + "stats",
+		"cowrelay/cow", slots + "card", slots + "engine", slots + "event", slots + "filelog", slots + "pebblestore", slots + "rendezvous", relay + "stats",
 		server + "adminclient", server + "command", server + "term", server + "wholefile",
 	},
 	server + "operate": {
@@ -131,7 +131,7 @@ var mayImport = map[string][]string{
 	server + "e2e/crash":         {},
 	server + "e2e/life":          {},
 	server + "e2e/outside":       {},
-	server + "relaytest":         {"cowrelay/cow", slots + "event", slots + "pebblelog"},
+	server + "relaytest":         {"cowrelay/cow", slots + "engine", slots + "event", slots + "filelog"},
 }
 
 // Foreign packages that only one side may know.
@@ -139,7 +139,7 @@ var never = map[string][]string{
 	"cowrelay/cow/event":        {"net/http", "github.com/valyala", "github.com/cockroachdb", "github.com/VictoriaMetrics"},
 	"cowrelay/cow":              {"net/http", "github.com/valyala", "github.com/cockroachdb", "github.com/VictoriaMetrics"},
 	"cowrelay/cow/replay":       {"net/http", "github.com/valyala", "github.com/cockroachdb", "github.com/VictoriaMetrics"},
-	"cowrelay/cow/pebblelog":    {"net/http", "github.com/valyala/fasthttp"},
+	"cowrelay/cow/engine":       {"net/http", "github.com/valyala/fasthttp"},
 	"cowrelay/cow/filelog":      {"net/http", "github.com/valyala", "github.com/cockroachdb", "github.com/VictoriaMetrics"},
 	"cowrelay/cow/pebblestore":  {"net/http", "github.com/valyala/fasthttp"},
 	"cowrelay/fasthttp":         {"github.com/cockroachdb", "github.com/getkin"}, // its tests validate by it

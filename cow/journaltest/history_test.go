@@ -10,8 +10,8 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"cowrelay/cow"
+	"cowrelay/cow/engine"
 	"cowrelay/cow/journaltest"
-	"cowrelay/cow/pebblelog"
 	"cowrelay/cow/replay"
 	"cowrelay/cow/replay/replaytest"
 )
@@ -45,12 +45,12 @@ func openMemory(t testing.TB) (cow.Journal, cow.Records, func() (cow.Journal, co
 // openPebble opens the embedded store in a folder of fs.
 func openPebble(t testing.TB, dir string, fs vfs.FS) (cow.Journal, cow.Records, func() (cow.Journal, cow.Records)) {
 	t.Helper()
-	opts := pebblelog.Options{
-		FS: fs, CacheBytes: 1 << 20, MemTableBytes: 1 << 20, Logger: slog.New(slog.DiscardHandler),
+	opts := engine.Options{
+		FS: fs, CacheBytes: 1 << 20, MemTableBytes: 1 << 20, SegmentBytes: 256 << 10, Logger: slog.New(slog.DiscardHandler),
 		Fatal: func(err error) { panic(err) },
 	}
-	open := func() *pebblelog.Log {
-		l, err := pebblelog.Open(dir, opts)
+	open := func() *engine.Journal {
+		l, err := engine.Open(dir, opts)
 		if err != nil {
 			t.Fatal(err)
 		}

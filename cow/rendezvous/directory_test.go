@@ -14,8 +14,9 @@ import (
 
 	"cowrelay/cow"
 	"cowrelay/cow/card/cardtest"
+	"cowrelay/cow/engine"
+	"cowrelay/cow/filelog"
 	"cowrelay/cow/journaltest"
-	"cowrelay/cow/pebblelog"
 
 	"github.com/RaduBerinde/btreemap"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -273,7 +274,7 @@ func TestDirectory_ManyAtOnce(t *testing.T) {
 func fillHandles(t testing.TB, n int) *vfs.MemFS {
 	t.Helper()
 	fs := vfs.NewMem()
-	log := openLog(t, fs, pebblelog.Off)
+	log := openLog(t, fs, filelog.Off)
 	pad := strings.Repeat("0123456789abcdef", 100)
 	for i := range n {
 		nick := fmt.Sprintf("agent-%06d", i)
@@ -291,9 +292,9 @@ func fillHandles(t testing.TB, n int) *vfs.MemFS {
 	return fs
 }
 
-func openLog(t testing.TB, fs vfs.FS, sync pebblelog.Sync) *pebblelog.Log {
+func openLog(t testing.TB, fs vfs.FS, sync filelog.Sync) *engine.Journal {
 	t.Helper()
-	log, err := pebblelog.Open("data", pebblelog.Options{FS: fs, Sync: sync, Logger: slog.New(slog.DiscardHandler), CacheBytes: 8 << 20, MemTableBytes: 4 << 20})
+	log, err := engine.Open("data", engine.Options{FS: fs, Sync: sync, Logger: slog.New(slog.DiscardHandler), CacheBytes: 8 << 20, MemTableBytes: 4 << 20, SegmentBytes: 256 << 10})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -315,7 +316,7 @@ func TestDirectory_Heap(t *testing.T) {
 		n = 10_000
 	}
 	fs := fillHandles(t, n)
-	log := openLog(t, fs, pebblelog.Always)
+	log := openLog(t, fs, filelog.Always)
 	store, err := cow.Open(log, log, cow.Options{Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
@@ -338,7 +339,7 @@ func TestDirectory_Heap(t *testing.T) {
 // A page costs what a page costs, however many handles there are.
 func BenchmarkDirectory_Page(b *testing.B) {
 	for _, n := range []int{1_000, 100_000} {
-		d := openDesk(b, openLog(b, fillHandles(b, n), pebblelog.Always), Options{})
+		d := openDesk(b, openLog(b, fillHandles(b, n), filelog.Always), Options{})
 		calm, rare := "calm", "v7"
 		for name, vibe := range map[string]*string{"all": nil, "vibe": &calm, "rare": &rare} {
 			b.Run(fmt.Sprintf("handles=%d/%s", n, name), func(b *testing.B) {

@@ -10,7 +10,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"cowrelay/cow"
-	"cowrelay/cow/pebblelog"
+	"cowrelay/cow/engine"
 	"cowrelay/cow/rendezvous"
 	relayhttp "cowrelay/fasthttp"
 	"cowrelay/fasthttp/client"
@@ -19,7 +19,7 @@ import (
 // exampleRelay is a whole relay, its store in memory, until stop.
 func exampleRelay() (url string, stop func()) {
 	quiet := slog.New(slog.DiscardHandler)
-	journal, err := pebblelog.Open("data", pebblelog.Options{FS: vfs.NewMem(), Logger: quiet})
+	journal, err := engine.Open("data", engine.Options{FS: vfs.NewMem(), Logger: quiet})
 	if err != nil {
 		panic(err)
 	}

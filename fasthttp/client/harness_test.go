@@ -19,7 +19,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"cowrelay/cow"
-	"cowrelay/cow/pebblelog"
+	"cowrelay/cow/engine"
 	"cowrelay/cow/rendezvous"
 	relayhttp "cowrelay/fasthttp"
 	"cowrelay/fasthttp/client"
@@ -35,7 +35,7 @@ type rig struct {
 	relay  *relayhttp.Relay
 	store  *cow.Store
 	desk   *rendezvous.Desk
-	log    *pebblelog.Log
+	log    *engine.Journal
 	served chan error
 	ln     *tracker
 }
@@ -82,7 +82,7 @@ func (g *rig) start() {
 	g.Helper()
 	quiet := slog.New(slog.DiscardHandler)
 	var err error
-	if g.log, err = pebblelog.Open("data", pebblelog.Options{FS: g.fs, CacheBytes: 4 << 20, MemTableBytes: 4 << 20, Logger: quiet}); err != nil {
+	if g.log, err = engine.Open("data", engine.Options{FS: g.fs, CacheBytes: 4 << 20, MemTableBytes: 4 << 20, SegmentBytes: 256 << 10, Logger: quiet}); err != nil {
 		g.Fatal(err)
 	}
 	if g.store, err = cow.Open(g.log, g.log, cow.Options{PageBytes: g.pages, Logger: quiet}); err != nil {

@@ -32,6 +32,6 @@ func (c *Commits) families() []Family {
 	return []Family{
 		Durations("cowrelay_commit_batch_posts", "Events in a journal batch.", func() *Histogram { return c.posts }),
 		Durations("cowrelay_commit_duration_seconds", "Time that the journal took to write a batch, its sync included.", func() *Histogram { return c.write }),
-		Durations("cowrelay_journal_sync_duration_seconds", "Time of the write-ahead log's sync to stable storage.", func() *Histogram { return c.sync }),
+		Durations("cowrelay_journal_sync_duration_seconds", "Time of a write to the log, with its sync to stable storage.", func() *Histogram { return c.sync }),
 	}
 }

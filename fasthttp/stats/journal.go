@@ -12,9 +12,19 @@ import (
 type Journal struct {
 	Errors     uint64 // failed flushes and compactions, and damage found
 	SlowWrites uint64 // operations of the disk that took seconds
-	Stalls     uint64 // times that commits waited for flushes or compactions
+	Stalls     uint64 // times that the store could take no more, because its flushes or compactions were behind
 	TornBytes  uint64 // at the end of the log, which the start could not read and dropped
-	DiskBytes  uint64 // of all files of the store
+	DiskBytes  uint64 // of all files of the store, the log's too
+
+	LogBytes    uint64 // of all files of the log
+	LogSegments uint64 // files of the log
+	LogSyncs    uint64 // syncs of the log
+	LogWritten  uint64 // bytes written to the log
+
+	BacklogBytes   uint64 // of entries that the store has not applied yet
+	BacklogMax     uint64 // bytes at which commits wait
+	BacklogEntries uint64 // how many entries the store is behind the log
+	BacklogWaits   uint64 // times that a commit waited because the backlog was full
 }
 
 // journalFamilies are those of the journal and of the disk under it.
@@ -22,11 +32,20 @@ func journalFamilies(store *cow.Store, journal func() Journal) []Family {
 	return []Family{
 		Counter("cowrelay_journal_errors_total", "Flushes and compactions of the store that failed, and damage found in it.", func() uint64 { return journal().Errors }),
 		Counter("cowrelay_journal_slow_writes_total", "Operations of the store's disk that took seconds.", func() uint64 { return journal().SlowWrites }),
-		Counter("cowrelay_journal_stalls_total", "Times that commits waited for flushes or compactions.", func() uint64 { return journal().Stalls }),
+		Counter("cowrelay_journal_stalls_total", "Times that the store could take no more, because its flushes or compactions were behind.", func() uint64 { return journal().Stalls }),
 		Gauge("cowrelay_journal_torn_bytes", "Bytes at the end of the log that the start could not read and dropped: the rest of a write that a crash cut off, or damage.", func() int64 { return int64(journal().TornBytes) }),
 		Counter("cowrelay_journal_recoveries_total", "Appends that met another writer or an unknown outcome.", func() uint64 { return store.Stats().Recoveries.Load() }),
 
-		Gauge("cowrelay_store_bytes", "Bytes of all files of the store.", func() int64 { return int64(journal().DiskBytes) }),
+		Counter("cowrelay_journal_syncs_total", "Syncs of the log to stable storage.", func() uint64 { return journal().LogSyncs }),
+		Counter("cowrelay_journal_written_bytes_total", "Bytes written to the log.", func() uint64 { return journal().LogWritten }),
+		Gauge("cowrelay_journal_bytes", "Bytes of all files of the log.", func() int64 { return int64(journal().LogBytes) }),
+		Gauge("cowrelay_journal_segments", "Files of the log.", func() int64 { return int64(journal().LogSegments) }),
+		Gauge("cowrelay_backlog_bytes", "Memory of entries of the log that the store has not applied yet.", func() int64 { return int64(journal().BacklogBytes) }),
+		Gauge("cowrelay_backlog_bytes_max", "Memory that they may take; beyond that commits wait for the store.", func() int64 { return int64(journal().BacklogMax) }),
+		Gauge("cowrelay_backlog_entries", "How many entries the store is behind the log.", func() int64 { return int64(journal().BacklogEntries) }),
+		Counter("cowrelay_backlog_waits_total", "Times that a commit waited for the store, because the backlog was full.", func() uint64 { return journal().BacklogWaits }),
+
+		Gauge("cowrelay_store_bytes", "Bytes of all files of the store and of the log.", func() int64 { return int64(journal().DiskBytes) }),
 		{Info{"cowrelay_disk_free_bytes", "gauge", "Free space of the store's disk."}, func(w io.Writer, name string) {
 			// Nothing where nobody knows.
 			if free, known := store.FreeSpace(); known {

@@ -20,7 +20,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"cowrelay/cow"
-	"cowrelay/cow/pebblelog"
+	"cowrelay/cow/engine"
 )
 
 // rig is a set of streams over a store in memory. Connections are real ones of
@@ -50,10 +50,10 @@ func newRig(t testing.TB, edit ...func(*rigOptions)) *rig {
 		f(&o)
 	}
 	g := &rig{TB: t}
-	var onDisk pebblelog.Options
+	var onDisk engine.Options
 	onDisk.FS, onDisk.Logger = vfs.NewMem(), o.store.Logger
-	onDisk.CacheBytes, onDisk.MemTableBytes = 4<<20, 4<<20
-	log, err := pebblelog.Open("data", onDisk)
+	onDisk.CacheBytes, onDisk.MemTableBytes, onDisk.SegmentBytes = 4<<20, 4<<20, 256<<10
+	log, err := engine.Open("data", onDisk)
 	if err != nil {
 		t.Fatal(err)
 	}

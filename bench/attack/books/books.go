@@ -21,7 +21,7 @@ type Books struct {
 	// Store is the part of the heap that Pebble allocated. Its cache and its
 	// memtables have a share of the budget of their own.
 	Store int64 `json:"store_heap"`
-	// Counted is the sum of cowrelay_memory_bytes.
+	// Counted is the sum of cowrelay_memory_bytes, and cowrelay_backlog_bytes.
 	Counted int64 `json:"counted"`
 	// Rest is Difference of the same process at rest, when it had just started:
 	// the runtime, its tables, code that ran.
@@ -85,7 +85,7 @@ func Read(ctx context.Context, admin, token string) (*Books, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Books{Counted: int64(m.Sum("cowrelay_memory_bytes"))}
+	b := &Books{Counted: int64(m.Sum("cowrelay_memory_bytes") + m.Sum("cowrelay_backlog_bytes"))}
 	b.Store, b.Sites = sitesOf(p)
 	b.Live = alloc - b.Store
 	return b, nil

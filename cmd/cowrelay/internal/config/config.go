@@ -5,7 +5,7 @@ import (
 	"net/netip"
 	"time"
 
-	"cowrelay/cow/pebblelog"
+	"cowrelay/cow/filelog"
 	"cowrelay/fasthttp/limit"
 )
 
@@ -20,7 +20,7 @@ type Config struct {
 	AdminToken     string // "": none
 	AdminTokenFile string // the file that it is from, or ""
 	DataDir        string
-	Sync           pebblelog.Sync
+	Sync           filelog.Sync
 
 	// Bytes.
 	RuntimeMemory int64 // Go's memory limit

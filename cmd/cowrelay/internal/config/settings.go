@@ -4,7 +4,7 @@ import (
 	"errors"
 	"time"
 
-	"cowrelay/cow/pebblelog"
+	"cowrelay/cow/filelog"
 	relayhttp "cowrelay/fasthttp"
 	"cowrelay/fasthttp/limit"
 )
@@ -23,7 +23,7 @@ func (c *Config) table() []Setting {
 		{"admin-token-file", "", "file with a token, which /admin/v1 and /debug/pprof then ask for; COWRELAY_ADMIN_TOKEN holds the token itself; without either, and off loopback, they answer nobody", c.setAdminToken, fixed},
 		{"data-dir", "cowrelay-data", "folder of the store; made if missing, used by one process at a time", text(&c.DataDir), fixed},
 		{"sync", "always", "when a post is made durable: always (before it is acknowledged), interval (every 100 ms: a crash may lose what was acknowledged since), off (a crash may lose more)", func(v string) (err error) {
-			c.Sync, err = pebblelog.ParseSync(v)
+			c.Sync, err = filelog.ParseSync(v)
 			return err
 		}, fixed},
 		{"memory-budget", "", "memory for slots, store and requests that are arriving, such as 256MiB; default: 60 % of GOMEMLIMIT; else of what connections, page cache and a reserve leave of the control group's limit or the machine's memory; at least 32MiB", c.setBudget, fixed},

@@ -6,7 +6,7 @@ import (
 	"os"
 	"time"
 
-	"cowrelay/cow/pebblelog"
+	"cowrelay/cow/engine"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -28,8 +28,8 @@ func dataDir(cmd *cobra.Command) string {
 
 // readerOptions are for one pass over a store: there is little to cache. Damage
 // comes as errors, and a log would only repeat them.
-func readerOptions() pebblelog.Options {
-	return pebblelog.Options{CacheBytes: 8 << 20, Logger: slog.New(slog.DiscardHandler)}
+func readerOptions() engine.Options {
+	return engine.Options{CacheBytes: 8 << 20, Logger: slog.New(slog.DiscardHandler)}
 }
 
 // amount says how many bytes took how long.

@@ -133,6 +133,9 @@ func (e *export) run(cmd *cobra.Command) (err error) {
 	if err == nil && e.broken > 0 {
 		err = fmt.Errorf("%d slots could not be read to their end: restore the store from a backup, or take what is here", e.broken)
 	}
+	if lost := src.Lost(); err == nil && lost != nil {
+		err = fmt.Errorf("the newest events are missing: %w", lost)
+	}
 	if err = out.finish(command.Interrupted(ctx, err)); err != nil {
 		return err
 	}

@@ -45,6 +45,9 @@ func newRelaySource(f *pflag.FlagSet) (source, error) {
 	return &relaySource{Client: c}, nil
 }
 
+// Lost implements source: a relay that serves lacks nothing.
+func (*relaySource) Lost() error { return nil }
+
 func (r *relaySource) Close() error {
 	r.Client.Close()
 	return nil

@@ -19,6 +19,8 @@ type source interface {
 	// good until yield returns. The error is errRemoved if the slot is there no
 	// more, and wraps errSlot if this slot alone can't be read.
 	events(ctx context.Context, s exportSlot, yield func([]byte) error) error
+	// Lost says what the source lacks of what was stored, or is nil.
+	Lost() error
 	Close() error
 }
 

@@ -7,16 +7,16 @@ import (
 	"slices"
 
 	"cowrelay/cow"
-	"cowrelay/cow/pebblelog"
+	"cowrelay/cow/engine"
 )
 
 // storeSource is the store of a stopped relay.
-type storeSource struct{ *pebblelog.Reader }
+type storeSource struct{ *engine.Reader }
 
 // openStoreSource opens the store in a folder, for reading only.
 func openStoreSource(dir string) (source, error) {
-	r, err := pebblelog.OpenReader(dir, readerOptions())
-	if errors.Is(err, pebblelog.ErrInUse) {
+	r, err := engine.OpenReader(dir, readerOptions())
+	if errors.Is(err, engine.ErrInUse) {
 		return nil, fmt.Errorf("%w: ask the running relay by --admin http://127.0.0.1:9770, or stop it first", err)
 	}
 	if err != nil {
@@ -35,6 +35,7 @@ func (s storeSource) slots(ctx context.Context, wanted []cow.ID) (list []exportS
 	if err != nil {
 		return nil, err
 	}
+	slices.SortFunc(list, byID)
 	return list, missing(list, wanted)
 }
 

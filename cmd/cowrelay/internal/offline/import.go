@@ -10,7 +10,7 @@ import (
 
 	"cowrelay/cmd/cowrelay/internal/command"
 	"cowrelay/cmd/cowrelay/internal/term"
-	"cowrelay/cow/pebblelog"
+	"cowrelay/cow/engine"
 
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
@@ -83,7 +83,7 @@ func (i *importing) run(cmd *cobra.Command) (err error) {
 		return err
 	}
 	i.to, err = openImportStore(i.dir, i.dry)
-	if errors.Is(err, pebblelog.ErrInUse) {
+	if errors.Is(err, engine.ErrInUse) {
 		return fmt.Errorf("%w: stop the relay first", err)
 	}
 	if err != nil {

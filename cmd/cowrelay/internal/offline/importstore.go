@@ -9,8 +9,9 @@ import (
 	"os"
 
 	"cowrelay/cow"
+	"cowrelay/cow/engine"
 	"cowrelay/cow/event"
-	"cowrelay/cow/pebblelog"
+	"cowrelay/cow/filelog"
 )
 
 // importStore is the data folder that an import writes to. Nothing is synced before
@@ -18,8 +19,8 @@ import (
 // crash leaves of a slot is a begin of it, without gaps.
 type importStore struct {
 	dir    string
-	log    *pebblelog.Log    // nil for a dry run
-	reader *pebblelog.Reader // for a dry run on a store that is there
+	log    *engine.Journal // nil for a dry run
+	reader *engine.Reader  // for a dry run on a store that is there
 	have   map[cow.ID]cow.SlotRecord
 	put    map[string]bool // records that a dry run would write
 
@@ -45,13 +46,16 @@ func openImportStore(dir string, dry bool) (*importStore, error) {
 	var err error
 	if dry {
 		s.put = make(map[string]bool)
-		if s.reader, err = pebblelog.OpenReader(dir, opts); err != nil {
+		if s.reader, err = engine.OpenReader(dir, opts); err != nil {
 			return nil, err
+		}
+		if err := s.reader.Lost(); err != nil {
+			return nil, errors.Join(err, s.Close())
 		}
 		err = s.reader.Slots(note)
 	} else {
-		opts.Sync = pebblelog.Off
-		if s.log, err = pebblelog.Open(dir, opts); err != nil {
+		opts.Sync = filelog.Off
+		if s.log, err = engine.Open(dir, opts); err != nil {
 			return nil, err
 		}
 		err = s.log.Slots(note)
@@ -113,7 +117,7 @@ func (s *importStore) flush() error {
 
 // room says whether the disk takes one more batch.
 func (s *importStore) room() error {
-	free, err := pebblelog.FreeSpace(s.dir)
+	free, err := engine.FreeSpace(s.dir)
 	if err == nil && free < importReserve {
 		return fmt.Errorf("the disk of %s is nearly full: %d MB are left. Make room, then start the same command again: it goes on", s.dir, free>>20)
 	}

@@ -9,7 +9,8 @@ import (
 	"cowrelay/cmd/cowrelay/internal/command"
 	"cowrelay/cmd/cowrelay/internal/term"
 	"cowrelay/cow"
-	"cowrelay/cow/pebblelog"
+	"cowrelay/cow/engine"
+	"cowrelay/cow/pebblestore"
 
 	"github.com/spf13/cobra"
 )
@@ -20,8 +21,8 @@ func NewVerifyCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "verify",
 		Short: "Check the store of a stopped relay",
-		Long: `verify looks at everything in the store of a stopped relay, or in a copy of it,
-and writes nothing:
+		Long: `verify looks at everything in the data folder of a stopped relay, or in a copy of
+it, and writes nothing:
 
   - the positions of each slot have no gaps, and its record counts its events and
     their bytes right
@@ -31,9 +32,13 @@ and writes nothing:
   - each event is one that the relay would accept, byte for byte
   - records can be read, all events belong to a slot, no key is unknown
 
-If the end of the newest log can't be read, verify notes that, and does not count
-it as a fault. After a crash it is the rest of a write that was not acknowledged.
-Damage looks the same.
+It also looks at each byte of the commit log, and at the events that are there
+alone: after a crash these are the newest ones. It says how far the log reaches, and
+what a start would apply to the store.
+
+If the log ends with a write that a crash cut off, verify notes that, and does not
+count it as a fault: it was never acknowledged. Where something that was acknowledged
+can't be read, that is a fault. A start refuses then, unless it has --accept-loss.
 
 verify prints one fault a line and goes on. The exit status is 0 for a sound store, 1
 for one that has faults or can't be opened, 2 for a wrong command line.`,
@@ -63,8 +68,9 @@ type verification struct {
 
 	out  io.Writer
 	told int // faults that were found, listed or not
-	torn *pebblelog.TornTail
-	err  error // of writing
+	log  *engine.LogState
+	torn *pebblestore.TornTail // of the log of a folder of format 1
+	err  error                 // of writing
 }
 
 func (v *verification) run(cmd *cobra.Command) error {
@@ -72,23 +78,23 @@ func (v *verification) run(cmd *cobra.Command) error {
 	ctx, cancel := command.UntilInterrupted(cmd)
 	defer cancel()
 	began := time.Now()
-	report, err := v.verify(cmd, func(r *pebblelog.Reader, total int64) (pebblelog.Report, error) {
+	report, err := v.verify(cmd, func(r *engine.Reader, total int64) (engine.Report, error) {
 		bar := term.NewBar(cmd.ErrOrStderr(), total, "verifying", "bytes")
 		defer term.EndBar(bar)
-		return r.Verify(ctx, pebblelog.VerifyOptions{
-			Fault: func(f pebblelog.Fault) {
+		return r.Verify(ctx, engine.VerifyOptions{
+			Fault: func(f engine.Fault) {
 				if v.told == 0 {
 					bar.Clear()
 				}
 				v.fault(f)
 			},
-			Progress: func(r pebblelog.Report) { bar.Set64(int64(r.Bytes)) },
+			Progress: func(r engine.Report) { bar.Set64(int64(r.Bytes)) },
 		})
 	})
 	switch {
 	case ctx.Err() != nil:
 		return fmt.Errorf("interrupted behind %d slots, with %d faults until then", report.Slots, report.Faults)
-	case errors.Is(err, pebblelog.ErrInUse):
+	case errors.Is(err, engine.ErrInUse):
 		return fmt.Errorf("%w: stop the relay first, or verify a copy", err)
 	case err != nil:
 		return err
@@ -105,16 +111,16 @@ func (v *verification) run(cmd *cobra.Command) error {
 
 // verify opens the store for look. A store that is too damaged to be opened has
 // one fault.
-func (v *verification) verify(cmd *cobra.Command, look func(*pebblelog.Reader, int64) (pebblelog.Report, error)) (pebblelog.Report, error) {
-	r, err := pebblelog.OpenReader(v.dir, readerOptions())
-	if errors.Is(err, pebblelog.ErrCorrupt) {
-		v.fault(pebblelog.Fault{Kind: pebblelog.FaultUnreadable, Position: -1, What: err.Error()})
-		return pebblelog.Report{Faults: 1}, nil
+func (v *verification) verify(cmd *cobra.Command, look func(*engine.Reader, int64) (engine.Report, error)) (engine.Report, error) {
+	r, err := engine.OpenReader(v.dir, readerOptions())
+	if err != nil && engine.IsCorrupt(err) {
+		v.fault(engine.Fault{Kind: engine.FaultUnreadable, Position: -1, What: err.Error()})
+		return engine.Report{Faults: 1}, nil
 	}
 	if err != nil {
-		return pebblelog.Report{}, err
+		return engine.Report{}, err
 	}
-	v.torn = r.TornTail()
+	v.log, v.torn = r.Log(), r.TornTail()
 	total := int64(0)
 	if err := r.Slots(func(s cow.SlotRecord) error { total += int64(s.Bytes); return nil }); err != nil {
 		total = -1 // Verify will say why

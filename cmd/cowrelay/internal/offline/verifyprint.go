@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"cowrelay/cow"
-	"cowrelay/cow/pebblelog"
+	"cowrelay/cow/engine"
 )
 
 // faultLine is a fault as JSON.
@@ -18,7 +18,16 @@ type faultLine struct {
 	What     string `json:"what"`
 }
 
-// torn is a log's torn tail as JSON.
+// logLine is how far the log reaches as JSON.
+type logLine struct {
+	Last    uint64 `json:"last_entry"`
+	Applied uint64 `json:"applied_entry"`
+	ToApply uint64 `json:"entries_to_apply"`
+	Bytes   int64  `json:"bytes"`
+	Torn    int64  `json:"torn_bytes"`
+}
+
+// torn is the torn tail of a log of format 1 as JSON.
 type torn struct {
 	File     string `json:"file"`
 	Offset   int64  `json:"offset"`
@@ -26,7 +35,7 @@ type torn struct {
 	Readable int    `json:"readable_parts_behind"`
 }
 
-func (v *verification) fault(f pebblelog.Fault) {
+func (v *verification) fault(f engine.Fault) {
 	if v.told++; v.told > v.most {
 		return
 	}
@@ -44,19 +53,26 @@ func (v *verification) fault(f pebblelog.Fault) {
 	v.object(line)
 }
 
-func (v *verification) sum(r pebblelog.Report, took time.Duration) {
+func (v *verification) sum(r engine.Report, took time.Duration) {
 	if v.json {
 		v.object(struct {
-			Sound   bool    `json:"sound"`
-			Slots   uint64  `json:"slots"`
-			Events  uint64  `json:"events"`
-			Bytes   uint64  `json:"bytes"`
-			Records uint64  `json:"records"`
-			Faults  uint64  `json:"faults"`
-			Seconds float64 `json:"seconds"`
-			Torn    *torn   `json:"torn_tail,omitempty"`
-		}{r.Faults == 0, r.Slots, r.Events, r.Bytes, r.Records, r.Faults, took.Seconds(), (*torn)(v.torn)})
+			Sound   bool     `json:"sound"`
+			Slots   uint64   `json:"slots"`
+			Events  uint64   `json:"events"`
+			Bytes   uint64   `json:"bytes"`
+			Records uint64   `json:"records"`
+			Faults  uint64   `json:"faults"`
+			Seconds float64  `json:"seconds"`
+			Log     *logLine `json:"log,omitempty"`
+			Torn    *torn    `json:"torn_tail,omitempty"`
+		}{r.Faults == 0, r.Slots, r.Events, r.Bytes, r.Records, r.Faults, took.Seconds(), v.logLine(), (*torn)(v.torn)})
 		return
+	}
+	if l := v.logLine(); l != nil {
+		v.line(fmt.Sprintf("log: it reaches to entry %d, the store has entry %d, a start applies %d entries", l.Last, l.Applied, l.ToApply))
+		if l.Torn > 0 {
+			v.line(fmt.Sprintf("note: %d bytes at the end of the log are the rest of a write that a crash cut off; a start drops them", l.Torn))
+		}
 	}
 	if v.torn != nil {
 		v.line("note: " + v.torn.String())
@@ -69,6 +85,13 @@ func (v *verification) sum(r pebblelog.Report, took time.Duration) {
 		}
 	}
 	v.line(fmt.Sprintf("%s: looked at %d slots, %d events and %d records, %s", state, r.Slots, r.Events, r.Records, amount(r.Bytes, took)))
+}
+
+func (v *verification) logLine() *logLine {
+	if v.log == nil {
+		return nil
+	}
+	return &logLine{v.log.Last, v.log.Applied, v.log.Last - v.log.Applied, v.log.Bytes, v.log.Torn}
 }
 
 func (v *verification) object(o any) {

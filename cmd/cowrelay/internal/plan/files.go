@@ -5,7 +5,7 @@ import (
 	"io"
 	"log/slog"
 
-	"cowrelay/cow/pebblelog"
+	"cowrelay/cow/engine"
 	relayhttp "cowrelay/fasthttp"
 	"cowrelay/fasthttp/admin"
 
@@ -64,7 +64,7 @@ func countFiles(limit int) (n int) {
 func shareFiles(limit, open, conns int) (OpenFiles, error) {
 	f := OpenFiles{
 		limit: limit, wanted: conns,
-		Store:  min(max(limit/8, pebblelog.MinOpenFiles), pebblelog.DefaultOpenFiles),
+		Store:  min(max(limit/8, engine.MinOpenFiles), engine.DefaultOpenFiles),
 		Admin:  min(max(limit/16, 3), admin.DefaultConns),
 		others: open + ownFiles + min(max(limit/32, 2), 64),
 	}
@@ -82,7 +82,7 @@ const raiseFiles = "ulimit -n, LimitNOFILE= of systemd, ulimits.nofile of compos
 
 // enough is the limit that leaves room for all connections that are configured.
 func (f OpenFiles) enough() int {
-	return f.wanted + relayhttp.OverConns(f.wanted) + pebblelog.DefaultOpenFiles + admin.DefaultConns + 1 + f.others + 64
+	return f.wanted + relayhttp.OverConns(f.wanted) + engine.DefaultOpenFiles + admin.DefaultConns + 1 + f.others + 64
 }
 
 // Log warns if the limit leaves fewer connections than are configured.

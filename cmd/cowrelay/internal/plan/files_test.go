@@ -3,6 +3,7 @@ package plan
 import (
 	"testing"
 
+	"cowrelay/cow/engine"
 	relayhttp "cowrelay/fasthttp"
 )
 
@@ -11,12 +12,12 @@ func TestOpenFiles_Shares(t *testing.T) {
 	for limit := 1; limit < 5000; limit++ {
 		f, err := shareFiles(limit, 10, 60_000)
 		if err != nil {
-			if limit >= 64 {
+			if limit >= 80 {
 				t.Fatalf("%d: %v", limit, err)
 			}
 			continue
 		}
-		if f.Conns < leastConns || f.Admin < 3 || f.Store < 28 {
+		if f.Conns < leastConns || f.Admin < 3 || f.Store < engine.MinOpenFiles {
 			t.Fatalf("%d: %+v", limit, f)
 		}
 		if sum := f.Conns + relayhttp.OverConns(f.Conns) + f.Admin + 1 + f.Store + f.others; sum > limit || sum < limit-2 {

@@ -12,8 +12,9 @@ import (
 	"testing"
 
 	"cowrelay/cow"
+	"cowrelay/cow/engine"
 	"cowrelay/cow/event"
-	"cowrelay/cow/pebblelog"
+	"cowrelay/cow/filelog"
 )
 
 // Filled is a store that was written through the journal, which is far faster than
@@ -50,7 +51,7 @@ func Fill(t *testing.T, slots, events, size int) *Filled {
 	if ev, _, err := event.Accept(nil, PostBody(f.Event(1, 2))); err != nil || int(ev.IDOff) != filledID || string(ev.JSON) != string(f.Event(1, 2)) {
 		t.Fatalf("BUG: the event is not as the relay would store it: %v %+v", err, ev)
 	}
-	l, err := pebblelog.Open(f.Dir, pebblelog.Options{Sync: pebblelog.Off, CacheBytes: 8 << 20, Logger: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	l, err := engine.Open(f.Dir, engine.Options{Sync: filelog.Off, CacheBytes: 8 << 20, Logger: slog.New(slog.NewTextHandler(io.Discard, nil))})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
@@ -159,7 +160,7 @@ func (s *SyncTrap) serve(t *testing.T, fd int) {
 		s.Mu.Lock()
 		s.Synced = append(s.Synced, name)
 		hold := s.hold
-		if isLog := strings.HasSuffix(name, ".log"); !isLog {
+		if isLog := strings.HasSuffix(name, ".log") && filepath.Base(filepath.Dir(name)) == "log"; !isLog {
 			hold = nil
 		} else if s.fail != 0 {
 			a.flags, a.error = 0, -int32(s.fail)

@@ -12,6 +12,7 @@ import (
 // NewCommand returns the command serve. args are the whole command line.
 func NewCommand(args []string) *cobra.Command {
 	var l *config.Layers
+	var acceptLoss bool
 	cmd := &cobra.Command{
 		Use:     "serve",
 		Short:   "Run the relay until SIGTERM or SIGINT",
@@ -22,9 +23,12 @@ func NewCommand(args []string) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return serve(&tuner{Config: c, layers: l, level: new(slog.LevelVar)}, cmd.Root().Version, cmd.ErrOrStderr())
+			s := &server{tuner: &tuner{Config: c, layers: l, level: new(slog.LevelVar)}, version: cmd.Root().Version, acceptLoss: acceptLoss}
+			return s.serve(cmd.ErrOrStderr())
 		},
 	}
 	l = config.Bind(cmd, args)
+	// It is for one start, so it is no setting: a file or the environment would keep it.
+	cmd.Flags().BoolVar(&acceptLoss, "accept-loss", false, "start with a damaged commit log: drop it from the damage on, and lose what the store does not have; without damage it does nothing")
 	return cmd
 }

@@ -1,5 +1,5 @@
 // Package serve is the command that runs a relay: it joins the slots of package
-// cow, the store on disk in cow/pebblelog and the routes of package fasthttp, and
+// cow, the log and the store on disk in cow/engine and the routes of package fasthttp, and
 // is what they have to do with the process around them.
 //
 // serve.go, start.go and stop.go are a relay's life in the order in which it

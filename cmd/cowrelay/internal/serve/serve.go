@@ -9,7 +9,7 @@ import (
 	"sync/atomic"
 
 	"cowrelay/cmd/cowrelay/internal/plan"
-	"cowrelay/cow/pebblelog"
+	"cowrelay/cow/engine"
 	"cowrelay/cow/rendezvous"
 	relayhttp "cowrelay/fasthttp"
 	"cowrelay/fasthttp/admin"
@@ -35,18 +35,19 @@ import (
 // metrics can be read until everything is on disk.
 type server struct {
 	*tuner
-	version string
-	process *process
-	log     *slog.Logger
-	files   plan.OpenFiles
-	memory  plan.Budget
+	version    string
+	acceptLoss bool // of a damaged log, see engine.Options
+	process    *process
+	log        *slog.Logger
+	files      plan.OpenFiles
+	memory     plan.Budget
 
 	ln      net.Listener // of clients by TCP; nil: there is none
 	unixLn  net.Listener // of clients by a Unix socket; nil: there is none
 	adminLn net.Listener // of operators; nil: there is none
 	admin   *admin.Server
 	manager *supervisor
-	journal *pebblelog.Log
+	journal *engine.Journal
 	desk    *rendezvous.Desk
 
 	// observer is the relay once it serves. The store is opened first, and its
@@ -59,8 +60,8 @@ type server struct {
 }
 
 // serve runs the relay until a signal ends it.
-func serve(t *tuner, version string, stderr io.Writer) error {
-	s := &server{tuner: t, version: version, served: make(chan error, 2)}
+func (s *server) serve(stderr io.Writer) error {
+	s.served = make(chan error, 2)
 	defer s.end()
 	if err := s.start(stderr); err != nil {
 		return err

@@ -16,7 +16,8 @@ import (
 	"cowrelay/cmd/cowrelay/internal/plan"
 	"cowrelay/cmd/cowrelay/internal/trim"
 	"cowrelay/cow"
-	"cowrelay/cow/pebblelog"
+	"cowrelay/cow/engine"
+	"cowrelay/cow/filelog"
 	"cowrelay/cow/rendezvous"
 	relayhttp "cowrelay/fasthttp"
 	"cowrelay/fasthttp/admin"
@@ -117,8 +118,9 @@ func (s *server) openStore() (err error) {
 	// A reload replaces the configuration, while other goroutines ask for the
 	// free space: they keep the folder of the start.
 	dataDir := s.DataDir
-	s.journal, err = pebblelog.Open(dataDir, pebblelog.Options{
-		Sync: s.Sync, CacheBytes: s.memory.Cache, MemTableBytes: s.memory.MemTable, OpenFiles: s.files.Store,
+	s.journal, err = engine.Open(dataDir, engine.Options{
+		Sync: s.Sync, CacheBytes: s.memory.Cache, MemTableBytes: s.memory.MemTable, Backlog: s.memory.Backlog,
+		OpenFiles: s.files.Store, AcceptLoss: s.acceptLoss,
 		Logger: s.log, Exit: s.process.exit,
 		NoFiles: func() { observe((*relayhttp.Relay).MakeRoom) },
 		Observe: func(took time.Duration, _ int) { observe(func(r *relayhttp.Relay) { r.ObserveSync(took) }) },
@@ -128,7 +130,7 @@ func (s *server) openStore() (err error) {
 	}
 	s.store, err = cow.Open(s.journal, s.journal, cow.Options{
 		PageBytes: s.PageBytes, MemoryBudget: s.memory.Slots, Logger: s.log,
-		Free: func() (uint64, error) { return pebblelog.FreeSpace(dataDir) },
+		Free: func() (uint64, error) { return engine.FreeSpace(dataDir) },
 		Committed: func(posts, bytes int, took time.Duration) {
 			observe(func(r *relayhttp.Relay) { r.ObserveCommit(posts, bytes, took) })
 		},
@@ -136,8 +138,8 @@ func (s *server) openStore() (err error) {
 	if err != nil {
 		return errors.Join(err, s.journal.Close())
 	}
-	// Reading the slots has left garbage of about their own size, and the replay
-	// of the log has left memtables, which are flushed soon.
+	// Reading the slots has left garbage of about their own size, and the rest of
+	// the log has left memtables, which are flushed soon.
 	debug.FreeOSMemory()
 	again := time.AfterFunc(10*time.Second, debug.FreeOSMemory)
 	s.later(func() { again.Stop() })
@@ -163,7 +165,9 @@ func (s *server) newRelay() *relayhttp.Relay {
 		Journal: func() stats.Journal {
 			j := s.journal.Stats()
 			return stats.Journal{
-				Errors: j.BackgroundErrors + j.Corruptions, SlowWrites: j.SlowWrites, Stalls: j.WriteStalls, TornBytes: j.TornBytes, DiskBytes: j.DiskBytes,
+				Errors: j.Errors(), SlowWrites: j.Store.SlowWrites, Stalls: j.Store.WriteStalls, TornBytes: j.TornBytes(), DiskBytes: j.DiskBytes(),
+				LogBytes: uint64(j.Log.Bytes), LogSegments: uint64(j.Log.Segments), LogSyncs: j.Log.Syncs, LogWritten: j.Log.Written,
+				BacklogBytes: uint64(j.BacklogBytes), BacklogMax: uint64(j.BacklogMax), BacklogEntries: uint64(j.BacklogEntries), BacklogWaits: j.Waits,
 			}
 		},
 	})
@@ -171,7 +175,7 @@ func (s *server) newRelay() *relayhttp.Relay {
 
 // begin serves the clients, and says so in the log and to the service manager.
 func (s *server) begin() {
-	if s.Sync != pebblelog.Always {
+	if s.Sync != filelog.Always {
 		s.log.Warn("acknowledged posts may be lost in a crash", "sync", s.Sync.String())
 	}
 	if s.admin != nil {

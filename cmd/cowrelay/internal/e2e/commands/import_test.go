@@ -19,7 +19,7 @@ import (
 
 	"cowrelay/cmd/cowrelay/internal/relaytest"
 	"cowrelay/cow"
-	"cowrelay/cow/pebblelog"
+	"cowrelay/cow/engine"
 	"cowrelay/cow/rendezvous"
 )
 
@@ -164,7 +164,7 @@ func TestImport(t *testing.T) {
 // checkRecords looks at the totals and the invites of TestImport.
 func checkRecords(t *testing.T, dir string, expires time.Time) {
 	t.Helper()
-	l, err := pebblelog.Open(dir, pebblelog.Options{Logger: slog.New(slog.DiscardHandler)})
+	l, err := engine.Open(dir, engine.Options{Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"cowrelay/cmd/cowrelay/internal/relaytest"
-	"cowrelay/cow/pebblelog"
+	"cowrelay/cow/engine"
 
 	"golang.org/x/sys/unix"
 )
@@ -58,7 +58,7 @@ func smallFileSystem(t *testing.T, dir string) (reserve string, grow func()) {
 		if !room.grow(t) {
 			t.Fatal("not even 512 MiB are free")
 		}
-		free, err := pebblelog.FreeSpace(dir)
+		free, err := engine.FreeSpace(dir)
 		if err != nil {
 			t.Fatal(err)
 		}

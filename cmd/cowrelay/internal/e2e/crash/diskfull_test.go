@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"cowrelay/cmd/cowrelay/internal/relaytest"
-	"cowrelay/cow/pebblelog"
+	"cowrelay/cow/engine"
 )
 
 // The reserve is crossed by really filling the file system, and crossed back
@@ -18,7 +18,7 @@ import (
 func TestDiskFull_Reserve(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	free, err := pebblelog.FreeSpace(dir)
+	free, err := engine.FreeSpace(dir)
 	if err != nil {
 		t.Fatal(err)
 	}

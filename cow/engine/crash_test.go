@@ -1,4 +1,4 @@
-package pebblelog
+package engine
 
 import (
 	"bytes"
@@ -17,6 +17,8 @@ import (
 
 	"cowrelay/cow"
 	"cowrelay/cow/event"
+	"cowrelay/cow/filelog"
+	"cowrelay/cow/pebblestore"
 )
 
 // quiet keeps expected complaints out of the test's output.
@@ -106,7 +108,7 @@ func (s *script) plan() []cow.Group {
 
 // step gives the store its next change. It panics when an answer is wrong and
 // does not return when the store fails.
-func (s *script) step(l *Log) {
+func (s *script) step(l *Journal) {
 	last := s.states[len(s.states)-1]
 	if s.rng.IntN(4) == 0 {
 		key := fmt.Sprint("record-", s.rng.IntN(3))
@@ -146,7 +148,7 @@ func (s *script) step(l *Log) {
 
 // read reads the whole store and checks that each slot's events are gap-free,
 // as they were written, and as many as its record says (I2).
-func read(l *Log) (state, error) {
+func read(l *Journal) (state, error) {
 	got := state{map[cow.ID]cow.SlotRecord{}, map[string]string{}, l.Totals()}
 	err := l.Slots(func(r cow.SlotRecord) error {
 		got.slots[r.Slot] = r
@@ -180,13 +182,13 @@ type crash struct {
 	unsynced int
 }
 
-// TestLog_I3_CrashAtEveryWrite stops the machine at each write to the disk in
+// TestJournal_I3_CrashAtEveryWrite stops the machine at each write to the disk in
 // turn, from the first one of the making of the store, and opens what is left.
-// In mode Always it is the state behind the last acknowledged step or the one
+// In mode filelog.Always it is the state behind the last acknowledged step or the one
 // behind a step that was begun; in the other modes the state behind some step:
 // nothing torn, nothing out of order.
-func TestLog_I3_CrashAtEveryWrite(t *testing.T) {
-	for _, sync := range []Sync{Always, Interval, Off} {
+func TestJournal_I3_CrashAtEveryWrite(t *testing.T) {
+	for _, sync := range modes {
 		t.Run(sync.String(), func(t *testing.T) {
 			t.Parallel()
 			const seed = 11
@@ -197,7 +199,7 @@ func TestLog_I3_CrashAtEveryWrite(t *testing.T) {
 			for i := range 70 {
 				s.step(l)
 				if i%15 == 14 { // tables, manifests and log rotations too
-					if err := l.db.Flush(); err != nil {
+					if err := flush(l); err != nil {
 						t.Fatal(err)
 					}
 				}
@@ -214,7 +216,7 @@ func TestLog_I3_CrashAtEveryWrite(t *testing.T) {
 				if raceEnabled && i%5 > 0 {
 					continue // the plain run looks at each
 				}
-				if sync != Always {
+				if sync != filelog.Always {
 					c.low = 0
 				}
 				verify(t, s, c)
@@ -313,6 +315,6 @@ func (r *recorder) stop() {
 
 // small makes stores that open fast.
 func small(o Options) Options {
-	o.CacheBytes, o.MemTableBytes = 1<<20, MinMemTableBytes
+	o.CacheBytes, o.MemTableBytes, o.SegmentBytes = 1<<20, pebblestore.MinMemTableBytes, 64<<10
 	return o
 }

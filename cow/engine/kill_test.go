@@ -1,23 +1,24 @@
-package pebblelog
+package engine
 
 import (
 	"math/rand/v2"
 	"slices"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"cowrelay/cow/filelog"
 )
 
-// TestLog_I3_KillAtEveryChangeOfTheFolder kills a store before each file that it
+// TestJournal_I3_KillAtEveryChangeOfTheFolder kills a store before each file that it
 // makes, renames or removes: while it opens what another kill left, and while it
 // closes. What is left opens, and holds what was acknowledged.
 //
 // CrashClone alone shows none of this: it brings back each file whose removal is
 // not synced. After a kill of the process the file is gone.
-func TestLog_I3_KillAtEveryChangeOfTheFolder(t *testing.T) {
-	for _, mode := range []Sync{Always, Interval, Off} {
+func TestJournal_I3_KillAtEveryChangeOfTheFolder(t *testing.T) {
+	for _, mode := range modes {
 		t.Run(mode.String(), func(t *testing.T) {
 			t.Parallel()
 			s := newScript(5)
@@ -36,7 +37,7 @@ func TestLog_I3_KillAtEveryChangeOfTheFolder(t *testing.T) {
 				t.Fatal(err)
 			}
 			found := int64(slices.IndexFunc(s.states, got.equal))
-			if found < 0 || mode == Always && found != s.acked.Load() {
+			if found < 0 || mode == filelog.Always && found != s.acked.Load() {
 				t.Fatalf("the kill left state %d of %d", found, s.acked.Load())
 			}
 			if err := l.Close(); err != nil {
@@ -70,11 +71,13 @@ func (f *killFS) copy() *vfs.MemFS {
 
 func (f *killFS) copyLocked() *vfs.MemFS {
 	to := f.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 100, RNG: rand.New(rand.NewPCG(1, 2))})
-	there, _ := f.List("data")
-	names, _ := to.List("data")
-	for _, name := range names {
-		if !slices.Contains(there, name) {
-			to.Remove(to.PathJoin("data", name))
+	for _, dir := range []string{"data", "data/log"} {
+		there, _ := f.List(dir)
+		names, _ := to.List(dir)
+		for _, name := range names {
+			if !slices.Contains(there, name) {
+				to.Remove(to.PathJoin(dir, name))
+			}
 		}
 	}
 	return to
@@ -87,24 +90,17 @@ func (f *killFS) kill() (done func()) {
 	return f.mu.Unlock
 }
 
-// Create makes a log only when no other is left, or after a moment: Pebble
-// removes replayed logs on a goroutine of its own.
 func (f *killFS) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
-	for deadline := time.Now().Add(100 * time.Millisecond); isLogFile(name) && f.logs() > 0 && time.Now().Before(deadline); {
-		time.Sleep(time.Millisecond)
-	}
 	defer f.kill()()
 	return f.MemFS.Create(name, c)
 }
 
-func (f *killFS) logs() (n int) {
-	names, _ := f.List("data")
-	for _, name := range names {
-		if isLogFile(name) {
-			n++
-		}
+// OpenReadWrite makes the files of the log.
+func (f *killFS) OpenReadWrite(name string, c vfs.DiskWriteCategory, opts ...vfs.OpenOption) (vfs.File, error) {
+	if _, err := f.Stat(name); err != nil {
+		defer f.kill()()
 	}
-	return n
+	return f.MemFS.OpenReadWrite(name, c, opts...)
 }
 
 func (f *killFS) Remove(name string) error {

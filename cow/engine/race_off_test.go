@@ -1,5 +1,5 @@
 //go:build !race
 
-package pebblelog
+package engine
 
 const raceEnabled = false

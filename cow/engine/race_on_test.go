@@ -1,6 +1,6 @@
 //go:build race
 
-package pebblelog
+package engine
 
 // raceEnabled: tests look at fewer cases, at a tenth of the speed.
 const raceEnabled = true
