@@ -56,11 +56,11 @@ func (j *Journal) applyLoop() {
 	}
 }
 
-// long says whether the backlog is more than half full.
+// long says whether the backlog takes memory that is worth an effort.
 func (b *backlog) long() bool {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
-	return b.bytes > b.limit/2
+	return b.bytes > b.limit/8
 }
 
 // apply writes the oldest chunk into the store and takes it out of the backlog. One

@@ -88,3 +88,28 @@ func BenchmarkCommit(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkLoad of one event from a backlog of so many: nothing else is in it for the slot.
+func BenchmarkLoad(b *testing.B) {
+	for _, n := range []int{1000, 60_000} {
+		b.Run(fmt.Sprintf("backlog=%d", n), func(b *testing.B) {
+			store := replaytest.NewStore()
+			g := newGate()
+			store.Before = g.at(replaytest.Apply)
+			g.close()
+			j := mustOpen(b, &nowhere{Log: replaytest.NewLog(0)}, store, options(b))
+			id := cow.NewID()
+			commitAll(b, j, cow.Group{Op: cow.OpCreate, Slot: id}, appendOf(id, 0, 0, 1, 512))
+			commit := posts(b, j, 1000)
+			for range n / 1000 {
+				commit()
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				if n, err := loadCount(j, id, 0); n != 1 || err != nil {
+					b.Fatal(n, err)
+				}
+			}
+		})
+	}
+}

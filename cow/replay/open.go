@@ -18,7 +18,7 @@ func Open(log Log, store Store, opts Options) (*Journal, error) {
 	if err := j.readState(); err != nil {
 		return nil, err
 	}
-	if err := j.replay(j.applySealed); err != nil {
+	if err := j.replay(log, j.applySealed); err != nil {
 		return nil, err
 	}
 	if err := j.applyAll(); err != nil {
@@ -33,19 +33,22 @@ func Open(log Log, store Store, opts Options) (*Journal, error) {
 
 // Reader reads what a log and a store hold, and writes to neither. OpenReader makes
 // it. Methods may be called concurrently, but Close beside no other call.
-type Reader struct{ j *Journal }
+type Reader struct {
+	j   *Journal // without a log: nothing is written
+	log LogReader
+}
 
 // OpenReader opens a log and a store that no process writes to. What the store does
 // not have yet stays in memory. Close closes both. After an error the caller has to.
-func OpenReader(log Log, store Store, progress func(done, all uint64)) (*Reader, error) {
-	j := newJournal(log, store, Options{Backlog: math.MaxInt64, Progress: progress})
+func OpenReader(log LogReader, store Store, progress func(done, all uint64)) (*Reader, error) {
+	j := newJournal(nil, store, Options{Backlog: math.MaxInt64, Progress: progress})
 	if err := j.readState(); err != nil {
 		return nil, err
 	}
-	if err := j.replay(func() error { return nil }); err != nil {
+	if err := j.replay(log, func() error { return nil }); err != nil {
 		return nil, err
 	}
-	return &Reader{j}, nil
+	return &Reader{j, log}, nil
 }
 
 // Load is that of cow.Journal.
@@ -71,7 +74,7 @@ func (r *Reader) List(prefix string, yield func(key string, value []byte, versio
 func (r *Reader) Stats() Stats { return r.j.Stats() }
 
 // Close gives log and store back.
-func (r *Reader) Close() error { return errors.Join(r.j.log.Close(), r.j.store.Close()) }
+func (r *Reader) Close() error { return errors.Join(r.log.Close(), r.j.store.Close()) }
 
 // readState reads from the store what decides about entries.
 func (j *Journal) readState() error {
@@ -108,14 +111,14 @@ func (j *Journal) readState() error {
 }
 
 // replay reads the rest of the log into the backlog. It calls each after each entry.
-func (j *Journal) replay(each func() error) error {
+func (j *Journal) replay(log LogReader, each func() error) error {
 	s := j.state
-	from, last := s.seq, j.log.Last()
+	from, last := s.seq, log.Last()
 	if last < from {
 		return fmt.Errorf("%w: the store has entry %d, the log ends with entry %d: restore the data folder from a backup", ErrCorrupt, from, last)
 	}
 	if last > from {
-		err := j.log.Read(from+1, func(seq uint64, entry []byte) error {
+		err := log.Read(from+1, func(seq uint64, entry []byte) error {
 			c, _ := j.backlog.begin(len(entry))
 			start := len(c.buf)
 			c.buf = append(c.buf, entry...)
