@@ -54,20 +54,18 @@ func (l *Log) keep() {
 				return
 			}
 		}
-		if retryAt.IsZero() || !now.Before(retryAt) {
-			retryAt = time.Time{}
-			switch err := l.tend(); {
-			case errors.Is(err, errStopped):
-				return
-			case err != nil && transient(err):
-				l.sayNoRoom(err)
-				retryAt = time.Now().Add(retry)
-			case err != nil:
-				l.backgroundFailed(err)
-				return
-			default:
-				l.noRoom.Store(nil)
-			}
+		retryAt = time.Time{}
+		switch err := l.tend(); {
+		case errors.Is(err, errStopped):
+			return
+		case err != nil && transient(err):
+			l.sayNoRoom(err)
+			retryAt = time.Now().Add(retry)
+		case err != nil:
+			l.backgroundFailed(err)
+			return
+		default:
+			l.noRoom.Store(nil)
 		}
 		var due <-chan time.Time
 		if at := earlier(syncAt, retryAt); !at.IsZero() {
