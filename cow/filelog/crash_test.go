@@ -148,3 +148,30 @@ func TestCrashAtEveryStep(t *testing.T) {
 		})
 	}
 }
+
+// TestStartMakesDurable: what a start read back is durable from then on, also if the
+// process before it died between a write and its sync.
+func TestStartMakesDurable(t *testing.T) {
+	for seed := range uint64(20) {
+		m := newMemFS()
+		opts := Options{FS: m, Create: true, SegmentBytes: MinSegmentBytes, Sync: Off}
+		l := mustOpen(t, memDir, opts)
+		mustAppend(t, l, 9)
+		powerFails(m, 0) // no Close may sync: the process dies
+		l.fail(errPower)
+		l.Close()
+		m.before = nil
+		opts.Sync = Always
+		l = mustOpen(t, memDir, opts)
+		last := l.Last()
+		if last != 9 {
+			t.Fatalf("the log ends at %d, want 9", last)
+		}
+		m = m.crash(rand.New(rand.NewPCG(seed, 1)), 0)
+		mustClose(t, l)
+		opts.FS = m
+		l = mustOpen(t, memDir, opts)
+		wantRead(t, l, 1, 1, 9)
+		mustClose(t, l)
+	}
+}
