@@ -154,6 +154,8 @@ func TestAcceptLoss(t *testing.T) {
 		if l.Last() != hit-1 {
 			t.Fatalf("entry %d lost: the log ends at %d", hit, l.Last())
 		}
+		mustClose(t, l)
+		l = mustOpen(t, memDir, Options{FS: c, SegmentBytes: MinSegmentBytes}) // it is accepted once
 		mustAppend(t, l, 3)
 		end := l.Last()
 		mustClose(t, l)
