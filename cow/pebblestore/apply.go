@@ -55,7 +55,7 @@ func (s *Store) Apply(b *replay.Batch) (err error) {
 	case s.readOnly:
 		return errReadOnly
 	case s.dead.Load():
-		return fmt.Errorf("data folder %q: the store failed before: %w", s.dir, s.Stats().LastError)
+		return fmt.Errorf("data folder %q: the store failed before: %w", s.dir, *s.lastError.Load())
 	}
 	pb := s.applying.batch
 	pb.Reset()

@@ -3,7 +3,6 @@ package pebblestore
 import (
 	"math/rand/v2"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -197,19 +196,17 @@ func (f *killFS) kill() (done func()) {
 // Create makes a log only when no other is left, or after a moment: Pebble
 // removes replayed logs on a goroutine of its own.
 func (f *killFS) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
-	for deadline := time.Now().Add(100 * time.Millisecond); isLogFile(name) && f.logs() > 0 && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(100 * time.Millisecond); isLog(name) && f.logs() > 0 && time.Now().Before(deadline); {
 		time.Sleep(time.Millisecond)
 	}
 	defer f.kill()()
 	return f.MemFS.Create(name, c)
 }
 
-func isLogFile(name string) bool { return strings.HasSuffix(name, ".log") }
-
 func (f *killFS) logs() (n int) {
 	names, _ := f.List("data")
 	for _, name := range names {
-		if isLogFile(name) {
+		if isLog(name) {
 			n++
 		}
 	}

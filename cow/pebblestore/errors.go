@@ -76,8 +76,8 @@ func (s *Store) openError(err error) error {
 // die ends the process, because Pebble can't go on. It never returns, not even if
 // Options.Fatal does: Pebble would go on with a state that it holds for impossible.
 func (s *Store) die(err error) {
+	s.lastError.Store(&err) // before dead: Apply reads it behind that
 	if s.dead.CompareAndSwap(false, true) {
-		s.lastError.Store(&err)
 		// On a goroutine of its own. The caller may hold locks of Pebble's. A
 		// Fatal that panics or ends its goroutine would release them.
 		go s.opts.Fatal(fmt.Errorf("data folder %q: %w", s.dir, err))

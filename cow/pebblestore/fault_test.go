@@ -181,7 +181,9 @@ func TestStore_FullDisk(t *testing.T) {
 // TestStore_FlushGivesUp: a stop on a disk that takes nothing ends, and says what it
 // costs.
 func TestStore_FlushGivesUp(t *testing.T) {
-	f := newFaulty(t, syscall.ENOSPC, func(op errorfs.Op) bool { return strings.HasSuffix(op.Path, ".sst") })
+	f := newFaulty(t, syscall.ENOSPC, func(op errorfs.Op) bool {
+		return op.Kind == errorfs.OpFileWrite && (strings.HasSuffix(op.Path, ".sst") || isLog(op.Path))
+	})
 	s := newScript(6)
 	for range 10 {
 		if err := s.step(f.st); err != nil {

@@ -29,12 +29,28 @@ func (f folderFS) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error)
 			return nil, err
 		}
 	}
-	return f.FS.Create(name, c)
+	file, err := f.FS.Create(name, c)
+	if err == nil && isLog(name) {
+		return unusedLog{file}, nil
+	}
+	return file, err
 }
+
+func isLog(name string) bool { return strings.HasSuffix(name, ".log") }
+
+// unusedLog is the log file that Pebble makes at each start although its log is off.
+// Nothing goes there but a mark at its end, when the store is closed. For that Pebble
+// would allocate a whole log, and fail where the disk is full. An empty log has an
+// end as well.
+type unusedLog struct{ vfs.File }
+
+func (unusedLog) Write(p []byte) (int, error)  { return len(p), nil }
+func (unusedLog) Preallocate(_, _ int64) error { return nil }
+func (unusedLog) SyncTo(_ int64) (bool, error) { return true, nil }
 
 // Remove keeps Pebble's log files until the store is open. See oldLogs.
 func (f folderFS) Remove(name string) error {
-	if !strings.HasSuffix(name, ".log") {
+	if !isLog(name) {
 		return f.FS.Remove(name)
 	}
 	return f.s.oldLogs.remove(f.FS, name)
