@@ -16,6 +16,9 @@ func TestStore_Conformance(t *testing.T) {
 		"few":    func(testing.TB) (string, Options) { return "data", small(Options{FS: vfs.NewMem(), OpenFiles: 1}) },
 		"disk":   func(t testing.TB) (string, Options) { return t.TempDir(), Options{} },
 	} {
+		if raceEnabled && name != "small" {
+			continue // the plain run takes each
+		}
 		t.Run(name, func(t *testing.T) {
 			replaytest.RunStore(t, func(t testing.TB) (replay.Store, func() replay.Store) {
 				dir, opts := options(t)
