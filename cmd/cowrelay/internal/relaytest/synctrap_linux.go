@@ -24,6 +24,7 @@ type SyncTrap struct {
 	Mu      sync.Mutex
 	fail    syscall.Errno // answer to syncs of the log from now on
 	hold    chan struct{} // they wait until this is closed
+	all     bool          // those of all other files wait too
 	trapped int           // that failed or waited
 	Synced  []string      // names of the files and folders, in order
 }
@@ -160,9 +161,9 @@ func (s *SyncTrap) serve(t *testing.T, fd int) {
 		s.Mu.Lock()
 		s.Synced = append(s.Synced, name)
 		hold := s.hold
-		if isLog := strings.HasSuffix(name, ".log") && filepath.Base(filepath.Dir(name)) == "log"; !isLog {
+		if isLog := strings.HasSuffix(name, ".log") && filepath.Base(filepath.Dir(name)) == "log"; !isLog && !s.all {
 			hold = nil
-		} else if s.fail != 0 {
+		} else if isLog && s.fail != 0 {
 			a.flags, a.error = 0, -int32(s.fail)
 		}
 		if hold != nil || a.error != 0 {
@@ -186,12 +187,17 @@ func (s *SyncTrap) FailSyncs(errno syscall.Errno) {
 	s.fail = errno
 }
 
-// HoldSyncs makes the syncs of the log wait for release.
-func (s *SyncTrap) HoldSyncs() (release func()) {
+// HoldSyncs makes the syncs of the commit log wait for release.
+func (s *SyncTrap) HoldSyncs() (release func()) { return s.holdSyncs(false) }
+
+// HoldAllSyncs makes all syncs wait for release, those of the store too.
+func (s *SyncTrap) HoldAllSyncs() (release func()) { return s.holdSyncs(true) }
+
+func (s *SyncTrap) holdSyncs(all bool) (release func()) {
 	hold := make(chan struct{})
 	s.Mu.Lock()
 	defer s.Mu.Unlock()
-	s.hold = hold
+	s.hold, s.all = hold, all
 	return func() {
 		s.Mu.Lock()
 		defer s.Mu.Unlock()

@@ -20,7 +20,7 @@ func launchHeld(t *testing.T) (r *relaytest.Relay, dir string, s relaytest.Slot,
 	r.Kill()
 
 	trap := new(relaytest.SyncTrap)
-	release = trap.HoldSyncs()
+	release = trap.HoldAllSyncs()
 	r = relaytest.LaunchTrap(t, trap, dir)
 	t.Cleanup(release) // before the cleanup that ends the relay
 	trap.Await(t)

@@ -19,7 +19,7 @@ func TestSupervisor_PatientWithASlowDisk(t *testing.T) {
 
 	m := relaytest.StartManager(t)
 	trap := new(relaytest.SyncTrap)
-	release := trap.HoldSyncs()
+	release := trap.HoldAllSyncs()
 	defer release()
 	r = relaytest.LaunchTrap(t, trap, dir)
 	trap.Await(t)
