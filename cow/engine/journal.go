@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"time"
 
 	"cowrelay/cow"
@@ -134,8 +135,12 @@ func (j *Journal) Stats() Stats {
 	return Stats{Stats: j.Journal.Stats(), BacklogMax: j.backlog, Log: j.log.Stats(), Store: j.store.Stats()}
 }
 
-// Room says why a commit may have to wait for room on the disk, or returns nil.
-func (j *Journal) Room() error { return j.log.Room() }
+// Full reports that the log can't grow, because the disk or the share of this user is
+// full. Commits go on until its files are full too, and then wait.
+func (j *Journal) Full() bool {
+	err := j.log.Room()
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+}
 
 // FreeSpace returns how many bytes an unprivileged process can still write to the
 // file system that holds dir.

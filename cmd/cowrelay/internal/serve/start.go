@@ -130,7 +130,12 @@ func (s *server) openStore() (err error) {
 	}
 	s.store, err = cow.Open(s.journal, s.journal, cow.Options{
 		PageBytes: s.PageBytes, MemoryBudget: s.memory.Slots, Logger: s.log,
-		Free: func() (uint64, error) { return engine.FreeSpace(dataDir) },
+		Free: func() (uint64, error) {
+			if s.journal.Full() { // a quota, which the free space does not show
+				return 0, nil
+			}
+			return engine.FreeSpace(dataDir)
+		},
 		Committed: func(posts, bytes int, took time.Duration) {
 			observe(func(r *relayhttp.Relay) { r.ObserveCommit(posts, bytes, took) })
 		},
