@@ -129,11 +129,13 @@ func (s *importStore) room() error {
 func (s *importStore) events(slot cow.ID) iter.Seq2[[]byte, error] {
 	errStop := errors.New("stopped")
 	return func(yield func([]byte, error) bool) {
-		load := s.reader.Load
-		if s.log != nil {
-			load = s.log.Load
+		var from interface {
+			Load(cow.ID, uint64, func(*cow.Append) error) error
+		} = s.log
+		if s.log == nil {
+			from = s.reader
 		}
-		err := load(slot, 0, func(a *cow.Append) error {
+		err := from.Load(slot, 0, func(a *cow.Append) error {
 			for n := range a.Events {
 				if !yield(a.Events[n].JSON, nil) {
 					return errStop

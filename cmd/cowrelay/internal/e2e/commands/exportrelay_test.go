@@ -20,7 +20,7 @@ import (
 // damageSlot takes an event out of a stopped store.
 func damageSlot(t *testing.T, f *relaytest.Filled, slot, pos int) {
 	t.Helper()
-	damage(t, f.Dir, func(b *pebble.Batch) { b.Delete(eventKey(f.Slots[slot], uint64(pos)), nil) })
+	damage(t, f.Dir, func(b *pebble.Batch) { rewrite(b, f, slot, without(pos)) })
 }
 
 // fakeAdmin is an admin listener with one slot of 10 events, which answers
