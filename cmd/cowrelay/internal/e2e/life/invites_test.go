@@ -8,7 +8,8 @@ import (
 
 	"cowrelay/cmd/cowrelay/internal/relaytest"
 	"cowrelay/cow"
-	"cowrelay/cow/pebblelog"
+	"cowrelay/cow/engine"
+	"cowrelay/cow/filelog"
 	"cowrelay/cow/rendezvous"
 )
 
@@ -18,15 +19,15 @@ func TestInvites_RoomAgain(t *testing.T) {
 	t.Parallel()
 	n := relaytest.Scale(500, 50_000, 50_000)
 	dir := t.TempDir()
-	open := func(sync pebblelog.Sync) *pebblelog.Log {
+	open := func(sync filelog.Sync) *engine.Journal {
 		t.Helper()
-		l, err := pebblelog.Open(dir, pebblelog.Options{Sync: sync, Logger: slog.New(slog.DiscardHandler)})
+		l, err := engine.Open(dir, engine.Options{Sync: sync, Logger: slog.New(slog.DiscardHandler)})
 		if err != nil {
 			t.Fatal(err)
 		}
 		return l
 	}
-	l := open(pebblelog.Off)
+	l := open(filelog.Off)
 	began := time.Now().Truncate(time.Second)
 	ends := began.Add(time.Duration(relaytest.Scale(10, 30, 30)) * time.Second) // of those that are live at the start
 	const longOver = 25 * time.Hour
@@ -74,7 +75,7 @@ func TestInvites_RoomAgain(t *testing.T) {
 		t.Errorf("%v invites are live, want 1", live)
 	}
 	r.Stop()
-	l = open(pebblelog.Always)
+	l = open(filelog.Always)
 	defer l.Close()
 	records := 0
 	if err := l.List("invite/", func(string, []byte, uint64) error { records++; return nil }); err != nil {

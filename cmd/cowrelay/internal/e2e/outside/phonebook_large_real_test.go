@@ -14,7 +14,8 @@ import (
 
 	"cowrelay/cmd/cowrelay/internal/relaytest"
 	"cowrelay/cow"
-	"cowrelay/cow/pebblelog"
+	"cowrelay/cow/engine"
+	"cowrelay/cow/filelog"
 	"cowrelay/cow/rendezvous"
 
 	"github.com/chromedp/chromedp"
@@ -27,7 +28,7 @@ func pick(n int, texts ...string) string { return texts[n%len(texts)] }
 // vibe calm, each hundredth quick, and one rare.
 func populate(t *testing.T, dir string, n int) {
 	t.Helper()
-	l, err := pebblelog.Open(dir, pebblelog.Options{Sync: pebblelog.Off, Logger: slog.New(slog.DiscardHandler)})
+	l, err := engine.Open(dir, engine.Options{Sync: filelog.Off, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
