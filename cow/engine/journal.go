@@ -165,14 +165,22 @@ func (o *Options) ensureDefaults() {
 // store are the options of the store.
 func (o *Options) store() pebblestore.Options {
 	return pebblestore.Options{
-		CacheBytes: o.CacheBytes, MemTableBytes: o.MemTableBytes, OpenFiles: o.OpenFiles - filelog.OpenFiles,
+		CacheBytes: o.CacheBytes, MemTableBytes: o.MemTableBytes, OpenFiles: o.OpenFiles - o.logFiles(),
 		NoFiles: o.NoFiles, FilesPatience: o.FilesPatience, FS: o.FS, Logger: o.Logger, Fatal: o.Fatal, Exit: o.Exit,
 	}
 }
 
+// logFiles are the log's of the descriptors.
+func (o *Options) logFiles() int {
+	if o.OpenFiles < DefaultOpenFiles/2 {
+		return filelog.MinOpenFiles
+	}
+	return filelog.DefaultOpenFiles
+}
+
 // log are the options of the log.
 func (o *Options) log() filelog.Options {
-	l := filelog.Options{Sync: o.Sync, Interval: o.Interval, SegmentBytes: o.SegmentBytes, AcceptLoss: o.AcceptLoss, Logger: o.Logger}
+	l := filelog.Options{Sync: o.Sync, Interval: o.Interval, SegmentBytes: o.SegmentBytes, OpenFiles: o.logFiles(), AcceptLoss: o.AcceptLoss, Logger: o.Logger}
 	if o.FS != nil {
 		l.FS = logFS{o.FS}
 	}

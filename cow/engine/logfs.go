@@ -2,7 +2,6 @@ package engine
 
 import (
 	"errors"
-	"io"
 	"io/fs"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -57,12 +56,6 @@ func (l logFS) SyncFolder(dir string) error {
 	}
 	return errors.Join(d.Sync(), d.Close())
 }
-
-func (l logFS) Lock(string, bool) (io.Closer, error) { return noLock{}, nil }
-
-type noLock struct{}
-
-func (noLock) Close() error { return nil }
 
 // logFile is a file of a logFS.
 type logFile struct{ vfs.File }

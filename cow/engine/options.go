@@ -56,6 +56,6 @@ type Options struct {
 
 // Bounds of Options.OpenFiles.
 const (
-	DefaultOpenFiles = pebblestore.DefaultOpenFiles + filelog.OpenFiles
-	MinOpenFiles     = pebblestore.MinOpenFiles + filelog.OpenFiles
+	DefaultOpenFiles = pebblestore.DefaultOpenFiles + filelog.DefaultOpenFiles
+	MinOpenFiles     = pebblestore.MinOpenFiles + filelog.MinOpenFiles
 )

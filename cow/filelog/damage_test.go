@@ -20,7 +20,7 @@ func smallLog(t testing.TB, segments int) (*memFS, uint64) {
 	t.Helper()
 	m := newMemFS()
 	l := mustOpen(t, memDir, Options{FS: m, Create: true, SegmentBytes: MinSegmentBytes})
-	for l.Stats().Segments < segments+ahead-1 || len(l.full)+len(l.kept) < segments-1 {
+	for l.Stats().Segments < segments+2-1 || len(l.full)+len(l.kept) < segments-1 {
 		mustAppend(t, l, 1)
 	}
 	mustAppend(t, l, 2)

@@ -25,6 +25,9 @@
 //
 // # Assumptions
 //
+// The caller keeps other processes out of the folder: the store locks the data folder
+// before the log opens.
+//
 // A write into a sector does not harm bytes of the sector that it does not change,
 // also when the power fails: frames of 64 bytes share sectors.
 package filelog

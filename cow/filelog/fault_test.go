@@ -2,6 +2,7 @@ package filelog
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"syscall"
 	"testing"
@@ -160,24 +161,31 @@ func TestNoDescriptor(t *testing.T) {
 // TestReuse: a log that is trimmed as it grows keeps few files, whose old frames
 // never come back, and it sleeps when nothing is to be done.
 func TestReuse(t *testing.T) {
+	for _, files := range []int{MinOpenFiles, DefaultOpenFiles} {
+		t.Run(fmt.Sprintf("files=%d", files), func(t *testing.T) { testReuse(t, files) })
+	}
+}
+
+func testReuse(t *testing.T, files int) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemFS()
-		opts := Options{FS: m, Create: true, SegmentBytes: MinSegmentBytes}
+		opts := Options{FS: m, Create: true, SegmentBytes: MinSegmentBytes, OpenFiles: files}
 		l := mustOpen(t, memDir, opts)
+		_, mostReady := l.opts.ahead()
 		for range 500 {
 			mustAppend(t, l, 1)
 			if err := l.Trim(max(l.Last(), 4) - 4); err != nil {
 				t.Fatal(err)
 			}
 			synctest.Wait()
-			if s := l.Stats(); s.Segments > 4+maxReady || s.Bytes != int64(s.Segments)*MinSegmentBytes {
+			if s := l.Stats(); s.Segments > 4+mostReady || s.Bytes != int64(s.Segments)*MinSegmentBytes {
 				t.Fatalf("stats %+v", s)
 			}
 		}
 		if l.number < 20 {
 			t.Fatalf("%d segments, want more", l.number)
 		}
-		if files := len(m.segments()); files > 4+maxReady {
+		if files := len(m.segments()); files > 4+mostReady {
 			t.Fatalf("%d files", files)
 		}
 		m.mu.Lock()

@@ -5,8 +5,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-
-	"golang.org/x/sys/unix"
 )
 
 // FS is what a log needs of a file system. Tests put others in its place.
@@ -22,8 +20,6 @@ type FS interface {
 	Remove(name string) error
 	// SyncFolder makes durable which names the folder holds.
 	SyncFolder(dir string) error
-	// Lock keeps other writers out of the folder, and unless shared all others.
-	Lock(dir string, shared bool) (io.Closer, error)
 }
 
 // File is an open file of an FS.
@@ -37,9 +33,6 @@ type File interface {
 	// Sync makes durable what was written, and the size.
 	Sync() error
 }
-
-// errLocked says that another one has the folder.
-var errLocked = errors.New("in use by another process")
 
 // Disk is the real disk.
 type Disk struct{}
@@ -98,25 +91,6 @@ func (Disk) SyncFolder(dir string) error {
 		return err
 	}
 	return errors.Join(d.Sync(), d.Close())
-}
-
-// Lock locks the folder itself, which holds whatever its name becomes, and ends with
-// the process. NFS has no such locks for folders; there it does nothing.
-func (Disk) Lock(dir string, shared bool) (io.Closer, error) {
-	d, err := os.Open(dir)
-	if err != nil {
-		return nil, err
-	}
-	how := unix.LOCK_EX
-	if shared {
-		how = unix.LOCK_SH
-	}
-	err = unix.Flock(int(d.Fd()), how|unix.LOCK_NB)
-	if errors.Is(err, unix.EWOULDBLOCK) {
-		d.Close()
-		return nil, errLocked
-	}
-	return d, nil
 }
 
 func (f diskFile) Size() (int64, error) {

@@ -10,11 +10,16 @@ import (
 	"time"
 )
 
+// ahead is how many segments should be ready before Append needs them, and most how
+// many stay for use again. More are removed.
+func (o *Options) ahead() (ready, most int) {
+	if o.OpenFiles < DefaultOpenFiles {
+		return 1, 1
+	}
+	return 2, 4
+}
+
 const (
-	// ahead is how many segments should be ready before Append needs them.
-	ahead = 2
-	// maxReady is how many stay for use again. More are removed.
-	maxReady = 4
 	// fillBytes of zeros are written and synced at once. Commits that sync beside it
 	// wait for less.
 	fillBytes = 1 << 20
@@ -110,25 +115,28 @@ func (l *Log) backgroundFailed(err error) {
 // tend does what is to be done: closes full segments, removes trimmed ones or makes
 // them ready, and makes new ones.
 func (l *Log) tend() error {
-	if err := l.closeFull(); err != nil {
-		return err
-	}
-	if err := l.reclaim(); err != nil {
-		return err
-	}
-	for l.short() {
+	for {
+		if err := l.closeFull(); err != nil {
+			return err
+		}
+		if err := l.reclaim(); err != nil {
+			return err
+		}
+		if !l.short() {
+			return nil
+		}
 		if err := l.prepare(); err != nil {
 			return err
 		}
 	}
-	return nil
 }
 
 // short reports that Append needs a segment, now or next.
 func (l *Log) short() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return len(l.ready) < ahead || l.ready[0].size < l.want
+	ready, _ := l.opts.ahead()
+	return len(l.ready) < ready || l.ready[0].size < l.want
 }
 
 // closeFull syncs segments that Append left, and closes them.
@@ -185,6 +193,7 @@ func (l *Log) syncAll() error {
 // reclaim takes back the segments that are not needed any more.
 func (l *Log) reclaim() error {
 	removed := false
+	_, most := l.opts.ahead()
 	for {
 		l.mu.Lock()
 		var seg *segment
@@ -193,7 +202,7 @@ func (l *Log) reclaim() error {
 			l.kept = l.kept[1:]
 		}
 		trimmed := l.trimmed
-		reuse := seg != nil && seg.size == l.opts.SegmentBytes && len(l.ready) < maxReady
+		reuse := seg != nil && seg.size == l.opts.SegmentBytes && len(l.ready) < most
 		l.mu.Unlock()
 		if seg != nil && seg.last > l.base {
 			if err := l.mark.setBase(trimmed); err != nil {

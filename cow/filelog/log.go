@@ -3,7 +3,6 @@ package filelog
 import (
 	"errors"
 	"fmt"
-	"io"
 	"sync"
 	"sync/atomic"
 )
@@ -15,7 +14,6 @@ import (
 type Log struct {
 	folder
 	opts Options
-	lock io.Closer
 	mark *mark // the mark is stored by Append in mode Always, else by the keeper and Close
 
 	// Of Append, before that of Open.
@@ -199,9 +197,6 @@ func (l *Log) closeFiles() (err error) {
 	}
 	if l.mark != nil {
 		err = errors.Join(err, l.mark.file.Close())
-	}
-	if l.lock != nil {
-		err = errors.Join(err, l.lock.Close())
 	}
 	return err
 }

@@ -19,7 +19,6 @@ type memFS struct {
 	names  map[string]*memNode // as the running system sees them
 	stable map[string]*memNode // as a crash surely leaves them
 	moves  []func(map[string]*memNode)
-	locked map[string]int
 	steps  int                             // writes, syncs and changes of names so far
 	before func(step int, op string) error // may refuse one
 }
@@ -35,7 +34,7 @@ type memNode struct {
 var errPower = errors.New("the power failed")
 
 func newMemFS() *memFS {
-	return &memFS{names: map[string]*memNode{}, stable: map[string]*memNode{}, locked: map[string]int{}}
+	return &memFS{names: map[string]*memNode{}, stable: map[string]*memNode{}}
 }
 
 // step counts a change. mu is held.
@@ -168,36 +167,6 @@ func (m *memFS) SyncFolder(dir string) error {
 	}
 	m.stable, m.moves = maps.Clone(m.names), nil
 	return nil
-}
-
-type memLock struct {
-	m   *memFS
-	dir string
-	n   int
-}
-
-func (l memLock) Close() error {
-	l.m.mu.Lock()
-	defer l.m.mu.Unlock()
-	l.m.locked[l.dir] -= l.n
-	return nil
-}
-
-func (m *memFS) Lock(dir string, shared bool) (io.Closer, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.names[dir] == nil {
-		return nil, fs.ErrNotExist
-	}
-	n := 1 << 20
-	if shared {
-		n = 1
-	}
-	if m.locked[dir]+n > 1<<20 {
-		return nil, errLocked
-	}
-	m.locked[dir] += n
-	return memLock{m, dir, n}, nil
 }
 
 type memFile struct {

@@ -34,12 +34,6 @@ func (l *Log) open() error {
 			return err
 		}
 	}
-	var err error
-	if l.lock, err = l.fsys.Lock(l.dir, false); isMissing(err) {
-		return fmt.Errorf("%w: folder %q is missing", ErrMissing, l.dir)
-	} else if err != nil {
-		return err
-	}
 	s, err := l.survey(l.opts.Base, found{})
 	if errors.Is(err, ErrMissing) && l.opts.Create {
 		if err = makeMark(l.fsys, l.dir, l.opts.Base); err == nil {
@@ -121,6 +115,7 @@ func (l *Log) adopt(s *survey) (err error) {
 	l.synced.Store(s.last)
 	l.trimmed = s.low
 	l.segments, l.bytes = len(s.segs), 0
+	_, most := l.opts.ahead()
 	for i, seg := range s.segs {
 		l.bytes += seg.size
 		kept := &segment{number: seg.number, size: seg.size, last: seg.last}
@@ -128,7 +123,7 @@ func (l *Log) adopt(s *survey) (err error) {
 			l.kept = append(l.kept, kept)
 			continue
 		}
-		if i > s.at && len(l.ready) == maxReady {
+		if i > s.at && len(l.ready) == most {
 			l.kept = append(l.kept, kept) // nothing in it is needed: the keeper removes it
 			continue
 		}
@@ -183,8 +178,6 @@ func (d folder) openError(err error) error {
 		return err
 	case errors.Is(err, ErrMissing):
 		return fmt.Errorf("%w: restore the data folder from a backup, or start with --accept-loss: that begins an empty log and loses what the store does not have", err)
-	case errors.Is(err, errLocked):
-		return fmt.Errorf("log %q is in use by another process: stop that one", d.dir)
 	case errors.Is(err, fs.ErrPermission), errno == syscall.EROFS:
 		return fmt.Errorf("log %q is not writable for user %d: %w: change its owner or mode", d.dir, os.Getuid(), err)
 	case noRoom(err):

@@ -47,8 +47,11 @@ const (
 	MinSegmentBytes = 1 << 10
 	// MaxEntry is the size of the largest entry, in bytes: more than replay makes.
 	MaxEntry = 64 << 20
-	// OpenFiles is how many descriptors a log has open at most.
-	OpenFiles = 12
+	// DefaultOpenFiles lets segments be ready, and lets full ones wait for their sync.
+	DefaultOpenFiles = 12
+	// MinOpenFiles are the file synced, the segment that is written, the next one,
+	// and what is in hand for a moment.
+	MinOpenFiles = 4
 )
 
 // Options of Open and OpenReader. The zero value means the defaults.
@@ -60,6 +63,9 @@ type Options struct {
 	// SegmentBytes is the size of a new segment. Default 16 MiB. A segment is made
 	// larger for an entry that does not fit into one.
 	SegmentBytes int64
+	// OpenFiles is how many descriptors the log may have open. Default 12, at least
+	// MinOpenFiles. With less than 12 one segment is ready, not two.
+	OpenFiles int
 	// Base is the number of the newest entry that is not needed any more: the store
 	// holds it durably. What is damaged up to there does no harm. A log that ends
 	// before Base goes on behind it. With 0 the log is needed from where it begins.
@@ -83,6 +89,9 @@ func (o *Options) ensureDefaults() {
 		o.SegmentBytes = DefaultSegmentBytes
 	}
 	o.SegmentBytes = align(max(o.SegmentBytes, MinSegmentBytes))
+	if o.OpenFiles <= 0 {
+		o.OpenFiles = DefaultOpenFiles
+	}
 	if o.FS == nil {
 		o.FS = Disk{}
 	}

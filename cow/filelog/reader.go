@@ -2,20 +2,16 @@ package filelog
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"io"
 
 	"cowrelay/cow/replay"
 )
 
 var _ replay.Log = (*Reader)(nil)
 
-// Reader reads a log and writes nothing. It keeps a Log out until Close.
+// Reader reads a log and writes nothing.
 type Reader struct {
 	folder
 	opts Options
-	lock io.Closer
 	s    *survey
 }
 
@@ -24,16 +20,9 @@ type Reader struct {
 func OpenReader(dir string, opts Options) (*Reader, error) {
 	opts.ensureDefaults()
 	r := &Reader{folder: folder{opts.FS, dir}, opts: opts}
-	lock, err := r.fsys.Lock(dir, true)
-	if isMissing(err) {
-		err = fmt.Errorf("%w: folder %q is missing", ErrMissing, dir)
-	}
-	if err != nil {
-		return nil, r.openError(err)
-	}
-	r.lock = lock
+	var err error
 	if r.s, err = r.survey(opts.Base, found{}); err != nil {
-		return nil, errors.Join(r.openError(err), lock.Close())
+		return nil, r.openError(err)
 	}
 	return r, nil
 }
@@ -66,7 +55,7 @@ func (r *Reader) Append([]byte) (uint64, error) { return 0, errReadOnly }
 func (r *Reader) Trim(uint64) error { return nil }
 
 // Close implements replay.Log.
-func (r *Reader) Close() error { return r.lock.Close() }
+func (r *Reader) Close() error { return nil }
 
 // Verify reads all files again, to the last byte, and calls fault for each damage,
 // also for what the store does not need any more. progress is told how many bytes of

@@ -122,7 +122,7 @@ type files struct {
 
 // otherFiles are the locks, the folder once for each part of Pebble, the manifest
 // with its successor, the log, and the tables that are being written.
-const otherFiles = 15
+const otherFiles = 13
 
 func (o Options) files() files {
 	if o.OpenFiles < fewFiles {

@@ -17,7 +17,7 @@ const (
 	MinMemTableBytes = 1 << 20
 	DefaultOpenFiles = 384
 	// MinOpenFiles is enough to write, flush, compact and load.
-	MinOpenFiles = 28
+	MinOpenFiles = 25
 	// fewFiles is where the store begins to save descriptors.
 	fewFiles = 256
 )

@@ -12,7 +12,7 @@ func TestOpenFiles_Shares(t *testing.T) {
 	for limit := 1; limit < 5000; limit++ {
 		f, err := shareFiles(limit, 10, 60_000)
 		if err != nil {
-			if limit >= 80 {
+			if limit >= 64 {
 				t.Fatalf("%d: %v", limit, err)
 			}
 			continue

@@ -31,15 +31,15 @@ func startFew(t testing.TB, limit int, dir string, args ...string) *relaytest.Re
 	return r.Start()
 }
 
-// A relay with 80 descriptors serves while clients and operators' connections
+// A relay with 64 descriptors serves while clients and operators' connections
 // take all that there are: its store flushes and compacts, what is open stays
 // open, and what it acknowledged is there afterwards.
 func TestOpenFiles_Eighty(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	// Memtables of 2 MiB: the store flushes often.
-	r := startFew(t, 80, dir, "--memory-budget=32MiB")
-	if line := r.Logged("connections limited by open files"); line == nil || line["limit"] != 80.0 || !strings.Contains(line["do"].(string), "ulimit -n") {
+	r := startFew(t, 64, dir, "--memory-budget=32MiB")
+	if line := r.Logged("connections limited by open files"); line == nil || line["limit"] != 64.0 || !strings.Contains(line["do"].(string), "ulimit -n") {
 		t.Errorf("the log does not tell: %v", line)
 	}
 	client := &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{DisableKeepAlives: true,
