@@ -213,7 +213,7 @@ func TestJournal_I3_CrashAtEveryWrite(t *testing.T) {
 				t.Fatalf("only %d writes were seen", len(crashes.list)/2)
 			}
 			for i, c := range crashes.list {
-				if raceEnabled && i%5 > 0 {
+				if raceEnabled && i%20 > 0 {
 					continue // the plain run looks at each
 				}
 				if sync != filelog.Always {

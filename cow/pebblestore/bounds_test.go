@@ -60,7 +60,11 @@ func TestStore_Memory(t *testing.T) {
 	}
 	p := newPoster(t, s, 8, 1000)
 	var seen int64
-	for range 64 {
+	batches := 64
+	if raceEnabled {
+		batches = 16
+	}
+	for range batches {
 		b, _ := p.next(1 << 20)
 		mustApply(t, s, b)
 		r := p.slots[p.rng.IntN(len(p.slots))]

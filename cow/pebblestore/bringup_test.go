@@ -267,7 +267,7 @@ func TestBringUp_CrashAtEveryWrite(t *testing.T) {
 				t.Fatalf("only %d crashes and %d kills", len(crashes.list), len(kills.kills))
 			}
 			for i, c := range list {
-				if raceEnabled && i%5 > 0 {
+				if raceEnabled && i%20 > 0 {
 					continue // the plain run looks at each
 				}
 				for range 2 {

@@ -130,7 +130,7 @@ func TestStore_CrashAtEveryWrite(t *testing.T) {
 		t.Fatalf("only %d writes were seen", len(crashes.list)/2)
 	}
 	for i, c := range crashes.list {
-		if raceEnabled && i%5 > 0 {
+		if raceEnabled && i%40 > 0 {
 			continue // the plain run looks at each
 		}
 		verify(t, s, i, c)

@@ -118,7 +118,11 @@ func fillTables(t *testing.T, s *Store, each func(round int)) (slots []cow.SlotR
 	}
 	for round := 0; ; round++ {
 		m := s.db.Metrics()
-		if m.Flush.Count >= 30 && m.Compact.Count-m.Compact.MoveCount >= 5 {
+		flushes := int64(30)
+		if raceEnabled {
+			flushes = 8
+		}
+		if m.Flush.Count >= flushes && m.Compact.Count-m.Compact.MoveCount >= flushes/6 {
 			return slots, round
 		}
 		if round > 20_000 {

@@ -399,7 +399,11 @@ func testStoreReadWhileApplying(s *storeSuite) {
 }
 
 func testStoreRandom(s *storeSuite) {
-	for i := range 300 {
+	batches := 300
+	if testing.Short() {
+		batches = 100
+	}
+	for i := range batches {
 		s.apply(s.script.Batch(40))
 		if i%50 == 49 {
 			s.check()
