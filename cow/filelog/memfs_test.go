@@ -37,6 +37,13 @@ func newMemFS() *memFS {
 	return &memFS{names: map[string]*memNode{}, stable: map[string]*memNode{}}
 }
 
+// onStep has before called at each change from now on.
+func (m *memFS) onStep(before func(step int, op string) error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.before = before
+}
+
 // step counts a change. mu is held.
 func (m *memFS) step(op string) error {
 	m.steps++
