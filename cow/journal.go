@@ -98,6 +98,17 @@ func (t Totals) Add(o Totals) Totals {
 	}
 }
 
+// Sub takes away what Add has added.
+func (t Totals) Sub(o Totals) Totals {
+	return Totals{
+		SlotAllocations:   t.SlotAllocations - o.SlotAllocations,
+		EventsPosted:      t.EventsPosted - o.EventsPosted,
+		HandleClaims:      t.HandleClaims - o.HandleClaims,
+		HandleFirstClaims: t.HandleFirstClaims - o.HandleFirstClaims,
+		PairOpens:         t.PairOpens - o.PairOpens,
+	}
+}
+
 // Journal keeps slots. All methods may be called concurrently, except that
 // only one Commit runs at a time.
 type Journal interface {

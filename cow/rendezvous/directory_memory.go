@@ -34,19 +34,22 @@ type cell struct{ atomic.Pointer[entry] }
 
 // entry is what memory has of a handle. Once it is in a cell it never changes.
 type entry struct {
+	// A page without a filter reads these alone, of a hundred entries that lie
+	// anywhere in memory: they share a cache line.
+	row    string // what a page shows; empty: only the record has it
+	listed bool
+	// vibes are hashes of the profile's vibes; manyVibes: there are more than stand
+	// here, so only the row knows.
+	manyVibes bool
+	vibes     []uint64
+
 	did  string // mostly a part of row; empty: the record can't be read
-	row  string // what a page shows; empty: only the record has it
 	slot cow.ID
 	by   Source
 	// What a claim has to know beside this.
 	version      uint64 // of the record
 	claimedAt    int64  // Unix seconds
 	discoverable *bool
-	// vibes are hashes of the profile's vibes; manyVibes: there are more than stand
-	// here, so only the row knows.
-	vibes     []uint64
-	manyVibes bool
-	listed    bool
 }
 
 // written is a record on its way into the journal, with the entry that it makes.

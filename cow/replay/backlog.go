@@ -51,17 +51,17 @@ type backlog struct {
 	wake   chan struct{} // for the applier: a chunk was sealed, or got its first entry
 
 	mu         sync.RWMutex
-	room       *sync.Cond // on mu: the backlog got shorter
-	head, tail *chunk     // guarded by mu
-	bytes      int64      // guarded by mu
-	entries    int        // guarded by mu
-	last       uint64     // newest entry that is durable and applied to the state; guarded by mu
-	applied    uint64     // newest entry in the store; guarded by mu
-	records    map[string]unapplied
-	totals     cow.Totals // of all entries up to last; guarded by mu
-	counted    cow.Totals // by Count, and in no entry up to last; guarded by mu
-	free       []*chunk   // to be used again; guarded by mu
-	waits      uint64     // of cycles for room; guarded by mu
+	room       *sync.Cond           // on mu: the backlog got shorter
+	head, tail *chunk               // guarded by mu
+	bytes      int64                // guarded by mu
+	entries    int                  // guarded by mu
+	last       uint64               // newest entry that is durable and applied to the state; guarded by mu
+	applied    uint64               // newest entry in the store; guarded by mu
+	records    map[string]unapplied // guarded by mu
+	totals     cow.Totals           // of all entries up to last; guarded by mu
+	counted    cow.Totals           // by Count, and in no entry up to last; guarded by mu
+	free       []*chunk             // to be used again; guarded by mu
+	waits      uint64               // of cycles for room; guarded by mu
 
 	// reading counts those that hold slices of chunks. It goes up under mu (for
 	// reading), so that drop, which holds mu, misses nobody.
@@ -150,22 +150,13 @@ func (b *backlog) publish(c *chunk, seq uint64, totals, counted cow.Totals) (rec
 	b.entries++
 	c.last, c.groups, c.groupKeys, c.records, c.totals, c.bytes = seq, c.fx.groups, c.keys, c.fx.records, totals, size
 	b.last, b.totals = seq, totals
-	b.counted = less(b.counted, counted)
+	b.counted = b.counted.Sub(counted)
 	c.filling = false
 	if c.wanted || size >= int64(b.target) {
 		b.sealLocked(c)
 	}
 	b.reading.Add(1)
 	return records, b.read
-}
-
-// less takes away from the totals what was added before.
-func less(t, o cow.Totals) cow.Totals {
-	return cow.Totals{
-		SlotAllocations: t.SlotAllocations - o.SlotAllocations, EventsPosted: t.EventsPosted - o.EventsPosted,
-		HandleClaims: t.HandleClaims - o.HandleClaims, HandleFirstClaims: t.HandleFirstClaims - o.HandleFirstClaims,
-		PairOpens: t.PairOpens - o.PairOpens,
-	}
 }
 
 // slotKey is what tells most slots apart: ids are random.

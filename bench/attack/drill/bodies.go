@@ -69,10 +69,13 @@ func stalledBodies(n int, chunked bool, by crowd) Attack {
 }
 
 // ignoreEnd drops the error of an attack that could not begin because the relay
-// or the attack has ended. The bars judge that.
+// or the attack has ended. The bars judge that. The connection of a relay that is
+// killed may end a moment before its process is known to have ended.
 func ignoreEnd(ctx context.Context, r *Scene, err error) error {
-	if ctx.Err() != nil || r.Relay.Ended() {
-		return nil
+	for range 100 {
+		if r.Relay.Ended() || !client.Pause(ctx, 10*time.Millisecond) {
+			return nil
+		}
 	}
 	return err
 }

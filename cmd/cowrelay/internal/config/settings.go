@@ -22,7 +22,7 @@ func (c *Config) table() []Setting {
 		{"admin", "127.0.0.1:9770", "address for operators: /metrics, /healthz and /readyz for everybody who reaches it, /admin/v1 and /debug/pprof on loopback or with a token; empty for none", address(&c.Admin), fixed},
 		{"admin-token-file", "", "file with a token, which /admin/v1 and /debug/pprof then ask for; COWRELAY_ADMIN_TOKEN holds the token itself; without either, and off loopback, they answer nobody", c.setAdminToken, fixed},
 		{"data-dir", "cowrelay-data", "folder of the store; made if missing, used by one process at a time", text(&c.DataDir), fixed},
-		{"sync", "always", "when a post is made durable: always (before it is acknowledged), interval (every 100 ms: a crash may lose what was acknowledged since), off (a crash may lose more)", func(v string) (err error) {
+		{"sync", "always", "when a post is made durable: always (before it is acknowledged), interval (every 100 ms: a crash of the machine may lose what was acknowledged since), off (it may lose more)", func(v string) (err error) {
 			c.Sync, err = filelog.ParseSync(v)
 			return err
 		}, fixed},
