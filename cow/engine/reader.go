@@ -68,7 +68,7 @@ func (r *Reader) open(folder string, o filelog.Options) (err error) {
 	return r.join(r.log)
 }
 
-func (r *Reader) join(log replay.Log) (err error) {
+func (r *Reader) join(log replay.LogReader) (err error) {
 	r.Reader, err = replay.OpenReader(log, r.store, nil)
 	return err
 }
@@ -112,8 +112,6 @@ type nothing uint64
 
 var errNothing = errors.New("BUG: there is no log")
 
-func (n nothing) Append([]byte) (uint64, error)                 { return 0, errNothing }
 func (n nothing) Read(uint64, func(uint64, []byte) error) error { return errNothing }
 func (n nothing) Last() uint64                                  { return uint64(n) }
-func (n nothing) Trim(uint64) error                             { return nil }
 func (n nothing) Close() error                                  { return nil }

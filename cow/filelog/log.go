@@ -57,9 +57,6 @@ func newLog(dir string, opts Options) *Log {
 	return l
 }
 
-// errReadOnly is the answer of a Reader.
-var errReadOnly = errors.New("the log is open to be read only")
-
 // maxBuf is what Append keeps for the next frame, in bytes.
 const maxBuf = 1 << 20
 

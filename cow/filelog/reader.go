@@ -6,7 +6,7 @@ import (
 	"cowrelay/cow/replay"
 )
 
-var _ replay.Log = (*Reader)(nil)
+var _ replay.LogReader = (*Reader)(nil)
 
 // Reader reads a log and writes nothing.
 type Reader struct {
@@ -27,7 +27,7 @@ func OpenReader(dir string, opts Options) (*Reader, error) {
 	return r, nil
 }
 
-// Read implements replay.Log. Behind the last entry that can be read it returns what
+// Read implements replay.LogReader. Behind the last entry that can be read it returns what
 // is lost, except with Options.AcceptLoss.
 func (r *Reader) Read(from uint64, yield func(seq uint64, entry []byte) error) error {
 	if err := r.read(r.s, from, yield); err != nil {
@@ -39,7 +39,7 @@ func (r *Reader) Read(from uint64, yield func(seq uint64, entry []byte) error) e
 	return nil
 }
 
-// Last implements replay.Log: the newest entry that Read yields.
+// Last implements replay.LogReader: the newest entry that Read yields.
 func (r *Reader) Last() uint64 { return r.s.last }
 
 // Torn is how many bytes a start would drop as a torn tail, as far as can be told.
@@ -48,13 +48,7 @@ func (r *Reader) Torn() int64 { return r.s.torn }
 // Bytes of all files of the log.
 func (r *Reader) Bytes() int64 { return r.s.bytes }
 
-// Append implements replay.Log: it refuses.
-func (r *Reader) Append([]byte) (uint64, error) { return 0, errReadOnly }
-
-// Trim implements replay.Log: it does nothing.
-func (r *Reader) Trim(uint64) error { return nil }
-
-// Close implements replay.Log.
+// Close implements replay.LogReader.
 func (r *Reader) Close() error { return nil }
 
 // Verify reads all files again, to the last byte, and calls fault for each damage,
