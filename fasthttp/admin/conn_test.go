@@ -31,6 +31,12 @@ func TestAdmin_Connections(t *testing.T) {
 			w.send(sent)
 			held = append(held, w)
 		}
+		if i == 2 { // whole requests: a connection that is being served does not give way
+			if _, err := http.ReadResponse(held[len(held)-1].br, nil); err != nil {
+				t.Errorf("%d: the newest connection: %v", i, err)
+			}
+			g.eventually("these are answered", func() bool { return s.places.Busy() == 1 })
+		}
 		for _, path := range []string{"/healthz", "/metrics", "/readyz"} {
 			client := &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 			res, err := client.Get("http://" + addr + path)
