@@ -18,8 +18,8 @@
 //	report    results, their lines and JSON, the machine, profiles
 //	plot      pictures of results
 //	run       how a variant is run
-//	scenario  poll, connect, window, post, fanout, saturation, idle, churn, mix,
-//	          growth, restart
+//	scenario  poll, connect, window, post, batch, batch-beside, post-file, tail,
+//	          fanout, saturation, idle, churn, mix, growth, restart
 //	peer      the relay beside Nchan, NATS JetStream or another relay
 //	attack    the relay under attack, and its honest clients meanwhile
 //

@@ -1,8 +1,10 @@
 package bound
 
 import (
+	"bytes"
 	"encoding/hex"
 	"fmt"
+	"strconv"
 
 	"github.com/valyala/fasthttp"
 
@@ -52,4 +54,19 @@ func answerStored(ctx *fasthttp.RequestCtx, t *wire.Template) {
 	ctx.Response.AppendBodyString(storedHead)
 	ctx.Response.AppendBody(id)
 	ctx.Response.AppendBodyString(storedTail)
+}
+
+// answerLines answers a post of several events as the relay does. All events have
+// one size, so it counts none. A post of one event is answered as such.
+func answerLines(ctx *fasthttp.RequestCtx, t *wire.Template) {
+	b := ctx.PostBody()
+	if bytes.HasPrefix(b, []byte(wire.PostOpen)) {
+		answerStored(ctx, t)
+		return
+	}
+	ctx.SetStatusCode(fasthttp.StatusCreated)
+	ctx.SetContentType(jsonType)
+	ctx.Response.AppendBodyString(`{"stored":`)
+	ctx.Response.AppendBodyString(strconv.Itoa(len(b) / (t.Size() + 1)))
+	ctx.Response.AppendBodyString(`,"duplicates":0,"next":0}`)
 }

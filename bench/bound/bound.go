@@ -24,6 +24,7 @@ const (
 	Poll       = "poll"
 	Window     = "window"
 	Post       = "post"
+	Batch      = "batch"
 	Saturation = "saturation"
 	Fanout     = "fanout"
 	Idle       = "idle"
@@ -116,6 +117,12 @@ func (b Config) handler() (fasthttp.RequestHandler, error) {
 			return nil, err
 		}
 		return setupFirst(g.handler(t, nil)), nil
+	case Batch:
+		g, err := newGroupCommit(b.Dir)
+		if err != nil {
+			return nil, err
+		}
+		return setupFirst(g.answering(func(ctx *fasthttp.RequestCtx) { answerLines(ctx, t) }, nil)), nil
 	case Saturation:
 		g, err := newGroupCommit(b.Dir)
 		if err != nil {

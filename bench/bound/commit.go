@@ -96,8 +96,14 @@ func (g *groupCommit) run(published func(batch []*waitingPost)) {
 	}
 }
 
-// handler starts the commit loop and returns the handler that feeds it.
+// handler starts the commit loop and returns the handler that feeds it with posts
+// of one event.
 func (g *groupCommit) handler(t *wire.Template, published func([]*waitingPost)) fasthttp.RequestHandler {
+	return g.answering(func(ctx *fasthttp.RequestCtx) { answerStored(ctx, t) }, published)
+}
+
+// answering is handler with another answer, which is given after the sync.
+func (g *groupCommit) answering(answer fasthttp.RequestHandler, published func([]*waitingPost)) fasthttp.RequestHandler {
 	go g.run(published)
 	return func(ctx *fasthttp.RequestCtx) {
 		p := waitingPosts.Get().(*waitingPost)
@@ -106,6 +112,6 @@ func (g *groupCommit) handler(t *wire.Template, published func([]*waitingPost)) 
 		<-p.done
 		p.body = nil
 		waitingPosts.Put(p)
-		answerStored(ctx, t)
+		answer(ctx)
 	}
 }

@@ -5,6 +5,7 @@
 //	Poll        an empty page for every pull
 //	Window      slices of one buffer
 //	Post        one write and one fdatasync for all posts that wait
+//	Batch       Post for bodies of several events
 //	Fanout      Post, then one buffer of frames and a goroutine for each stream
 //	Saturation  Window and Post
 //	Idle        comments to silent streams, spread over the heartbeat

@@ -16,6 +16,11 @@ type Slot struct{ ID, Token string }
 
 // requestHead serializes all of a request that comes before its body.
 func (s *Server) requestHead(method, path, token string, length int) []byte {
+	return s.requestHeadOf(wire.OneEvent, method, path, token, length)
+}
+
+// requestHeadOf is requestHead for a body of another content type.
+func (s *Server) requestHeadOf(content, method, path, token string, length int) []byte {
 	b := []byte(method + " " + s.Prefix + path + " HTTP/1.1\r\nHost: " + s.Addr + "\r\n")
 	if token != "" {
 		b = append(b, "Authorization: Bearer "+token+"\r\n"...)
@@ -24,7 +29,7 @@ func (s *Server) requestHead(method, path, token string, length int) []byte {
 		b = append(b, s.Header+"\r\n"...)
 	}
 	if method == "POST" {
-		b = append(b, "Content-Type: application/json\r\nContent-Length: "+strconv.Itoa(length)+"\r\n"...)
+		b = append(b, "Content-Type: "+content+"\r\nContent-Length: "+strconv.Itoa(length)+"\r\n"...)
 	}
 	return append(b, "\r\n"...)
 }
@@ -35,6 +40,11 @@ func (s *Server) PullRequest(sl Slot, since []byte, limit int) (req []byte, numA
 	path := "/v1/events/" + sl.ID + "?since=" + string(since)
 	req = s.requestHead("GET", path+"&limit="+strconv.Itoa(limit), sl.Token, 0)
 	return req, len("GET ") + len(s.Prefix) + len(path) - wire.CounterDigits
+}
+
+// LastRequest serializes a pull of the newest n events.
+func (s *Server) LastRequest(sl Slot, n int) []byte {
+	return s.requestHead("GET", "/v1/events/"+sl.ID+"?last="+strconv.Itoa(n), sl.Token, 0)
 }
 
 // A PostRequest is a serialized post. The number of its event can be replaced.

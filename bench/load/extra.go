@@ -18,6 +18,12 @@ type Extra struct {
 	Group *cgroup.Use `json:"group,omitempty"`
 	// Heartbeats is how many came in the measured time of idle and edge.
 	Heartbeats int64 `json:"heartbeats,omitempty"`
+	// Batches is set where requests have several events each.
+	Batches *Batches `json:"batches,omitempty"`
+	// Read is how many bytes the relay read from its files, and its sockets, for an
+	// answer of Answer bytes, in tail.
+	Read   int64 `json:"read_bytes,omitempty"`
+	Answer int64 `json:"answer_bytes,omitempty"`
 	// TimeWait counts the sockets that connect left behind at the end of a
 	// round.
 	TimeWait *proc.TimeWait `json:"time_wait,omitempty"`

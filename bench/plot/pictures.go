@@ -8,7 +8,7 @@ import (
 
 // compared are the scenarios whose throughput is held against the bound's, in
 // the order in which they are shown.
-var compared = []string{"poll", "connect", "window", "post", "fanout", "claim", "directory"}
+var compared = []string{"poll", "connect", "window", "post", "batch", "post-file", "fanout", "claim", "directory"}
 
 // ratiosPicture shows throughput beside the bound, for all those scenarios.
 func ratiosPicture(set *set) drawer {
@@ -40,12 +40,21 @@ func ratiosPicture(set *set) drawer {
 
 // outagePicture shows the latency of posts beside pullers.
 func outagePicture(set *set) drawer {
+	return besidePicture(set, "saturation", "Posts while others pull")
+}
+
+// batchesPicture shows the latency of posts beside a flood of batches.
+func batchesPicture(set *set) drawer {
+	return besidePicture(set, "batch-beside", "Posts of one event while others post batches")
+}
+
+func besidePicture(set *set, scenario, title string) drawer {
 	c := &rowChart{
-		title:    "Posts while others pull",
+		title:    title,
 		sub:      "Latency of posts at a fixed rate, counted from when each was due. Mark: p99; line: p50 to p99.9.",
 		axisName: "latency of posts", unit: span, dots: true,
 	}
-	shown := set.of("saturation")
+	shown := set.of(scenario)
 	for _, r := range shown {
 		// "16 posters at 800/s, no pullers"
 		_, kind, ok := strings.Cut(r.Variant, ", ")

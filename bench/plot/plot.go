@@ -13,6 +13,7 @@ import (
 var pictures = []picture{
 	{"ratios", ratiosPicture},
 	{"outage", outagePicture},
+	{"batches", batchesPicture},
 	{"growth", growthPicture},
 	{"fanout", fanoutPicture},
 	{"memory", memoryPicture},

@@ -53,6 +53,9 @@ func plotResults() []report.Result {
 	for _, kind := range []string{"no pullers", "64 pullers that never rest", "64 pullers at 300/s"} {
 		add("saturation", "16 posters at 800/s, "+kind, nil, report.TailP99)
 	}
+	for _, kind := range []string{"no batches", "16 posters of batches that never rest", "16 posters of batches at 300/s"} {
+		add("batch-beside", "64 posters at 2000/s, "+kind, nil, report.TailP99)
+	}
 	for _, x := range []float64{1000, 10_000, 200_000} {
 		add("growth", fmt.Sprint("post ", x), &report.Point{Curve: "post", Axis: "events", X: x}, report.MedianP50)
 		add("growth", fmt.Sprint("since ", x), &report.Point{Curve: "since", Axis: "events", X: x}, report.MedianP50)
@@ -81,13 +84,14 @@ func TestPlot(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, want := range map[string][]string{
-		"ratios": {"connect: 64 conns", "90 %", "900 requests/s", "part of the bound's throughput", "bound"},
-		"outage": {"no pullers", "64 pullers that never rest", "64 pullers at 300/s", "latency of posts", "ms", "relay", "bound"},
-		"growth": {"post", "pull from a random place", "200k", "events in the slot", "3 ms"},
-		"memory": {"relay", "5 KB", "bound", "4 KB", "nchan", "9 KB", "9.5 KB"},
-		"nchan":  {"post: 64 conns, the last 1000 of 3495 x 300 B; relay: --sync off", "0.9×", "900 against 1k requests/s", "Nchan: nothing,"},
-		"fanout": {"streams", "256", "90 %"},
-		"slots":  {"200,000 slots", "300 B"},
+		"ratios":  {"connect: 64 conns", "90 %", "900 requests/s", "part of the bound's throughput", "bound"},
+		"outage":  {"no pullers", "64 pullers that never rest", "64 pullers at 300/s", "latency of posts", "ms", "relay", "bound"},
+		"batches": {"no batches", "16 posters of batches that never rest", "latency of posts", "ms", "relay", "bound"},
+		"growth":  {"post", "pull from a random place", "200k", "events in the slot", "3 ms"},
+		"memory":  {"relay", "5 KB", "bound", "4 KB", "nchan", "9 KB", "9.5 KB"},
+		"nchan":   {"post: 64 conns, the last 1000 of 3495 x 300 B; relay: --sync off", "0.9×", "900 against 1k requests/s", "Nchan: nothing,"},
+		"fanout":  {"streams", "256", "90 %"},
+		"slots":   {"200,000 slots", "300 B"},
 	} {
 		for _, theme := range []string{"light", "dark"} {
 			file := filepath.Join(dir, name+"-"+theme+".svg")
@@ -193,8 +197,11 @@ func TestPlotSet_lastOfALoadCounts(t *testing.T) {
 	for i, v := range []string{"at 5/s, pullers at 10/s", "at 5/s, pullers at 12/s", "at 5/s, no pullers", "at 5/s, no pullers"} {
 		rs = append(rs, report.Result{Scenario: "saturation", Variant: v, Relay: report.SideResult{PerSec: float64(i)}})
 	}
+	for i, v := range []string{"at 5/s, 2 posters of batches at 10/s", "at 5/s, 2 posters of batches at 12/s"} {
+		rs = append(rs, report.Result{Scenario: "batch-beside", Variant: v, Relay: report.SideResult{PerSec: float64(10 + i)}})
+	}
 	set := newSet(rs)
-	if len(set.rs) != 2 || set.rs[0].Relay.PerSec != 1 || set.rs[1].Relay.PerSec != 3 {
+	if len(set.rs) != 3 || set.rs[2].Relay.PerSec != 11 || set.rs[0].Relay.PerSec != 1 || set.rs[1].Relay.PerSec != 3 {
 		t.Errorf("set %+v", set.rs)
 	}
 }

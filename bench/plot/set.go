@@ -33,7 +33,7 @@ func sameLoad(a, b *report.Result) bool {
 	if a.Point != nil && *a.Point != *b.Point {
 		return false
 	}
-	return a.Variant == b.Variant || a.Scenario == "saturation" && pacedAt.MatchString(a.Variant) && pacedAt.MatchString(b.Variant)
+	return a.Variant == b.Variant || pacedAt.MatchString(a.Variant) && pacedAt.MatchString(b.Variant)
 }
 
 // loads names all loads.
@@ -71,5 +71,6 @@ func (s *set) curve(name, axis string) (out []*report.Result) {
 	return out
 }
 
-// pacedAt matches the variants of saturation whose pullers have a rate.
-var pacedAt = regexp.MustCompile(`pullers at [\d.]+/s`)
+// pacedAt matches the variants of saturation and batch-beside in which a rate was
+// looked for.
+var pacedAt = regexp.MustCompile(`(pullers|posters of batches)( of nice \d+)? at [\d.]+/s`)

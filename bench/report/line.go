@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -24,6 +25,8 @@ func (r *Result) Line() string {
 		r.writeMemory(&b)
 	case r.Compared == PartLatencies.Name:
 		r.writeParts(&b)
+	case r.Compared == BytesRead.Name:
+		fmt.Fprintf(&b, "the relay read %s B for an answer of %s B", load.Thousands(float64(r.Relay.Read)), load.Thousands(float64(r.Relay.Answer)))
 	case of != nil:
 		fmt.Fprintf(&b, "%s %s", r.Compared, load.Micros(float64(of(&r.Relay.Latency))))
 		if r.Bound != nil {
@@ -46,12 +49,12 @@ func (r *Result) Line() string {
 			fmt.Fprintf(&b, ", %.0f B beyond the last point", r.BytesEachMore)
 		}
 	}
-	writeRatio(&b, "; to its own p99 without pullers", r.VsQuiet)
+	writeRatio(&b, "; to its own p99 with "+r.QuietName, r.VsQuiet)
 	if r.BoundVsQuiet != nil {
 		writeRatio(&b, ", the bound's", r.BoundVsQuiet)
 	}
 	if r.Relay.PullsPerSec > 0 {
-		fmt.Fprintf(&b, "; %s pulls/s", load.Thousands(r.Relay.PullsPerSec))
+		fmt.Fprintf(&b, "; %s %s/s", load.Thousands(r.Relay.PullsPerSec), cmp.Or(r.PullsName, "pulls"))
 		if r.Bound != nil {
 			fmt.Fprintf(&b, ", bound %s", load.Thousands(r.Bound.PullsPerSec))
 		}

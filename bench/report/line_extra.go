@@ -39,6 +39,12 @@ func (r *Result) writeParts(b *strings.Builder) {
 // writeExtra writes what else the relay's rounds measured.
 func (r *Result) writeExtra(b *strings.Builder) {
 	s := &r.Relay
+	if s.Batches != nil {
+		b.WriteString("; " + s.Batches.Text())
+		if r.Bound != nil && r.Bound.Batches != nil {
+			b.WriteString(", bound " + r.Bound.Batches.Text())
+		}
+	}
 	if s.Heartbeats > 0 {
 		fmt.Fprintf(b, "; %s heartbeats", load.Thousands(float64(s.Heartbeats)))
 		if r.Bound != nil {

@@ -10,6 +10,7 @@ var (
 		}
 		return s.Memory.Each
 	}}
+	BytesRead     = Metric{"read_bytes", func(s *load.Sample) float64 { return float64(s.Read) }}
 	PartLatencies = Metric{"latencies", func(s *load.Sample) float64 { return float64(s.Latency.P99) }}
 )
 

@@ -42,8 +42,13 @@ type Result struct {
 	Ratio *Spread `json:"ratio,omitempty"`
 	// CPURatio is relay to bound in the server's CPU time for each op.
 	CPURatio *Spread `json:"cpu_ratio,omitempty"`
-	// VsQuiet, in saturation, is the relay's p99 to its p99 without pullers.
+	// VsQuiet, in saturation and batch-beside, is the relay's p99 to its p99 when
+	// nothing goes on beside the posts.
 	VsQuiet *Spread `json:"vs_quiet,omitempty"`
+	// QuietName says what was not there then: "no pullers". PullsName says what the
+	// sides' pulls are if they are not pulls: "batches".
+	QuietName string `json:"quiet,omitempty"`
+	PullsName string `json:"pulls_are,omitempty"`
 	// BoundVsQuiet is the same for the bound.
 	BoundVsQuiet *Spread `json:"bound_vs_quiet,omitempty"`
 	// VsFirst, on a curve, is the figure to that at the curve's first point,

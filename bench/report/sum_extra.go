@@ -34,6 +34,7 @@ func sumExtra(ss []load.Sample) load.Extra {
 			out.TimeWait.Client = max(out.TimeWait.Client, w.Client)
 		}
 		out.Heartbeats += x.Heartbeats
+		out.Read, out.Answer = max(out.Read, x.Read), max(out.Answer, x.Answer)
 		for name, h := range x.PartHists {
 			if _, ok := out.PartHists[name]; !ok {
 				out.PartHists[name] = load.NewHistogram()
@@ -41,6 +42,21 @@ func sumExtra(ss []load.Sample) load.Extra {
 			out.PartHists[name].Merge(h)
 		}
 	}
+	out.Batches = sumBatches(ss)
 	out.Parts = load.LatenciesOf(out.PartHists)
 	return out
+}
+
+// sumBatches takes the medians of the rates; nil if the rounds have none.
+func sumBatches(ss []load.Sample) *load.Batches {
+	if len(ss) == 0 || ss[0].Batches == nil {
+		return nil
+	}
+	of := func(f func(*load.Batches) float64) float64 {
+		return medianOf(ss, func(s *load.Sample) float64 { return f(s.Batches) })
+	}
+	out := *ss[0].Batches
+	out.PerSec = of(func(b *load.Batches) float64 { return b.PerSec })
+	out.BytesPerSec = of(func(b *load.Batches) float64 { return b.BytesPerSec })
+	return &out
 }

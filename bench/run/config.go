@@ -3,6 +3,8 @@ package run
 import (
 	"os"
 	"time"
+
+	"cowrelay/bench/wire"
 )
 
 // A Config says what to load and how. The zero value is not usable: begin with
@@ -40,11 +42,12 @@ type Config struct {
 	// Warmup is the time before it in each round; 500 ms by default.
 	Warmup time.Duration
 
-	// Conns are the numbers of connections that poll, connect, window and post
-	// are run with. Empty, the default, is 64, and 1, 64 and 256 for post.
+	// Conns are the numbers of connections that poll, connect, window, post and batch
+	// are run with. Empty, the default, is 64, 1, 64 and 256 for post, and 1, 16 and
+	// 64 for batch.
 	Conns []int
-	// EventBytes is the size of an event. 0, the default, is 300 for window and
-	// saturation and 512 for post and fanout.
+	// EventBytes is the size of an event. 0, the default, is 512 for post and fanout,
+	// and 300 for window, saturation, tail, and all that posts batches.
 	EventBytes int
 	// SlotBytes are the slot lengths that window is run with, in bytes of
 	// events; 1 MiB and 64 MiB by default.
@@ -78,6 +81,18 @@ type Config struct {
 	MixAgents int
 	// MixSpeed is how many times as fast as a real day mix is; 20 by default.
 	MixSpeed float64
+	// BatchEvents is how many events each request of batch and batch-beside posts;
+	// 100 by default. Of large events a request has fewer: see BatchOf.
+	BatchEvents int
+	// BatchPosters is the number of connections of batch-beside that post batches; 16
+	// by default.
+	BatchPosters int
+	// BesideRate is the posts of one event a second of batch-beside, of all
+	// connections together; 2000 by default.
+	BesideRate float64
+	// FileLines is how many lines the file of post-file has, if a slot takes so many;
+	// 100,000 by default.
+	FileLines int
 	// Streams is the number of streams of fanout; 256 by default, the most that
 	// a slot has.
 	Streams int
@@ -145,6 +160,10 @@ func Defaults() Config {
 		IdleStreams:  10_000,
 		IdleSettle:   time.Minute,
 		Heartbeat:    12 * time.Second,
+		BatchEvents:  100,
+		BatchPosters: 16,
+		BesideRate:   2000,
+		FileLines:    100_000,
 		EdgeSlots:    100_000,
 		EdgeRate:     5000,
 		EdgeMemory:   512_000_000,
@@ -183,3 +202,7 @@ const GrowthBytes = 256
 
 // SinceLimit is how many events growth pulls from a random place.
 const SinceLimit = 10
+
+// BatchOf returns how many events of size bytes a request has that should have
+// most. A relay takes wire.BatchBytesMax in one request.
+func BatchOf(most, size int) int { return max(1, min(most, wire.BatchBytesMax/size)) }

@@ -25,6 +25,9 @@ func All(ctx context.Context, cfg *Config, all []Variant, emit func(report.Resul
 		if sc.OwnsRelay && cfg.Relay == "" {
 			return fmt.Errorf("%s (%s) stops the relay and starts it again: it needs relay, not target", sc.Scenario, sc.Text)
 		}
+		if sc.RunsCommands && cfg.Relay == "" {
+			return fmt.Errorf("%s (%s) runs the relay's own command: it needs relay, not target", sc.Scenario, sc.Text)
+		}
 		if sc.GroupMemory > 0 && cfg.Relay == "" {
 			return fmt.Errorf("%s (%s) runs the relay in a control group: it needs relay, not target", sc.Scenario, sc.Text)
 		}

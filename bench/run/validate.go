@@ -54,6 +54,10 @@ func (c *Config) Validate() error {
 	for _, n := range c.SlotBytes {
 		check(n >= need && n <= load.SlotBytesMax, "slot-bytes %d: want %d (one event more than a page) to %d", n, need, load.SlotBytesMax)
 	}
+	check(c.BatchEvents >= 1 && c.BatchEvents <= 1000, "batch-events %d: want 1 to 1000, the most a request has", c.BatchEvents)
+	check(c.BatchPosters >= 1 && c.BatchPosters <= 1000, "batch-posters %d: want 1 to 1000", c.BatchPosters)
+	check(c.BesideRate >= 1 && c.BesideRate <= 100_000, "beside-rate %g: want 1 to 100000", c.BesideRate)
+	check(c.FileLines >= 1 && c.FileLines <= 1_000_000, "file-lines %d: want 1 to 1000000", c.FileLines)
 	check(c.Streams >= 1 && c.Streams <= 256, "streams %d: want 1 to 256, the most a slot has", c.Streams)
 	check(c.IdleStreams >= 1 && c.IdleStreams <= 1_000_000, "idle-streams %d: want 1 to 1000000", c.IdleStreams)
 	check(c.IdleSettle >= 0 && c.IdleSettle <= 10*time.Minute, "idle-settle %v: want 0s to 10m", c.IdleSettle)

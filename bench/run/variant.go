@@ -22,7 +22,10 @@ type Variant struct {
 	// OwnsRelay says that the variant stops and starts the relay. Then it must
 	// not be one that runs already.
 	OwnsRelay bool
-	RelayArgs []string // before those of the Config
+	// RunsCommands says that the variant runs commands of the relay's binary. Then it
+	// needs that.
+	RunsCommands bool
+	RelayArgs    []string // before those of the Config
 	// GroupMemory is the memory, in bytes, of a control group of one core in which
 	// the relay runs; 0: in none. As with OwnsRelay, the relay must be ours.
 	GroupMemory int64

@@ -8,6 +8,10 @@
 // it.
 //   - window: full pages at random places of a slot, short or long.
 //   - post: unique events, each acknowledged after it is on stable storage.
+//   - batch: requests of many events.
+//   - batch-beside: posts of one event at a fixed rate beside a flood of batches.
+//   - post-file: the lines of a file, by the relay's own command.
+//   - tail: what a relay reads for the newest events of a full slot.
 //   - fanout: every event posted to one slot, at every stream of that slot.
 //   - saturation: posts at a fixed rate while pullers take full windows.
 //   - idle: thousands of streams that hear nothing but heartbeats.
@@ -20,7 +24,8 @@
 // slots of a relay.
 //   - restart: the time from start to a right page, after a kill under posts.
 //
-// Mix and saturation, which are longer, are packages of their own. Whatever
+// Longer ones are packages of their own: mix, batch, and saturation, which has
+// batch-beside too. Whatever
 // comes back wrong (status, length, bytes, order, a lost event) is an error of
 // the round.
 package scenario

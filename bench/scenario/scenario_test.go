@@ -3,6 +3,7 @@ package scenario
 import (
 	"context"
 	"errors"
+	"math"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -26,7 +27,7 @@ func runShort(t *testing.T, c run.Config, name string) []report.Result {
 }
 
 func TestRun(t *testing.T) {
-	for name, results := range map[string]int{"poll": 1, "window": 1, "post": 1, "fanout": 1, "saturation": 3, "claim": 1, "directory": 1} {
+	for name, results := range map[string]int{"poll": 1, "window": 1, "post": 1, "batch": 1, "batch-beside": 3, "post-file": 1, "fanout": 1, "saturation": 3, "claim": 1, "directory": 1} {
 		t.Run(name, func(t *testing.T) {
 			c := short.Config(t)
 			rs := runShort(t, c, name)
@@ -72,6 +73,9 @@ func TestRun_noticesFaults(t *testing.T) {
 		{"claim", "claim", "the claim of agent-"},
 		{"page", "directory", "a page has 99 handles, want 100"},
 		{"order", "fanout", "position"},
+		{"batch", "batch", "a batch of 10 events was answered by"},
+		{"batch-order", "post-file", "is at position"},
+		{"last", "tail", "wrong bytes"},
 	} {
 		t.Run(f.fault, func(t *testing.T) {
 			c := short.Config(t, "--fault", f.fault)
@@ -81,6 +85,50 @@ func TestRun_noticesFaults(t *testing.T) {
 				t.Errorf("the fault was not noticed: %s", rs[0].Line())
 			}
 		})
+	}
+}
+
+// A result of batches counts events, and says how many requests and bytes they
+// were.
+func TestRun_batches(t *testing.T) {
+	for _, name := range []string{"batch", "post-file"} {
+		r := runShort(t, short.Config(t), name)[0]
+		for _, s := range slices.Concat(r.Relay.Rounds, r.Bound.Rounds) {
+			b := s.Batches
+			if s.Errors > 0 || b == nil || s.Ops%10 != 0 || math.Abs(b.BytesPerSec-300*s.PerSec) > 1 ||
+				b.Events > 0 && math.Abs(float64(b.Events)*b.PerSec-s.PerSec) > 1 {
+				t.Errorf("%s: round %+v, batches %+v", name, s, b)
+			}
+		}
+		if l := r.Line(); !strings.Contains(l, " events/s, bound ") || !strings.Contains(l, "MB/s, bound ") {
+			t.Errorf("line %q", l)
+		}
+	}
+}
+
+// What the relay reads for a request after its start is counted.
+func TestRun_tail(t *testing.T) {
+	rs := runShort(t, short.Config(t), "tail")
+	if len(rs) != 1 || rs[0].Errors() != 0 || len(rs[0].Relay.Rounds) != 2 {
+		t.Fatalf("results %+v", rs)
+	}
+	// The small relay has all in memory: it reads the request.
+	if r := rs[0].Relay; r.Answer != 10*301+1 || r.Read < 100 || r.Read > 10_000 {
+		t.Errorf("read %d bytes for an answer of %d", r.Read, r.Answer)
+	}
+	if l := rs[0].Line(); !strings.Contains(l, "B for an answer of 3,011 B") {
+		t.Errorf("line %q", l)
+	}
+}
+
+// A run that needs the relay's binary says so.
+func TestRun_needsRelay(t *testing.T) {
+	for _, name := range NeedRelay {
+		c := short.Config(t)
+		c.Relay, c.RelayArgs, c.Target = "", nil, "http://127.0.0.1:1"
+		if err := Run(t.Context(), c, []string{name}, nil); err == nil || !strings.Contains(err.Error(), "it needs relay, not target") {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 

@@ -6,16 +6,20 @@ import (
 
 	"cowrelay/bench/report"
 	"cowrelay/bench/run"
+	"cowrelay/bench/scenario/batch"
 	"cowrelay/bench/scenario/handles"
 	"cowrelay/bench/scenario/mix"
 	"cowrelay/bench/scenario/saturation"
 )
 
 // Names are the scenarios in the order in which `all` runs them.
-var Names = []string{"poll", "connect", "window", "post", "fanout", "saturation", "idle", "churn", "mix", "growth", "restart", "claim", "directory"}
+var Names = []string{"poll", "connect", "window", "post", "batch", "batch-beside", "post-file", "tail", "fanout", "saturation", "idle", "churn", "mix", "growth", "restart", "claim", "directory"}
 
 // Apart are the scenarios that run only where they are named: they take root.
 var Apart = []string{"edge", "edge-idle"}
+
+// NeedRelay are those of Names that need the relay's binary.
+var NeedRelay = []string{"post-file", "tail", "restart"}
 
 // variantsOf returns the variants of a scenario.
 func variantsOf(cfg *run.Config, name string) ([]run.Variant, error) {
@@ -29,7 +33,15 @@ func variantsOf(cfg *run.Config, name string) ([]run.Variant, error) {
 	case "fanout":
 		return Fanout(cfg), nil
 	case "saturation":
-		return saturation.Variants(cfg), nil
+		return saturation.Pulls(cfg), nil
+	case "batch-beside":
+		return saturation.Batches(cfg), nil
+	case "batch":
+		return batch.Variants(cfg), nil
+	case "post-file":
+		return batch.Files(cfg), nil
+	case "tail":
+		return Tail(cfg), nil
 	case "connect":
 		return Connect(cfg), nil
 	case "idle":

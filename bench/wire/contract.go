@@ -6,5 +6,14 @@ const (
 	PostClose = `}`
 )
 
+// Content types of posts: one event in its wrapper, or an event a line.
+const (
+	OneEvent   = "application/json"
+	EventLines = "application/x-ndjson"
+)
+
+// BatchBytesMax is how many bytes of events a post of several may have.
+const BatchBytesMax = 512 << 10
+
 // EmptyPage is the answer to a pull that finds nothing new.
 var EmptyPage = []byte("[]")

@@ -26,6 +26,15 @@ Scenarios:
   window      full pages at random places of a slot of 1 MiB and one of 64 MiB
   post        unique events, each on stable storage before its 201; 1, 64 and
               256 connections
+  batch       requests of 100 events, each on stable storage before its 201; 1, 16
+              and 64 connections. It counts events
+  batch-beside  posts of one event from 64 connections at a fixed rate: alone,
+              beside 16 connections that post batches without rest, and beside
+              batches at a rate that leaves 30 % of the CPU idle
+  post-file   the command "cowrelay post --file" stores 100,000 lines in order
+              over one connection; they are read back and compared. Needs --relay
+  tail        the newest 10 events of a full slot, after a start: how many bytes
+              the relay reads for them. Needs --relay
   fanout      one slot, 16 posters, 256 streams; every event is counted, and
               its place in the order checked, at every stream
   saturation  posts at a fixed rate while 64 pullers take full windows of a
@@ -48,7 +57,7 @@ Scenarios:
   restart     100,000 slots with 1 GiB; the relay is killed (SIGKILL) under posts
               and started again: time to readiness and to a right page of a cold
               slot. Needs --relay, as the slots of growth do; with --target, all
-              leaves both out
+              leaves out what needs it
   claim       64 connections claim nicks again in a directory of 100,000; each
               claim carries a signed card of 2 KB, which the relay verifies
   directory   64 connections read pages of 100 handles of such a directory
@@ -93,13 +102,18 @@ Rounds:
   --procs N           cores that the generator runs on (default: all)
 
 Loads:
-  --conns LIST        connections of poll, connect, window and post: 1,64,256
-                      (default 64; for post 1,64,256)
-  --event-bytes N     size of an event (default 300 for window and saturation,
-                      512 for post and fanout)
+  --conns LIST        connections of poll, connect, window, post, batch, and of
+                      batch-beside's posts, such as 1,64,256 (default 64; for post
+                      1,64,256, for batch 1,16,64)
+  --event-bytes N     size of an event (default 512 for post and fanout, 300 for
+                      window, saturation, batches, post-file and tail)
   --slot-bytes LIST   slot lengths of window, such as 65536,1MiB
                       (default 1MiB,64MiB)
   --page N            events of a window (default 1000)
+  --batch-events N    events of a request of batch and batch-beside (default 100)
+  --batch-posters N   connections of batch-beside that post batches (default 16)
+  --beside-rate R     its posts of one event a second, all together (default 2000)
+  --file-lines N      lines of post-file (default 100000)
   --streams N         streams of fanout (default 256)
   --idle-streams N    streams of idle, two a slot (default 10000)
   --idle-settle D     from the last open to the reading of memory (default 1m)

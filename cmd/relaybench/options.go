@@ -72,7 +72,7 @@ func parse(args []string) (*options, error) {
 	}
 	if all && o.cfg.Target != "" {
 		// What stops the relay needs a relay of our own.
-		o.scenarios = slices.DeleteFunc(o.scenarios, func(n string) bool { return n == "restart" })
+		o.scenarios = slices.DeleteFunc(o.scenarios, func(n string) bool { return slices.Contains(scenario.NeedRelay, n) })
 		o.cfg.GrowthSlots = nil
 	}
 	if len(names) == 0 {
@@ -119,6 +119,10 @@ func (o *options) flags() *flag.FlagSet {
 	fs.IntVar(&c.EventBytes, "event-bytes", 0, "")
 	fs.Func("slot-bytes", "", func(s string) error { return list(&c.SlotBytes, s, parseBytes) })
 	fs.IntVar(&c.Page, "page", c.Page, "")
+	fs.IntVar(&c.BatchEvents, "batch-events", c.BatchEvents, "")
+	fs.IntVar(&c.BatchPosters, "batch-posters", c.BatchPosters, "")
+	fs.Float64Var(&c.BesideRate, "beside-rate", c.BesideRate, "")
+	fs.IntVar(&c.FileLines, "file-lines", c.FileLines, "")
 	fs.IntVar(&c.Streams, "streams", c.Streams, "")
 	fs.IntVar(&c.IdleStreams, "idle-streams", c.IdleStreams, "")
 	fs.DurationVar(&c.IdleSettle, "idle-settle", c.IdleSettle, "")

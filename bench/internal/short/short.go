@@ -31,6 +31,7 @@ func Config(t testing.TB, relayArgs ...string) run.Config {
 	c.Conns, c.SlotBytes, c.Page = []int{4}, []int64{64 << 10}, 100
 	c.Streams, c.Posters, c.Pullers, c.PostRate, c.PullRate = 8, 4, 4, 400, 200
 	c.Handles = 200
+	c.BatchEvents, c.BatchPosters, c.BesideRate, c.FileLines = 10, 2, 400, 1000
 	return c
 }
 
@@ -65,6 +66,7 @@ func Main(m *testing.M, more map[string]func(args []string) error) {
 		bound.Command:   func(args []string) error { return bound.Run(args[1:]) },
 		pullers.Command: func(args []string) error { return pullers.Run(args[1:]) },
 		"serve":         func(args []string) error { return tiny.Serve(args[1:]) },
+		"post":          func(args []string) error { return tiny.Post(args[1:]) },
 	}
 	for name, program := range more {
 		programs[name] = program

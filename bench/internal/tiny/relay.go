@@ -163,6 +163,10 @@ func (r *relay) post(w http.ResponseWriter, q *http.Request) {
 	if err != nil {
 		return
 	}
+	if q.Header.Get("Content-Type") == "application/x-ndjson" {
+		r.postLines(w, q, b)
+		return
+	}
 	var body struct{ Event json.RawMessage }
 	var event struct {
 		ID string `json:"event_id"`
@@ -202,6 +206,12 @@ func (r *relay) pull(w http.ResponseWriter, q *http.Request) {
 		first = n + 1
 	}
 	limit, _ := strconv.Atoi(q.FormValue("limit"))
+	if last, _ := strconv.Atoi(q.FormValue("last")); last > 0 {
+		first, limit = max(0, len(s.events)-last), last
+		if r.fault == "last" {
+			first = 0
+		}
+	}
 	page := s.events[first:min(first+limit, len(s.events))]
 	r.pulls++
 	late := r.fault == "late-bytes" && r.pulls > 5

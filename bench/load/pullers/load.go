@@ -14,56 +14,62 @@ import (
 )
 
 // prepare reads the slot back, so that windows can be checked byte for byte.
+// Batches need nothing before.
 func (t *Task) prepare(ctx context.Context) (*pullLoad, error) {
 	tmpl, err := wire.NewTemplate(t.EventBytes, t.Nonce)
 	if err != nil {
 		return nil, err
 	}
-	e := &load.Session{Template: tmpl}
 	s := &load.Server{Name: t.Side, Addr: t.Addr, Prefix: t.Prefix, Header: t.Header}
+	if t.Batch > 0 {
+		starts := uint64(0)
+		return &pullLoad{workers: t.Pullers, log: &load.ErrorLog{}, open: func() load.Worker {
+			starts++
+			return load.NewBatchPoster(tmpl, s, t.Batch, starts*load.NumbersPerPoster)
+		}}, nil
+	}
+	e := &load.Session{Template: tmpl}
 	m, err := e.ReadBack(ctx, s, load.Slot{ID: t.Slot, Token: t.Token}, t.Count, t.Page)
 	if err != nil {
 		return nil, fmt.Errorf("cannot read a slot back: %w", err)
 	}
-	return &pullLoad{t: tmpl, s: s, m: m, page: t.Page, pullers: t.Pullers, log: &load.ErrorLog{}}, nil
+	return &pullLoad{workers: t.Pullers, log: &load.ErrorLog{}, open: func() load.Worker {
+		return load.NewPuller(tmpl, s, m, t.Page)
+	}}, nil
 }
 
-// A pullLoad is the pullers of this process.
+// A pullLoad is the pullers of this process, or its posters of batches.
 type pullLoad struct {
-	t       *wire.Template
-	s       *load.Server
-	m       *load.Image
-	page    int // events of a window
-	pullers int // how many
+	open    func() load.Worker // makes one
+	workers int                // how many
 
-	ps     []*load.Puller
+	ws     []load.Worker
 	counts []pullCount
 	log    *load.ErrorLog
 	cancel context.CancelFunc // nil: not started
 	wg     sync.WaitGroup
 }
 
-// A pullCount is how many windows one puller took. The padding keeps pullers
+// A pullCount is how many requests one worker made. The padding keeps pullers
 // from sharing a cache line.
 type pullCount struct {
 	n atomic.Int64
 	_ [56]byte
 }
 
-// start starts the pullers. With a rate they pull that many times a second, all
+// start starts the workers. With a rate they make that many requests a second, all
 // together; with 0 they never rest.
 func (l *pullLoad) start(ctx context.Context, rate float64) {
 	ctx, l.cancel = context.WithCancel(ctx)
-	n := l.pullers
-	l.ps, l.counts, l.log = nil, make([]pullCount, n), &load.ErrorLog{}
+	n := l.workers
+	l.ws, l.counts, l.log = nil, make([]pullCount, n), &load.ErrorLog{}
 	begin := time.Now()
 	for i := range n {
-		p := load.NewPuller(l.t, l.s, l.m, l.page)
-		l.ps = append(l.ps, p)
-		var w load.Worker = p
+		w := l.open()
+		l.ws = append(l.ws, w)
 		if rate > 0 {
 			each := time.Duration(float64(n) / rate * float64(time.Second))
-			w = &pacedPuller{Puller: p, each: each, next: begin.Add(each * time.Duration(i) / time.Duration(n))}
+			w = &pacedWorker{Worker: w, each: each, next: begin.Add(each * time.Duration(i) / time.Duration(n))}
 		}
 		l.wg.Go(func() {
 			for errs := 0; ctx.Err() == nil && errs < load.MaxWorkerErrors; {
@@ -79,7 +85,7 @@ func (l *pullLoad) start(ctx context.Context, rate float64) {
 	}
 }
 
-// stop ends the pullers, each after its last answer. An answer that does not
+// stop ends the workers, each after its last answer. An answer that does not
 // come is an error.
 func (l *pullLoad) stop() {
 	if l.cancel == nil {
@@ -87,12 +93,12 @@ func (l *pullLoad) stop() {
 	}
 	l.cancel()
 	load.AwaitWorkers(&l.wg, l.log, func() {
-		for _, p := range l.ps {
-			p.Interrupt()
+		for _, w := range l.ws {
+			w.Interrupt()
 		}
 	})
-	for _, p := range l.ps {
-		p.Close()
+	for _, w := range l.ws {
+		w.Close()
 	}
 	l.cancel = nil
 }
@@ -108,14 +114,15 @@ func (l *pullLoad) report() Report {
 	return r
 }
 
-// A pacedPuller pulls at fixed times. If it is late, it pulls at once.
-type pacedPuller struct {
-	*load.Puller
+// A pacedWorker makes its requests at fixed times. If it is late, it makes one at
+// once.
+type pacedWorker struct {
+	load.Worker
 	each time.Duration
 	next time.Time
 }
 
-func (p *pacedPuller) Do(ctx context.Context) error {
+func (p *pacedWorker) Do(ctx context.Context) error {
 	if left := time.Until(p.next); left > 0 {
 		select {
 		case <-ctx.Done():
@@ -124,5 +131,5 @@ func (p *pacedPuller) Do(ctx context.Context) error {
 		}
 	}
 	p.next = p.next.Add(p.each)
-	return p.Puller.Do(ctx)
+	return p.Worker.Do(ctx)
 }

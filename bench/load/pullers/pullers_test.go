@@ -95,6 +95,32 @@ func TestLoader(t *testing.T) {
 	}
 }
 
+// With Batch the process posts batches to slots of its own. A batch of which a part
+// is missing is an error.
+func TestLoader_batches(t *testing.T) {
+	for _, fault := range []string{"", "batch"} {
+		orders, reports, _ := loaded(t, fault, func(task *Task) { task.Batch, task.Slot, task.Token = 10, "", "" })
+		var r Report
+		if err := reports.Decode(&r); err != nil {
+			t.Fatal(err)
+		}
+		if err := orders.Encode(Order{Do: "start"}); err != nil {
+			t.Fatal(err)
+		}
+		for end := time.Now().Add(time.Minute); r.Pulls < 20 && r.Errors == 0 && time.Now().Before(end); {
+			if err := reports.Decode(&r); err != nil {
+				t.Fatal(err)
+			}
+			if err := orders.Encode(Order{Do: "report"}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if noticed := strings.Contains(r.FirstError, "a batch of 10 events was answered by"); noticed != (fault == "batch") || fault == "" && r.Pulls < 20 {
+			t.Errorf("fault %q: %+v", fault, r)
+		}
+	}
+}
+
 func TestLoader_noticesFaults(t *testing.T) {
 	// A slot that does not hold what was posted ends it.
 	_, reports, done := loaded(t, "", func(task *Task) { task.Nonce = strings.Repeat("cd", 24) })

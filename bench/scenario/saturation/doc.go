@@ -11,4 +11,8 @@
 // side's own p99 without pullers. The bound sends slices of one buffer and
 // shares syncs. On a machine that is full its posts are late too, so the ratio
 // says how much of that is the relay's own doing.
+//
+// batch-beside is the same with a flood of batches in the place of the pullers:
+// posts of one event from many connections, alone and beside requests that carry a
+// hundred events each.
 package saturation

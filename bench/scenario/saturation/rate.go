@@ -15,7 +15,7 @@ const (
 	idleSpan = 0.02
 )
 
-// findRate returns the pulls a second that leave idleGoal of the machine idle
+// findRate returns the requests a second that leave idleGoal of the machine idle
 // beside the posts.
 func (x *saturated) findRate(ctx context.Context) (float64, error) {
 	quiet, err := x.round(ctx, pullNone, 0, probe)

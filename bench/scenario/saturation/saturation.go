@@ -12,52 +12,87 @@ import (
 	"cowrelay/bench/run"
 )
 
-// A pullKind is how the pullers pull.
+// A beside is what goes on beside the posts: the part in which two scenarios
+// differ.
+type beside struct {
+	scenario string
+	name     string  // of its workers, with their number
+	none     string  // there are none
+	each     string  // one request of theirs
+	posters  int     // of single events
+	postRate float64 // their posts a second
+	workers  int
+	batch    int // events of a request; 0: workers pull
+	count    int // events of the slot that workers pull from
+	mode     string
+}
+
+// A pullKind is how the workers work.
 type pullKind int
 
 const (
 	pullNone   pullKind = iota
-	pullClosed          // each takes the next window when it has got the last
+	pullClosed          // each makes the next request when the last is answered
 	pullPaced           // at a fixed rate
 	pullKinds
 )
 
 const (
-	// idleGoal is the part of the machine's CPU time that paced pullers should leave
+	// idleGoal is the part of the machine's CPU time that paced workers should leave
 	// idle.
 	idleGoal = 0.30
 	// idleLeast is the part below which the result says that they did not.
 	idleLeast = 0.25
 )
 
-// Variants returns one variant, which comes to a result for each kind.
-func Variants(cfg *run.Config) []run.Variant {
+// Pulls returns the scenario saturation: posts beside pullers of full windows. It
+// is one variant, which comes to a result for each kind.
+func Pulls(cfg *run.Config) []run.Variant {
 	size := cfg.EventBytesOr(300)
 	length := cfg.SlotBytes[0]
 	for _, n := range cfg.SlotBytes {
 		length = max(length, n)
 	}
-	count := int(length) / size
+	name := fmt.Sprintf("%d pullers", cfg.Pullers)
+	if cfg.PullerNice > 0 {
+		name += fmt.Sprintf(" of nice %d", cfg.PullerNice)
+	}
+	return variants(cfg, beside{
+		scenario: "saturation", name: name, none: "no pullers", each: "a pull",
+		posters: cfg.Posters, postRate: cfg.PostRate, workers: cfg.Pullers, count: int(length) / size, mode: bound.Saturation,
+	})
+}
+
+// Batches returns the scenario batch-beside: posts of one event beside a flood of
+// batches. It is one variant likewise.
+func Batches(cfg *run.Config) []run.Variant {
+	return variants(cfg, beside{
+		scenario: "batch-beside", name: fmt.Sprintf("%d posters of batches", cfg.BatchPosters), none: "no batches", each: "a batch",
+		posters: cfg.ConnsOr(64)[0], postRate: cfg.BesideRate, workers: cfg.BatchPosters, batch: run.BatchOf(cfg.BatchEvents, cfg.EventBytesOr(300)), mode: bound.Batch,
+	})
+}
+
+func variants(cfg *run.Config, b beside) []run.Variant {
 	return []run.Variant{{
-		Scenario: "saturation",
-		Text:     fmt.Sprintf("%d posters at %g/s", cfg.Posters, cfg.PostRate),
-		Unit:     "requests", Files: cfg.Posters + cfg.Pullers,
-		Bound: bound.Config{Mode: bound.Saturation, EventBytes: size, Count: count, Page: cfg.Page},
+		Scenario: b.scenario,
+		Text:     b.posts(),
+		Unit:     "requests", Files: b.posters + b.workers,
+		Bound: bound.Config{Mode: b.mode, EventBytes: cfg.EventBytesOr(300), Count: b.count, Page: cfg.Page},
 		Drive: func(ctx context.Context, e *run.Env, relay, bound *load.Server) ([]report.Result, error) {
-			return drive(ctx, e, relay, bound, count)
+			return drive(ctx, e, relay, bound, b)
 		},
 	}}
 }
 
 // drive runs the kinds by turns on both sides.
-func drive(ctx context.Context, e *run.Env, relay, bound *load.Server, count int) (out []report.Result, err error) {
+func drive(ctx context.Context, e *run.Env, relay, bound *load.Server, b beside) (out []report.Result, err error) {
 	var sides []*saturated
 	for _, s := range []*load.Server{relay, bound} {
 		if s == nil {
 			continue
 		}
-		e.Track.Step("filling the slot of the " + s.Name)
-		x, err := openSide(ctx, e, s, count)
+		e.Track.Step("preparing the " + s.Name)
+		x, err := openSide(ctx, e, s, b)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", s.Name, err)
 		}
@@ -78,7 +113,7 @@ func drive(ctx context.Context, e *run.Env, relay, bound *load.Server, count int
 		for kind := range pullKinds {
 			for k := range sides {
 				i := (n + int(kind) + k) % len(sides)
-				e.Track.Step(fmt.Sprintf("round %d of %d, %s, %s", n+1, e.Config.Rounds, kind.text(e.Config, rate), sides[i].s.Name))
+				e.Track.Step(fmt.Sprintf("round %d of %d, %s, %s", n+1, e.Config.Rounds, kind.text(&b, rate), sides[i].s.Name))
 				s, err := sides[i].round(ctx, kind, rate, e.Config.Duration)
 				if err != nil {
 					return nil, fmt.Errorf("%s: %w", sides[i].s.Name, err)
@@ -89,10 +124,13 @@ func drive(ctx context.Context, e *run.Env, relay, bound *load.Server, count int
 	}
 	for kind := range pullKinds {
 		sub := report.Subject{
-			Scenario: "saturation", Unit: "requests",
-			Variant: fmt.Sprintf("%d posters at %g/s, %s", e.Config.Posters, e.Config.PostRate, kind.text(e.Config, rate)),
+			Scenario: b.scenario, Unit: "requests",
+			Variant: b.posts() + ", " + kind.text(&b, rate),
 		}
 		r := report.Compare(sub, samples[kind][0], samples[kind][1], report.TailP99)
+		if r.QuietName = b.none; b.batch > 0 {
+			r.PullsName = "batches"
+		}
 		if kind != pullNone {
 			r.VsQuiet = report.Ratios(report.TailP99.Each(samples[kind][0]), report.TailP99.Each(samples[pullNone][0]))
 			r.BoundVsQuiet = report.Ratios(report.TailP99.Each(samples[kind][1]), report.TailP99.Each(samples[pullNone][1]))
@@ -106,18 +144,17 @@ func drive(ctx context.Context, e *run.Env, relay, bound *load.Server, count int
 	return out, nil
 }
 
-// text describes the pullers.
-func (k pullKind) text(cfg *run.Config, rate float64) string {
-	pullers := fmt.Sprintf("%d pullers", cfg.Pullers)
-	if cfg.PullerNice > 0 {
-		pullers += fmt.Sprintf(" of nice %d", cfg.PullerNice)
-	}
+// posts describes the posts.
+func (b *beside) posts() string { return fmt.Sprintf("%d posters at %g/s", b.posters, b.postRate) }
+
+// text describes the workers.
+func (k pullKind) text(b *beside, rate float64) string {
 	switch k {
 	case pullClosed:
-		return pullers + " that never rest"
+		return b.name + " that never rest"
 	case pullPaced:
-		return fmt.Sprintf("%s at %.0f/s", pullers, rate)
+		return fmt.Sprintf("%s at %.0f/s", b.name, rate)
 	default:
-		return "no pullers"
+		return b.none
 	}
 }

@@ -13,37 +13,42 @@ import (
 	"cowrelay/bench/run"
 )
 
-// A saturated is one side: a long slot that a process of pullers pulls from,
-// and in each round a new slot for each poster.
+// A saturated is one side: a process of pullers with a long slot that they pull
+// from, or of posters of batches, and in each round a new slot for each poster of
+// single events.
 type saturated struct {
+	b    beside
 	e    *run.Env
 	s    *load.Server
 	pull *pullers.Process
 	next uint64 // the first event number of the next poster
 }
 
-// openSide fills the long slot and starts the pullers.
-func openSide(ctx context.Context, e *run.Env, s *load.Server, count int) (*saturated, error) {
-	sl, err := e.NewSlot(ctx, s, count)
-	if err != nil {
-		return nil, err
+// openSide fills the long slot, if there are pullers, and starts the workers.
+func openSide(ctx context.Context, e *run.Env, s *load.Server, b beside) (*saturated, error) {
+	var sl load.Slot
+	if b.batch == 0 {
+		var err error
+		if sl, err = e.NewSlot(ctx, s, b.count); err != nil {
+			return nil, err
+		}
 	}
 	l, err := pullers.Start(ctx, e.Config.Loader, e.Dir, pullers.Task{
 		Addr: s.Addr, Prefix: s.Prefix, Header: s.Header, Side: s.Name, Slot: sl.ID, Token: sl.Token,
-		Nonce: e.Variant.Bound.Nonce, EventBytes: e.Template.Size(), Count: count,
-		Page: e.Config.Page, Pullers: e.Config.Pullers, Procs: runtime.GOMAXPROCS(0), Nice: e.Config.PullerNice,
+		Nonce: e.Variant.Bound.Nonce, EventBytes: e.Template.Size(), Count: b.count,
+		Page: e.Config.Page, Pullers: b.workers, Procs: runtime.GOMAXPROCS(0), Nice: e.Config.PullerNice, Batch: b.batch,
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &saturated{e: e, s: s, pull: l, next: uint64(count)}, nil
+	return &saturated{b: b, e: e, s: s, pull: l, next: uint64(b.count)}, nil
 }
 
-// round runs posters at their rate, and pullers beside them until the last post
+// round runs posters at their rate, and the others beside them until the last post
 // is answered. A post counts if it was due in the measured time, whenever its
 // answer comes, and from the time when it was due.
 func (x *saturated) round(ctx context.Context, kind pullKind, rate float64, duration time.Duration) (out load.Sample, err error) {
-	slots, err := x.s.AllocateN(ctx, x.e.Config.Posters)
+	slots, err := x.s.AllocateN(ctx, x.b.posters)
 	if err != nil {
 		return out, err
 	}
@@ -62,7 +67,7 @@ func (x *saturated) round(ctx context.Context, kind pullKind, rate float64, dura
 		log  load.ErrorLog
 		a, b proc.Usage
 	)
-	posts, err := x.e.StartPosts(ctx, x.posters(slots), x.e.Config.PostRate, duration)
+	posts, err := x.e.StartPosts(ctx, x.posters(slots), x.b.postRate, duration)
 	if err == nil {
 		a, b, out.Pulls, err = x.measure(ctx, kind, duration)
 	}
@@ -78,7 +83,7 @@ func (x *saturated) round(ctx context.Context, kind pullKind, rate float64, dura
 			return out, err
 		}
 		if pulls.Errors > 0 {
-			log.AddN(pulls.Errors, fmt.Errorf("a pull: %s", pulls.FirstError))
+			log.AddN(pulls.Errors, fmt.Errorf("%s: %s", x.b.each, pulls.FirstError))
 		}
 	}
 	posts.Into(&out)
