@@ -54,8 +54,8 @@ import "time"
 //   - A held post does not miss a batch. If there is one, the landed batch is
 //     finished before the next one is sent, and the post goes into that.
 //
-// To wait a little before a batch is sent, so that more posts come along, lost
-// at every load: profiles/2026-11-24-post-64.
+// Where CPU time is short, the loop may hold a small batch back for a moment
+// (company, in commit_decide.go).
 //
 // # All others
 //
@@ -81,6 +81,7 @@ type commitPipeline struct {
 	creating int64   // slots that next and landed will make
 	touched  []*Slot // the times of their last pulls are to be written
 	backlog  backlog
+	company  company
 	parking  *parking
 	others   *others
 	pool     batchPool
@@ -92,6 +93,8 @@ func newCommitPipeline(env commitEnv, q *postQueue, in *inbox) *commitPipeline {
 		toJournal: make(chan *batch, 1), fromJournal: make(chan *batch, 1),
 		next: new(batch),
 	}
+	c.company.wait, c.company.timer = env.wait, time.NewTimer(time.Hour)
+	c.company.timer.Stop()
 	c.parking = &parking{env: &c.env, queue: q, inbox: in, backlog: &c.backlog, slots: make(map[*Slot]*parked)}
 	c.others = &others{env: &c.env, queue: q, inbox: in, parking: c.parking, slots: make(map[*Slot]*catchUp)}
 	return c
@@ -115,6 +118,7 @@ func (c *commitPipeline) turn() bool {
 		c.finish()
 		c.gather()
 	}
+	c.holdBack()
 	b := c.send()
 	switch {
 	case b != nil && c.landed == nil: // nothing to do meanwhile: spare the switch of goroutines

@@ -1,6 +1,10 @@
 package cow
 
-import "cowrelay/cow/event"
+import (
+	"time"
+
+	"cowrelay/cow/event"
+)
 
 // Gather and decide: one owner finds out what becomes of each post, one post after
 // the other. So two equal ids are never both stored, and no quota is overrun (I5).
@@ -24,6 +28,95 @@ func (c *commitPipeline) gather() {
 			return
 		}
 	}
+}
+
+// company decides whether a small batch is held back for a moment, so that more posts
+// share its sync. That spares CPU time where posts come one by one from many clients,
+// and costs each of them up to wait. It is worth nothing where few clients post and
+// each waits for its answer: when they all are there, nobody else comes. So it is
+// tried. It goes on only while the batches grow by it, and a wait ends when as many
+// posts are there as the last trial has seen.
+//
+// What lost: to wait at every load. Where posts come as fast as they are answered, the
+// batches are large by themselves (profiles/2026-11-24-post-64).
+type company struct {
+	wait  time.Duration // between the beginnings of two commits, at most; 0: never
+	began int64         // when the last commit began, on the clock
+	timer *time.Timer
+
+	rest  int // batches that are not held back, until the next trial
+	tries int // of the trial under way
+	found int // posts that were there when those began
+	left  int // and when they ended
+	most  int // and when the fullest of them ended
+	peak  int // most, of the last trial
+}
+
+const (
+	companyEnough = 16  // posts: a larger batch is not held back
+	companyTries  = 16  // of a trial
+	companyRest   = 512 // batches between a trial that brought little and the next
+)
+
+// expects says how long a batch of n posts is to be held back, and up to how many
+// posts. 0: not at all.
+func (m *company) expects(n int, now int64) (d time.Duration, upTo int) {
+	if m.wait == 0 || n == 0 || n >= companyEnough {
+		return 0, 0
+	}
+	left := m.began + int64(m.wait) - now
+	if left <= 0 {
+		return 0, 0
+	}
+	if m.rest > 0 {
+		m.rest--
+		return 0, 0
+	}
+	if m.tries == 0 { // one wait of each trial sees how many there are
+		return time.Duration(left), companyEnough
+	}
+	return time.Duration(left), max(m.peak, m.most)
+}
+
+// came notes that a batch of n posts was held back until it had so many.
+func (m *company) came(n, left int) {
+	m.tries++
+	m.found += n
+	m.left += left
+	m.most = max(m.most, left)
+	if m.tries < companyTries {
+		return
+	}
+	if m.left < m.found+m.found/2 {
+		m.rest = companyRest
+	}
+	m.peak = m.most
+	m.tries, m.found, m.left, m.most = 0, 0, 0, 0
+}
+
+// holdBack waits for more posts if they are expected. What has landed is finished
+// before: nobody waits for that.
+func (c *commitPipeline) holdBack() {
+	n := c.next.posts
+	d, upTo := c.company.expects(n, c.env.clock.now())
+	if d == 0 {
+		return
+	}
+	c.finish()
+	c.gather() // finish may have released some
+	c.company.timer.Reset(d)
+	defer c.company.timer.Stop()
+	for c.next.posts < upTo {
+		select {
+		case p := <-c.queue.posts:
+			c.decide(p)
+			continue
+		case <-c.company.timer.C:
+		case <-c.inbox.wake: // the next turn looks at it
+		}
+		break
+	}
+	c.company.came(n, c.next.posts)
 }
 
 // decide decides one post.

@@ -16,6 +16,7 @@ type commitEnv struct {
 	seed   maphash.Seed // of the hashes of ids
 	stats  *Stats
 	budget *budget
+	wait   time.Duration // Options.CommitWait
 
 	// write is Journal.Commit.
 	write func([]Group)

@@ -19,6 +19,9 @@ func (c *commitPipeline) send() *batch {
 	}
 	b.seal()
 	c.next = c.pool.batch()
+	if c.company.wait > 0 {
+		c.company.began = c.env.clock.now()
+	}
 	return b
 }
 

@@ -20,6 +20,7 @@ type Options struct {
 	QueuePosts     int           // posts that may wait for the journal (4,096)
 	QueueBytes     int           // and their bytes (32 MiB)
 	QueueTimeout   time.Duration // how long a post waits to be handed to the journal (10 s)
+	CommitWait     time.Duration // how long a small batch may be held back for more posts (0: never)
 	StallAfter     time.Duration // a commit that takes longer turns new posts away (1 s)
 	Loads          int           // slots and chunks that are read at once (4)
 	LoadPatience   time.Duration // how long a load waits for memory, in all (5 s)

@@ -10,6 +10,7 @@ import (
 func (s *Store) commitEnv() commitEnv {
 	return commitEnv{
 		clock: s.clock, seed: s.seed, stats: &s.stats, budget: s.budget,
+		wait:       s.opts.CommitWait,
 		write:      s.journal.Commit,
 		committed:  s.opts.Committed,
 		room:       s.disk.room,

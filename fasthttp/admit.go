@@ -4,6 +4,7 @@ import (
 	"bytes"
 
 	"cowrelay/cow"
+	"cowrelay/fasthttp/conn"
 	"cowrelay/fasthttp/refusal"
 
 	"github.com/valyala/fasthttp"
@@ -63,6 +64,51 @@ func (r *Relay) admit(h *fasthttp.RequestHeader, req *request) (handler, *refusa
 		}
 	}
 	return serve, nil
+}
+
+// verdict is what admit decided about a request by its header, while the body was
+// still to come. The connection keeps it for the handler. So each request is routed,
+// counted by the limits, and authenticated once.
+type verdict struct {
+	stands  bool // of the request under way, and not taken yet
+	serve   handler
+	refused *refusal.Reply
+	route   *route
+	slot    *cow.Slot
+	head    bool
+}
+
+// verdictOn returns the connection's verdict, which is made with its first body.
+func verdictOn(c *conn.Conn) *verdict {
+	v, ok := c.Verdict.(*verdict)
+	if !ok {
+		v = new(verdict)
+		c.Verdict = v
+	}
+	return v
+}
+
+// admitEarly admits a request before its body is read, and has the connection keep what
+// comes of it.
+func (r *Relay) admitEarly(h *fasthttp.RequestHeader, req *request) *refusal.Reply {
+	serve, refused := r.admit(h, req)
+	if req.conn != nil {
+		*verdictOn(req.conn) = verdict{stands: true, serve: serve, refused: refused, route: req.route, slot: req.slot, head: req.head}
+	}
+	return refused
+}
+
+// admitOnce admits a request, or takes what was decided with its header.
+func (r *Relay) admitOnce(h *fasthttp.RequestHeader, req *request) (handler, *refusal.Reply) {
+	if req.conn != nil {
+		if v, ok := req.conn.Verdict.(*verdict); ok && v.stands {
+			req.route, req.slot, req.head = v.route, v.slot, v.head
+			serve, refused := v.serve, v.refused
+			*v = verdict{} // it must not keep a slot that is removed
+			return serve, refused
+		}
+	}
+	return r.admit(h, req)
 }
 
 // bearer returns the token of the Authorization header, or nothing.

@@ -32,6 +32,9 @@ func (r *Relay) headerReceived(h *fasthttp.RequestHeader) (conf fasthttp.Request
 			h.SetConnectionClose()
 		}
 		c.Arrived() // the header is there
+		if v, ok := c.Verdict.(*verdict); ok {
+			*v = verdict{}
+		}
 	}
 	switch bad, fields := misframed(h); {
 	case bad:
@@ -47,8 +50,8 @@ func (r *Relay) headerReceived(h *fasthttp.RequestHeader) (conf fasthttp.Request
 		}
 		return conf
 	}
-	req := request{conn: c, early: true, startNs: r.store.Now()}
-	if _, refused := r.admit(h, &req); refused != nil || !h.IsPost() {
+	req := request{conn: c, startNs: r.store.Now()}
+	if refused := r.admitEarly(h, &req); refused != nil || !h.IsPost() {
 		withhold(h, withheldAdmit)
 		return conf
 	}

@@ -28,7 +28,7 @@ func (r *Relay) handle(ctx *fasthttp.RequestCtx) {
 	req.withheld = why != ""
 	serve, refused := handler(nil), decided(why)
 	if refused == nil {
-		serve, refused = r.admit(&ctx.Request.Header, &req)
+		serve, refused = r.admitOnce(&ctx.Request.Header, &req)
 	} else {
 		req.route, _ = r.find(req.conn, ctx.Request.Header.RequestURI())
 	}

@@ -23,13 +23,8 @@ func classOf(rt *route, h *fasthttp.RequestHeader) limit.Class {
 	return limit.Other
 }
 
-// errWithin stands for "not refused" where nil means "not judged yet".
-var errWithin = &refusal.Reply{Text: "BUG: this is not a refusal"}
-
 // limited says whether the client asks too often. It is asked before all else,
-// tokens included, so that guessing tokens is limited too. A request is counted
-// once: one with a body is judged when its header is read, and the connection
-// passes the judgement on to the handler.
+// tokens included, so that guessing tokens is limited too.
 //
 // A client on this machine is exempt. Whether the client is here is judged by the
 // connection: a request that a trusted proxy passes on is not exempt, also if the
@@ -45,23 +40,6 @@ func (r *Relay) limited(req *request, h *fasthttp.RequestHeader) *refusal.Reply 
 	if c.Local() && len(live.TrustedProxies) == 0 {
 		return nil
 	}
-	judged, _ := c.Verdict.(*refusal.Reply)
-	c.Verdict = nil
-	if judged == nil {
-		if judged = r.judge(req, h, live); judged == nil {
-			judged = errWithin
-		}
-	}
-	if req.early {
-		c.Verdict = judged
-	}
-	if judged == errWithin {
-		return nil
-	}
-	return judged
-}
-
-func (r *Relay) judge(req *request, h *fasthttp.RequestHeader, live *Live) *refusal.Reply {
 	class := classOf(req.route, h)
 	if class == limit.Free {
 		return nil

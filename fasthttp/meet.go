@@ -116,19 +116,37 @@ func deref(text *string) string {
 }
 
 // handlesBody is the body of a page of the directory. Upstream writes it after the
-// handler has returned, so it has a rescue of its own.
+// handler has returned, so it has a rescue of its own. It owns the reply's head, as
+// long pages of slots do: both go out in one system call.
 type handlesBody struct {
 	*rendezvous.Page
 	relay *Relay
+	conn  *conn.Conn // nil: it does not own the head
+	head  []byte
 }
 
+// TakeHead implements conn.HeadTaker.
+func (b *handlesBody) TakeHead(part []byte) { b.head = append(b.head, part...) }
+
 // Read is never used: the server writes bodies that can write themselves.
-func (b handlesBody) Read([]byte) (int, error) { return 0, io.ErrNoProgress }
+func (b *handlesBody) Read([]byte) (int, error) { return 0, io.ErrNoProgress }
 
 // WriteTo implements io.WriterTo.
-func (b handlesBody) WriteTo(dst io.Writer) (n int64, err error) {
+func (b *handlesBody) WriteTo(dst io.Writer) (n int64, err error) {
 	defer b.relay.rescue("handles", func() { err = conn.ErrFault })
-	return b.Page.WriteTo(dst)
+	if b.conn != nil {
+		b.conn.GiveHead(nil)
+		dst = b.conn
+	}
+	return b.Page.WriteBehind(b.head, dst)
+}
+
+// Close implements io.Closer: a reply that takes the page's place has its head sent.
+func (b *handlesBody) Close() error {
+	if b.conn != nil {
+		b.conn.GiveHead(nil)
+	}
+	return nil
 }
 
 func (r *Relay) serveHandles(req request) error {
@@ -150,7 +168,12 @@ func (r *Relay) serveHandles(req request) error {
 	}
 	res := &req.ctx.Response
 	res.Header.SetContentTypeBytes(contentTypeJSON)
-	res.SetBodyStream(handlesBody{page, r}, page.Size())
+	body := &handlesBody{Page: page, relay: r}
+	res.SetBodyStream(body, page.Size())
+	if req.conn != nil && !req.head {
+		body.conn = req.conn
+		bodyOwnsHead(req.ctx, req.conn, body)
+	}
 	return nil
 }
 

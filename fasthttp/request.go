@@ -58,7 +58,6 @@ type request struct {
 	slot     *cow.Slot  // of a route with a bearer
 	head     bool       // HEAD: the body is not sent
 	conn     *conn.Conn // nil if it is not one of the listener's
-	early    bool       // only the header is there
 	withheld bool       // the header said that the body is not to be read
 	startNs  int64      // on the store's clock
 }

@@ -116,12 +116,16 @@ var piecePool = sync.Pool{New: func() any {
 	return &b
 }}
 
-// WriteTo implements io.WriterTo. It gathers rows, as each write may be a system
-// call.
-func (p *Page) WriteTo(dst io.Writer) (n int64, err error) {
+// WriteTo implements io.WriterTo.
+func (p *Page) WriteTo(dst io.Writer) (int64, error) { return p.WriteBehind(nil, dst) }
+
+// WriteBehind writes the page behind a head, which n does not count. It gathers head
+// and rows, as each write may be a system call.
+func (p *Page) WriteBehind(head []byte, dst io.Writer) (n int64, err error) {
 	held := piecePool.Get().(*[]byte)
 	defer piecePool.Put(held)
-	piece := (*held)[:0]
+	piece := append((*held)[:0], head...)
+	n = -int64(len(head))
 	flush := func() {
 		if err == nil && len(piece) > 0 {
 			var m int

@@ -49,6 +49,8 @@ func (c *Config) print(w io.Writer, files plan.OpenFiles) {
 		switch s.Name {
 		case "memory-budget":
 			v = strconv.FormatInt(c.MemoryBudget, 10) + "B"
+		case "commit-wait":
+			v = c.CommitWait.String()
 		case "request-budget":
 			v = strconv.FormatInt(plan.SplitBudget(c.MemoryBudget, c.RequestBudget).Requests, 10) + "B"
 		}

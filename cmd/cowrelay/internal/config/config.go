@@ -48,6 +48,7 @@ type Config struct {
 	CORSOrigins    []string
 
 	// Times.
+	CommitWait         time.Duration // longest time that a small commit is held back for more posts
 	Heartbeat          time.Duration // longest silence on a stream
 	HeaderTimeout      time.Duration
 	BodyTimeout        time.Duration

@@ -50,6 +50,7 @@ func (c *Config) table() []Setting {
 			return err
 		}, fixed},
 		{"heartbeat", "12s", "longest silence on a stream before a comment line (clients give up after 30s)", duration(&c.Heartbeat, 500*time.Millisecond), fixed},
+		{"commit-wait", "", "longest time that a commit of a few posts is held back when more are coming, such as 1ms, so that they share one sync; 0s: never; default: 1ms where the process may use one CPU or less, else 0s", c.setCommitWait, fixed},
 		{"header-timeout", "10s", "longest time from the first byte of a request to the end of its header", duration(&c.HeaderTimeout, time.Millisecond), fixed},
 		{"body-timeout", "30s", "longest time from there to the end of its body", duration(&c.BodyTimeout, time.Millisecond), fixed},
 		{"write-timeout", "1m", "longest time to send a reply", duration(&c.WriteTimeout, time.Millisecond), fixed},

@@ -129,7 +129,7 @@ func (s *server) openStore() (err error) {
 		return err
 	}
 	s.store, err = cow.Open(s.journal, s.journal, cow.Options{
-		PageBytes: s.PageBytes, MemoryBudget: s.memory.Slots, Logger: s.log,
+		PageBytes: s.PageBytes, MemoryBudget: s.memory.Slots, CommitWait: s.CommitWait, Logger: s.log,
 		Free: func() (uint64, error) {
 			if s.journal.Full() { // a quota, which the free space does not show
 				return 0, nil

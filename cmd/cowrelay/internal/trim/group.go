@@ -17,58 +17,43 @@ import (
 type group struct {
 	usage, stat, cache string // files, and the line of stat that counts the page cache
 	limit              int64
-	files, spare       int64 // of limit, as plan.Memory has them
+	files              int64 // of limit, as plan.Memory has it
 }
 
 // noLimit is more than any machine has. Version 1 says so where there is no limit.
 const noLimit = 1 << 50
 
-// findGroup finds the control group. Without one that has a limit it is nil. In a
-// container the group may be mounted as if it were the root.
+// findGroup finds the control group. Without one that has a limit it is nil.
 func findGroup(root, self string) *group {
-	b, err := os.ReadFile(self)
-	if err != nil {
-		return nil
-	}
-	for line := range bytes.Lines(b) {
-		f := strings.SplitN(strings.TrimSpace(string(line)), ":", 3)
-		if len(f) != 3 {
-			continue
+	for _, d := range plan.Groups(root, self, "memory") {
+		limit, usage, cache := "memory.limit_in_bytes", "memory.usage_in_bytes", "total_cache"
+		if d.V2 {
+			limit, usage, cache = "memory.max", "memory.current", "file"
 		}
-		var mount, limit, usage, cache string
-		switch {
-		case f[0] == "0" && f[1] == "":
-			mount, limit, usage, cache = root, "memory.max", "memory.current", "file"
-		case slices.Contains(strings.Split(f[1], ","), "memory"):
-			mount, limit, usage, cache = filepath.Join(root, "memory"), "memory.limit_in_bytes", "memory.usage_in_bytes", "total_cache"
-		default:
-			continue
-		}
-		for _, dir := range []string{filepath.Join(mount, f[2]), mount} {
-			if n := number(filepath.Join(dir, limit)); n > 0 && n < noLimit {
-				m := plan.ShareMemory(n, 0, 0)
-				return &group{
-					usage: filepath.Join(dir, usage), stat: filepath.Join(dir, "memory.stat"), cache: cache,
-					limit: n, files: m.Files, spare: m.Spare,
-				}
+		if n := number(filepath.Join(d.Path, limit)); n > 0 && n < noLimit {
+			m := plan.ShareMemory(n, 0, 0)
+			return &group{
+				usage: filepath.Join(d.Path, usage), stat: filepath.Join(d.Path, "memory.stat"), cache: cache,
+				limit: n, files: m.Files,
 			}
 		}
 	}
 	return nil
 }
 
-// trim drops the page cache of files in dir if the group has begun to use what is
-// to be spare, and the cache takes more than its part. The files that were changed
+// trim drops the page cache of files in dir if the group has begun to use a quarter of
+// its limit that comes last, and the cache takes more than its part. It begins that
+// soon as a compaction can write half of that quarter before the next look. The files that were changed
 // longest ago come first. It returns how many files it went through.
 func (g *group) trim(dir string) (files int) {
-	if !g.over(g.limit-g.spare-g.spare/4, g.files) {
+	if !g.over(g.limit/4*3, g.files) {
 		return 0
 	}
 	for _, name := range byAge(dir) {
 		if dropCache(name) == nil {
 			files++
 		}
-		if files%8 == 0 && !g.over(g.limit-g.spare-g.spare/2, g.files/4*3) {
+		if files%8 == 0 && !g.over(g.limit/16*11, g.files/2) {
 			break
 		}
 	}

@@ -12,12 +12,14 @@ import (
 	"runtime/pprof"
 	"sync"
 	"time"
+
+	"cowrelay/cmd/cowrelay/internal/plan"
 )
 
 // How often the two are looked at. Reading the group takes some 20 µs.
 const (
 	heapEvery  = 10 * time.Second
-	groupEvery = 500 * time.Millisecond
+	groupEvery = 200 * time.Millisecond
 )
 
 // Start begins to look after memory. dir is the folder of the files whose cache may
@@ -38,7 +40,7 @@ func run(ctx context.Context, dir string, log *slog.Logger) {
 	heap := time.NewTicker(heapEvery)
 	defer heap.Stop()
 	var group <-chan time.Time // nil without a group
-	g := findGroup("/sys/fs/cgroup", "/proc/self/cgroup")
+	g := findGroup(plan.GroupRoot, plan.GroupSelf)
 	if g != nil {
 		t := time.NewTicker(groupEvery)
 		defer t.Stop()

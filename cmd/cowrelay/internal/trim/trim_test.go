@@ -35,7 +35,7 @@ func TestFindGroup(t *testing.T) {
 		switch {
 		case usage == "" && g != nil:
 			t.Errorf("%q: found %+v", self, g)
-		case usage != "" && (g == nil || g.usage != filepath.Join(root, usage) || g.limit != 512_000_000 || g.spare != 51_200_000 || g.files != 32_000_000):
+		case usage != "" && (g == nil || g.usage != filepath.Join(root, usage) || g.limit != 512_000_000 || g.files != 32_000_000):
 			t.Errorf("%q: found %+v, want %s", self, g, usage)
 		}
 	}
@@ -74,16 +74,16 @@ func TestGroup_trim(t *testing.T) {
 		g := &group{
 			usage: write(t, filepath.Join(k, "usage"), fmt.Sprintln(usage)),
 			stat:  write(t, filepath.Join(k, "stat"), fmt.Sprintf("anon 3\nfile %d\nfile_mapped 900\n", cache)),
-			cache: "file", limit: 1000, files: 60, spare: 100,
+			cache: "file", limit: 1000, files: 60,
 		}
 		if got := g.trim(dir); got != files {
 			t.Errorf("usage %d, cache %d: %d files, want %d", usage, cache, got, files)
 		}
 	}
-	f(870, 500, 0)
-	f(880, 60, 0)
+	f(750, 500, 0)
+	f(760, 60, 0)
 	if runtime.GOOS == "linux" {
-		f(880, 61, 20)
+		f(760, 61, 20)
 	}
 	g := &group{usage: "/nowhere", stat: "/nowhere", limit: 1000}
 	if g.trim(dir) != 0 {
