@@ -76,7 +76,7 @@ var decoderOptions = jsontext.AllowDuplicateNames(true)
 func (a *acceptor) reset(dst, body []byte) {
 	a.src = *bytes.NewBuffer(body)
 	a.dec.Reset(&a.src, decoderOptions)
-	a.walk = walk{body: body, dst: dst, base: len(dst)}
+	a.walk = walk{body: body, dst: dst, base: len(dst), limit: MaxBytes}
 }
 
 func (a *acceptor) accept() *Error {
@@ -111,9 +111,9 @@ func (a *acceptor) accept() *Error {
 		}
 		var fault *Error
 		if kind == '"' && parent == '{' && index%2 == 0 {
-			fault = w.key(val, depth, index == 0)
+			fault = w.key(val, depth+w.lift, index == 0)
 		} else {
-			fault = w.value(kind, val, depth)
+			fault = w.value(kind, val, depth+w.lift)
 		}
 		if fault != nil {
 			return fault

@@ -10,7 +10,7 @@
 //
 // The files, from the outside in: event.go (the event and its limits), accept.go
 // (the door: one call, one pass over the tokens), walk.go (the rules for keys and
-// values), names.go (repeated keys), number.go (numbers out of range), error.go
+// values), lines.go (the door for many events in one body), names.go (repeated keys), number.go (numbers out of range), error.go
 // (why a body is refused), check.go (other documents than events),
 // members.go (parts of a document that was checked).
 package event

@@ -9,19 +9,20 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Classes of refusal. Every error of Accept is an *Error and is one
-// of these for errors.Is.
+// Classes of refusal. Every error of Accept and AcceptLines is or wraps an *Error
+// and is one of these for errors.Is. ErrTooMany is AcceptLines' alone.
 var (
 	ErrSyntax   = errors.New("event: bad JSON")        // 400
 	ErrShape    = errors.New("event: wrong shape")     // 422
 	ErrTooLarge = errors.New("event: event too large") // 413
+	ErrTooMany  = errors.New("event: too many events") // 413: of one body, by number or by bytes
 )
 
 // Error says why a post is refused. Its text is fit for the client: it
 // quotes nothing of what was sent, and no number in it stands free, because
 // clients take a free-standing 404 or 410 in an error for a slot that is gone.
 type Error struct {
-	Class  error  // ErrSyntax, ErrShape or ErrTooLarge
+	Class  error  // ErrSyntax, ErrShape, ErrTooLarge or ErrTooMany
 	Reason string // what is wrong
 	Offset int    // where in the request body, in bytes
 }

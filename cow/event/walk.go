@@ -14,6 +14,8 @@ const rawValueKey = "$serde_json::private::RawValue"
 type walk struct {
 	body, dst []byte
 	base      int  // len(dst) at first
+	limit     int  // bytes that the event may have; dst gets no more of it
+	lift      int  // levels that a body has around this document: 1 for the event of a line
 	plain     bool // the body is any document: only the rules for all parsers hold
 	top       *top // where the members of a plain document are entered
 
@@ -38,12 +40,12 @@ type walk struct {
 
 // keep appends a piece of the event to what is kept of it.
 func (w *walk) keep(piece []byte) {
-	if w.size += len(piece); w.size <= MaxBytes {
+	if w.size += len(piece); w.size <= w.limit {
 		w.dst = append(w.dst, piece...)
 	}
 }
 
-// key takes a key of an object. depth is that of the object's members.
+// key takes a key of an object. depth is that of the object's members in a body.
 func (w *walk) key(raw []byte, depth int, first bool) *Error {
 	if depth > 2 && !first {
 		return nil // no rule is about these
@@ -80,7 +82,7 @@ func (w *walk) key(raw []byte, depth int, first bool) *Error {
 	return nil
 }
 
-// value takes a token that is not a key. depth is the depth before it.
+// value takes a token that is not a key. depth is the depth before it in a body.
 func (w *walk) value(kind jsontext.Kind, raw []byte, depth int) *Error {
 	wanted := w.wanted
 	w.wanted = false
@@ -89,6 +91,8 @@ func (w *walk) value(kind jsontext.Kind, raw []byte, depth int) *Error {
 		w.top.value(kind, depth, w.start, w.end)
 	case depth == 0 && kind != '{':
 		w.shape("the body is not an object")
+	case depth == 1 && wanted && kind != '{' && w.lift > 0:
+		w.shape("the event is not an object")
 	case depth == 1 && wanted && kind != '{':
 		w.shape(`"event" is not an object`)
 	case depth == 1 && wanted && w.events == 1:
