@@ -54,6 +54,11 @@ import "time"
 //   - A held post does not miss a batch. If there is one, the landed batch is
 //     finished before the next one is sent, and the post goes into that.
 //
+// A post of many events becomes part of one append, and so of one group: durable,
+// visible and acknowledged at once, or not at all. Such posts have a queue of their
+// own, and each batch has a little room for them beside single posts (commit_batch.go,
+// gatherMany).
+//
 // Where CPU time is short, the loop may hold a small batch back for a moment
 // (company, in commit_decide.go).
 //
@@ -80,6 +85,7 @@ type commitPipeline struct {
 	landed   *batch  // not finished yet; or nil
 	creating int64   // slots that next and landed will make
 	touched  []*Slot // the times of their last pulls are to be written
+	crowded  bool    // the batch that was sent last had posts of many events
 	backlog  backlog
 	company  company
 	parking  *parking
@@ -143,6 +149,8 @@ func (c *commitPipeline) rest(stop <-chan struct{}) bool {
 	select {
 	case p := <-c.queue.posts:
 		c.backlog.todo = append(c.backlog.todo, p)
+	case p := <-c.queue.many:
+		c.backlog.many = append(c.backlog.many, p)
 	case <-c.inbox.wake:
 	case <-stop:
 		c.others.giveUp()

@@ -9,7 +9,11 @@ import (
 )
 
 // A batch is full when so many posts were decided for it, or so many bytes of
-// events.
+// events. Posts of many events count apart: a batch has room for as much of them as
+// one of them may be. So they hold no commit up for long.
+//
+// All of it may be one group. That has at most batchBytes and one event, and 524,288
+// bytes of posts of many events: less than a journal takes, which is 8 MiB.
 const (
 	batchPosts = 1024
 	batchBytes = 4 << 20
@@ -29,15 +33,36 @@ type batch struct {
 	acts    []*Post // parallel to the first groups: the post of a create or remove, nil for a touch
 	appends []*pendingAppend
 	// posts and bytes of a filling batch say how full it is. They count all posts
-	// that were decided for it, duplicates too. Of a sealed batch they count what
-	// it appends.
-	posts int
-	bytes int64
-	took  time.Duration // what the journal took for it
+	// that were decided for it, duplicates too, but for those of many events, which
+	// manyEvents and manyBytes count. Of a sealed batch posts and bytes count all
+	// the events that it appends.
+	posts      int
+	bytes      int64
+	manyEvents int
+	manyBytes  int64
+	took       time.Duration // what the journal took for it
 }
 
 func (b *batch) empty() bool { return len(b.groups) == 0 && len(b.appends) == 0 }
 func (b *batch) full() bool  { return b.posts >= batchPosts || b.bytes >= batchBytes }
+
+// count counts a post that is decided.
+func (b *batch) count(p *Post) {
+	if p.kind == postMany {
+		b.manyEvents += len(p.many.events)
+		b.manyBytes += p.bytes
+		return
+	}
+	b.posts++
+	b.bytes += p.bytes
+}
+
+// roomFor says whether the batch has room for a post of many events. One finds room
+// in any case.
+func (b *batch) roomFor(p *Post) bool {
+	return b.manyEvents == 0 ||
+		b.manyEvents+len(p.many.events) <= event.MaxLines && b.manyBytes+p.bytes <= event.MaxLinesBytes
+}
 
 // act adds a group that is not an append. p is nil for a touch.
 func (b *batch) act(g Group, p *Post) {
@@ -67,8 +92,8 @@ type pendingAppend struct {
 	hot    *hot // the slot's: a slot with a pending append does not go cold
 	events []event.Event
 	keys   []uint64 // parallel to events: idKey of each id, or 0
-	posts  []*Post  // parallel to events
-	dups   []*Post  // posts whose ids are among the events: answered with those
+	posts  []*Post  // of the events, in their order
+	dups   []*Post  // posts whose ids are all among the events or in the slot: answered with those
 	bytes  uint64   // of the events
 	mark   uint64   // random and not 0: tells this append from those of other writers
 }
@@ -95,6 +120,23 @@ func (a *pendingAppend) add(p *Post, key uint64) {
 	a.keys = append(a.keys, key)
 	a.posts = append(a.posts, p)
 	a.bytes += uint64(len(p.event.JSON))
+	p.end = len(a.events)
+}
+
+// addMany puts the events of a post that are new behind the others.
+func (a *pendingAppend) addMany(p *Post) {
+	m := p.many
+	a.events = slices.Grow(a.events, m.fresh)
+	a.keys = slices.Grow(a.keys, m.fresh)
+	for i, ev := range m.events {
+		if m.at[i] == nowhere {
+			a.events = append(a.events, ev)
+			a.keys = append(a.keys, m.keys[i])
+			a.bytes += uint64(len(ev.JSON))
+		}
+	}
+	a.posts = append(a.posts, p)
+	p.end = len(a.events)
 }
 
 // batchPool keeps empty batches and appends for the next ones, so that a commit

@@ -1,6 +1,7 @@
 package cow
 
 import (
+	"slices"
 	"time"
 
 	"cowrelay/cow/event"
@@ -13,20 +14,52 @@ import (
 // where it does.
 
 // gather decides what waits until the batch is full: first what the loop has
-// taken before, then the queue.
+// taken before, then the queue, then posts of many events.
 func (c *commitPipeline) gather() {
-	n := 0
+	n, many := 0, 0
 	for ; n < len(c.backlog.todo) && !c.next.full(); n++ {
-		c.decide(c.backlog.todo[n])
+		if p := c.backlog.todo[n]; p.kind == postMany {
+			c.backlog.many = slices.Insert(c.backlog.many, many, p)
+			many++
+		} else {
+			c.decide(p)
+		}
 	}
 	c.backlog.drop(n)
-	for !c.next.full() {
+	for more := true; more && !c.next.full(); {
 		select {
 		case p := <-c.queue.posts:
 			c.decide(p)
 		default:
+			more = false
+		}
+	}
+	c.gatherMany()
+}
+
+// gatherMany decides posts of many events, as many as a batch may have of them. They
+// take no place from single posts. But a batch with them takes longer, and single
+// posts wait for it and for the one before. So beside single posts only every second
+// batch has any.
+func (c *commitPipeline) gatherMany() {
+	if c.crowded && c.next.posts > 0 {
+		return
+	}
+	for {
+		if len(c.backlog.many) == 0 {
+			select {
+			case p := <-c.queue.many:
+				c.backlog.many = append(c.backlog.many, p)
+			default:
+				return
+			}
+		}
+		p := c.backlog.many[0]
+		if !c.next.roomFor(p) {
 			return
 		}
+		c.backlog.many = slices.Delete(c.backlog.many, 0, 1)
+		c.decide(p)
 	}
 }
 
@@ -97,6 +130,9 @@ func (m *company) came(n, left int) {
 // holdBack waits for more posts if they are expected. What has landed is finished
 // before: nobody waits for that.
 func (c *commitPipeline) holdBack() {
+	if c.next.manyEvents > 0 { // they are worth a sync
+		return
+	}
 	n := c.next.posts
 	d, upTo := c.company.expects(n, c.env.clock.now())
 	if d == 0 {
@@ -133,8 +169,7 @@ func (c *commitPipeline) decide(p *Post) {
 		c.backlog.held = append(c.backlog.held, p)
 		return
 	}
-	c.next.posts++
-	c.next.bytes += p.bytes
+	c.next.count(p)
 	switch {
 	// Is a slot to be made? There is nothing of it yet that could be asked.
 	case p.kind == postCreate:
@@ -149,6 +184,8 @@ func (c *commitPipeline) decide(p *Post) {
 	// A removal needs no events in memory.
 	case p.kind == postRemove:
 		c.decideRemove(p)
+	case p.kind == postMany:
+		c.decideMany(p)
 	default:
 		c.decideEvent(p)
 	}
@@ -225,6 +262,70 @@ func (c *commitPipeline) decideEvent(p *Post) {
 	a.add(p, key)
 }
 
+// decideMany finds out which of a post's events are new, and whether the slot has room
+// for these. The order of the questions is that of decideEvent.
+//
+// All of them go into one append, so they become durable together. An id that the
+// batch appends already stands in the same append. So the answer rests on one outcome,
+// and nothing else has to be waited for.
+func (c *commitPipeline) decideMany(p *Post) {
+	slot, m := p.slot, p.many
+	h := c.env.hotPart(slot)
+	if h == nil {
+		c.parking.addForSlot(p)
+		return
+	}
+	slot.use(c.env.budget.epoch.Load())
+	a := slot.pending
+	waits := false // an event is a duplicate of what this batch appends
+	bytes := h.appender.bytes
+	m.fresh = 0
+	var room [event.MaxIDBytes]byte
+	for i, ev := range m.events {
+		if m.at[i] == inSlot { // found when this was decided before
+			continue
+		}
+		m.at[i] = nowhere
+		if key := m.keys[i]; key != 0 {
+			id, _ := ev.ID(room[:0])
+			where, ch := lookUp(p, h, a, key, id)
+			if where == inChunk {
+				c.parking.addForChunk(p, ch)
+				return
+			}
+			m.at[i] = where
+			waits = waits || where == inBatch
+		}
+		if m.at[i] == nowhere {
+			m.fresh++
+			bytes += uint64(len(ev.JSON))
+		}
+	}
+	if m.fresh == 0 {
+		if !waits {
+			p.next = h.count
+			c.queue.answer(p, true, nil)
+		} else if c.queue.take(p) {
+			a.dups = append(a.dups, p)
+		}
+		return
+	}
+	if a != nil {
+		bytes += a.bytes
+	}
+	if bytes > MaxSlotBytes {
+		c.queue.answer(p, false, ErrSlotFull)
+		return
+	}
+	if !c.queue.take(p) {
+		return
+	}
+	if a == nil {
+		a = c.pool.newAppend(c.next, slot, h)
+	}
+	a.addMany(p)
+}
+
 // place is where an id was found.
 type place uint8
 
@@ -243,7 +344,7 @@ func lookUp(p *Post, h *hot, a *pendingAppend, key uint64, id []byte) (place, *c
 		return inBatch, nil
 	}
 	var room [4]uint64
-	for _, pos := range h.index.Find(p.idHash, room[:0]) {
+	for _, pos := range h.index.Find(uint32(key), room[:0]) {
 		snap := h.snap.Load()
 		ch := snap.chunks[snap.find(pos)]
 		g := ch.resident()

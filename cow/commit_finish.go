@@ -43,8 +43,7 @@ func (c *commitPipeline) finishAppend(g *Group, a *pendingAppend) {
 	switch g.Outcome {
 	case Stored:
 		c.env.publish(a.slot, a.hot, a.events, a.keys, g.NewVersion)
-		c.queue.answerAll(a.posts, false, nil)
-		c.queue.answerAll(a.dups, true, nil)
+		c.queue.acknowledge(a.posts, a.dups, g.First, g.Count)
 	case Refused:
 		err := refusal(g.Err)
 		c.queue.answerAll(a.posts, false, err)

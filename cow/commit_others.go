@@ -124,8 +124,7 @@ func (o *others) bring(slot *Slot, a *Append) error {
 		o.env.publish(slot, h, events, o.keys(events), a.Version)
 	}
 	if d != nil { // acknowledged, as it is visible now
-		o.queue.answerAll(d.posts, false, nil)
-		o.queue.answerAll(d.dups, true, nil)
+		o.queue.acknowledge(d.posts, d.dups, a.First, a.First+uint64(len(a.Events)))
 	}
 	return nil
 }

@@ -6,13 +6,15 @@ import (
 )
 
 // Posts that the loop has taken out of the queue and can't decide yet. There are
-// three lists of them. The posts of one slot stay in their order.
+// four lists of them. The posts of one slot stay in their order, but that those of
+// many events and the others may overtake each other.
 //
 //	held     The post rests on a batch that is not finished. When it is, the post
 //	         goes to todo.
 //	parked   The post needs a slot or a chunk that is not in memory, or the head of
 //	         its slot is not known. When that has ended, the post goes to todo.
 //	todo     The post can be decided, before all that is queued.
+//	many     The post has many events and can be decided, when a batch has room.
 //
 // The poster of a post that is held or parked may give up meanwhile.
 
@@ -20,6 +22,7 @@ import (
 type backlog struct {
 	todo []*Post
 	held []*Post
+	many []*Post
 }
 
 // first puts posts before all others in todo.
@@ -37,7 +40,7 @@ func (b *backlog) release() {
 	}
 }
 
-func (b *backlog) empty() bool { return len(b.todo) == 0 && len(b.held) == 0 }
+func (b *backlog) empty() bool { return len(b.todo)+len(b.held)+len(b.many) == 0 }
 
 // parking keeps the posts to slots about which nothing can be decided now. It
 // belongs to the loop.

@@ -2,6 +2,7 @@ package cow
 
 import (
 	"hash/maphash"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,6 +16,7 @@ type postKind uint8
 
 const (
 	postEvent  postKind = iota // store an event
+	postMany                   // store many events, all or none
 	postCreate                 // make a slot
 	postRemove                 // remove a slot
 )
@@ -36,8 +38,8 @@ const (
 	postAbandoned
 )
 
-// Post is one event, or one act on a slot, on its way through the commit
-// pipeline. Posts come from Store.NewPost and go back by Release; they are for
+// Post is one event, many events of one slot, or one act on a slot, on its way
+// through the commit pipeline. Posts come from Store.NewPost and go back by Release; they are for
 // one goroutine.
 type Post struct {
 	queue *postQueue   // of the store; nil: Release must leave the post alone
@@ -47,18 +49,21 @@ type Post struct {
 	slot   *Slot
 	event  event.Event
 	idHash uint32 // of the event's id
-	buf    []byte // owns event
+	many   *many  // of a post of many events, which has no event; else nil
+	buf    []byte // owns the events
 	bytes  int64  // what the post takes of the queue's bound
 
 	// state: pairs with itself. See the picture above.
 	state atomic.Uint32
 	// done, of capacity 1: the loop sends once, and the poster receives behind it
-	// what the loop wrote to duplicate and err.
+	// what the loop wrote to duplicate, next, err and many.
 	done  chan struct{}
 	timer *time.Timer // of the poster's patience
 
 	duplicate bool
 	err       error
+	end       int    // where its last event ends in its append; the loop's
+	next      uint64 // the position behind its last event; see CommitLines
 
 	// The segment that a load brought for the comparison of ids that this post
 	// waits for. The loop keeps it here, so that an eviction between the load and
@@ -100,6 +105,90 @@ func (p *Post) Accept(body []byte) error {
 	return nil
 }
 
+// many is what a post of many events has in place of one. Posters fill it, and then
+// it is the loop's until the post is answered.
+type many struct {
+	events  []event.Event // without those that repeat the id of an earlier line
+	keys    []uint64      // parallel to events: idKey of each id, or 0
+	repeats int           // lines that were left out for that
+	table   [2048]uint16  // of places in events plus one, by hash, for sift
+
+	// at is parallel to events: where the loop found the id. inSlot stays true
+	// when the post must be decided again. So a post whose ids lie in several
+	// chunks that are not in memory needs each of them once.
+	at    []place
+	fresh int // events that are new
+}
+
+var manyPool = sync.Pool{New: func() any { return new(many) }}
+
+// sift leaves out the events whose id an earlier one has, and notes the keys of the
+// others. So the loop has only to look at the slot.
+func (m *many) sift(seed maphash.Seed) {
+	clear(m.table[:])
+	m.keys = slices.Grow(m.keys[:0], len(m.events))
+	kept := 0
+	var room [event.MaxIDBytes]byte
+	for _, ev := range m.events {
+		key := uint64(0)
+		if id, ok := ev.ID(room[:0]); ok {
+			hash := index.Hash(seed, id)
+			key = idKey(hash)
+			if m.enter(hash, id, kept) {
+				continue
+			}
+		}
+		m.events[kept] = ev
+		m.keys = append(m.keys, key)
+		kept++
+	}
+	m.repeats = len(m.events) - kept
+	clear(m.events[kept:])
+	m.events = m.events[:kept]
+	m.at = slices.Grow(m.at[:0], kept)[:kept]
+	clear(m.at)
+}
+
+// enter enters the place of an event into the table. True: an earlier one has its id.
+func (m *many) enter(hash uint32, id []byte, at int) bool {
+	for i := hash; ; i++ {
+		slot := &m.table[i%uint32(len(m.table))]
+		if *slot == 0 {
+			*slot = uint16(at + 1)
+			return false
+		}
+		if j := *slot - 1; m.keys[j] == idKey(hash) && m.events[j].HasID(id) {
+			return true
+		}
+	}
+}
+
+// bytes is how many bytes of events the post may add.
+func (m *many) bytes() (n int64) {
+	for _, ev := range m.events {
+		n += int64(len(ev.JSON))
+	}
+	return n
+}
+
+// AcceptLines validates a body that holds an event a line, and copies the events,
+// compacted. The body may be reused at once. Errors are those of event.AcceptLines.
+func (p *Post) AcceptLines(body []byte) error {
+	m := manyPool.Get().(*many)
+	events, buf, err := event.AcceptLines(p.buf[:0], body, m.events[:0])
+	p.buf, m.events = buf, events
+	if err != nil {
+		manyPool.Put(m)
+		return err
+	}
+	m.sift(p.seed)
+	p.many = m
+	return nil
+}
+
+// Lines returns how many events AcceptLines has let in, duplicates included.
+func (p *Post) Lines() int { return len(p.many.events) + p.many.repeats }
+
 // JSON returns the accepted event, compacted. Valid until Release.
 func (p *Post) JSON() []byte { return p.event.JSON }
 
@@ -116,6 +205,22 @@ func (p *Post) Commit(slot *Slot) (duplicate bool, err error) {
 	return p.queue.submit(p)
 }
 
+// CommitLines puts the accepted events behind the others of the slot: all that are
+// new, in their order and side by side, in one durable act. It returns when they are
+// durable, or certainly none of them is stored. An event whose id stands in the slot
+// or in an earlier line is a duplicate. next is the position behind the last event
+// that was stored. If all were duplicates, it is the end of the slot. Errors are
+// those of Commit. ErrSlotFull says that the slot has no room for all that are new.
+func (p *Post) CommitLines(slot *Slot) (stored, duplicates int, next uint64, err error) {
+	p.kind, p.slot, p.bytes = postMany, slot, p.many.bytes()
+	if _, err = p.queue.submit(p); err != nil {
+		return 0, 0, 0, err
+	}
+	return p.many.fresh, p.many.duplicates(), p.next, nil
+}
+
+func (m *many) duplicates() int { return len(m.events) - m.fresh + m.repeats }
+
 // act has a slot made or removed. Errors are those of Commit.
 func (p *Post) act(kind postKind, slot *Slot) error {
 	p.kind, p.slot, p.bytes = kind, slot, 0
@@ -131,8 +236,12 @@ func (p *Post) Release() {
 	if cap(p.buf) > keptPostBytes {
 		p.buf = nil
 	}
-	p.queue, p.slot, p.event, p.err, p.pinned, p.pinnedC = nil, nil, event.Event{}, nil, nil, nil
-	p.idHash, p.duplicate = 0, false
+	if p.many != nil {
+		clear(p.many.events)
+		manyPool.Put(p.many)
+	}
+	p.queue, p.slot, p.event, p.many, p.err, p.pinned, p.pinnedC = nil, nil, event.Event{}, nil, nil, nil, nil
+	p.idHash, p.duplicate, p.end, p.next = 0, false, 0, 0
 	p.state.Store(postQueued)
 	postPool.Put(p)
 }

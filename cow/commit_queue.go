@@ -5,16 +5,22 @@ import (
 	"time"
 )
 
-// queueLimits bound what waits in a postQueue.
+// queueLimits bound what waits in a postQueue. Posts of many events have bounds of
+// their own beside those, so that they leave room for the others.
 type queueLimits struct {
 	posts      int           // that wait for the journal, parked ones included
-	bytes      int64         // of their events
+	bytes      int64         // of their events, those of posts of many events included
 	patience   time.Duration // how long a poster waits for the loop to take its post
 	stallAfter time.Duration // a commit that takes longer turns new posts away
 }
 
 // postQueue is where posters and the commit loop meet. Any number of posters
 // submit. The loop alone takes and answers.
+//
+// Posts of many events have a queue of their own. The loop takes few of them into a
+// batch, so others don't wait behind them. They count with their events, which may be
+// manyTimes the posts, and they may take half of the bytes. Beyond either they are
+// turned away, but for one that is alone.
 //
 // It also admits the requests that write records beside the slots: those are
 // turned away for the same reasons as posts.
@@ -26,12 +32,16 @@ type postQueue struct {
 	// posts: the loop receives. A post whose poster gave up stays in it until
 	// the loop passes over it.
 	posts chan *Post
-	// count and bytes: submit adds, and whoever ends the wait of a post (see the
+	many  chan *Post // the same of posts of many events
+	// The counts: submit adds, and whoever ends the wait of a post (see the
 	// picture at Post) subtracts.
-	count, bytes atomic.Int64
-	// closed: submit adds to count first and looks at closed second; the loop
-	// ends when closed was set first and count was 0 second. So no post is left
-	// without an answer.
+	count      atomic.Int64 // posts of one event, and acts
+	bytes      atomic.Int64 // of all posts
+	manyEvents atomic.Int64 // of posts of many events
+	manyBytes  atomic.Int64 // the same
+	// closed: submit adds to a count first and looks at closed second; the loop
+	// ends when closed was set first and both counts were 0 second. So no post is
+	// left without an answer.
 	closed atomic.Bool
 	// writeBegan is when the commit under way began, on the clock; 0 for none.
 	// commitBatch stores it. Posters learn from it that the disk hangs.
@@ -41,8 +51,12 @@ type postQueue struct {
 }
 
 func newPostQueue(limits queueLimits, c clock, stats *Stats) *postQueue {
-	return &postQueue{limits: limits, clock: c, stats: stats, posts: make(chan *Post, limits.posts)}
+	return &postQueue{limits: limits, clock: c, stats: stats, posts: make(chan *Post, limits.posts), many: make(chan *Post, limits.posts)}
 }
+
+// manyTimes is how many events posts of many events may have in the queue, in times of
+// the posts of one event.
+const manyTimes = 4
 
 // The posters' side.
 
@@ -74,15 +88,14 @@ func (q *postQueue) put(p *Post) error {
 		q.stats.PostsStalled.Add(1)
 		return ErrBusy
 	}
-	n := q.count.Add(1)
-	bytes := q.bytes.Add(p.bytes)
+	to, fits := q.enter(p)
 	if q.closed.Load() {
 		q.leave(p)
 		return ErrClosed
 	}
-	if n <= int64(q.limits.posts) && bytes <= q.limits.bytes {
+	if fits {
 		select {
-		case q.posts <- p:
+		case to <- p:
 			return nil
 		default: // full of posts whose posters gave up
 		}
@@ -92,15 +105,37 @@ func (q *postQueue) put(p *Post) error {
 	return ErrBusy
 }
 
-// leave takes a post out of the counts.
-func (q *postQueue) leave(p *Post) {
-	q.count.Add(-1)
-	q.bytes.Add(-p.bytes)
+// enter takes a post into the counts. It returns where the post goes, and whether the
+// bounds have room for it.
+func (q *postQueue) enter(p *Post) (to chan *Post, fits bool) {
+	bytes := q.bytes.Add(p.bytes)
+	if p.many == nil {
+		n := q.count.Add(1)
+		return q.posts, n <= int64(q.limits.posts) && bytes <= q.limits.bytes
+	}
+	own := int64(len(p.many.events))
+	events, share := q.manyEvents.Add(own), q.manyBytes.Add(p.bytes)
+	alone := events == own
+	return q.many, bytes <= q.limits.bytes &&
+		(alone || events <= manyTimes*int64(q.limits.posts) && share <= q.limits.bytes/2)
 }
 
-// waiting returns how many posts wait for the journal and the bytes of their
-// events.
-func (q *postQueue) waiting() (posts, bytes int64) { return q.count.Load(), q.bytes.Load() }
+// leave takes a post out of the counts.
+func (q *postQueue) leave(p *Post) {
+	q.bytes.Add(-p.bytes)
+	if p.many == nil {
+		q.count.Add(-1)
+		return
+	}
+	q.manyEvents.Add(-int64(len(p.many.events)))
+	q.manyBytes.Add(-p.bytes)
+}
+
+// waiting returns how many posts wait for the journal, each event of a post of many
+// counted, and the bytes of the events.
+func (q *postQueue) waiting() (posts, bytes int64) {
+	return q.count.Load() + q.manyEvents.Load(), q.bytes.Load()
+}
 
 // admitRecord lets a request write a record beside the slots. It refuses while
 // the disk hangs, when as many requests do so as posts may wait, and when the
@@ -150,7 +185,11 @@ func (q *postQueue) answer(p *Post, duplicate bool, err error) {
 	}
 	p.duplicate, p.err = duplicate, err
 	switch {
-	case p.kind != postEvent || err != nil:
+	case err != nil:
+	case p.kind == postMany:
+		q.stats.PostsStored.Add(uint64(p.many.fresh))
+		q.stats.PostsDuplicate.Add(uint64(p.many.duplicates()))
+	case p.kind != postEvent:
 	case duplicate:
 		q.stats.PostsDuplicate.Add(1)
 	default:
@@ -159,8 +198,24 @@ func (q *postQueue) answer(p *Post, duplicate bool, err error) {
 	p.done <- struct{}{}
 }
 
-// empty says whether no post waits, in the channel or elsewhere.
-func (q *postQueue) empty() bool { return q.count.Load() == 0 && len(q.posts) == 0 }
+// acknowledge answers the posts whose append is durable and visible, and those whose
+// ids are among its events. first is the position of its first event, end the one
+// behind its last.
+func (q *postQueue) acknowledge(posts, dups []*Post, first, end uint64) {
+	for _, p := range posts {
+		p.next = first + uint64(p.end)
+		q.answer(p, false, nil)
+	}
+	for _, p := range dups {
+		p.next = end
+		q.answer(p, true, nil)
+	}
+}
+
+// empty says whether no post waits, in the channels or elsewhere.
+func (q *postQueue) empty() bool {
+	return q.count.Load() == 0 && q.manyEvents.Load() == 0 && len(q.posts) == 0 && len(q.many) == 0
+}
 
 // answerAll gives all posts the same answer.
 func (q *postQueue) answerAll(posts []*Post, duplicate bool, err error) {

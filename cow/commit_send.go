@@ -7,6 +7,7 @@ import "time"
 // send seals the batch and begins another. Nil: there is nothing to write.
 func (c *commitPipeline) send() *batch {
 	b := c.next
+	c.crowded = b.manyEvents > 0
 	c.addTouches(b)
 	if !b.empty() {
 		if err := c.env.room(); err != nil {

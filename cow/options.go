@@ -17,8 +17,8 @@ type Options struct {
 	StreamsPerSlot int           // subscribers a slot may have (256)
 	PageBytes      int           // most bytes of a window, if more than one event (4 MiB)
 	MemoryBudget   int64         // bytes for slots in memory (256 MiB)
-	QueuePosts     int           // posts that may wait for the journal (4,096)
-	QueueBytes     int           // and their bytes (32 MiB)
+	QueuePosts     int           // posts of one event that may wait for the journal (4,096), and four times as many events of posts of many
+	QueueBytes     int           // and their bytes (32 MiB), half of them of posts of many events
 	QueueTimeout   time.Duration // how long a post waits to be handed to the journal (10 s)
 	CommitWait     time.Duration // how long a small batch may be held back for more posts (0: never)
 	StallAfter     time.Duration // a commit that takes longer turns new posts away (1 s)
@@ -100,8 +100,8 @@ var (
 type Stats struct {
 	Events, Bytes  atomic.Int64  // held by all slots
 	Subscribers    atomic.Int64  // open now, long polls included
-	PostsStored    atomic.Uint64 // since the store was opened
-	PostsDuplicate atomic.Uint64
+	PostsStored    atomic.Uint64 // since the store was opened; of a post of many, each event
+	PostsDuplicate atomic.Uint64 // likewise
 	PostsRejected  atomic.Uint64 // the queue was full
 	PostsStalled   atomic.Uint64 // turned away while a commit hung
 	PostsExpired   atomic.Uint64 // waited too long for the journal
