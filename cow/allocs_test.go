@@ -145,3 +145,51 @@ func TestAllocs_Post(t *testing.T) {
 		t.Errorf("a duplicate takes %.2f allocations", each)
 	}
 }
+
+// A post of many events allocates for the post and for what the slot keeps, and next
+// to nothing for each event.
+func TestAllocs_Lines(t *testing.T) {
+	s := openHollow(t, &hollow{})
+	id, _, err := s.Allocate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	slot := s.Slot(id)
+	const posts, each = 60, 1000
+	bodies := make([][]byte, posts)
+	for i := range bodies {
+		for k := range each {
+			bodies[i] = fmt.Appendf(bodies[i], "{\"event_id\": \"id-%d-%d\", \"p\": \"%s\"}\n", i, k, strings.Repeat("x", 300))
+		}
+	}
+	post := func(body []byte) {
+		p := s.NewPost()
+		if err := p.AcceptLines(body); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, _, err := p.CommitLines(slot); err != nil {
+			t.Fatal(err)
+		}
+		p.Release()
+	}
+	measure := func() float64 {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		for _, b := range bodies[10:] {
+			post(b)
+		}
+		runtime.ReadMemStats(&after)
+		return float64(after.Mallocs-before.Mallocs) / ((posts - 10) * each)
+	}
+	for _, b := range bodies[:10] {
+		post(b)
+	}
+	if n := measure(); n > 0.1 {
+		t.Errorf("an event of a post of 1,000 takes %.3f allocations", n)
+	} else {
+		t.Logf("an event of a post of 1,000 takes %.3f allocations", n)
+	}
+	if n := measure(); n > 0.02 {
+		t.Errorf("a duplicate in a post of 1,000 takes %.3f allocations", n)
+	}
+}

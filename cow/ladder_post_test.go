@@ -63,3 +63,76 @@ func BenchmarkPost(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkPostLines posts events of a size to a slot, n in a post of many and one by
+// one, on a journal in memory. What is counted is one event.
+func BenchmarkPostLines(b *testing.B) {
+	const size = 512
+	for _, n := range []int{10, 100, 1000} {
+		bodies := func() (ones [][]byte) {
+			for range n {
+				ones = append(ones, ladderBody(0, size))
+			}
+			return ones
+		}
+		number := func(ones [][]byte, next *uint64) {
+			for _, body := range ones {
+				*next++
+				setLadderID(body, *next)
+			}
+		}
+		bench := func(impl string, post func(f *fixture, slot *cow.Slot, ones [][]byte, room []byte) ([]byte, error)) {
+			b.Run(fmt.Sprintf("impl=%s/n=%d", impl, n), func(b *testing.B) {
+				f := open(b, cow.Options{})
+				slot, used, id := f.slot(), 0, uint64(0)
+				ones := bodies()
+				var room []byte
+				b.ReportAllocs()
+				b.SetBytes(size)
+				for i := 0; i < b.N; i += n {
+					if used += n * size; used > slotRoom {
+						if err := f.Remove(slot); err != nil {
+							b.Fatal(err)
+						}
+						slot, used = f.slot(), n*size
+					}
+					number(ones, &id)
+					var err error
+					if room, err = post(f, slot, ones, room[:0]); err != nil {
+						b.Fatal(err)
+					}
+				}
+				f.close()
+			})
+		}
+		bench("lines", func(f *fixture, slot *cow.Slot, ones [][]byte, room []byte) ([]byte, error) {
+			for _, one := range ones {
+				room = append(append(room, one[len(`{"event":`):len(one)-1]...), '\n')
+			}
+			p := f.NewPost()
+			defer p.Release()
+			if err := p.AcceptLines(room); err != nil {
+				return room, err
+			}
+			stored, _, _, err := p.CommitLines(slot)
+			if err == nil && stored != len(ones) {
+				err = fmt.Errorf("%d of %d events are stored", stored, len(ones))
+			}
+			return room, err
+		})
+		bench("one-by-one", func(f *fixture, slot *cow.Slot, ones [][]byte, room []byte) ([]byte, error) {
+			for _, one := range ones {
+				p := f.NewPost()
+				err := p.Accept(one)
+				if err == nil {
+					_, err = p.Commit(slot)
+				}
+				p.Release()
+				if err != nil {
+					return room, err
+				}
+			}
+			return room, nil
+		})
+	}
+}
