@@ -32,7 +32,7 @@ func TestAllocs_Window(t *testing.T) {
 		"since": []byte("id-3500"), "unknown": []byte("unknown"), "empty": nil, "up to date": []byte("id-4999"),
 	} {
 		pull := func() {
-			if err := f.Window(slot, since, 1000, &w); err != nil {
+			if err := f.Window(slot, cow.After(since), 1000, &w); err != nil {
 				t.Fatal(err)
 			}
 			w.WriteTo(&d)

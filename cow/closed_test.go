@@ -78,7 +78,7 @@ func TestClose_LoadsNothingMore(t *testing.T) {
 	}
 	loads := m.Loads()
 	var w cow.Window
-	if err := s.Window(slot, nil, 10, &w); !errors.Is(err, cow.ErrClosed) {
+	if err := s.Window(slot, cow.Oldest(), 10, &w); !errors.Is(err, cow.ErrClosed) {
 		t.Errorf("a pull of a cold slot: %v", err)
 	}
 	if n := m.Loads(); n != loads {

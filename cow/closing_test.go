@@ -7,6 +7,7 @@ import (
 
 	"cowrelay/cow"
 	"cowrelay/cow/event"
+	"cowrelay/cow/frame"
 	"cowrelay/cow/journaltest"
 )
 
@@ -40,7 +41,7 @@ func TestClose_EndsLoadsThatWait(t *testing.T) {
 		go func() { _, err := f.post(slot, ev("new")); errs <- err }()
 		go func() { _, _, err := f.ReadLines(nil, slot, 0, 1, 100); errs <- err }()
 		go func() {
-			_, err := f.Subscribe(slot, true, []byte("first"), newBell())
+			_, err := f.Subscribe(slot, cow.After([]byte("first")), frame.EventIDs, newBell())
 			errs <- err
 		}()
 	}
@@ -68,7 +69,7 @@ func TestClose_EndsLoadsWithoutATurn(t *testing.T) {
 	f.m.OnLoad(func(cow.ID, uint64) error { <-held; return nil })
 	go func() { // for ever
 		var w cow.Window
-		f.Window(cold[0], nil, 10, &w)
+		f.Window(cold[0], cow.Oldest(), 10, &w)
 	}()
 	f.until("the load", func() bool { return f.m.Loads() == 1 })
 	post := f.queued(cold[1], ev("a"))
@@ -106,7 +107,7 @@ func TestClose_EndsLoadsThatRun(t *testing.T) {
 	slot = s.Slot(slot.ID())
 	go func() {
 		var w cow.Window
-		errs <- s.Window(slot, nil, 10, &w)
+		errs <- s.Window(slot, cow.Oldest(), 10, &w)
 	}()
 	go func() {
 		_, _, err := s.ReadLines(nil, slot, 0, 1<<60, 1<<60)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"cowrelay/cow/event"
+	"cowrelay/cow/frame"
 )
 
 // Finish: readers and posters get what has become durable. I3, I4 and I6 rest on
@@ -65,14 +66,18 @@ func (e *commitEnv) publish(slot *Slot, h *hot, events []event.Event, keys []uin
 	}
 	e.budget.add(memIndex, indexBytes)
 	e.budget.add(memChunk, chunkBytes)
-	if slot.subs.Load() != nil {
-		e.budget.add(memFrame, h.appendFrames(first, events, e.stats))
-	}
-	// The last stream empties the set first and drops the frames second. We store
-	// the frames first and look at the set second. So no frames are left when
-	// nobody reads them.
-	if slot.subs.Load() == nil {
-		e.budget.dropFrames(h)
+	for ids := range frame.Kinds {
+		if slot.subs.read(ids) {
+			e.budget.add(memFrame, h.appendFrames(ids, first, events, e.stats))
+		}
+		// The last reader of a kind leaves the set first and drops the kind's
+		// frames second. We store the frames first and look at the set second. So
+		// no frames are left when nobody reads them. A reader that joins between
+		// the leaver's two steps may lose its shared frames. It then encodes its
+		// own: sharing saves work, and never decides what a reader gets (I6).
+		if !slot.subs.read(ids) {
+			e.budget.dropFrames(h, ids)
+		}
 	}
 	h.version = version
 	h.publish() // visible

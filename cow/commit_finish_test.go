@@ -13,7 +13,7 @@ func (f wakerFunc) Wake(int64) { f() }
 
 // subscribe puts a waker into a slot's set.
 func subscribe(slot *Slot, f func()) {
-	slot.subs.join(&member{wakerFunc(f)}, 10)
+	slot.subs.join(&member{waker: wakerFunc(f)}, 10)
 }
 
 // known says whether the index has an event of this id.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"cowrelay/cow"
+	"cowrelay/cow/frame"
 )
 
 // Before the journal has said that an event is stored, no page, no since, no stream
@@ -110,7 +111,7 @@ func TestCommit_WakesBeforeItAnswers(t *testing.T) {
 	f := open(t, cow.Options{})
 	slot := f.slot()
 	var woken atomic.Int64
-	sub, err := f.Subscribe(slot, false, nil, wakerFunc(func(int64) {
+	sub, err := f.Subscribe(slot, cow.Newest(), frame.EventIDs, wakerFunc(func(int64) {
 		woken.Store(int64(slot.Count()))
 	}))
 	if err != nil {

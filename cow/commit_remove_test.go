@@ -24,7 +24,7 @@ func TestRemove_EndsEverythingOfTheSlot(t *testing.T) {
 	live := f.subscribe(slot, true, payloadID(slot.ID(), 100))
 	defer live.Close()
 	var w cow.Window
-	if err := f.Window(slot, nil, 300, &w); err != nil {
+	if err := f.Window(slot, cow.Oldest(), 300, &w); err != nil {
 		t.Fatal(err)
 	}
 	given := w.Parts(nil)
@@ -69,7 +69,7 @@ func TestRemove_EndsEverythingOfTheSlot(t *testing.T) {
 	if !slot.Gone() || f.Slot(slot.ID()) != nil || f.Len() != 1 {
 		t.Errorf("the slot is there: gone %v, %d slots", slot.Gone(), f.Len())
 	}
-	if err := f.Window(slot, nil, 1, &w); !errors.Is(err, cow.ErrNoSlot) {
+	if err := f.Window(slot, cow.Oldest(), 1, &w); !errors.Is(err, cow.ErrNoSlot) {
 		t.Errorf("window: error %v", err)
 	}
 	if _, err := f.trySubscribe(slot, true, ""); !errors.Is(err, cow.ErrNoSlot) {

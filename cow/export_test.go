@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"slices"
 
+	"cowrelay/cow/frame"
 	"cowrelay/cow/index"
 )
 
@@ -52,7 +53,7 @@ func (s *Store) EvictChunks(slot *Slot) int64 {
 // DropFrames drops the shared frames of a slot.
 func (s *Store) DropFrames(slot *Slot) {
 	if h := slot.hot.Load(); h != nil {
-		s.budget.dropFrames(h)
+		s.budget.dropAllFrames(h)
 	}
 }
 
@@ -78,7 +79,7 @@ func (s *Slot) SetLen() int {
 // HasFrames says whether the slot has shared frames.
 func (s *Slot) HasFrames() bool {
 	h := s.hot.Load()
-	return h != nil && h.frames.Load() != nil
+	return h != nil && (h.frames[frame.EventIDs].Load() != nil || h.frames[frame.Positions].Load() != nil)
 }
 
 // HashID is the hash that the index knows an id under.

@@ -217,7 +217,7 @@ func (o *ourRelay) pull(limit int) [][]byte {
 		since = fmt.Sprint(o.n - limit - 1)
 	}
 	var w cow.Window
-	if err := o.Window(o.box, []byte(since), limit, &w); err != nil {
+	if err := o.Window(o.box, cow.After([]byte(since)), limit, &w); err != nil {
 		o.Fatal(err)
 	}
 	return w.Shared()

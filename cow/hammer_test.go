@@ -165,7 +165,7 @@ func (a *arena) pull(r *rand.Rand) {
 	}
 	limit := r.IntN(200)
 	var w cow.Window
-	err := a.Window(slot, []byte(since), limit, &w)
+	err := a.Window(slot, cow.After([]byte(since)), limit, &w)
 	switch {
 	case goneSoon(slot, err):
 		return

@@ -167,7 +167,7 @@ func (f *fixture) page(slot *cow.Slot, since string, limit int) string {
 func (f *fixture) tryPage(slot *cow.Slot, since string, limit int) (string, error) {
 	f.Helper()
 	var w cow.Window
-	if err := f.Window(slot, []byte(since), limit, &w); err != nil {
+	if err := f.Window(slot, cow.After([]byte(since)), limit, &w); err != nil {
 		return "", err
 	}
 	var b bytes.Buffer
@@ -276,8 +276,16 @@ func (f *fixture) subscribe(slot *cow.Slot, resume bool, since string) *stream {
 }
 
 func (f *fixture) trySubscribe(slot *cow.Slot, resume bool, since string) (*stream, error) {
+	start := cow.Newest()
+	if resume {
+		start = cow.After([]byte(since))
+	}
+	return f.subscribeAt(slot, start, frame.EventIDs)
+}
+
+func (f *fixture) subscribeAt(slot *cow.Slot, start cow.Start, ids frame.IDs) (*stream, error) {
 	b := newBell()
-	sub, err := f.Subscribe(slot, resume, []byte(since), b)
+	sub, err := f.Subscribe(slot, start, ids, b)
 	if err != nil {
 		return nil, err
 	}

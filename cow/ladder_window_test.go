@@ -69,7 +69,7 @@ func benchWindow(b *testing.B, step string, events, size, page int) {
 		w, since := new(cow.Window), make([]byte, 0, ladderIDDigits)
 		return func(id string) (int, error) {
 			since = append(since[:0], id...)
-			if err := f.Window(slot, since, page, w); err != nil {
+			if err := f.Window(slot, cow.After(since), page, w); err != nil {
 				return 0, err
 			}
 			n, err := w.WriteTo(to)

@@ -5,6 +5,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"cowrelay/cow/frame"
 )
 
 // budget bounds what the slots take in memory: segments with their tables, indexes,
@@ -209,7 +211,7 @@ func (b *budget) evictChunks(slot *Slot, epoch uint32) (freed int64) {
 		return 0
 	}
 	if slot.usedIn.Load() != epoch {
-		freed += b.dropFrames(h)
+		freed += b.dropAllFrames(h)
 	}
 	chunks := h.snap.Load().chunks
 	for i := 0; i < len(chunks)-1; i++ {
@@ -221,13 +223,22 @@ func (b *budget) evictChunks(slot *Slot, epoch uint32) (freed int64) {
 	return freed
 }
 
-// dropFrames forgets the frames of a slot that nobody streams.
-func (b *budget) dropFrames(h *hot) (freed int64) {
-	if f := h.frames.Load(); f != nil && h.frames.CompareAndSwap(f, nil) {
+// dropFrames forgets the frames of one kind of a slot.
+func (b *budget) dropFrames(h *hot, ids frame.IDs) (freed int64) {
+	frames := &h.frames[ids]
+	if f := frames.Load(); f != nil && frames.CompareAndSwap(f, nil) {
 		b.add(memFrame, -f.Bytes())
 		return f.Bytes()
 	}
 	return 0
+}
+
+// dropAllFrames forgets all frames of a slot.
+func (b *budget) dropAllFrames(h *hot) (freed int64) {
+	for ids := range frame.Kinds {
+		freed += b.dropFrames(h, ids)
+	}
+	return freed
 }
 
 // coolSlots asks for slots to go cold that together hold goal bytes.
@@ -272,7 +283,7 @@ func (b *budget) shed(h *hot) bool {
 // drop gives back all that a hot part takes. Nothing may be added to it any more.
 // Readers that still hold it go on.
 func (b *budget) drop(h *hot) {
-	b.dropFrames(h)
+	b.dropAllFrames(h)
 	h.close() // readers may still ask for the tail
 	for _, c := range h.chunks {
 		if g := c.seg.Swap(goneSegment); g.data != nil {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"cowrelay/cow/event"
+	"cowrelay/cow/frame"
 )
 
 // A slot that goes cold between its load and its entry into the ring of hot
@@ -78,7 +79,7 @@ func TestFrames_I4_NothingBehindTheHead(t *testing.T) {
 	for i := range uint64(20) {
 		ev := event.Event{JSON: fmt.Appendf(nil, `{"n":%d}`, i)}
 		h.add(ev)
-		h.appendFrames(i, []event.Event{ev}, &stats)
+		h.appendFrames(frame.EventIDs, i, []event.Event{ev}, &stats)
 		if data, err := sub.Next(nil); data != nil || err != nil {
 			t.Fatalf("I4: %q (%v) is given before it is visible", data, err)
 		}

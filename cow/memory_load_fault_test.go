@@ -17,9 +17,9 @@ func TestLoad_FaultCostsThatLoad(t *testing.T) {
 	f.fill(chunked, 20, 400)
 	f.EvictChunks(chunked)
 	wants := map[string]func() error{
-		"a window": func() error { return f.Window(cold[0], nil, 10, new(cow.Window)) },
+		"a window": func() error { return f.Window(cold[0], cow.Oldest(), 10, new(cow.Window)) },
 		"a post":   func() error { _, err := f.post(cold[0], `{"event_id":"new"}`); return err },
-		"a chunk":  func() error { return f.Window(chunked, nil, 10, new(cow.Window)) },
+		"a chunk":  func() error { return f.Window(chunked, cow.Oldest(), 10, new(cow.Window)) },
 		"lines":    func() error { _, _, err := f.ReadLines(nil, cold[0], 0, 1, 1<<20); return err },
 	}
 	n := uint64(0)
@@ -37,7 +37,7 @@ func TestLoad_FaultCostsThatLoad(t *testing.T) {
 			t.Errorf("%s: %d panics are counted, want %d", name, f.Stats().Panics.Load(), n)
 		}
 	}
-	if err := f.Window(cold[1], nil, 10, new(cow.Window)); err != nil {
+	if err := f.Window(cold[1], cow.Oldest(), 10, new(cow.Window)); err != nil {
 		t.Errorf("another slot: %v", err)
 	}
 	f.m.OnLoad(nil)

@@ -134,11 +134,11 @@ func TestReload_ShortSlotIsAnError(t *testing.T) {
 	}
 	defer g.Close()
 	var w cow.Window
-	if err := g.Window(g.Slot(slot.ID()), nil, 10, &w); err == nil || w.Events() != 0 {
+	if err := g.Window(g.Slot(slot.ID()), cow.Oldest(), 10, &w); err == nil || w.Events() != 0 {
 		t.Fatalf("a slot of 2 events that came back with 1: error %v, %d events", err, w.Events())
 	}
 	short.keep = 2
-	if err := g.Window(g.Slot(slot.ID()), nil, 10, &w); err != nil || w.Events() != 2 {
+	if err := g.Window(g.Slot(slot.ID()), cow.Oldest(), 10, &w); err != nil || w.Events() != 2 {
 		t.Fatalf("the whole slot: error %v, %d events", err, w.Events())
 	}
 }

@@ -50,12 +50,12 @@ type Subscriber struct {
 	pinnedC *chunk
 }
 
-// Subscribe opens a cursor. With resume it stands behind the event whose id is
-// since, or at the oldest event if the id is empty or unknown. Without, it stands
-// behind the newest event. From now on waker hears of every event behind the
-// cursor. Errors: ErrNoSlot, ErrTooManyStreams, and those of a load.
-func (s *Store) Subscribe(slot *Slot, resume bool, since []byte, waker Waker) (*Subscriber, error) {
-	sub := &Subscriber{store: s, slot: slot, member: member{waker}}
+// Subscribe opens a cursor where start says. ids is what the id lines of its frames
+// are. From now on waker hears of every event behind the cursor. Only After with an
+// id may load the slot here. Errors: ErrNoSlot, ErrTooManyStreams, and those of a
+// load.
+func (s *Store) Subscribe(slot *Slot, start Start, ids frame.IDs, waker Waker) (*Subscriber, error) {
+	sub := &Subscriber{store: s, slot: slot, member: member{waker, ids}}
 	if !slot.subs.join(&sub.member, s.opts.StreamsPerSlot) {
 		return nil, ErrTooManyStreams
 	}
@@ -67,19 +67,17 @@ func (s *Store) Subscribe(slot *Slot, resume bool, since []byte, waker Waker) (*
 		sub.Close()
 		return nil, ErrNoSlot
 	}
-	if !resume {
-		sub.pos = slot.Count()
+	if len(start.id) == 0 {
+		sub.pos = start.in(slot.Count())
 		return sub, nil
 	}
-	if len(since) > 0 && slot.Count() > 0 {
-		h, err := s.loads.hot(slot, nil)
-		if err == nil {
-			sub.pos, err = s.after(slot, h, since)
-		}
-		if err != nil {
-			sub.Close()
-			return nil, err
-		}
+	h, err := s.loads.hot(slot, nil)
+	if err == nil {
+		sub.pos, err = s.after(slot, h, start.id)
+	}
+	if err != nil {
+		sub.Close()
+		return nil, err
 	}
 	return sub, nil
 }
@@ -92,10 +90,10 @@ func (sub *Subscriber) Close() {
 	}
 	sub.slot.markStreamed(time.Now()) // before it leaves: see ReadAt
 	if sub.slot.subs.leave(&sub.member) {
-		// The owner stores frames first and looks at the set second; we empty the
+		// The owner stores frames first and looks at the set second; we leave the
 		// set first and drop the frames second.
 		if h := sub.slot.hot.Load(); h != nil {
-			sub.store.budget.dropFrames(h)
+			sub.store.budget.dropFrames(h, sub.ids)
 		}
 	}
 	sub.store.stats.Subscribers.Add(-1)
@@ -144,7 +142,7 @@ func (sub *Subscriber) Next(buf []byte) ([]byte, error) {
 		return nil, nil
 	}
 	slot.use(sub.store.budget.epoch.Load())
-	if f := h.frames.Load(); sub.form == frame.Chunked && f.Has(sub.pos) {
+	if f := sub.shared(h); f.Has(sub.pos) {
 		sub.pos, sub.off = f.Skip(sub.pos, sub.off)
 		if f.Has(sub.pos) {
 			sub.unpin()
@@ -154,6 +152,14 @@ func (sub *Subscriber) Next(buf []byte) ([]byte, error) {
 		}
 	}
 	return sub.encode(snap, buf[:0:frame.MaxPiece])
+}
+
+// shared returns the frames that the subscriber reads with others, or nil.
+func (sub *Subscriber) shared(h *hot) *frame.Log {
+	if sub.form != frame.Chunked || sub.ids >= frame.Kinds {
+		return nil
+	}
+	return h.frames[sub.ids].Load()
 }
 
 // encode fills buf with frames from the chunks.
@@ -171,7 +177,7 @@ func (sub *Subscriber) encode(snap *snapshot, buf []byte) ([]byte, error) {
 		}
 		var room [event.MaxIDBytes]byte
 		for end := snap.end(i); pos < end; pos++ {
-			fr := frame.Of(g.event(int(pos-c.first)), room[:0])
+			fr := frame.Of(g.event(int(pos-c.first)), pos, sub.ids, room[:0])
 			n := fr.Size(sub.form) - off
 			if n <= 0 { // written before, as a part of a piece
 				off = -n

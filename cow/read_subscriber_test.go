@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"cowrelay/cow"
+	"cowrelay/cow/frame"
 )
 
 // The set of subscribers is made with the first and gone with the last, and
@@ -290,7 +291,7 @@ func TestSubscribers_I6_JoinAndLeaveAtOnce(t *testing.T) {
 	for range 4 {
 		tasks = append(tasks, func() {
 			for range rounds {
-				st, err := f.Subscribe(slot, false, nil, newBell())
+				st, err := f.Subscribe(slot, cow.Newest(), frame.EventIDs, newBell())
 				if err != nil {
 					t.Error(err)
 					return

@@ -32,6 +32,8 @@ type Window struct {
 	events int
 	size   int // bytes of the array
 
+	next, end uint64 // positions; see Next and End
+
 	// The cursor: it stands off bytes into spans[at], counted with the bracket or
 	// comma before that span. done is how many bytes of the array that makes.
 	at     int
@@ -55,6 +57,15 @@ const maxParts = 512
 
 // Events returns how many events the page holds.
 func (w *Window) Events() int { return w.events }
+
+// Next returns the position behind the last event of the page. If the page is empty,
+// that is the position where it would begin. So From(Next()) goes on where the page
+// ends, whatever comes meanwhile: it repeats nothing and leaves nothing out.
+func (w *Window) Next() uint64 { return w.next }
+
+// End returns the position behind the slot's newest event when the page was made. A
+// reader is End-Next events behind.
+func (w *Window) End() uint64 { return w.end }
 
 // Len returns the length of the JSON array in bytes.
 func (w *Window) Len() int { return max(w.size, len(arrayEmpty)) }
@@ -209,19 +220,51 @@ func (w *Window) add(c *chunk, g *segment, i, j, maxBytes int) int {
 	return j - i
 }
 
-// Window fills w with the events of the slot that come after the one whose id is
-// since, oldest first: at most limit events, at most Options.PageBytes, but at
-// least one event if there is one. An empty or unknown since reads from the oldest.
+// Start says where in a slot reading begins. The zero value is Oldest.
+type Start struct {
+	id   []byte // read behind the event with this id, if it is not empty
+	pos  uint64
+	back bool // pos counts back from the end
+}
+
+// Oldest reads from the oldest event.
+func Oldest() Start { return Start{} }
+
+// Newest reads what comes behind the newest event.
+func Newest() Start { return Start{back: true} }
+
+// After reads behind the event with the given id. An empty or unknown id reads from
+// the oldest. Start keeps the id.
+func After(id []byte) Start { return Start{id: id} }
+
+// From reads from a position. One that lies behind the end is taken for the end:
+// there the next event will stand, and a reader that is to miss nothing must be
+// there before it.
+func From(pos uint64) Start { return Start{pos: pos} }
+
+// Last reads the newest n events. If the slot has fewer, it reads all.
+func Last(n int) Start { return Start{pos: uint64(max(n, 0)), back: true} }
+
+// in returns the position in a slot of so many events, of a start without an id.
+func (st Start) in(count uint64) uint64 {
+	if pos := min(st.pos, count); !st.back {
+		return pos
+	}
+	return count - min(st.pos, count)
+}
+
+// Window fills w with the events of the slot from start on, oldest first: at most
+// limit events, at most Options.PageBytes, but at least one event if there is one.
 //
 // If all is in memory, Window takes no lock and copies no event. Otherwise it first
-// loads the slot, the event that since names, and the first bytes of the page, so
+// loads the slot, the event that start names, and the first bytes of the page, so
 // that a page that can't be read is an error here. No other reader waits for that.
 // The bytes behind are loaded when it is their turn. Errors: ErrNoSlot when the slot
 // was removed, ErrBusy when memory or the journal can't serve the load now,
 // ErrClosed; and those of the load itself. With an error w is empty.
-func (s *Store) Window(slot *Slot, since []byte, limit int, w *Window) error {
+func (s *Store) Window(slot *Slot, start Start, limit int, w *Window) error {
 	w.Reset()
-	err := s.page(slot, since, limit, w)
+	err := s.page(slot, start, limit, w)
 	if err == nil && w.events > 0 && w.part(0, 0) == nil {
 		// Not kept: a page that waits before it is written must hold no bytes.
 		_, err = s.loads.segment(slot, w.spans[0].c, nil)
@@ -232,20 +275,25 @@ func (s *Store) Window(slot *Slot, since []byte, limit int, w *Window) error {
 	return err
 }
 
-func (s *Store) page(slot *Slot, since []byte, limit int, w *Window) error {
+func (s *Store) page(slot *Slot, start Start, limit int, w *Window) error {
 	h, err := s.loads.hot(slot, nil)
 	if err != nil {
 		return err
 	}
-	pos := uint64(0)
-	if len(since) > 0 {
-		if pos, err = s.after(slot, h, since); err != nil {
+	behind := uint64(0)
+	if len(start.id) > 0 {
+		if behind, err = s.after(slot, h, start.id); err != nil {
 			return err
 		}
 	}
 	// The index was asked first and the snapshot is loaded second: what the
-	// index knew is in this snapshot or behind its end.
+	// index knew is in this snapshot.
 	snap := h.snap.Load()
+	pos := behind
+	if len(start.id) == 0 {
+		pos = start.in(snap.count)
+	}
+	w.next, w.end = pos, snap.count
 	if pos >= snap.count || limit <= 0 {
 		return nil
 	}
@@ -263,6 +311,7 @@ func (s *Store) page(slot *Slot, since []byte, limit int, w *Window) error {
 		}
 		j := min(end, snap.end(i)) - c.first
 		n := w.add(c, g, int(pos-c.first), int(j), s.opts.PageBytes)
+		w.next += uint64(n)
 		if n < int(c.first+j-pos) {
 			return nil // the page is full
 		}

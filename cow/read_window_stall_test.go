@@ -63,7 +63,7 @@ func TestWindow_StalledReadersHoldNothing(t *testing.T) {
 		takers := make([]*taker, 40)
 		for i := range takers {
 			takers[i] = new(taker)
-			if err := f.Window(slot, nil, 1500, &takers[i].Window); err != nil {
+			if err := f.Window(slot, cow.Oldest(), 1500, &takers[i].Window); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -132,7 +132,7 @@ func TestWindow_LengthNeedsNoData(t *testing.T) {
 		f.page(slot, payloadID(slot.ID(), from), 1)
 		before := f.Stats().ChunkLoads.Load()
 		var w cow.Window
-		if err := f.Window(slot, []byte(payloadID(slot.ID(), from)), 2000, &w); err != nil {
+		if err := f.Window(slot, cow.After([]byte(payloadID(slot.ID(), from))), 2000, &w); err != nil {
 			t.Fatal(err)
 		}
 		want := array(payloads(slot.ID(), from+1, min(from+2001, 3000)))
@@ -157,7 +157,7 @@ func TestWindow_I1_TakenInPiecesEqualsModel(t *testing.T) {
 		r := rand.New(rand.NewPCG(seed, 9))
 		f := open(t, cow.Options{PageBytes: 1 << (12 + seed*2)})
 		slot := f.slot()
-		m := windowModel{page: f.opts.PageBytes}
+		m := windowModel{most: f.opts.PageBytes}
 		type page struct {
 			taker
 			want string
@@ -175,7 +175,7 @@ func TestWindow_I1_TakenInPiecesEqualsModel(t *testing.T) {
 			case 3, 4:
 				p := new(page)
 				since, limit := fmt.Sprint(r.IntN(step+1)), r.IntN(60)
-				if err := f.Window(slot, []byte(since), limit, &p.Window); err != nil {
+				if err := f.Window(slot, cow.After([]byte(since)), limit, &p.Window); err != nil {
 					t.Fatal(err)
 				}
 				p.want = m.window(since, limit)
@@ -216,7 +216,7 @@ func TestWindow_LoadThatFails(t *testing.T) {
 	slot := f.slot()
 	f.fill(slot, 0, 1500)
 	var k taker
-	if err := f.Window(slot, nil, 1500, &k.Window); err != nil {
+	if err := f.Window(slot, cow.Oldest(), 1500, &k.Window); err != nil {
 		t.Fatal(err)
 	}
 	if err := k.take(1000); err != nil {
@@ -230,7 +230,7 @@ func TestWindow_LoadThatFails(t *testing.T) {
 	}
 	// Of a page that begins there it is told before the head is sent.
 	var w cow.Window
-	if err := f.Window(slot, nil, 10, &w); !errors.Is(err, broken) || w.Events() != 0 {
+	if err := f.Window(slot, cow.Oldest(), 10, &w); !errors.Is(err, broken) || w.Events() != 0 {
 		t.Fatalf("a page that begins with it: error %v, %d events", err, w.Events())
 	}
 	f.m.OnLoad(nil)
@@ -310,7 +310,7 @@ func TestReload_OtherThanItsTableIsAnError(t *testing.T) {
 	defer s.Close()
 	slot = s.Slot(slot.ID())
 	var k taker
-	if err := s.Window(slot, nil, 300, &k.Window); err != nil {
+	if err := s.Window(slot, cow.Oldest(), 300, &k.Window); err != nil {
 		t.Fatal(err)
 	}
 	s.EvictChunks(slot)

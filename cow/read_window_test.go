@@ -58,17 +58,17 @@ func TestWindow_ZeroIsAnEmptyPage(t *testing.T) {
 	f := open(t, cow.Options{})
 	slot := f.slot()
 	f.must(slot, ev("a"))
-	if err := f.Window(slot, nil, 0, &w); err != nil {
+	if err := f.Window(slot, cow.Oldest(), 0, &w); err != nil {
 		t.Fatal(err)
 	}
 	check("limit 0")
-	if err := f.Window(slot, nil, 1, &w); err != nil || w.Events() != 1 {
+	if err := f.Window(slot, cow.Oldest(), 1, &w); err != nil || w.Events() != 1 {
 		t.Fatal(err)
 	}
 	if err := f.Remove(slot); err != nil {
 		t.Fatal(err)
 	}
-	if err := f.Window(slot, nil, 1, &w); err == nil {
+	if err := f.Window(slot, cow.Oldest(), 1, &w); err == nil {
 		t.Fatal("a removed slot has a window")
 	}
 	check("after an error")

@@ -62,7 +62,7 @@ type hot struct {
 	// snap: the Store in publish pairs with every Load of a reader. Segment bytes
 	// and index entries are written before it. After it they are shared and frozen.
 	snap   atomic.Pointer[snapshot]
-	frames atomic.Pointer[frame.Log] // nil while nobody streams
+	frames [frame.Kinds]atomic.Pointer[frame.Log] // each is nil while nobody reads that kind
 	index  index.Index
 	appender
 	version uint64 // of the journal; the owner's
@@ -158,18 +158,20 @@ func (s *Slot) Bytes() uint64 {
 }
 
 // appendFrames adds the frames of the events that stand at first and behind to
-// those that the subscribers share, and returns by how many bytes memory grew.
+// those of a kind that the subscribers share, and returns by how many bytes memory
+// grew.
 // Readers never look behind the head of the snapshot that they hold, so the frames
 // may be there before the snapshot is. Only the owner may call it.
-func (h *hot) appendFrames(first uint64, events []event.Event, stats *Stats) (grown int64) {
-	old := h.frames.Load()
-	next := old.Append(first, events)
+func (h *hot) appendFrames(ids frame.IDs, first uint64, events []event.Event, stats *Stats) (grown int64) {
+	frames := &h.frames[ids]
+	old := frames.Load()
+	next := old.Append(ids, first, events)
 	stats.FramesEncoded.Add(uint64(len(events)))
 	// An eviction takes the log out, and its bytes off the books, by exchanging
 	// old for nil.
-	if old != nil && h.frames.CompareAndSwap(old, next) {
+	if old != nil && frames.CompareAndSwap(old, next) {
 		return next.Bytes() - old.Bytes()
 	}
-	h.frames.Store(next)
+	frames.Store(next)
 	return next.Bytes()
 }

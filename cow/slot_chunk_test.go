@@ -65,7 +65,7 @@ func TestAppender_I2_WindowsEqualModel(t *testing.T) {
 			if got := slice(snap, uint64(start), uint64(end)); !bytes.Equal(got, want) {
 				t.Fatalf("seed %d: [%d, %d) of %d events differs from the model", seed, start, end, len(model))
 			}
-			if err := s.Window(slot, nil, limit, &w); err != nil {
+			if err := s.Window(slot, Oldest(), limit, &w); err != nil {
 				t.Fatal(err)
 			}
 			var b bytes.Buffer

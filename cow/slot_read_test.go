@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"cowrelay/cow"
+	"cowrelay/cow/frame"
 	"cowrelay/cow/journaltest"
 )
 
@@ -52,7 +53,7 @@ func TestSlot_ReadAt(t *testing.T) {
 	want(pulled.Unix(), pulled.Unix(), pulled.Unix())
 
 	began := time.Now().Unix()
-	sub, err := s.Subscribe(s.Slot(id), false, nil, wakerFunc(func(int64) {}))
+	sub, err := s.Subscribe(s.Slot(id), cow.Newest(), frame.EventIDs, wakerFunc(func(int64) {}))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,8 @@ package cow
 import (
 	"slices"
 	"sync/atomic"
+
+	"cowrelay/cow/frame"
 )
 
 // Waker hears that there is something new at a subscriber's cursor, or that its
@@ -10,8 +12,12 @@ import (
 // called when there is nothing new. at is the store's clock in nanoseconds.
 type Waker interface{ Wake(at int64) }
 
-// member is a subscriber as its slot sees it: somebody to wake.
-type member struct{ waker Waker }
+// member is a subscriber as its slot sees it: somebody to wake, and perhaps a reader
+// of the frames that the slot shares.
+type member struct {
+	waker Waker
+	ids   frame.IDs // of the frames that it reads
+}
 
 // members are the subscribers of one slot: a pointer to an immutable list. Joining
 // and leaving replace the list by compare-and-swap, so that neither of two who race
@@ -32,7 +38,18 @@ type member struct{ waker Waker }
 // BenchmarkSubscribers measures all three.
 type members struct{ atomic.Pointer[memberSet] }
 
-type memberSet struct{ list []*member }
+// memberSet is immutable.
+type memberSet struct {
+	list    []*member
+	readers [frame.Kinds]uint16 // how many of the list read frames of a kind
+}
+
+// count notes in a set that is being made that n members came or left.
+func (s *memberSet) count(m *member, n int) {
+	if m.ids < frame.Kinds {
+		s.readers[m.ids] += uint16(n)
+	}
+}
 
 // join adds m, unless there are most members already.
 func (s *members) join(m *member, most int) bool {
@@ -43,29 +60,38 @@ func (s *members) join(m *member, most int) bool {
 			if len(old.list) >= most {
 				return false
 			}
-			next.list = make([]*member, len(old.list), len(old.list)+1)
+			*next = memberSet{make([]*member, len(old.list), len(old.list)+1), old.readers}
 			copy(next.list, old.list)
 		}
 		next.list = append(next.list, m)
+		next.count(m, 1)
 		if s.CompareAndSwap(old, next) {
 			return true
 		}
 	}
 }
 
-// leave takes m out, which must be a member, and says whether it was the last one.
+// leave takes m out, which must be a member, and says whether it was the last one
+// that read frames of its kind.
 func (s *members) leave(m *member) (last bool) {
 	for {
 		old := s.Load()
 		var next *memberSet
 		if len(old.list) > 1 {
 			i := slices.Index(old.list, m)
-			next = &memberSet{list: slices.Concat(old.list[:i], old.list[i+1:])}
+			next = &memberSet{slices.Concat(old.list[:i], old.list[i+1:]), old.readers}
+			next.count(m, -1)
 		}
 		if s.CompareAndSwap(old, next) {
-			return next == nil
+			return m.ids < frame.Kinds && (next == nil || next.readers[m.ids] == 0)
 		}
 	}
+}
+
+// read says whether a member reads frames of a kind.
+func (s *members) read(ids frame.IDs) bool {
+	set := s.Load()
+	return set != nil && set.readers[ids] > 0
 }
 
 // wake wakes all members. now is asked only if there is one.

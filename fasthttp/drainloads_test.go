@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"cowrelay/cow"
+	"cowrelay/cow/frame"
 )
 
 // deaf is a subscriber's waker that does nothing.
@@ -32,7 +33,7 @@ func TestDrain_EndsWhatWaitsForLoads(t *testing.T) {
 	for range 7 { // a slot with a subscriber stays in memory, and so does its newest event
 		m := g.allocate()
 		id, _ := cow.ParseID(m.id)
-		sub, err := g.store.Subscribe(g.store.Slot(id), false, nil, deaf{})
+		sub, err := g.store.Subscribe(g.store.Slot(id), cow.Newest(), frame.EventIDs, deaf{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,8 +1,8 @@
 package fasthttp
 
 import (
-	"bytes"
 	"errors"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -64,15 +64,21 @@ const (
 	maxWait      = 25 * time.Second
 )
 
+// What every pull says of positions.
+var (
+	relayNext = []byte("Relay-Next")
+	relayEnd  = []byte("Relay-End")
+)
+
 // servePull answers with a window of a slot. If the window is empty, it waits as long
 // as the client asks.
 func (r *Relay) servePull(req request) error {
-	q, err := req.pullQuery()
+	q, err := req.reading(false)
 	if err != nil {
 		return err
 	}
 	p := r.conns.NewPage(req.ctx.Conn())
-	err = r.store.Window(req.slot, q.since, q.limit, &p.Window)
+	err = r.store.Window(req.slot, q.start, q.limit, &p.Window)
 	if err == nil && p.Events() == 0 && q.wait > 0 && q.limit > 0 && !req.head {
 		err = r.await(req, q, &p.Window)
 	}
@@ -85,6 +91,9 @@ func (r *Relay) servePull(req request) error {
 	}
 	res := &req.ctx.Response
 	res.Header.SetContentTypeBytes(contentTypeJSON)
+	var room [20]byte
+	res.Header.SetCanonical(relayNext, strconv.AppendUint(room[:0], p.Next(), 10))
+	res.Header.SetCanonical(relayEnd, strconv.AppendUint(room[:0], p.End(), 10))
 	res.SetBodyStream(p, p.Len())
 	if !req.head && p.Long() {
 		bodyOwnsHead(req.ctx, req.conn, p)
@@ -92,46 +101,11 @@ func (r *Relay) servePull(req request) error {
 	return nil
 }
 
-// pullQuery is what a pull asks for.
-type pullQuery struct {
-	since []byte // valid while the request is
-	limit int
-	wait  time.Duration
-}
-
-func (req request) pullQuery() (pullQuery, error) {
-	q := pullQuery{limit: defaultLimit}
-	var seen [3]bool
-	for key, value := range req.ctx.QueryArgs().All() {
-		var n int
-		var err error
-		at := 0
-		switch string(key) {
-		case "since":
-			q.since = value
-		case "limit":
-			at = 1
-			n, err = number(value)
-			q.limit = min(n, maxLimit)
-		case "wait":
-			at = 2
-			n, err = number(value)
-			q.wait = min(time.Duration(n)*time.Second, maxWait)
-		default:
-			continue
-		}
-		if err != nil || seen[at] {
-			return q, refusal.Query
-		}
-		seen[at] = true
-	}
-	return q, nil
-}
-
 // await fills w as soon as there is something to pull. It leaves it empty after
 // the time that the client gives, when the client leaves, when the relay drains,
-// or when the poll has to give way to another.
-func (r *Relay) await(req request, q pullQuery, w *cow.Window) error {
+// or when the poll has to give way to another. w is the empty page that it had. It
+// knows the position from which on everything is new.
+func (r *Relay) await(req request, q reading, w *cow.Window) error {
 	req.slot.MarkPulled(time.Now())
 	var socket syscall.Conn
 	if req.conn != nil {
@@ -144,10 +118,10 @@ func (r *Relay) await(req request, q pullQuery, w *cow.Window) error {
 	if err != nil {
 		return err
 	}
-	end := poll.EndError
+	start, end := cow.From(w.Next()), poll.EndError
 	defer func() { p.Close(end) }() // also after a panic
 	end, err = p.Await(q.wait, r.drain, func() (bool, error) {
-		if err := r.store.Window(req.slot, q.since, q.limit, w); err != nil || w.Events() > 0 {
+		if err := r.store.Window(req.slot, start, q.limit, w); err != nil || w.Events() > 0 {
 			return err == nil, err
 		}
 		if req.slot.Blocked() {
@@ -156,15 +130,4 @@ func (r *Relay) await(req request, q pullQuery, w *cow.Window) error {
 		return false, nil
 	})
 	return err
-}
-
-// cursor returns the id behind which a stream is to resume, and whether it is to
-// resume at all. The header that browsers send counts before the query. An empty id
-// belongs to no event: the stream then begins at the oldest.
-func (req request) cursor() (id []byte, resume bool) {
-	if ids := req.ctx.Request.Header.PeekAll("Last-Event-ID"); len(ids) > 0 {
-		return bytes.Clone(ids[0]), true
-	}
-	args := req.ctx.QueryArgs()
-	return bytes.Clone(args.Peek("since")), args.Has("since")
 }

@@ -5,11 +5,17 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"math"
+	"math/big"
 	"net"
 	"net/http"
+	"reflect"
+	"regexp"
 	"testing"
 	"time"
 
+	"cowrelay/cow"
+	"cowrelay/cow/frame"
 	"cowrelay/fasthttp/refusal"
 
 	"github.com/valyala/fasthttp"
@@ -118,16 +124,124 @@ func fuzzHeader(t *testing.T, g *rig, data []byte) {
 		t.Fatal("let in without a slot")
 	}
 	var res fasthttp.Response
-	if q, err := req.pullQuery(); err != nil {
-		var bad *refusal.Reply
-		if !errors.As(err, &bad) || bad.Status != 400 {
-			t.Fatalf("a bad query is %v", err)
+	for _, stream := range []bool{false, true} {
+		if q, err := req.reading(stream); err != nil {
+			var bad *refusal.Reply
+			if !errors.As(err, &bad) || bad.Status != 400 {
+				t.Fatalf("a bad query is %v", err)
+			}
+			writeRefusal(&res, bad)
+		} else if q.limit < 0 || q.limit > maxLimit || q.wait < 0 || q.wait > maxWait {
+			t.Fatalf("query %+v", q)
 		}
-		writeRefusal(&res, bad)
-	} else if q.limit < 0 || q.limit > maxLimit || q.wait < 0 || q.wait > maxWait {
-		t.Fatalf("query %+v", q)
 	}
-	req.cursor()
+}
+
+// FuzzReading holds what a query and a Last-Event-ID ask for against a reader of
+// queries that is written another way.
+func FuzzReading(f *testing.F) {
+	for _, s := range []string{
+		"", "since=a", "since=a&limit=3", "from=0", "from=9223372036854775808", "from=18446744073709551616", "last=5", "last=1001&limit=7", "last=5&limit=0",
+		"since=&from=1", "last=1&from=1", "from=1&from=2", "ids=position", "ids=x", "ids=position&from=3", "from=", "from=-1", "from=%31", "last=+1", "wait=99&from=1",
+		"limit=x", "wait=x", "since", "from", "last=1e3", "FROM=1", "from=1&other=from",
+	} {
+		f.Add(s, "", true)
+		f.Add(s, "17", false)
+	}
+	f.Add("ids=position&last=3", "18446744073709551615", true)
+	f.Add("ids=position", " 7", true)
+	f.Fuzz(func(t *testing.T, query, last string, stream bool) {
+		var ctx fasthttp.RequestCtx
+		ctx.Request.SetRequestURI("/v1/events/x?" + query)
+		if last != "" {
+			ctx.Request.Header.Set("Last-Event-ID", last)
+		}
+		got, err := request{ctx: &ctx}.reading(stream)
+		want, good := plainReading(ctx.QueryArgs(), ctx.Request.Header.PeekAll("Last-Event-ID"), stream)
+		if (err == nil) != good {
+			t.Fatalf("%q (stream %v): %v, want it to be good: %v", query, stream, err, good)
+		}
+		if good && !reflect.DeepEqual(got, want) {
+			t.Fatalf("%q, %q (stream %v): %+v, want %+v", query, last, stream, got, want)
+		}
+	})
+}
+
+var onlyDigits = regexp.MustCompile(`^[0-9]+$`)
+
+func plainReading(args *fasthttp.Args, header [][]byte, stream bool) (q reading, good bool) {
+	values := make(map[string][][]byte)
+	args.VisitAll(func(k, v []byte) { values[string(k)] = append(values[string(k)], v) })
+	if stream {
+		delete(values, "limit")
+		delete(values, "wait")
+	} else {
+		delete(values, "ids")
+	}
+	numbers := make(map[string]uint64)
+	for _, key := range []string{"since", "from", "last", "limit", "wait", "ids"} {
+		if len(values[key]) > 1 {
+			return q, false
+		}
+		if len(values[key]) == 1 && key != "since" && key != "ids" {
+			text := string(values[key][0])
+			if !onlyDigits.MatchString(text) {
+				return q, false
+			}
+			n, _ := new(big.Int).SetString(text, 10)
+			if !n.IsUint64() {
+				n.SetUint64(math.MaxUint64)
+			}
+			numbers[key] = n.Uint64()
+		}
+	}
+	has := func(key string) bool { return len(values[key]) == 1 }
+	if has("since") && has("from") || has("since") && has("last") || has("from") && has("last") {
+		return q, false
+	}
+	q.limit = 100
+	if has("last") {
+		q.limit = int(min(numbers["last"], 1000))
+	}
+	if has("limit") {
+		limit := int(min(numbers["limit"], 1000))
+		if has("last") {
+			limit = min(limit, q.limit)
+		}
+		q.limit = limit
+	}
+	q.wait = time.Duration(min(numbers["wait"], 25)) * time.Second
+	switch {
+	case has("since"):
+		q.start = cow.After(values["since"][0])
+	case has("from"):
+		q.start = cow.From(numbers["from"])
+	case has("last"):
+		q.start = cow.Last(int(min(numbers["last"], 1000)))
+	case stream:
+		q.start = cow.Newest()
+	}
+	if has("ids") {
+		if string(values["ids"][0]) != "position" {
+			return q, false
+		}
+		q.ids = frame.Positions
+	}
+	if !stream || len(header) == 0 {
+		return q, true
+	}
+	q.start = cow.After(header[0])
+	if q.ids == frame.Positions {
+		q.start = cow.Oldest()
+		if onlyDigits.Match(header[0]) {
+			n, _ := new(big.Int).SetString(string(header[0]), 10)
+			if n.Add(n, big.NewInt(1)); !n.IsUint64() {
+				n.SetUint64(math.MaxUint64)
+			}
+			q.start = cow.From(n.Uint64())
+		}
+	}
+	return q, true
 }
 
 // fuzzConnection sends the bytes, ends its side, and expects the relay to end

@@ -117,9 +117,10 @@ func TestOpenAPI_CheckRefuses(t *testing.T) {
 		{"GET", "/nope", "", 404, "Content-Type: application/json\nContent-Length: 2", `{"eror":"x"}`, "schema"},
 		{"PUT", "/healthz", "", 405, "Content-Type: application/json\nContent-Length: 2", `{"error":"x"}`, "no Allow"},
 		{"PUT", "/healthz", "", 200, "Content-Type: application/json\nContent-Length: 2", `{}`, "method"},
-		{"GET", slot + "?limit=7", "", 200, "Content-Type: application/json\nContent-Length: 2", `[]`, ""},
-		{"GET", slot + "?limit=-7", "", 200, "Content-Type: application/json\nContent-Length: 2", `[]`, "limit"},
-		{"GET", slot, "", 200, "Content-Type: application/json\nContent-Length: 2", `[1]`, "schema"},
+		{"GET", slot + "?limit=7", "", 200, "Content-Type: application/json\nContent-Length: 2\nRelay-Next: 0\nRelay-End: 0", `[]`, ""},
+		{"GET", slot + "?limit=-7", "", 200, "Content-Type: application/json\nContent-Length: 2\nRelay-Next: 0\nRelay-End: 0", `[]`, "limit"},
+		{"GET", slot, "", 200, "Content-Type: application/json\nContent-Length: 2\nRelay-Next: 0\nRelay-End: 0", `[1]`, "schema"},
+		{"GET", slot, "", 200, "Content-Type: application/json\nContent-Length: 2\nRelay-Next: 0", `[]`, "no Relay-End"},
 		{"POST", slot, `{"event":{"a":1}}`, 201, "Content-Type: application/json\nContent-Length: 2", `{"event_id":null,"status":"stored"}`, ""},
 		{"POST", slot, `{"event":1}`, 201, "Content-Type: application/json\nContent-Length: 2", `{"event_id":null,"status":"stored"}`, "served"},
 		{"POST", slot, `{"event":{"a":1}}`, 201, "Content-Type: application/json\nContent-Length: 2", `{"event_id":null,"status":"stored","more":1}`, "schema"},
@@ -142,7 +143,9 @@ func TestOpenAPI_CheckRefuses(t *testing.T) {
 	}
 	// Without a bearer nothing is served where one is described.
 	req := httptest.NewRequest("GET", slot, nil)
-	res := &http.Response{StatusCode: 200, Header: http.Header{"Content-Length": {"2"}, "Content-Type": {"application/json"}}}
+	res := &http.Response{StatusCode: 200, Header: http.Header{
+		"Content-Length": {"2"}, "Content-Type": {"application/json"}, "Relay-Next": {"0"}, "Relay-End": {"0"},
+	}}
 	if err := describedError(req, res, []byte("[]")); err == nil {
 		t.Error("a page without a bearer passes")
 	}

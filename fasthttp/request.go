@@ -1,7 +1,11 @@
 package fasthttp
 
 import (
+	"math"
+	"time"
+
 	"cowrelay/cow"
+	"cowrelay/cow/frame"
 	"cowrelay/fasthttp/conn"
 	"cowrelay/fasthttp/limit"
 	"cowrelay/fasthttp/refusal"
@@ -70,18 +74,127 @@ func (req request) reply(status int, body []byte) {
 	res.SetBody(body)
 }
 
+// reading is what the query of a pull or a stream asks for.
+type reading struct {
+	start cow.Start // an id in it is valid while the request is
+	limit int       // of a pull
+	wait  time.Duration
+	ids   frame.IDs // of a stream
+}
+
+// The parameters of a reading, as bits.
+const (
+	hasSince = 1 << iota
+	hasFrom
+	hasLast
+	hasLimit
+	hasWait
+	hasIDs
+	hasStart = hasSince | hasFrom | hasLast
+)
+
+// reading reads the query. Parameters that belong to the other of the two, and
+// those that nobody knows, are passed over.
+func (req request) reading(stream bool) (reading, error) {
+	q := reading{limit: defaultLimit}
+	if stream {
+		q.start = cow.Newest()
+	}
+	seen, last := 0, maxLimit
+	for key, value := range req.ctx.QueryArgs().All() {
+		var n int
+		var err error
+		is := 0
+		switch string(key) {
+		case "since":
+			is, q.start = hasSince, cow.After(value)
+		case "from":
+			var pos uint64
+			is = hasFrom
+			pos, err = position(value)
+			q.start = cow.From(pos)
+		case "last":
+			is = hasLast
+			n, err = number(value)
+			last = min(n, maxLimit)
+			q.start = cow.Last(last)
+		case "limit":
+			if !stream {
+				is = hasLimit
+				n, err = number(value)
+				q.limit = min(n, maxLimit)
+			}
+		case "wait":
+			if !stream {
+				is = hasWait
+				n, err = number(value)
+				q.wait = min(time.Duration(n)*time.Second, maxWait)
+			}
+		case "ids":
+			if stream {
+				if is, q.ids = hasIDs, frame.Positions; string(value) != "position" {
+					err = refusal.QueryIDs
+				}
+			}
+		}
+		switch {
+		case err != nil:
+			return q, err
+		case seen&is != 0:
+			return q, refusal.Query
+		case is&hasStart != 0 && seen&hasStart != 0:
+			return q, refusal.QueryStart
+		}
+		seen |= is
+	}
+	if seen&hasLast != 0 { // of that many the default limit would show the older ones
+		if seen&hasLimit == 0 {
+			q.limit = last
+		}
+		q.limit = min(q.limit, last)
+	}
+	if ids := req.ctx.Request.Header.PeekAll("Last-Event-ID"); stream && len(ids) > 0 {
+		q.start = resumed(ids[0], q.ids)
+	}
+	return q, nil
+}
+
+// resumed is where a stream goes on behind the id line that its client saw last. A
+// text that is none of this stream's reads from the oldest, as an unknown id does.
+func resumed(id []byte, ids frame.IDs) cow.Start {
+	if ids == frame.EventIDs {
+		return cow.After(id)
+	}
+	pos, err := position(id)
+	if err != nil {
+		return cow.Oldest()
+	}
+	return cow.From(pos + min(1, math.MaxUint64-pos))
+}
+
 // number reads a whole number from 0 up. Anything above a thousand million is read
 // as that.
 func number(text []byte) (int, error) {
+	n, err := position(text)
+	return int(min(n, 1_000_000_000)), err
+}
+
+// position reads a whole number from 0 up. Anything above the greatest uint64 is
+// read as that.
+func position(text []byte) (n uint64, err error) {
 	if len(text) == 0 {
 		return 0, refusal.Query
 	}
-	n := 0
 	for _, c := range text {
-		if c < '0' || c > '9' {
+		digit := uint64(c - '0')
+		if digit > 9 {
 			return 0, refusal.Query
 		}
-		n = min(n*10+int(c-'0'), 1_000_000_000)
+		if n > (math.MaxUint64-digit)/10 {
+			n = math.MaxUint64
+		} else {
+			n = n*10 + digit
+		}
 	}
 	return n, nil
 }

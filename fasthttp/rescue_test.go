@@ -216,7 +216,7 @@ func TestRescue_Bodies(t *testing.T) {
 	m.fill(3)
 	id, _ := cow.ParseID([]byte(m.id))
 	p := g.relay.conns.NewPage(nil)
-	if err := g.store.Window(g.store.Slot(id), nil, 10, &p.Window); err != nil {
+	if err := g.store.Window(g.store.Slot(id), cow.Oldest(), 10, &p.Window); err != nil {
 		t.Fatal(err)
 	}
 	for in, body := range map[string]io.WriterTo{"page": p, "rows": rowsBody{g.relay.recorder.Rows(1, time.Now()), g.relay}} {

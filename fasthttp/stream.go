@@ -30,6 +30,10 @@ func newStreams(r *Relay) *stream.Set {
 // serveStream admits a stream. The server hands the connection over when the
 // handler is done; see handOver.
 func (r *Relay) serveStream(req request) error {
+	q, err := req.reading(true)
+	if err != nil {
+		return err
+	}
 	if req.head {
 		res := &req.ctx.Response
 		res.Header.SetContentType("text/event-stream")
@@ -40,10 +44,9 @@ func (r *Relay) serveStream(req request) error {
 	if r.draining.Load() {
 		return refusal.Draining
 	}
-	since, resume := req.cursor()
 	chunked := req.ctx.Request.Header.IsHTTP11()
 	st, err := r.streams.Open(stream.Opening{
-		Client: uint64(r.clientOf(req)), Slot: req.slot, Resume: resume, Since: since, Chunked: chunked,
+		Client: uint64(r.clientOf(req)), Slot: req.slot, Start: q.start, IDs: q.ids, Chunked: chunked,
 		Head: r.live.Load().origins().shareStream(&req.ctx.Request.Header, stream.Head(chunked)),
 	})
 	switch err {

@@ -1,6 +1,10 @@
 package frame
 
-import "cowrelay/cow/event"
+import (
+	"strconv"
+
+	"cowrelay/cow/event"
+)
 
 // MaxPiece is the most bytes of a stream that are written at once.
 const MaxPiece = 64 << 10
@@ -12,14 +16,32 @@ type Frame struct {
 	json []byte
 }
 
+// IDs says what the id lines of a stream are.
+type IDs uint8
+
+// The kinds of streams that share frames, and Unread.
+const (
+	EventIDs  IDs = iota // the events' own ids, where they have one that can be sent back
+	Positions            // the events' positions in the slot, for every event
+	Kinds                // how many kinds there are
+
+	// Unread is for those who are woken by a slot and read no frames. Nobody
+	// encodes any for them.
+	Unread = Kinds
+)
+
 var (
 	idKey   = []byte("id: ")
 	dataKey = []byte("\ndata: ") // behind an id
 	ending  = []byte("\n\n")
 )
 
-// Of returns the frame of an event. An id that holds escapes is decoded into buf.
-func Of(e event.Event, buf []byte) Frame {
+// Of returns the frame of the event at pos. A position, or an id that holds escapes,
+// is written into buf, which needs room for event.MaxIDBytes.
+func Of(e event.Event, pos uint64, ids IDs, buf []byte) Frame {
+	if ids == Positions {
+		return Frame{strconv.AppendUint(buf[:0], pos, 10), e.JSON}
+	}
 	id, ok := e.ID(buf)
 	if !ok || !resumable(id) {
 		id = nil

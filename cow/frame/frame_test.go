@@ -3,6 +3,7 @@ package frame
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"testing"
 
@@ -28,7 +29,7 @@ func testEvent(n, size int) event.Event {
 func TestFrame_FormsAgree(t *testing.T) {
 	for _, size := range []int{0, 1, 15, 4000, fullChunk - 40, fullChunk, fullChunk + 1, 3*fullChunk + 17} {
 		ev := testEvent(1, size)
-		fr := Of(ev, nil)
+		fr := Of(ev, 7, EventIDs, nil)
 		plain := fmt.Appendf(nil, "id: e1\ndata: %s\n\n", ev.JSON)
 		for form, want := range map[Form][]byte{Plain: plain, Chunked: chunkedByHand(plain)} {
 			if got := fr.Size(form); got != len(want) {
@@ -43,9 +44,28 @@ func TestFrame_FormsAgree(t *testing.T) {
 	}
 }
 
+// The id line of a position is there whatever the event's own id is.
+func TestFrame_Positions(t *testing.T) {
+	var room [event.MaxIDBytes]byte
+	for _, json := range []string{`{"a":1}`, `{"event_id":"x"}`, `{"event_id":"\u0000"}`} {
+		for pos, line := range map[uint64]string{0: "0", 9: "9", 10: "10", math.MaxUint64: "18446744073709551615"} {
+			fr := Of(event.Event{JSON: []byte(json)}, pos, Positions, room[:0])
+			want := "id: " + line + "\ndata: " + json + "\n\n"
+			if got := fr.Append(make([]byte, 0, 200), 0, Plain); string(got) != want || fr.Size(Plain) != len(want) {
+				t.Errorf("%q of %d bytes, want %q", got, fr.Size(Plain), want)
+			}
+		}
+	}
+}
+
 // A log gives back what went in, whatever the pieces; what an older view shows stays
 // as it is, and the log keeps to its size.
 func TestLog_EqualsModel(t *testing.T) {
+	t.Run("event ids", func(t *testing.T) { logEqualsModel(t, EventIDs) })
+	t.Run("positions", func(t *testing.T) { logEqualsModel(t, Positions) })
+}
+
+func logEqualsModel(t *testing.T, ids IDs) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	var log *Log
 	var model [][]byte
@@ -59,9 +79,9 @@ func TestLog_EqualsModel(t *testing.T) {
 			events[i] = testEvent(len(model)+i, size)
 		}
 		older, end := log, uint64(len(model))
-		log = log.Append(end, events)
+		log = log.Append(ids, end, events)
 		for _, ev := range events {
-			fr := Of(ev, nil)
+			fr := Of(ev, uint64(len(model)), ids, nil)
 			model = append(model, fr.Append(make([]byte, 0, fr.Size(Chunked)), 0, Chunked))
 		}
 		if older.Has(end) || !log.Has(end) || log.Has(uint64(len(model))) {
@@ -102,11 +122,11 @@ func TestLog_EqualsModel(t *testing.T) {
 // the allocator gave: a piece never goes on behind its last chunk.
 func TestLog_LongFrameStandsAlone(t *testing.T) {
 	for size := MaxPiece - 200; size < MaxPiece+9000; size += 97 {
-		log := (*Log)(nil).Append(0, []event.Event{testEvent(0, size), testEvent(1, 10)})
-		log = log.Append(2, []event.Event{testEvent(2, size)}).Append(3, []event.Event{testEvent(3, 40)})
+		log := (*Log)(nil).Append(EventIDs, 0, []event.Event{testEvent(0, size), testEvent(1, 10)})
+		log = log.Append(EventIDs, 2, []event.Event{testEvent(2, size)}).Append(EventIDs, 3, []event.Event{testEvent(3, 40)})
 		var got, want []byte
 		for n, size := range []int{size, 10, size, 40} {
-			fr := Of(testEvent(n, size), nil)
+			fr := Of(testEvent(n, size), 0, EventIDs, nil)
 			want = append(want, fr.Append(make([]byte, 0, fr.Size(Chunked)), 0, Chunked)...)
 		}
 		for pos, off := uint64(0), 0; log.Has(pos); pos, off = log.Skip(pos, off) {

@@ -29,13 +29,13 @@ func TestLog_TakesWhatItsFramesNeed(t *testing.T) {
 		var frames int64
 		for i := range evs {
 			evs[i] = testEvent(i, size)
-			frames += int64(Of(evs[i], nil).Size(Chunked))
+			frames += int64(Of(evs[i], 0, EventIDs, nil).Size(Chunked))
 		}
 		before := heapAlloc()
 		var said int64
 		for i := range all {
 			for at := 0; at < events; at += atOnce {
-				all[i] = all[i].Append(uint64(at), evs[at:min(at+atOnce, events)])
+				all[i] = all[i].Append(EventIDs, uint64(at), evs[at:min(at+atOnce, events)])
 			}
 			said += all[i].Bytes()
 		}

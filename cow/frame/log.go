@@ -13,8 +13,8 @@ const (
 	ownBytes = int64(unsafe.Sizeof(Log{})) // what a log takes without segments
 )
 
-// Log is what the live readers of a slot share: the frames of its newest events,
-// each encoded once, in transfer chunks. It is an immutable view of append-only
+// Log is what the live readers of a slot share whose id lines are of one kind: the
+// frames of its newest events, each encoded once, in transfer chunks. It is an immutable view of append-only
 // segments, as a snapshot is of chunks:
 //
 //	        first                                  end
@@ -32,6 +32,7 @@ type Log struct {
 	first, end uint64     // positions of the frames held
 	segs       []*segment // in order
 	bytes      int64      // what the segments take in memory
+	ids        IDs        // of all frames
 	// Where the owner goes on in the last segment: after lastFrames frames and
 	// lastBytes bytes. Both stand here and not with the owner, so that whoever drops
 	// the log drops all of it.
@@ -77,12 +78,12 @@ func (l *Log) Bytes() int64 {
 func (l *Log) Has(pos uint64) bool { return l != nil && l.first <= pos && pos < l.end }
 
 // Append encodes the events that stand at first and behind, and returns a log that
-// holds them too. l stays as it is. It may be nil, or end somewhere else: then the
-// new log begins at first. One goroutine at a time may append to a log and to those
+// holds them too. l stays as it is. It may be nil, or end somewhere else, or hold
+// frames of another kind: then the new log begins at first. One goroutine at a time may append to a log and to those
 // that came of it.
-func (l *Log) Append(first uint64, events []event.Event) *Log {
-	next := &Log{first: first, end: first}
-	if l != nil && l.end == first {
+func (l *Log) Append(ids IDs, first uint64, events []event.Event) *Log {
+	next := &Log{first: first, end: first, ids: ids}
+	if l != nil && l.end == first && l.ids == ids {
 		*next = *l
 	}
 	var g *segment
@@ -91,7 +92,7 @@ func (l *Log) Append(first uint64, events []event.Event) *Log {
 	}
 	var room [event.MaxIDBytes]byte
 	for i, ev := range events {
-		fr := Of(ev, room[:0])
+		fr := Of(ev, next.end, ids, room[:0])
 		n := fr.Size(Chunked)
 		if g == nil || int(next.lastBytes)+n > len(g.data) || next.lastFrames == len(g.ends) {
 			size, frames := next.room(events[i:])
@@ -114,8 +115,8 @@ func (l *Log) Append(first uint64, events []event.Event) *Log {
 // times that as fit into half of what the log holds.
 func (l *Log) room(events []event.Event) (size, frames int) {
 	var room [event.MaxIDBytes]byte
-	for _, ev := range events {
-		n := Of(ev, room[:0]).Size(Chunked)
+	for i, ev := range events {
+		n := Of(ev, l.end+uint64(i), l.ids, room[:0]).Size(Chunked)
 		if frames > 0 && size+n > MaxPiece {
 			break
 		}

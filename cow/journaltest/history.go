@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"cowrelay/cow"
+	"cowrelay/cow/frame"
 )
 
 // History runs the random script of a seed on a store over a journal: slots
@@ -27,7 +28,7 @@ func History(t testing.TB, open Open, seed uint64, steps int) (transcript string
 	}
 	h.restart() // what is left must be there
 	for i := range h.model.slots {
-		h.pull(i, "", 1000)
+		h.pull(i, h.model.slots[i].behind(""), 1000)
 	}
 	h.stop()
 	h.Logf("seed %d: %d chunks and slots were evicted", seed, h.evicted)
@@ -78,6 +79,7 @@ type historySlot struct {
 type historyStream struct {
 	slot  *historySlot
 	sub   *cow.Subscriber
+	ids   frame.IDs
 	plain bool   // its frames come without transfer chunks
 	left  []byte // what stands in front of event pos, as far as it was not read
 	pos   int
@@ -172,9 +174,14 @@ func (h *history) step() {
 	case k < 52:
 		h.post(i, "", h.r.IntN(100))
 	case k < 78:
-		h.pull(i, h.anyID(h.model.slots[i]), h.r.IntN(60))
+		h.pull(i, h.begins(h.model.slots[i]), h.r.IntN(60))
 	case k < 86 && len(h.streams) < 8:
-		h.subscribe(i, h.r.IntN(3) > 0, h.anyID(h.model.slots[i]))
+		m := h.model.slots[i]
+		from := begin{cow.Newest(), len(m.events), "at the newest"}
+		if h.r.IntN(3) > 0 {
+			from = h.begins(m)
+		}
+		h.subscribe(i, from, frame.IDs(h.r.IntN(int(frame.Kinds))))
 	case len(h.streams) == 0:
 	case k < 97:
 		h.read(h.streams[h.r.IntN(len(h.streams))], 1+h.r.IntN(40_000))

@@ -103,9 +103,24 @@ func (a *actor) pull(slot *cow.Slot) error {
 		}
 	}
 	limit := 1 + a.r.IntN(400)
+	start, last := cow.After([]byte(v.since)), 0
+	switch a.r.IntN(6) {
+	case 0: // a position that is there
+		v.since, v.start = "", a.r.IntN(int(slot.Count())+1)
+		start = cow.From(uint64(v.start))
+	case 1:
+		last = 1 + a.r.IntN(50)
+		v.since, v.seen, start = "", "", cow.Last(last)
+	}
 	var w cow.Window
-	if err := a.s.Window(slot, []byte(v.since), limit, &w); err != nil {
+	if err := a.s.Window(slot, start, limit, &w); err != nil {
 		return err
+	}
+	if last > 0 {
+		v.start = max(0, int(w.End())-last)
+	}
+	if w.Next() > w.End() || v.since == "" && w.Next() != uint64(v.start+w.Events()) {
+		return fmt.Errorf("a window of %d events from %d says that %d comes next, of %d", w.Events(), v.start, w.Next(), w.End())
 	}
 	var b bytes.Buffer
 	if _, err := w.WriteTo(&b); err != nil {
@@ -125,14 +140,19 @@ func (a *actor) pull(slot *cow.Slot) error {
 // listen goes on with the actor's stream, or begins one.
 func (a *actor) listen(slot *cow.Slot) error {
 	if a.stream == nil {
-		st := &actorStream{view: view{slot: slot.ID(), frames: true}}
-		resume := a.r.IntN(2) == 0
-		if resume {
+		st := &actorStream{view: view{slot: slot.ID(), frames: true, ids: frame.IDs(a.r.IntN(int(frame.Kinds)))}}
+		start := cow.Newest()
+		switch a.r.IntN(4) {
+		case 0:
 			st.since = a.last[st.slot]
-		} else {
+			start = cow.After([]byte(st.since))
+		case 1:
+			st.start = a.r.IntN(int(slot.Count()) + 1)
+			start = cow.From(uint64(st.start))
+		default:
 			st.live, st.behind = true, a.last[st.slot]
 		}
-		sub, err := a.s.Subscribe(slot, resume, []byte(st.since), deaf{})
+		sub, err := a.s.Subscribe(slot, start, st.ids, deaf{})
 		if err != nil {
 			return err
 		}

@@ -3,11 +3,13 @@ package journaltest
 import (
 	"errors"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 
 	"cowrelay/cow"
+	"cowrelay/cow/frame"
 )
 
 const historyActors = 8
@@ -79,14 +81,16 @@ type ack struct {
 // view is a page or what a stream gave.
 type view struct {
 	slot   cow.ID
-	since  string // the event in front of it; "" is the beginning
+	since  string // the event in front of it; "" is the beginning, or start
+	start  int    // the position where it begins, if it was asked for by position
 	behind string // the view begins no earlier than behind this event
 	live   bool   // begins anywhere behind that, for want of a since
 	events int
 	sum    uint64
 	seen   string // an event that must be in it, or in front of it
 	frames bool
-	first  string // id of the first event of a live stream
+	ids    frame.IDs
+	first  string // id line of the first event of a live stream
 }
 
 // judge loads the journal and holds what the actors saw against it.
@@ -153,12 +157,16 @@ func (h *crowd) judge(actors []*actor) {
 
 func (h *crowd) judgeView(n int, v view, at map[string]int, text, order []string) {
 	h.Helper()
-	start := 0
+	start := v.start
 	if v.since != "" {
 		start = at[v.since] + 1
 	}
 	if v.live {
 		pos, ok := at[v.first]
+		if v.ids == frame.Positions {
+			n, err := strconv.Atoi(v.first)
+			pos, ok = n, err == nil && n < len(text)
+		}
 		if !ok {
 			h.fatal("actor %d saw a stream begin with %s, which is not there", n, v.first)
 		}
@@ -174,13 +182,17 @@ func (h *crowd) judgeView(n int, v view, at map[string]int, text, order []string
 	var want strings.Builder
 	if v.frames {
 		for pos := start; pos < end; pos++ {
-			want.WriteString(historyFrame(order[pos], text[pos]))
+			id := order[pos]
+			if v.ids == frame.Positions {
+				id = strconv.Itoa(pos)
+			}
+			want.WriteString(historyFrame(id, text[pos]))
 		}
 	} else {
 		want.WriteString("[" + strings.Join(text[start:end], ",") + "]")
 	}
 	if digest([]byte(want.String())) != v.sum {
-		h.fatal("I2, I6: what actor %d saw since %q is not [%d, %d) of the journal (stream %v)", n, v.since, start, end, v.frames)
+		h.fatal("I2, I6: what actor %d saw since %q, or from %d, is not [%d, %d) of the journal (stream %v)", n, v.since, v.start, start, end, v.frames)
 	}
 	if v.seen != "" && !v.frames && at[v.seen] >= end {
 		h.fatal("I3: actor %d was told that %s is stored, at %d, and then saw only [%d, %d)", n, v.seen, at[v.seen], start, end)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"strconv"
 	"strings"
 	"time"
 
@@ -32,7 +33,7 @@ func (h *history) remove(i int) {
 	h.model.slots = append(h.model.slots[:i], h.model.slots[i+1:]...)
 	h.log("remove %d", m.name)
 	var w cow.Window
-	if err := h.s.Window(slot, nil, 1, &w); !errors.Is(err, cow.ErrNoSlot) || h.s.Slot(m.id) != nil {
+	if err := h.s.Window(slot, cow.Oldest(), 1, &w); !errors.Is(err, cow.ErrNoSlot) || h.s.Slot(m.id) != nil {
 		h.fatal("slot %d is readable after its removal: %v", m.name, err)
 	}
 	for k := len(h.streams) - 1; k >= 0; k-- {
@@ -83,17 +84,47 @@ func (m *historySlot) after(id string) int {
 	return 0
 }
 
-func (h *history) pull(i int, since string, limit int) {
+// begin is where a page or a stream begins.
+type begin struct {
+	start cow.Start
+	at    int // the position that this is, by the model
+	text  string
+}
+
+// begins chooses where to begin: mostly at an id, else at a position, or so many
+// events from the end.
+func (h *history) begins(m *historySlot) begin {
+	n := len(m.events)
+	switch h.r.IntN(4) {
+	case 0:
+		pos := h.r.IntN(n + 3)
+		if h.r.IntN(2) == 0 {
+			pos = max(0, n-h.r.IntN(20))
+		}
+		return begin{cow.From(uint64(pos)), min(pos, n), fmt.Sprintf("from %d", pos)}
+	case 1:
+		last := h.r.IntN(40)
+		return begin{cow.Last(last), max(0, n-last), fmt.Sprintf("the last %d", last)}
+	}
+	return m.behind(h.anyID(m))
+}
+
+// behind begins behind the event with this id.
+func (m *historySlot) behind(id string) begin {
+	return begin{cow.After([]byte(id)), m.after(id), fmt.Sprintf("since %q", id)}
+}
+
+func (h *history) pull(i int, from begin, limit int) {
 	m := h.model.slots[i]
 	slot := h.slot(m)
 	var w cow.Window
-	if err := h.s.Window(slot, []byte(since), limit, &w); err != nil {
-		h.fatal("window of slot %d since %q: %v", m.name, since, err)
+	if err := h.s.Window(slot, from.start, limit, &w); err != nil {
+		h.fatal("window of slot %d %s: %v", m.name, from.text, err)
 	}
 	var got bytes.Buffer
 	w.WriteTo(&got)
-	want := "["
-	for k, e := range m.events[m.after(since):] {
+	want, next := "[", from.at
+	for k, e := range m.events[from.at:] {
 		if k == limit || k > 0 && len(want)+len(e)+2 > historyOptions().PageBytes {
 			break
 		}
@@ -101,15 +132,19 @@ func (h *history) pull(i int, since string, limit int) {
 			want += ","
 		}
 		want += e
+		next++
 	}
 	want += "]"
 	if got.String() != want || w.Len() != len(want) {
-		h.fatal("window of slot %d since %q, limit %d:\n%.300s\nwant\n%.300s", m.name, since, limit, got.String(), want)
+		h.fatal("window of slot %d %s, limit %d:\n%.300s\nwant\n%.300s", m.name, from.text, limit, got.String(), want)
+	}
+	if w.Next() != uint64(next) || w.End() != uint64(len(m.events)) {
+		h.fatal("window of slot %d %s, limit %d: next %d, end %d; want %d, %d", m.name, from.text, limit, w.Next(), w.End(), next, len(m.events))
 	}
 	at := time.Unix(1_700_000_000+int64(h.steps), 0)
 	slot.MarkPulled(at)
 	m.pulled = at.Unix()
-	h.log("window of %d since %q, limit %d: %d events, %x", m.name, since, limit, w.Events(), digest(got.Bytes()))
+	h.log("window of %d %s, limit %d: %d events, %x", m.name, from.text, limit, w.Events(), digest(got.Bytes()))
 }
 
 func digest(b []byte) uint64 {
@@ -122,23 +157,20 @@ type deaf struct{}
 
 func (deaf) Wake(int64) {}
 
-func (h *history) subscribe(i int, resume bool, since string) {
+func (h *history) subscribe(i int, from begin, ids frame.IDs) {
 	m := h.model.slots[i]
-	sub, err := h.s.Subscribe(h.slot(m), resume, []byte(since), deaf{})
+	sub, err := h.s.Subscribe(h.slot(m), from.start, ids, deaf{})
 	if err != nil {
-		h.fatal("subscribe to slot %d since %q: %v", m.name, since, err)
+		h.fatal("subscribe to slot %d %s: %v", m.name, from.text, err)
 	}
-	st := &historyStream{slot: m, sub: sub, pos: len(m.events), plain: h.r.IntN(4) == 0}
+	st := &historyStream{slot: m, sub: sub, ids: ids, pos: from.at, plain: h.r.IntN(4) == 0}
 	if st.plain {
 		sub.Plain()
 	}
-	if resume {
-		st.pos = m.after(since)
-	}
 	h.streams = append(h.streams, st)
-	h.log("subscribe to %d since %q, resume %v: %d behind", m.name, since, resume, sub.Behind())
+	h.log("subscribe to %d %s, ids %d: %d behind", m.name, from.text, ids, sub.Behind())
 	if got := sub.Behind(); got != uint64(len(m.events)-st.pos) {
-		h.fatal("a stream of slot %d since %q is %d behind, want %d", m.name, since, got, len(m.events)-st.pos)
+		h.fatal("a stream of slot %d %s is %d behind, want %d", m.name, from.text, got, len(m.events)-st.pos)
 	}
 }
 
@@ -166,7 +198,11 @@ func (h *history) read(st *historyStream, n int) {
 		st.sub.Wrote(len(data))
 	}
 	for len(st.left) < n && st.pos < len(st.slot.events) {
-		st.left = appendHistoryFrame(st.left, historyFrame(st.slot.ids[st.pos], st.slot.events[st.pos]), st.plain)
+		id := st.slot.ids[st.pos]
+		if st.ids == frame.Positions {
+			id = strconv.Itoa(st.pos)
+		}
+		st.left = appendHistoryFrame(st.left, historyFrame(id, st.slot.events[st.pos]), st.plain)
 		st.pos++
 	}
 	want := st.left[:min(n, len(st.left))]

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"cowrelay/cow"
+	"cowrelay/cow/frame"
 	"cowrelay/cow/share"
 	"cowrelay/fasthttp/accept"
 	"cowrelay/fasthttp/stream"
@@ -27,7 +28,7 @@ type Set struct {
 }
 
 // Subscribe opens a cursor into a slot; see stream.Set.Subscribe.
-type Subscribe func(slot *cow.Slot, resume bool, since []byte, w cow.Waker) (*cow.Subscriber, error)
+type Subscribe func(slot *cow.Slot, start cow.Start, ids frame.IDs, w cow.Waker) (*cow.Subscriber, error)
 
 // NewSet returns a set without polls. hangs watches their clients. It admits none
 // before SetMost.
@@ -66,7 +67,7 @@ func (s *Set) Open(slot *cow.Slot, client accept.Client, c syscall.Conn) (*Poll,
 	p := &Poll{set: s, wake: make(chan struct{}, 1), start: time.Now()}
 	p.place.Owner = p
 	var err error
-	if p.sub, err = s.subscribe(slot, false, nil, p); err != nil {
+	if p.sub, err = s.subscribe(slot, cow.Newest(), frame.Unread, p); err != nil {
 		if errors.Is(err, cow.ErrTooManyStreams) {
 			s.refused.slot.Add(1)
 		}

@@ -65,7 +65,9 @@ var (
 	SlotStreams  = &Reply{Status: http.StatusServiceUnavailable, Text: "this slot has as many streams and long polls as it may", RetryAfter: 5}
 	ManyPolls    = &Reply{Status: http.StatusServiceUnavailable, Text: "too many long polls", RetryAfter: 5}
 	ManyConns    = &Reply{Status: http.StatusServiceUnavailable, Text: "too many connections", RetryAfter: 1}
-	Query        = &Reply{Status: http.StatusBadRequest, Text: "bad query: limit, wait and hours are whole numbers from 0 up, each parameter given once"}
+	Query        = &Reply{Status: http.StatusBadRequest, Text: "bad query: limit, wait, from, last and hours are whole numbers from 0 up, each parameter given once"}
+	QueryStart   = &Reply{Status: http.StatusBadRequest, Text: "bad query: since, from and last say where to begin; give one of them"}
+	QueryIDs     = &Reply{Status: http.StatusBadRequest, Text: "bad query: ids can be position, or be left out"}
 )
 
 // Of returns what a client hears of err. It is the one place that maps errors of

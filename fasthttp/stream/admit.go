@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"cowrelay/cow"
+	"cowrelay/cow/frame"
 	"cowrelay/cow/share"
 )
 
@@ -29,10 +30,10 @@ func (s *Set) SetMost(n int) {
 type Opening struct {
 	Client  uint64 // whose stream it is, for shares
 	Slot    *cow.Slot
-	Resume  bool   // begin behind the event whose id is Since; else at the newest
-	Since   []byte // the stream keeps it
-	Chunked bool   // in transfer chunks, for HTTP/1.1
-	Head    []byte // the reply's head and the first comment: Head(Chunked), or that with more fields
+	Start   cow.Start
+	IDs     frame.IDs // what its id lines are
+	Chunked bool      // in transfer chunks, for HTTP/1.1
+	Head    []byte    // the reply's head and the first comment: Head(Chunked), or that with more fields
 }
 
 // Open counts a stream in and subscribes it. Start or Abandon must follow.
@@ -50,7 +51,7 @@ func (s *Set) Open(o Opening) (*Stream, error) {
 			s.uncount(st)
 		}
 	}()
-	sub, err := s.Subscribe(o.Slot, o.Resume, o.Since, st)
+	sub, err := s.Subscribe(o.Slot, o.Start, o.IDs, st)
 	if err != nil {
 		if errors.Is(err, cow.ErrTooManyStreams) {
 			s.refused.slot.Add(1)
@@ -68,11 +69,11 @@ func (s *Set) Open(o Opening) (*Stream, error) {
 // Subscribe opens a cursor for a stream or a long poll. Where the slot has too
 // many, the clients that have left and that the hang-ups have not named yet make
 // room.
-func (s *Set) Subscribe(slot *cow.Slot, resume bool, since []byte, w cow.Waker) (*cow.Subscriber, error) {
-	sub, err := s.env.Subscribe(slot, resume, since, w)
+func (s *Set) Subscribe(slot *cow.Slot, start cow.Start, ids frame.IDs, w cow.Waker) (*cow.Subscriber, error) {
+	sub, err := s.env.Subscribe(slot, start, ids, w)
 	if errors.Is(err, cow.ErrTooManyStreams) {
 		s.hangs.Sweep()
-		sub, err = s.env.Subscribe(slot, resume, since, w)
+		sub, err = s.env.Subscribe(slot, start, ids, w)
 	}
 	return sub, err
 }

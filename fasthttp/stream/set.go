@@ -43,7 +43,7 @@ type Env struct {
 	// Now is the clock that wakes are told by, in nanoseconds.
 	Now func() int64
 	// Subscribe opens a cursor into a slot; see cow.Store.Subscribe.
-	Subscribe func(slot *cow.Slot, resume bool, since []byte, w cow.Waker) (*cow.Subscriber, error)
+	Subscribe func(slot *cow.Slot, start cow.Start, ids frame.IDs, w cow.Waker) (*cow.Subscriber, error)
 	// Draining says whether the server above has begun to stop.
 	Draining func() bool
 	// Lag is told the time from an event being visible to the first write of it to
