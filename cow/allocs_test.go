@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"cowrelay/cow"
+	"cowrelay/cow/token"
 )
 
 // discard takes a page without keeping it.
@@ -77,21 +78,38 @@ func TestAllocs_DeliveredEvent(t *testing.T) {
 
 func TestAllocs_AuthCheck(t *testing.T) {
 	f := open(t, cow.Options{})
-	id, token, err := f.Allocate()
+	id, first, owner, err := f.Allocate()
 	if err != nil {
 		t.Fatal(err)
 	}
-	path, header := []byte(id.String()), []byte(token)
-	wrong := []byte(strings.Repeat("0", len(token)))
-	n := testing.AllocsPerRun(1000, func() {
-		id, ok := cow.ParseID(path)
-		slot := f.Slot(id)
-		if !ok || slot == nil || !slot.Authorize(cow.HashToken(header)) || slot.Authorize(cow.HashToken(wrong)) {
-			t.Fatal("the check is wrong")
+	further := func(may token.Right) string {
+		text, err := f.NewToken(f.Slot(id), &token.Record{May: may, Created: 1000, Expires: 2000}, false)
+		if err != nil {
+			t.Fatal(err)
 		}
-	})
-	if n != 0 {
-		t.Errorf("a check of id and token takes %v allocations", n)
+		return text
+	}
+	texts := []string{first, owner, further(token.Post), further(token.Read), strings.Repeat("0", len(first))}
+	rights := []token.Right{token.OfSlot, token.OfOwner, token.Post, token.Read, 0}
+	path := []byte(id.String())
+	for i, text := range texts {
+		header := []byte(text)
+		n := testing.AllocsPerRun(1000, func() {
+			id, ok := cow.ParseID(path)
+			slot := f.Slot(id)
+			if !ok || slot == nil {
+				t.Fatal("the slot is not there")
+			}
+			g := slot.Authorize(cow.HashToken(header), 1500)
+			for r := token.Post; r <= token.Owner; r <<= 1 {
+				if g.May(r) != rights[i].Has(r) || g.OK() != (rights[i] != 0) || g.Live() != g.OK() {
+					t.Fatalf("token %d: %+v", i, g)
+				}
+			}
+		})
+		if n != 0 {
+			t.Errorf("a check of id and token %d takes %v allocations", i, n)
+		}
 	}
 }
 
@@ -99,7 +117,7 @@ func TestAllocs_AuthCheck(t *testing.T) {
 // not much beside: counted over many, journal included, which keeps nothing.
 func TestAllocs_Post(t *testing.T) {
 	s := openHollow(t, &hollow{})
-	id, _, err := s.Allocate()
+	id, _, _, err := s.Allocate()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -150,7 +168,7 @@ func TestAllocs_Post(t *testing.T) {
 // to nothing for each event.
 func TestAllocs_Lines(t *testing.T) {
 	s := openHollow(t, &hollow{})
-	id, _, err := s.Allocate()
+	id, _, _, err := s.Allocate()
 	if err != nil {
 		t.Fatal(err)
 	}

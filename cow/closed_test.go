@@ -20,7 +20,7 @@ func TestStore_HealthKeepsToTheReserve(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	id, _, err := s.Allocate()
+	id, _, _, err := s.Allocate()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,7 +53,7 @@ func TestClose_LoadsNothingMore(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	id, _, err := s.Allocate()
+	id, _, _, err := s.Allocate()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -210,7 +210,7 @@ func TestRecords_WritersAreBounded(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	id, _, err := s.Allocate()
+	id, _, _, err := s.Allocate()
 	if err != nil {
 		t.Fatal(err)
 	}

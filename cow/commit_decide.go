@@ -198,7 +198,7 @@ func (c *commitPipeline) decideCreate(p *Post) {
 		c.queue.answer(p, false, ErrTooManySlots)
 	} else if c.queue.take(p) {
 		c.creating++
-		c.next.act(Group{Op: OpCreate, Slot: p.slot.id, Token: p.slot.token}, p)
+		c.next.act(Group{Op: OpCreate, Slot: p.slot.id, Token: p.slot.token, Owner: p.slot.owner}, p)
 	}
 }
 

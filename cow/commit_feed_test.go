@@ -162,7 +162,7 @@ func TestFeed_ForeignCreateAndRemove(t *testing.T) {
 	f.m.ForeignCreate(id, token)
 	f.until("the slot", func() bool { return f.Slot(id) != nil })
 	slot := f.Slot(id)
-	if !slot.Authorize(token) || slot.Authorize(cow.HashToken([]byte("other"))) {
+	if !slot.Authorize(token, 0).OK() || slot.Authorize(cow.HashToken([]byte("other")), 0).OK() {
 		t.Fatal("the slot has another token")
 	}
 	f.must(slot, ev("a"))

@@ -83,7 +83,7 @@ var errGap = errors.New("cow: a gap in what was fed")
 // fed takes what the journal says that somebody stored.
 func (o *others) fed(f *foreign) {
 	if f.Op == OpCreate {
-		o.env.enter(&Slot{id: f.Slot, token: f.Token, version: f.Version})
+		o.env.enter(&Slot{id: f.Slot, token: f.Token, owner: f.Owner, version: f.Version})
 		return
 	}
 	slot := o.env.slot(f.Slot)

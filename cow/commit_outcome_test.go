@@ -207,7 +207,7 @@ func TestCommit_UnknownThatCantBeLookedUpAtOnce(t *testing.T) {
 func TestCommit_UnknownActs(t *testing.T) {
 	f := open(t, cow.Options{})
 	f.m.FailNext(cow.Unknown, true)
-	if _, _, err := f.Allocate(); !errors.Is(err, cow.ErrUnknown) {
+	if _, _, _, err := f.Allocate(); !errors.Is(err, cow.ErrUnknown) {
 		t.Fatalf("allocate: error %v, want ErrUnknown", err)
 	}
 	slot := f.slot()

@@ -37,7 +37,7 @@ func openGated(t *testing.T) (*fixture, *gated, []*cow.Slot) {
 	for range 2 {
 		made := make(chan cow.ID)
 		go func() {
-			id, _, err := s.Allocate()
+			id, _, _, err := s.Allocate()
 			if err != nil {
 				t.Error(err)
 			}

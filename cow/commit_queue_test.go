@@ -160,7 +160,7 @@ func TestCommit_NoSpace(t *testing.T) {
 	if _, err := f.post(slot, ev("b")); !errors.Is(err, cow.ErrNoSpace) {
 		t.Fatalf("post: error %v, want ErrNoSpace", err)
 	}
-	if _, _, err := f.Allocate(); !errors.Is(err, cow.ErrNoSpace) {
+	if _, _, _, err := f.Allocate(); !errors.Is(err, cow.ErrNoSpace) {
 		t.Fatalf("allocate: error %v, want ErrNoSpace", err)
 	}
 	if f.m.Commits() != commits {

@@ -155,7 +155,7 @@ func TestAllocate_BoundIsExact(t *testing.T) {
 	var tasks []func()
 	for range 25 {
 		tasks = append(tasks, func() {
-			switch _, _, err := f.Allocate(); {
+			switch _, _, _, err := f.Allocate(); {
 			case err == nil:
 				made.Add(1)
 			case errors.Is(err, cow.ErrTooManySlots):

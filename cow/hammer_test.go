@@ -296,7 +296,7 @@ func (a *arena) remove(r *rand.Rand) {
 	time.Sleep(time.Duration(20+r.IntN(60)) * time.Millisecond)
 	i := r.IntN(len(a.slots))
 	old, _ := a.at(i)
-	id, _, err := a.Allocate()
+	id, _, _, err := a.Allocate()
 	if err != nil {
 		a.fail("allocate: %v", err)
 		return

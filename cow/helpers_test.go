@@ -68,7 +68,7 @@ func (f *fixture) restart() *fixture {
 // slot makes a slot.
 func (f *fixture) slot() *cow.Slot {
 	f.Helper()
-	id, _, err := f.Allocate()
+	id, _, _, err := f.Allocate()
 	if err != nil {
 		f.Fatal(err)
 	}

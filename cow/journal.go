@@ -11,7 +11,7 @@ type Op uint8
 
 const (
 	OpAppend Op = iota + 1 // add Events behind position First
-	OpCreate               // make the slot, with Token
+	OpCreate               // make the slot, with Token and Owner
 	OpRemove               // drop the slot, its token, counts and events
 	OpTouch                // remember PulledAt and StreamedAt
 )
@@ -38,6 +38,7 @@ type Group struct {
 	Slot ID
 
 	Token      TokenHash     // OpCreate
+	Owner      TokenHash     // OpCreate; zero: the slot has no owner
 	Version    uint64        // the slot's version that this act was decided on
 	First      uint64        // OpAppend: position of Events[0]
 	Events     []event.Event // OpAppend: in order, at least one
@@ -57,6 +58,7 @@ type Append struct {
 	Op      Op // OpAppend; from a feed also OpCreate and OpRemove
 	Slot    ID
 	Token   TokenHash     // OpCreate
+	Owner   TokenHash     // OpCreate; zero for none
 	Version uint64        // the slot's version with this append
 	First   uint64        // position of Events[0]
 	Events  []event.Event // valid only during the call that delivers them
@@ -69,6 +71,7 @@ type Append struct {
 type SlotRecord struct {
 	Slot       ID
 	Token      TokenHash
+	Owner      TokenHash // zero: the slot has no owner
 	Version    uint64
 	Count      uint64
 	Bytes      uint64

@@ -81,7 +81,7 @@ func TestMemory_EmptySlotAtMost300Bytes(t *testing.T) {
 	before := heapAlloc()
 	s := openHollow(t, &hollow{})
 	for range slots {
-		if _, _, err := s.Allocate(); err != nil {
+		if _, _, _, err := s.Allocate(); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -98,7 +98,7 @@ func TestMemory_HotSlotOfOneEventAtMost1KB(t *testing.T) {
 	before := heapAlloc()
 	s := openHollow(t, &hollow{})
 	for i := range slots {
-		id, _, err := s.Allocate()
+		id, _, _, err := s.Allocate()
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -9,6 +9,7 @@ import (
 	"cowrelay/cow/event"
 	"cowrelay/cow/frame"
 	"cowrelay/cow/index"
+	"cowrelay/cow/token"
 )
 
 // Slot is one append-only list of events behind a token. Store.Allocate makes it,
@@ -23,13 +24,18 @@ import (
 //
 //	either --remove--> dead, and cold
 //
-// Without its hot part a slot is cold: it takes some 200 bytes and still knows its
+// Without its hot part a slot is cold: it takes some 250 bytes and still knows its
 // counts. While a load runs it is cold as well: the loader knows who waits.
 //
 // "The owner" of a slot is the commit loop, the one goroutine that changes it.
 type Slot struct {
 	id    ID
-	token TokenHash
+	token TokenHash // of the first slot token
+	owner TokenHash // of the first owner's token; zero: there was none
+	// tokens is nil until the slot gets a token beside these, or in place of one. The
+	// set is immutable. Stores are under the lock of Store.tokens; a Load pairs with
+	// each.
+	tokens atomic.Pointer[token.Set]
 
 	// hot is nil while the slot is cold. Loads set it by compare-and-swap. Only
 	// the owner clears it, or appends to what it points at.
@@ -48,7 +54,7 @@ type Slot struct {
 
 	version uint64         // of the journal, while the slot is cold; the owner's
 	pending *pendingAppend // the slot's part of a batch, or nil; the owner's
-	// The small fields stand together, which keeps the slot within 128 bytes.
+	// The small fields stand together, which keeps the slot within 176 bytes.
 	touched atomic.Bool   // pulledAt or streamedAt is newer than what the journal has
 	dead    atomic.Bool   // removed: set once, never cleared
 	blocked atomic.Bool   // by the operator; see records.go
@@ -78,9 +84,6 @@ func (h *hot) publish() {
 
 // ID returns the slot's id.
 func (s *Slot) ID() ID { return s.id }
-
-// Authorize compares a token's hash with the slot's in constant time.
-func (s *Slot) Authorize(h TokenHash) bool { return s.token.Equal(h) }
 
 // Gone says whether the slot was removed.
 func (s *Slot) Gone() bool { return s.dead.Load() }

@@ -31,7 +31,7 @@ func TestSlot_ReadAt(t *testing.T) {
 	}
 	restart()
 	defer func() { s.Close() }()
-	id, _, err := s.Allocate()
+	id, _, _, err := s.Allocate()
 	if err != nil {
 		t.Fatal(err)
 	}

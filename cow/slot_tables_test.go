@@ -123,7 +123,7 @@ func TestSizes(t *testing.T) {
 		name      string
 		got, want uintptr
 	}{
-		{"Slot", unsafe.Sizeof(Slot{}), 128},
+		{"Slot", unsafe.Sizeof(Slot{}), 176},
 		{"hot", unsafe.Sizeof(hot{}), 144},
 		{"snapshot", unsafe.Sizeof(snapshot{}), 48},
 		{"chunk", unsafe.Sizeof(chunk{}), 32},

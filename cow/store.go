@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/puzpuzpuz/xsync/v3"
+
+	"cowrelay/cow/token"
 )
 
 // Store holds all slots of a relay. Open makes it; all methods may be called
@@ -38,6 +40,7 @@ type Store struct {
 	budget   *budget
 	stats    Stats
 
+	tokens       *token.Books
 	blockMu      sync.Mutex   // orders blocks and unblocks
 	blockedSlots atomic.Int64 // how many slots have blocked set
 
@@ -66,6 +69,7 @@ func Open(j Journal, r Records, opts Options) (*Store, error) {
 		journal: j, budget: s.budget, stats: &s.stats, log: opts.Logger, seed: s.seed,
 		patience: opts.LoadPatience, recount: s.inbox.askRecount,
 	}, &opts)
+	s.tokens = token.NewBooks(min(maxTokenBytes, opts.MemoryBudget/4), s.Charge)
 	s.pipeline = newCommitPipeline(s.commitEnv(), s.queue, s.inbox)
 	if err := s.loadSlots(); err != nil {
 		return nil, err
@@ -73,6 +77,11 @@ func Open(j Journal, r Records, opts Options) (*Store, error) {
 	if err := s.loadBlocks(); err != nil {
 		return nil, err
 	}
+	unwatch, err := s.loadTokens()
+	if err != nil {
+		return nil, err
+	}
+	s.run("tokens", func() { s.keepTokens(unwatch) })
 	s.run("commit", func() { s.pipeline.loop(s.stop) })
 	s.run("journal", s.pipeline.writeBatches)
 	s.run("evict", func() { s.budget.keep(s.stop) })
@@ -84,7 +93,7 @@ func Open(j Journal, r Records, opts Options) (*Store, error) {
 // loadSlots makes the slots that the journal holds, cold.
 func (s *Store) loadSlots() error {
 	err := s.journal.Slots(func(rec SlotRecord) error {
-		slot := &Slot{id: rec.Slot, token: rec.Token, version: rec.Version}
+		slot := &Slot{id: rec.Slot, token: rec.Token, owner: rec.Owner, version: rec.Version}
 		slot.count.Store(rec.Count)
 		slot.bytes.Store(rec.Bytes)
 		slot.pulledAt.Store(stamp(rec.PulledAt))

@@ -42,6 +42,7 @@ func (s *Store) bury(slot *Slot) {
 	s.stats.Events.Add(-int64(slot.count.Load()))
 	s.stats.Bytes.Add(-int64(slot.bytes.Load()))
 	s.budget.cool(slot)
+	s.tokens.Bury(&slot.tokens)
 	slot.subs.wake(s.clock.now)
 }
 
@@ -72,15 +73,15 @@ func (s *Store) loadBehind(slot *Slot, from uint64, then func(got []foreign, mor
 // NewPost returns an empty post.
 func (s *Store) NewPost() *Post { return newPost(s.queue, s.seed) }
 
-// Allocate makes a slot, durably, and returns its id and its token, which is
-// not kept. Errors: ErrTooManySlots and those of Post.Commit.
-func (s *Store) Allocate() (ID, string, error) {
-	token := NewToken()
-	slot := &Slot{id: NewID(), token: HashToken([]byte(token))}
+// Allocate makes a slot, durably, and returns its id, its slot token and its
+// owner's. The tokens are not kept. Errors: ErrTooManySlots and those of Post.Commit.
+func (s *Store) Allocate() (id ID, slotToken, owner string, err error) {
+	slotToken, owner = NewToken(), NewToken()
+	slot := &Slot{id: NewID(), token: HashToken([]byte(slotToken)), owner: HashToken([]byte(owner))}
 	p := s.NewPost()
 	defer p.Release()
-	err := p.act(postCreate, slot)
-	return slot.id, token, err
+	err = p.act(postCreate, slot)
+	return slot.id, slotToken, owner, err
 }
 
 // Remove drops a slot with its token and events, durably. Its streams end, and its

@@ -362,7 +362,7 @@ func TestAdmin_Block(t *testing.T) {
 	m.stream("?since=e0", "").want(1, 4)
 	// The owner can still delete a blocked slot.
 	o.must(200, "POST", "/admin/v1/slots/"+m.id+"/block", "")
-	m.call("DELETE", "/v1/slot/"+m.id, m.token, nil).want(t, 204)
+	m.call("DELETE", "/v1/slot/"+m.id, m.owner, nil).want(t, 204)
 	if n := metric(g, "cowrelay_slots_blocked"); n != 0 {
 		t.Errorf("%v slots are blocked, of those that are there", n)
 	}

@@ -84,7 +84,7 @@ func TestAdmin_Handles(t *testing.T) {
 	if text := o.log.String(); !strings.Contains(text, `act="unclaim handle" on=bob result=done`) {
 		t.Errorf("the log: %s", text)
 	}
-	g.call("DELETE", "/v1/slot/"+m.id, m.token, nil).want(t, 204)
+	g.call("DELETE", "/v1/slot/"+m.id, m.owner, nil).want(t, 204)
 	g.restart()
 	o = newOperator(g, true, "")
 	check("", 2, "alice", "carol")

@@ -2,8 +2,11 @@ package fasthttp
 
 import (
 	"bytes"
+	"math/bits"
+	"time"
 
 	"cowrelay/cow"
+	"cowrelay/cow/token"
 	"cowrelay/fasthttp/conn"
 	"cowrelay/fasthttp/refusal"
 
@@ -25,8 +28,8 @@ func (r *Relay) admit(h *fasthttp.RequestHeader, req *request) (handler, *refusa
 	if rt == routeNone {
 		return nil, refusal.NotFound
 	}
-	serve := rt.method(h).serve
-	if serve == nil {
+	m := rt.method(h)
+	if m.serve == nil {
 		return nil, &refusal.Reply{Status: fasthttp.StatusMethodNotAllowed, Text: "method not allowed", Allow: rt.allow}
 	}
 	req.head = h.IsHead()
@@ -35,8 +38,11 @@ func (r *Relay) admit(h *fasthttp.RequestHeader, req *request) (handler, *refusa
 		if rt.shapeFirst && !isID {
 			return nil, refusal.SlotShape
 		}
-		token := bearer(h)
-		if len(token) == 0 {
+		text, inQuery := bearer(h), false
+		if len(text) == 0 && m.ticket {
+			text, inQuery = ticket(h.RequestURI()), true
+		}
+		if len(text) == 0 {
 			return nil, refusal.NoBearer
 		}
 		if isID {
@@ -45,8 +51,17 @@ func (r *Relay) admit(h *fasthttp.RequestHeader, req *request) (handler, *refusa
 		if req.slot == nil {
 			return nil, refusal.UnknownSlot
 		}
-		if !req.slot.Authorize(cow.HashToken(token)) {
+		req.grant = req.slot.Authorize(cow.HashToken(text), time.Now().Unix())
+		if !req.grant.OK() {
 			return nil, refusal.WrongToken
+		}
+		if inQuery && !req.grant.Ticket() {
+			// A URL stands in histories and logs. Nothing that lives long is taken from it.
+			return nil, refusal.NoBearer
+		}
+		if !req.grant.May(m.needs) {
+			r.countMissing(m.needs)
+			return nil, refusal.Missing(m.needs)
 		}
 		if req.slot.Blocked() && !rt.evenBlocked {
 			return nil, refusal.Blocked
@@ -55,15 +70,15 @@ func (r *Relay) admit(h *fasthttp.RequestHeader, req *request) (handler, *refusa
 	if rt.anyBearer && len(bearer(h)) == 0 {
 		return nil, refusal.NoBearer
 	}
-	if h.IsPost() {
+	if n := h.ContentLength(); h.IsPost() && !(rt.noBody && (n == 0 || n == -2)) {
 		if !refusal.IsJSON(h.ContentType()) {
 			return nil, refusal.ContentType
 		}
-		if h.ContentLength() > rt.maxBody || req.withheld { // what else a body is withheld for is refused above
+		if n > rt.maxBody || req.withheld { // what else a body is withheld for is refused above
 			return nil, refusal.BodyTooLarge
 		}
 	}
-	return serve, nil
+	return m.serve, nil
 }
 
 // verdict is what admit decided about a request by its header, while the body was
@@ -75,6 +90,7 @@ type verdict struct {
 	refused *refusal.Reply
 	route   *route
 	slot    *cow.Slot
+	grant   cow.Grant
 	head    bool
 }
 
@@ -93,18 +109,22 @@ func verdictOn(c *conn.Conn) *verdict {
 func (r *Relay) admitEarly(h *fasthttp.RequestHeader, req *request) *refusal.Reply {
 	serve, refused := r.admit(h, req)
 	if req.conn != nil {
-		*verdictOn(req.conn) = verdict{stands: true, serve: serve, refused: refused, route: req.route, slot: req.slot, head: req.head}
+		*verdictOn(req.conn) = verdict{stands: true, serve: serve, refused: refused, route: req.route, slot: req.slot, grant: req.grant, head: req.head}
 	}
 	return refused
 }
 
-// admitOnce admits a request, or takes what was decided with its header.
+// admitOnce admits a request, or takes what was decided with its header. A token that
+// was taken back while the body came lets nothing in.
 func (r *Relay) admitOnce(h *fasthttp.RequestHeader, req *request) (handler, *refusal.Reply) {
 	if req.conn != nil {
 		if v, ok := req.conn.Verdict.(*verdict); ok && v.stands {
-			req.route, req.slot, req.head = v.route, v.slot, v.head
+			req.route, req.slot, req.grant, req.head = v.route, v.slot, v.grant, v.head
 			serve, refused := v.serve, v.refused
 			*v = verdict{} // it must not keep a slot that is removed
+			if refused == nil && req.grant.OK() && !req.grant.Live() {
+				return nil, refusal.WrongToken
+			}
 			return serve, refused
 		}
 	}
@@ -120,6 +140,28 @@ func bearer(h *fasthttp.RequestHeader) []byte {
 	}
 	return bytes.TrimSpace(v[len(scheme):])
 }
+
+// countMissing counts a request whose token lacked a right.
+func (r *Relay) countMissing(needs token.Right) {
+	r.missing[bits.TrailingZeros8(uint8(needs))].Add(1)
+}
+
+// ticket returns the value of the query's first ticket, as it stands there, or
+// nothing. A ticket is hex digits: it needs no decoding.
+func ticket(target []byte) []byte {
+	_, query, _ := bytes.Cut(target, []byte{'?'})
+	query, _, _ = bytes.Cut(query, []byte{'#'})
+	for len(query) > 0 {
+		var part []byte
+		part, query, _ = bytes.Cut(query, []byte{'&'})
+		if value, ok := bytes.CutPrefix(part, ticketKey); ok {
+			return value
+		}
+	}
+	return nil
+}
+
+var ticketKey = []byte("ticket=")
 
 // servePreflight tells a browser what pages of an allowed origin may do.
 func (r *Relay) servePreflight(req request) error {

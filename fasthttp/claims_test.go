@@ -249,7 +249,7 @@ func TestUnclaim_AnswersInOrder(t *testing.T) {
 	drop("paul", m.token).want(t, 404)
 	// The slot is gone: its bearer is nobody's, and the agent may claim with another.
 	m.claim("paul", a.Card("{}"), "").want(t, 201)
-	g.call("DELETE", "/v1/slot/"+m.id, m.token, nil).want(t, 204)
+	g.call("DELETE", "/v1/slot/"+m.id, m.owner, nil).want(t, 204)
 	drop("paul", m.token).want(t, 404)
 	if r := other.claim("paul", a.Card("{}"), "").want(t, 201); r.field(t, "status") != "re-claimed" {
 		t.Error(r.body)

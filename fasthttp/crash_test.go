@@ -22,11 +22,11 @@ type crashPoint struct {
 }
 
 type ackedSlot struct {
-	id, token string
-	events    []string // in the order of their 201
-	health    string
-	deleted   bool // 204 was given
-	deleting  bool // it was asked for
+	id, token, owner string
+	events           []string // in the order of their 201
+	health           string
+	deleted          bool // 204 was given
+	deleting         bool // it was asked for
 }
 
 // I3: crash at every k-th write. Whatever got its 201, 200 or 204 over HTTP
@@ -127,8 +127,8 @@ func crashScript(t *testing.T, g *rig, mu *sync.Mutex, acked *[]ackedSlot) {
 				}
 				mu.Lock()
 				at := len(*acked)
-				id, token := r.field(t, "slot_id").(string), r.field(t, "slot_token").(string)
-				*acked = append(*acked, ackedSlot{id: id, token: token})
+				id, token, owner := r.field(t, "slot_id").(string), r.field(t, "slot_token").(string), r.field(t, "owner_token").(string)
+				*acked = append(*acked, ackedSlot{id: id, token: token, owner: owner})
 				mu.Unlock()
 				update := func(f func(*ackedSlot)) {
 					mu.Lock()
@@ -149,7 +149,7 @@ func crashScript(t *testing.T, g *rig, mu *sync.Mutex, acked *[]ackedSlot) {
 				update(func(s *ackedSlot) { s.health = h })
 				if round == 0 && actor == 0 {
 					update(func(s *ackedSlot) { s.deleting = true })
-					if _, ok := call("DELETE", "/v1/slot/"+id, token, nil, 204); !ok {
+					if _, ok := call("DELETE", "/v1/slot/"+id, owner, nil, 204); !ok {
 						return
 					}
 					update(func(s *ackedSlot) { s.deleted = true })
@@ -176,7 +176,7 @@ func checkCrash(t *testing.T, p crashPoint) {
 			t.Errorf("crash %d: an acknowledged slot: %d %s", p.k, r.status, r.body)
 			continue
 		}
-		m := mailbox{g, s.id, s.token}
+		m := mailbox{g, s.id, s.token, s.owner}
 		got := m.split(r.body)
 		if len(got) < len(s.events) || !slices.Equal(got[:len(s.events)], s.events) {
 			t.Errorf("crash %d: %d events, or others, where %d were acknowledged", p.k, len(got), len(s.events))

@@ -58,7 +58,7 @@ var described = sync.OnceValue(func() *openapi3.T {
 
 // describedPath returns the template that a path matches, "" if none, and what
 // its parameters hold. A template without parameters goes first.
-func describedPath(doc *openapi3.T, path string) (template string, params map[string]string) {
+func describedPath(doc *openapi3.T, path string) (found string, params map[string]string) {
 	for strings.HasPrefix(path, "//") {
 		path = path[1:]
 	}
@@ -66,25 +66,26 @@ func describedPath(doc *openapi3.T, path string) (template string, params map[st
 		return path, nil
 	}
 	parts := strings.Split(path, "/")
+	best := -1 // how many names of the template are filled in
 	for template := range doc.Paths.Map() {
 		names := strings.Split(template, "/")
 		if len(names) != len(parts) {
 			continue
 		}
-		params := map[string]string{}
+		filled := map[string]string{}
 		for i, name := range names {
 			if inner, ok := strings.CutPrefix(name, "{"); ok && parts[i] != "" {
-				params[strings.TrimSuffix(inner, "}")] = parts[i]
+				filled[strings.TrimSuffix(inner, "}")] = parts[i]
 			} else if name != parts[i] {
-				params = nil
+				filled = nil
 				break
 			}
 		}
-		if params != nil {
-			return template, params
+		if filled != nil && (best < 0 || len(filled) < best) { // the one that says most by itself
+			best, found, params = len(filled), template, filled
 		}
 	}
-	return "", nil
+	return found, params
 }
 
 // anywhere is what a request may get whatever its path is: from the server
@@ -220,6 +221,12 @@ func checkHeaders(response *openapi3.Response, res *http.Response) error {
 var corsReplies = []string{"Access-Control-Allow-Origin", "Access-Control-Expose-Headers", "Vary"}
 
 func hasBearer(_ context.Context, in *openapi3filter.AuthenticationInput) error {
+	if in.SecurityScheme.Type == "apiKey" {
+		if !in.RequestValidationInput.Request.URL.Query().Has(in.SecurityScheme.Name) {
+			return errors.New("no ticket")
+		}
+		return nil
+	}
 	scheme, token, _ := strings.Cut(in.RequestValidationInput.Request.Header.Get("Authorization"), " ")
 	if !strings.EqualFold(scheme, in.SecurityScheme.Scheme) || token == "" {
 		return errors.New("no bearer")

@@ -120,7 +120,11 @@ func (r *Relay) await(req request, q reading, w *cow.Window) error {
 	}
 	start, end := cow.From(w.Next()), poll.EndError
 	defer func() { p.Close(end) }() // also after a panic
+	dead := false
 	end, err = p.Await(q.wait, r.drain, func() (bool, error) {
+		if dead = !req.grant.Live(); dead {
+			return false, refusal.WrongToken
+		}
 		if err := r.store.Window(req.slot, start, q.limit, w); err != nil || w.Events() > 0 {
 			return err == nil, err
 		}
@@ -129,5 +133,8 @@ func (r *Relay) await(req request, q reading, w *cow.Window) error {
 		}
 		return false, nil
 	})
+	if dead {
+		end = poll.EndToken
+	}
 	return err
 }

@@ -294,22 +294,22 @@ func (g *rig) tryCall(method, path, token string, body any, headers ...string) (
 		return reply{}, err
 	}
 	r, err := checkReply(g.TB, res, method)
-	if m := handedOut.FindStringSubmatch(r.body); m != nil {
+	for _, m := range handedOut.FindAllStringSubmatch(r.body, -1) {
 		g.tokens.add(m[1])
 	}
 	return r, err
 }
 
-// mailbox is a slot and its token.
+// mailbox is a slot and the two tokens that it was made with.
 type mailbox struct {
 	*rig
-	id, token string
+	id, token, owner string
 }
 
 func (g *rig) allocate() mailbox {
 	g.Helper()
 	r := g.call("POST", "/v1/slot/allocate", "", "{}").want(g, 201)
-	return mailbox{g, r.field(g, "slot_id").(string), r.field(g, "slot_token").(string)}
+	return mailbox{g, r.field(g, "slot_id").(string), r.field(g, "slot_token").(string), r.field(g, "owner_token").(string)}
 }
 
 // post sends an event and returns the reply.

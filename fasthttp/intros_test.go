@@ -91,7 +91,7 @@ func TestIntro_Answers(t *testing.T) {
 		t.Errorf("the introduction is not in the mailbox: %s", r.body)
 	}
 	// The slot of a nick may be gone.
-	g.call("DELETE", "/v1/slot/"+m.id, m.token, nil).want(t, 204)
+	g.call("DELETE", "/v1/slot/"+m.id, m.owner, nil).want(t, 204)
 	g.intro("paul", introBody(mary, 1100, "pair_drop", 3)).want(t, 404)
 }
 

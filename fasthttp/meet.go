@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"io"
 	"strings"
+	"time"
 
 	"cowrelay/cow"
 	"cowrelay/cow/rendezvous"
+	"cowrelay/cow/token"
 	"cowrelay/fasthttp/accept"
 	"cowrelay/fasthttp/conn"
 	"cowrelay/fasthttp/meet"
@@ -37,16 +39,21 @@ func (r *Relay) sourceOf(req request) rendezvous.Source {
 // by the path.
 func (r *Relay) mayActFor(req request, evenBlocked bool) func(cow.ID) (*cow.Slot, error) {
 	return func(id cow.ID) (*cow.Slot, error) {
-		token := bearer(&req.ctx.Request.Header)
-		if len(token) == 0 {
+		text := bearer(&req.ctx.Request.Header)
+		if len(text) == 0 {
 			return nil, refusal.NoBearer
 		}
 		slot := r.store.Slot(id)
-		switch {
-		case slot == nil:
+		if slot == nil {
 			return nil, refusal.UnknownSlot
-		case !slot.Authorize(cow.HashToken(token)):
+		}
+		grant := slot.Authorize(cow.HashToken(text), time.Now().Unix())
+		switch {
+		case !grant.OK():
 			return nil, refusal.WrongToken
+		case !grant.May(token.Slot):
+			r.countMissing(token.Slot)
+			return nil, refusal.Missing(token.Slot)
 		case slot.Blocked() && !evenBlocked:
 			return nil, refusal.Blocked
 		}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"cowrelay/cow/rendezvous"
+	"cowrelay/cow/token"
 	"cowrelay/fasthttp/conn"
 	"cowrelay/fasthttp/poll"
 	"cowrelay/fasthttp/stats"
@@ -111,6 +112,9 @@ func (r *Relay) limitFamilies() []stats.Family {
 	return []stats.Family{
 		stats.CounterBy("cowrelay_rate_limited_total", "class", "Requests refused because a client, or all in total, asked too often, by class.",
 			func(show stats.Show) { r.live.Load().limiter.Refused(show) }),
+		stats.CountersOf("cowrelay_token_rights_refused_total", "needs", "Requests with a good token that lacks a right, by the right.",
+			token.Names(), func() []atomic.Uint64 { return r.missing[:] }),
+		stats.Gauge("cowrelay_tokens", "Tokens of slots beside the two that each was made with, rotated ones included.", func() int64 { n, _ := r.store.TokenStats(); return int64(n) }),
 		stats.Gauge("cowrelay_rate_keys", "Clients whose rate is kept in mind, once for each class.", func() int64 { return r.live.Load().limiter.Clients() }),
 		stats.Counter("cowrelay_panics_total", "Faults that a request, stream or load was saved from.", func() uint64 { return r.panics.Load() + r.store.Stats().Panics.Load() }),
 		stats.CounterBy("cowrelay_log_lines_dropped_total", "reason", "Lines of the log that were dropped, by reason: full (they were not read in time), error (they could not be written).",

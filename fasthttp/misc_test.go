@@ -52,7 +52,7 @@ func TestDelete_Races(t *testing.T) {
 		var wg sync.WaitGroup
 		call := func(method, path string, body any, statuses ...int) {
 			wg.Go(func() {
-				r, err := g.tryCall(method, path, m.token, body)
+				r, err := g.tryCall(method, path, m.owner, body)
 				if err != nil {
 					t.Errorf("%s: %v", method, err)
 					return

@@ -315,7 +315,7 @@ func TestPage_CutInTheMiddle(t *testing.T) {
 	j.bad.Store(nil)
 
 	c = boxes[1].stall()
-	boxes[1].call("DELETE", "/v1/slot/"+boxes[1].id, boxes[1].token, nil).want(t, 204)
+	boxes[1].call("DELETE", "/v1/slot/"+boxes[1].id, boxes[1].owner, nil).want(t, 204)
 	check(c, boxes[1], conn.CutGone)
 }
 

@@ -45,6 +45,7 @@ type Relay struct {
 	lag      *stats.Histogram // from an event being visible to its first write to a stream
 	recorder *stats.Recorder
 	panics   atomic.Uint64
+	missing  [8]atomic.Uint64 // requests whose token lacked a right, by the place of its bit
 
 	lnMu      sync.Mutex
 	listeners []net.Listener // guarded by lnMu

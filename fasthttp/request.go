@@ -6,6 +6,7 @@ import (
 
 	"cowrelay/cow"
 	"cowrelay/cow/frame"
+	"cowrelay/cow/token"
 	"cowrelay/fasthttp/conn"
 	"cowrelay/fasthttp/limit"
 	"cowrelay/fasthttp/refusal"
@@ -21,6 +22,8 @@ type route struct {
 	anyBearer         bool   // a bearer is asked for; whose it must be, the body says
 	// shapeFirst answers 400 to a text that is not a slot id, before anything else.
 	shapeFirst bool
+	// noBody lets a post come without a body, and then without a content type.
+	noBody bool
 	// evenBlocked serves slots that the operator has blocked.
 	evenBlocked bool
 	// unlimited requests count for no limit, whatever their method.
@@ -35,8 +38,10 @@ type route struct {
 // method is what a route does for a method. Without serve the route does not have
 // it.
 type method struct {
-	serve handler
-	class limit.Class // the limit that it counts for
+	serve  handler
+	class  limit.Class // the limit that it counts for
+	needs  token.Right // of a route with a bearer: what the token must allow
+	ticket bool        // the token may stand in the query
 }
 
 // handler answers a request that was let in. An error is answered by refusalOf.
@@ -60,6 +65,7 @@ type request struct {
 	ctx      *fasthttp.RequestCtx
 	route    *route
 	slot     *cow.Slot  // of a route with a bearer
+	grant    cow.Grant  // what its token allows there
 	head     bool       // HEAD: the body is not sent
 	conn     *conn.Conn // nil if it is not one of the listener's
 	withheld bool       // the header said that the body is not to be read

@@ -4,47 +4,52 @@ import (
 	"bytes"
 
 	"cowrelay/cow/event"
+	"cowrelay/cow/token"
 	"cowrelay/fasthttp/conn"
+	"cowrelay/fasthttp/keys"
 	"cowrelay/fasthttp/limit"
 	"cowrelay/fasthttp/meet"
 	"cowrelay/fasthttp/web"
 )
 
 var (
-	routeHealthz   = &route{name: "healthz", get: method{(*Relay).serveHealthz, limit.Other}, unlimited: true}
-	routeReadyz    = &route{name: "readyz", get: method{(*Relay).serveReadyz, limit.Other}, unlimited: true}
-	routeStats     = &route{name: "stats", get: method{(*Relay).serveStats, limit.Other}}
-	routeEither    = &route{name: "stats_either", get: method{(*Relay).serveStatsEither, limit.Other}}
-	routeHistory   = &route{name: "stats_history", get: method{(*Relay).serveStatsHistory, limit.Other}}
-	routeSeries    = &route{name: "stats_series", get: method{(*Relay).serveStatsSeries, limit.Other}}
-	routeOpenAPI   = &route{name: "openapi", get: method{(*Relay).serveDescription, limit.Other}}
-	routeAlloc     = &route{name: "allocate", post: method{(*Relay).serveAllocate, limit.Allocate}, maxBody: 16 << 10}
-	routeEvents    = &route{name: "events", get: method{(*Relay).servePull, limit.Read}, post: method{(*Relay).servePost, limit.Post}, bearer: true, maxBody: event.MaxBodyBytes}
-	routeStream    = &route{name: "stream", get: method{(*Relay).serveStream, limit.Stream}, bearer: true}
-	routeSlot      = &route{name: "slot", delete: method{(*Relay).serveDelete, limit.Post}, bearer: true, evenBlocked: true}
-	routeState     = &route{name: "state", get: method{(*Relay).serveState, limit.Read}, bearer: true, evenBlocked: true}
-	routeHealth    = &route{name: "responder_health", post: method{(*Relay).serveHealth, limit.Post}, bearer: true, shapeFirst: true, maxBody: 64 << 10}
-	routeClaim     = &route{name: "claim", post: method{(*Relay).serveClaim, limit.Post}, anyBearer: true, maxBody: meet.MaxClaimBody}
-	routeUnclaim   = &route{name: "unclaim", delete: method{(*Relay).serveUnclaim, limit.Post}}
-	routeHandles   = &route{name: "handles", get: method{(*Relay).serveHandles, limit.Other}}
-	routeWhois     = &route{name: "whois", get: method{(*Relay).serveWhois, limit.Other}}
-	routeA2A       = &route{name: "agent_card", get: method{(*Relay).serveAgentCard, limit.Other}}
-	routeIntro     = &route{name: "intro", post: method{(*Relay).serveIntro, limit.Meet}, maxBody: event.MaxBodyBytes}
-	routeRegister  = &route{name: "invite_register", post: method{(*Relay).serveRegister, limit.Meet}, maxBody: 64 << 10}
-	routeInvite    = &route{name: "invite", get: method{(*Relay).serveInvite, limit.Other}}
-	routePairs     = &route{name: "pairs", post: method{(*Relay).servePair, limit.Meet}, maxBody: 128 << 10}
-	routePair      = &route{name: "pair", get: method{(*Relay).serveLook, limit.Other}}
-	routeBootstrap = &route{name: "pair_bootstrap", post: method{(*Relay).serveBootstrap, limit.Meet}, maxBody: 64 << 10}
-	routeAbandon   = &route{name: "pair_abandon", post: method{(*Relay).serveAbandon, limit.Meet}, maxBody: 64 << 10}
-	routeLanding   = &route{name: "landing", get: method{(*Relay).serveLanding, limit.Other}}
-	routeBoard     = &route{name: "dashboard", get: method{(*Relay).serveDashboard, limit.Other}}
-	routeBook      = &route{name: "phonebook", get: method{(*Relay).servePhonebook, limit.Other}}
-	routeAsset     = &route{name: "asset", get: method{(*Relay).serveAsset, limit.Other}}
+	routeHealthz   = &route{name: "healthz", get: method{serve: (*Relay).serveHealthz, class: limit.Other}, unlimited: true}
+	routeReadyz    = &route{name: "readyz", get: method{serve: (*Relay).serveReadyz, class: limit.Other}, unlimited: true}
+	routeStats     = &route{name: "stats", get: method{serve: (*Relay).serveStats, class: limit.Other}}
+	routeEither    = &route{name: "stats_either", get: method{serve: (*Relay).serveStatsEither, class: limit.Other}}
+	routeHistory   = &route{name: "stats_history", get: method{serve: (*Relay).serveStatsHistory, class: limit.Other}}
+	routeSeries    = &route{name: "stats_series", get: method{serve: (*Relay).serveStatsSeries, class: limit.Other}}
+	routeOpenAPI   = &route{name: "openapi", get: method{serve: (*Relay).serveDescription, class: limit.Other}}
+	routeAlloc     = &route{name: "allocate", post: method{serve: (*Relay).serveAllocate, class: limit.Allocate}, maxBody: 16 << 10}
+	routeEvents    = &route{name: "events", get: method{serve: (*Relay).servePull, class: limit.Read, needs: token.Read, ticket: true}, post: method{serve: (*Relay).servePost, class: limit.Post, needs: token.Post}, bearer: true, maxBody: event.MaxBodyBytes}
+	routeStream    = &route{name: "stream", get: method{serve: (*Relay).serveStream, class: limit.Stream, needs: token.Read, ticket: true}, bearer: true}
+	routeSlot      = &route{name: "slot", delete: method{serve: (*Relay).serveDelete, class: limit.Post, needs: token.Owner}, bearer: true, evenBlocked: true}
+	routeState     = &route{name: "state", get: method{serve: (*Relay).serveState, class: limit.Read, needs: token.Read}, bearer: true, evenBlocked: true}
+	routeHealth    = &route{name: "responder_health", post: method{serve: (*Relay).serveHealth, class: limit.Post, needs: token.Slot}, bearer: true, shapeFirst: true, maxBody: 64 << 10}
+	routeTokens    = &route{name: "tokens", get: method{serve: (*Relay).serveTokens, class: limit.Read, needs: token.Owner}, post: method{serve: (*Relay).serveMakeToken, class: limit.Post, needs: token.Slot}, bearer: true, maxBody: keys.MaxBody}
+	routeToken     = &route{name: "token", delete: method{serve: (*Relay).serveRevoke, class: limit.Post, needs: token.Owner}, bearer: true, evenBlocked: true}
+	routeRotate    = &route{name: "token_rotate", post: method{serve: (*Relay).serveRotate, class: limit.Post, needs: token.Owner}, bearer: true, evenBlocked: true, noBody: true, maxBody: keys.MaxBody}
+	routeClaim     = &route{name: "claim", post: method{serve: (*Relay).serveClaim, class: limit.Post}, anyBearer: true, maxBody: meet.MaxClaimBody}
+	routeUnclaim   = &route{name: "unclaim", delete: method{serve: (*Relay).serveUnclaim, class: limit.Post}}
+	routeHandles   = &route{name: "handles", get: method{serve: (*Relay).serveHandles, class: limit.Other}}
+	routeWhois     = &route{name: "whois", get: method{serve: (*Relay).serveWhois, class: limit.Other}}
+	routeA2A       = &route{name: "agent_card", get: method{serve: (*Relay).serveAgentCard, class: limit.Other}}
+	routeIntro     = &route{name: "intro", post: method{serve: (*Relay).serveIntro, class: limit.Meet}, maxBody: event.MaxBodyBytes}
+	routeRegister  = &route{name: "invite_register", post: method{serve: (*Relay).serveRegister, class: limit.Meet}, maxBody: 64 << 10}
+	routeInvite    = &route{name: "invite", get: method{serve: (*Relay).serveInvite, class: limit.Other}}
+	routePairs     = &route{name: "pairs", post: method{serve: (*Relay).servePair, class: limit.Meet}, maxBody: 128 << 10}
+	routePair      = &route{name: "pair", get: method{serve: (*Relay).serveLook, class: limit.Other}}
+	routeBootstrap = &route{name: "pair_bootstrap", post: method{serve: (*Relay).serveBootstrap, class: limit.Meet}, maxBody: 64 << 10}
+	routeAbandon   = &route{name: "pair_abandon", post: method{serve: (*Relay).serveAbandon, class: limit.Meet}, maxBody: 64 << 10}
+	routeLanding   = &route{name: "landing", get: method{serve: (*Relay).serveLanding, class: limit.Other}}
+	routeBoard     = &route{name: "dashboard", get: method{serve: (*Relay).serveDashboard, class: limit.Other}}
+	routeBook      = &route{name: "phonebook", get: method{serve: (*Relay).servePhonebook, class: limit.Other}}
+	routeAsset     = &route{name: "asset", get: method{serve: (*Relay).serveAsset, class: limit.Other}}
 	routeNone      = &route{name: "none"}
 
 	routes = []*route{
 		routeHealthz, routeReadyz, routeStats, routeEither, routeHistory, routeSeries, routeOpenAPI, routeAlloc, routeEvents,
-		routeStream, routeSlot, routeState, routeHealth,
+		routeStream, routeSlot, routeState, routeHealth, routeTokens, routeToken, routeRotate,
 		routeClaim, routeUnclaim, routeHandles, routeWhois, routeA2A, routeIntro,
 		routeRegister, routeInvite, routePairs, routePair, routeBootstrap, routeAbandon,
 		routeLanding, routeBoard, routeBook, routeAsset, routeNone,
@@ -54,7 +59,7 @@ var (
 func init() {
 	// What agents on one machine need: their mailboxes, and how they meet. It shows
 	// nobody to others.
-	for _, rt := range []*route{routeHealthz, routeAlloc, routeEvents, routeStream, routeSlot, routeState, routeHealth, routeClaim, routeUnclaim, routeIntro, routePairs, routePair, routeBootstrap, routeAbandon} {
+	for _, rt := range []*route{routeHealthz, routeAlloc, routeEvents, routeStream, routeSlot, routeState, routeHealth, routeTokens, routeToken, routeRotate, routeClaim, routeUnclaim, routeIntro, routePairs, routePair, routeBootstrap, routeAbandon} {
 		rt.local = true
 	}
 	for i, rt := range routes {
@@ -84,6 +89,7 @@ func routeNames() (names []string) {
 var (
 	prefixEvents = []byte("/v1/events/")
 	prefixSlot   = []byte("/v1/slot/")
+	prefixTokens = []byte("tokens/")
 	prefixInvite = []byte("/i/")
 	prefixPair   = []byte("/v1/pair/")
 	prefixClaim  = []byte("/v1/handle/claim/")
@@ -167,6 +173,12 @@ func findRoute(target []byte) (rt *route, slot []byte) {
 			return routeState, slot
 		case string(sub) == "responder-health":
 			return routeHealth, slot
+		case string(sub) == "tokens":
+			return routeTokens, slot
+		case string(sub) == "tokens/rotate":
+			return routeRotate, slot
+		case isToken(sub):
+			return routeToken, slot
 		}
 	} else if rest, ok := bytes.CutPrefix(path, prefixPair); ok {
 		id, sub, deep := bytes.Cut(rest, []byte{'/'})
@@ -185,6 +197,13 @@ func findRoute(target []byte) (rt *route, slot []byte) {
 		return routeAsset, nil
 	}
 	return routeNone, nil
+}
+
+// isToken says whether what stands behind a slot's id is the path of one of its
+// tokens. A text that is no id of a token is refused there.
+func isToken(sub []byte) bool {
+	id, ok := bytes.CutPrefix(sub, prefixTokens)
+	return ok && len(id) > 0 && bytes.IndexByte(id, '/') < 0
 }
 
 // pathOf returns the path of a request target, empty if it has none.

@@ -92,6 +92,8 @@ func TestRoutes_StatusOfEveryRow(t *testing.T) {
 		{"GET", "/v1/events/" + m.id, other.token, nil, 403, ""},
 		{"GET", "/v1/slot/" + m.id + "/state", other.token, nil, 403, ""},
 		{"DELETE", "/v1/slot/" + m.id, other.token, nil, 403, ""},
+		{"DELETE", "/v1/slot/" + m.id, other.owner, nil, 403, ""},
+		{"DELETE", "/v1/slot/" + m.id, m.token, nil, 403, ""},
 	} {
 		r := g.call(row.method, row.path, row.token, row.body)
 		if r.status != row.status {

@@ -1,8 +1,11 @@
 package fasthttp
 
 import (
+	"bytes"
 	"strconv"
 
+	"cowrelay/cow/token"
+	"cowrelay/fasthttp/keys"
 	"cowrelay/fasthttp/refusal"
 
 	"github.com/go-json-experiment/json"
@@ -21,11 +24,11 @@ func (r *Relay) serveAllocate(req request) error {
 		if hint == nil {
 			return &refusal.Reply{Status: fasthttp.StatusUnprocessableEntity, Text: "the body has the wrong shape: send {}"}
 		}
-		id, token, err := r.store.Allocate()
+		id, slotToken, owner, err := r.store.Allocate()
 		if err != nil {
 			return err
 		}
-		req.reply(fasthttp.StatusCreated, []byte(`{"slot_id":"`+id.String()+`","slot_token":"`+token+`"}`))
+		req.reply(fasthttp.StatusCreated, []byte(`{"slot_id":"`+id.String()+`","slot_token":"`+slotToken+`","owner_token":"`+owner+`"}`))
 		return nil
 	})
 }
@@ -90,4 +93,41 @@ func (r *Relay) serveDelete(req request) error {
 	}
 	req.ctx.Response.SetStatusCode(fasthttp.StatusNoContent)
 	return nil
+}
+
+// serveTokens lists the further tokens of a slot.
+func (r *Relay) serveTokens(req request) error {
+	body, err := json.Marshal(keys.List(r.store, req.slot))
+	if err == nil {
+		req.reply(fasthttp.StatusOK, body)
+	}
+	return err
+}
+
+// serveMakeToken makes a further token of a slot.
+func (r *Relay) serveMakeToken(req request) error {
+	return r.withJSON(req, fasthttp.StatusCreated, func(body []byte) ([]byte, error) {
+		out, err := keys.Make(r.store, req.slot, req.grant, uint64(r.sourceOf(req)), body)
+		if err == refusal.Missing(token.Owner) {
+			r.countMissing(token.Owner)
+		}
+		return out, err
+	})
+}
+
+// serveRevoke takes a further token of a slot back.
+func (r *Relay) serveRevoke(req request) error {
+	path := pathOf(req.ctx.Request.Header.RequestURI())
+	if err := keys.Revoke(r.store, req.slot, string(path[bytes.LastIndexByte(path, '/')+1:])); err != nil {
+		return err
+	}
+	req.ctx.Response.SetStatusCode(fasthttp.StatusNoContent)
+	return nil
+}
+
+// serveRotate gives a slot another slot token.
+func (r *Relay) serveRotate(req request) error {
+	return r.withJSON(req, fasthttp.StatusCreated, func(body []byte) ([]byte, error) {
+		return keys.Rotate(r.store, req.slot, body)
+	})
 }

@@ -35,11 +35,11 @@ func TestAllocate(t *testing.T) {
 	seen := map[string]bool{}
 	for _, body := range []string{`{}`, `{"handle":null}`, `{"handle":"paul"}`, ` { "handle" : "" , "other" : [1] } `, `{"handle":"\u00e9"}`} {
 		r := g.call("POST", "/v1/slot/allocate", "", body).want(t, 201)
-		id, token := r.field(t, "slot_id").(string), r.field(t, "slot_token").(string)
-		if !idText.MatchString(id) || !tokenText.MatchString(token) || seen[id] || seen[token] {
+		id, token, owner := r.field(t, "slot_id").(string), r.field(t, "slot_token").(string), r.field(t, "owner_token").(string)
+		if !idText.MatchString(id) || !tokenText.MatchString(token) || !tokenText.MatchString(owner) || seen[id] || seen[token] || seen[owner] || token == owner {
 			t.Errorf("%s: %s", body, r.body)
 		}
-		seen[id], seen[token] = true, true
+		seen[id], seen[token], seen[owner] = true, true, true
 	}
 	for body, status := range map[string]int{
 		`{"handle":1}`: 422, `{"handle":{}}`: 422, `{"handle":["a"]}`: 422, `{"handle":true}`: 422, `[]`: 422, `"x"`: 422, `1`: 422, `null`: 422,
@@ -142,7 +142,7 @@ func TestDelete(t *testing.T) {
 	s := m.stream("", "")
 	poll := m.longPoll("?since=e4&wait=20")
 	g.eventually("the poll waits", func() bool { return g.relay.polls.Len() == 1 })
-	if r := g.call("DELETE", "/v1/slot/"+m.id, m.token, nil).want(t, 204); r.body != "" {
+	if r := g.call("DELETE", "/v1/slot/"+m.id, m.owner, nil).want(t, 204); r.body != "" {
 		t.Errorf("204 with a body: %q", r.body)
 	}
 	s.wantEnd()
@@ -217,7 +217,7 @@ func TestStats(t *testing.T) {
 	}
 	s.close()
 	g.eventually("streams_active is 0", func() bool { return read()["streams_active"] == 0.0 })
-	g.call("DELETE", "/v1/slot/"+m.id, m.token, nil).want(t, 204)
+	g.call("DELETE", "/v1/slot/"+m.id, m.owner, nil).want(t, 204)
 	g.restart()
 	got = read()
 	if got["slots_active"] != 1.0 || got["slot_allocations_total"] != 2.0 || got["events_posted_total"] != 3.0 {

@@ -46,7 +46,7 @@ func (r *Relay) serveStream(req request) error {
 	}
 	chunked := req.ctx.Request.Header.IsHTTP11()
 	st, err := r.streams.Open(stream.Opening{
-		Client: uint64(r.clientOf(req)), Slot: req.slot, Start: q.start, IDs: q.ids, Chunked: chunked,
+		Client: uint64(r.clientOf(req)), Slot: req.slot, Grant: req.grant, Start: q.start, IDs: q.ids, Chunked: chunked,
 		Head: r.live.Load().origins().shareStream(&req.ctx.Request.Header, stream.Head(chunked)),
 	})
 	switch err {

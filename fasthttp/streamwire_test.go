@@ -50,7 +50,7 @@ func TestStream_BytesOnTheWire(t *testing.T) {
 				case "drain":
 					g.stop()
 				case "gone":
-					g.call("DELETE", "/v1/slot/"+m.id, m.token, nil).want(t, 204)
+					g.call("DELETE", "/v1/slot/"+m.id, m.owner, nil).want(t, 204)
 				case "blocked":
 					id, _ := parseSlot(m.id)
 					if err := g.store.Block(g.store.Slot(id), []byte("x")); err != nil {

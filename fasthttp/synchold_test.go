@@ -156,7 +156,7 @@ func TestSyncHeld_NewPostsAreTurnedAway(t *testing.T) {
 	for _, call := range []func() reply{
 		func() reply { return m.post(eventN(1)) },
 		func() reply { return g.call("POST", "/v1/slot/allocate", "", "{}") },
-		func() reply { return g.call("DELETE", "/v1/slot/"+m.id, m.token, nil) },
+		func() reply { return g.call("DELETE", "/v1/slot/"+m.id, m.owner, nil) },
 	} {
 		if r := call().want(t, 503); r.header.Get("Retry-After") == "" {
 			t.Error("503 without Retry-After")
@@ -205,7 +205,7 @@ func TestNoSpace(t *testing.T) {
 	if got := m.pull(""); len(got) != 2 {
 		t.Errorf("%v", got)
 	}
-	g.call("DELETE", "/v1/slot/"+gone.id, gone.token, nil).want(t, 204) // makes room
+	g.call("DELETE", "/v1/slot/"+gone.id, gone.owner, nil).want(t, 204) // makes room
 	set(1 << 40)
 	m.post(eventN(2)).want(t, 201)
 }

@@ -27,7 +27,7 @@ const (
 )
 
 var (
-	handedOut = regexp.MustCompile(`"slot_token":"([^"]+)"`)
+	handedOut = regexp.MustCompile(`"(?:slot_token|owner_token|token)":"([^"]+)"`)
 	sent      = regexp.MustCompile(`(?i)bearer[ \t]+([!-~]+)`)
 )
 

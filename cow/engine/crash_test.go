@@ -77,8 +77,8 @@ func (s *script) plan() []cow.Group {
 		r, ok := next.slots[id]
 		switch n := s.rng.IntN(20); {
 		case !ok && n < 12:
-			groups = append(groups, cow.Group{Op: cow.OpCreate, Slot: id, Token: cow.HashToken(id[:])})
-			next.slots[id] = cow.SlotRecord{Slot: id, Token: cow.HashToken(id[:])}
+			groups = append(groups, cow.Group{Op: cow.OpCreate, Slot: id, Token: cow.HashToken(id[:]), Owner: cow.HashToken(id[1:])})
+			next.slots[id] = cow.SlotRecord{Slot: id, Token: cow.HashToken(id[:]), Owner: cow.HashToken(id[1:])}
 			next.totals.SlotAllocations++
 		case ok && n == 0:
 			groups = append(groups, cow.Group{Op: cow.OpRemove, Slot: id, Version: r.Version})

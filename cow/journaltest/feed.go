@@ -136,7 +136,7 @@ func (m *Memory) Foreign(slot cow.ID, events ...event.Event) (version uint64) {
 func (m *Memory) ForeignCreate(slot cow.ID, token cow.TokenHash) (version uint64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	a := m.createLocked(slot, token)
+	a := m.createLocked(slot, token, cow.TokenHash{})
 	m.publish(a, false)
 	return a.Version
 }

@@ -10,6 +10,7 @@ import (
 
 	"cowrelay/cow"
 	"cowrelay/cow/frame"
+	"cowrelay/cow/token"
 )
 
 // History runs the random script of a seed on a store over a journal: slots
@@ -68,12 +69,12 @@ type historyModel struct {
 }
 
 type historySlot struct {
-	name   int // slot ids are random, names are not
-	id     cow.ID
-	token  string
-	events []string
-	ids    []string
-	pulled int64
+	name         int // slot ids are random, names are not
+	id           cow.ID
+	token, owner string
+	events       []string
+	ids          []string
+	pulled       int64
 }
 
 type historyStream struct {
@@ -114,8 +115,11 @@ func (h *history) restart() {
 	}
 	for _, m := range h.model.slots {
 		slot := h.slot(m)
-		if !slot.Authorize(cow.HashToken([]byte(m.token))) {
+		if !slot.Authorize(cow.HashToken([]byte(m.token)), 0).May(token.OfSlot) {
 			h.fatal("slot %d does not take its token after a restart", m.name)
+		}
+		if !slot.Authorize(cow.HashToken([]byte(m.owner)), 0).May(token.OfOwner) {
+			h.fatal("slot %d does not take its owner's token after a restart", m.name)
 		}
 		if got := slot.PulledAt(); got != m.pulled {
 			h.fatal("slot %d was pulled at %d, want %d", m.name, got, m.pulled)

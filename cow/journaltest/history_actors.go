@@ -11,6 +11,7 @@ import (
 
 	"cowrelay/cow"
 	"cowrelay/cow/frame"
+	"cowrelay/cow/token"
 )
 
 // actor does as it likes and notes what it sees.
@@ -213,14 +214,14 @@ func (a *actor) endStream() {
 
 // ownSlot makes a slot, uses it and removes it.
 func (a *actor) ownSlot() {
-	id, token, err := a.s.Allocate()
+	id, slotToken, owner, err := a.s.Allocate()
 	if err != nil {
 		a.Errorf("allocate: %v; replay: %s", err, Replay(a.seed))
 		return
 	}
 	slot := a.s.Slot(id)
-	if slot == nil || !slot.Authorize(cow.HashToken([]byte(token))) {
-		a.Errorf("a new slot is not there, or not with its token; replay: %s", Replay(a.seed))
+	if slot == nil || !slot.Authorize(cow.HashToken([]byte(slotToken)), 0).May(token.OfSlot) || !slot.Authorize(cow.HashToken([]byte(owner)), 0).May(token.OfOwner) {
+		a.Errorf("a new slot is not there, or not with its tokens; replay: %s", Replay(a.seed))
 		return
 	}
 	p := a.s.NewPost()

@@ -25,7 +25,7 @@ func HistoryAtOnce(t testing.TB, open Open, seed uint64, steps int) {
 	h.j, h.records, h.reopen = open(t)
 	h.start()
 	for range 4 {
-		id, _, err := h.s.Allocate()
+		id, _, _, err := h.s.Allocate()
 		if err != nil {
 			h.fatal("allocate: %v", err)
 		}

@@ -14,13 +14,13 @@ import (
 )
 
 func (h *history) allocate() {
-	id, token, err := h.s.Allocate()
+	id, token, owner, err := h.s.Allocate()
 	if err != nil {
 		h.fatal("allocate: %v", err)
 	}
 	h.model.totals.SlotAllocations++
 	name := int(h.model.totals.SlotAllocations)
-	h.model.slots = append(h.model.slots, &historySlot{name: name, id: id, token: token})
+	h.model.slots = append(h.model.slots, &historySlot{name: name, id: id, token: token, owner: owner})
 	h.log("allocate %d", name)
 }
 

@@ -37,6 +37,7 @@ type Memory struct {
 
 type memSlot struct {
 	token    cow.TokenHash
+	owner    cow.TokenHash
 	version  uint64
 	count    uint64
 	bytes    uint64
@@ -120,7 +121,7 @@ func (m *Memory) actLocked(g *cow.Group) (version uint64, ok bool) {
 		}
 		m.publish(a, true)
 	case cow.OpCreate:
-		m.publish(m.createLocked(g.Slot, g.Token), true)
+		m.publish(m.createLocked(g.Slot, g.Token, g.Owner), true)
 	case cow.OpRemove:
 		m.publish(m.removeLocked(g.Slot), true)
 		return m.sequence, true
@@ -132,11 +133,11 @@ func (m *Memory) actLocked(g *cow.Group) (version uint64, ok bool) {
 	return m.slots[g.Slot].version, true
 }
 
-func (m *Memory) createLocked(slot cow.ID, token cow.TokenHash) cow.Append {
+func (m *Memory) createLocked(slot cow.ID, token, owner cow.TokenHash) cow.Append {
 	m.sequence += 3
 	m.totals.SlotAllocations++
-	m.slots[slot] = &memSlot{token: token, version: m.sequence}
-	return cow.Append{Op: cow.OpCreate, Slot: slot, Token: token, Version: m.sequence}
+	m.slots[slot] = &memSlot{token: token, owner: owner, version: m.sequence}
+	return cow.Append{Op: cow.OpCreate, Slot: slot, Token: token, Owner: owner, Version: m.sequence}
 }
 
 func (m *Memory) removeLocked(slot cow.ID) cow.Append {
@@ -218,7 +219,7 @@ func (m *Memory) Slots(yield func(cow.SlotRecord) error) error {
 	records := make([]cow.SlotRecord, 0, len(m.slots))
 	for id, s := range m.slots {
 		records = append(records, cow.SlotRecord{
-			Slot: id, Token: s.token, Version: s.version, Count: s.count, Bytes: s.bytes, PulledAt: s.pulled, StreamedAt: s.streamed,
+			Slot: id, Token: s.token, Owner: s.owner, Version: s.version, Count: s.count, Bytes: s.bytes, PulledAt: s.pulled, StreamedAt: s.streamed,
 		})
 	}
 	m.mu.Unlock()

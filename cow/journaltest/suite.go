@@ -48,7 +48,7 @@ func (s *suite) stored(g *cow.Group) {
 	m := s.model[g.Slot]
 	switch g.Op {
 	case cow.OpCreate:
-		m = &modelSlot{SlotRecord: cow.SlotRecord{Slot: g.Slot, Token: g.Token}}
+		m = &modelSlot{SlotRecord: cow.SlotRecord{Slot: g.Slot, Token: g.Token, Owner: g.Owner}}
 		s.model[g.Slot] = m
 		s.totals.SlotAllocations++
 	case cow.OpAppend:
@@ -91,7 +91,7 @@ func sampleEvent(n, size int) event.Event {
 
 func (s *suite) create() cow.ID {
 	id := cow.NewID()
-	s.commit(cow.Group{Op: cow.OpCreate, Slot: id, Token: cow.HashToken(id[:])})
+	s.commit(cow.Group{Op: cow.OpCreate, Slot: id, Token: cow.HashToken(id[:]), Owner: cow.HashToken(id[:8])})
 	return id
 }
 

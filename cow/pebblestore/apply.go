@@ -34,10 +34,10 @@ type applying struct {
 type slotChange struct {
 	slot             cow.ID
 	removed          bool // what the store held of it
-	created          bool // token is set
+	created          bool // token and owner are set
 	counted          bool // count and bytes are set
 	touched          bool // pulled and streamed are set
-	token            cow.TokenHash
+	token, owner     cow.TokenHash
 	count, bytes     uint64
 	pulled, streamed int64 // Unix seconds
 }
@@ -154,7 +154,7 @@ func (s *Store) addSlot(b *pebble.Batch, groups []replay.Group, order []int) (ra
 			events = append(events, g.Events...)
 			c.counted, c.count, c.bytes = true, g.Count, g.Bytes
 		case cow.OpCreate:
-			c.created, c.token, c.counted, c.count, c.bytes = true, g.Token, true, 0, 0
+			c.created, c.token, c.owner, c.counted, c.count, c.bytes = true, g.Token, g.Owner, true, 0, 0
 		case cow.OpRemove:
 			stored := g.Count // by earlier batches
 			if len(events) > 0 {
@@ -207,7 +207,7 @@ func deleteEvents(b *pebble.Batch, slot cow.ID, count uint64) bool {
 
 // addRecord adds what becomes of a slot's record, in the order of its keys.
 func addRecord(b *pebble.Batch, c *slotChange) {
-	var v [2 * binary.MaxVarintLen64]byte
+	var v [2 * len(cow.TokenHash{})]byte // the longest part
 	part := func(p byte, set bool, value []byte) {
 		k := slotKey(c.slot, p)
 		switch {
@@ -219,7 +219,7 @@ func addRecord(b *pebble.Batch, c *slotChange) {
 	}
 	part(partCounts, c.counted, appendPair(v[:0], c.count, c.bytes))
 	part(partPulled, c.touched, appendPulled(v[:0], c.pulled, c.streamed))
-	part(partToken, c.created, c.token[:])
+	part(partToken, c.created, appendTokens(v[:0], c.token, c.owner))
 }
 
 // must checks an error of building a batch. Only an indexed batch returns one.

@@ -24,7 +24,7 @@ const (
 const (
 	partCounts = 'c' // uvarint count, uvarint bytes
 	partPulled = 'p' // varint Unix seconds of the last pull, varint of the last stream if there was one; absent for never
-	partToken  = 't' // 32 bytes
+	partToken  = 't' // 32 bytes of the slot token, and 32 of the owner's if there is one
 )
 
 var (
@@ -134,6 +134,24 @@ func appendPulled(v []byte, pulled, streamed int64) []byte {
 	v = binary.AppendVarint(v, pulled)
 	if streamed != 0 {
 		v = binary.AppendVarint(v, streamed)
+	}
+	return v
+}
+
+// decodeTokens reads the value of partToken.
+func decodeTokens(v []byte) (token, owner cow.TokenHash, err error) {
+	if len(v) != len(token) && len(v) != len(token)+len(owner) {
+		return token, owner, errDecode
+	}
+	copy(owner[:], v[copy(token[:], v):])
+	return token, owner, nil
+}
+
+// appendTokens is the inverse of decodeTokens.
+func appendTokens(v []byte, token, owner cow.TokenHash) []byte {
+	v = append(v, token[:]...)
+	if owner != (cow.TokenHash{}) {
+		v = append(v, owner[:]...)
 	}
 	return v
 }

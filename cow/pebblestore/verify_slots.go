@@ -70,9 +70,7 @@ func (v *verifier) slotRecord(it *pebble.Iterator) (r slotParts, ok bool) {
 			case partPulled:
 				_, _, err = decodePulled(value)
 			case partToken:
-				if len(value) != len(cow.TokenHash{}) {
-					err = errDecode
-				}
+				_, _, err = decodeTokens(value)
 			default:
 				v.fault(FaultKey, r.slot, -1, "unknown part %q of the slot's record", part)
 			}

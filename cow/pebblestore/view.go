@@ -83,10 +83,7 @@ func (v *view) Slots(yield func(cow.SlotRecord) error) error {
 		case partPulled:
 			r.PulledAt, r.StreamedAt, err = decodePulled(value)
 		case partToken:
-			if len(value) != len(r.Token) {
-				err = errDecode
-			}
-			copy(r.Token[:], value)
+			r.Token, r.Owner, err = decodeTokens(value)
 			parts |= token
 		default:
 			return v.s.corrupt(nil, "unknown key %x", k)

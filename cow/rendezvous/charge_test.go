@@ -25,7 +25,7 @@ func TestDesk_Charges(t *testing.T) {
 	}
 	defer m.Close()
 	defer store.Close()
-	id, _, err := store.Allocate()
+	id, _, _, err := store.Allocate()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -49,7 +49,7 @@ func openDesk(t testing.TB, log interface {
 		store.Close()
 		log.Close()
 	})
-	id, _, err := store.Allocate()
+	id, _, _, err := store.Allocate()
 	if err != nil {
 		t.Fatal(err)
 	}

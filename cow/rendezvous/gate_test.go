@@ -29,7 +29,7 @@ func TestGate_OfHandles(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer d.Close()
-	id, _, err := store.Allocate()
+	id, _, _, err := store.Allocate()
 	if err != nil {
 		t.Fatal(err)
 	}

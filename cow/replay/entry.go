@@ -32,13 +32,14 @@ const (
 
 // Kinds of ops.
 const (
-	opAppend byte = iota + 1 // slot, version, bytes of the slot with this, mark (8 bytes), events, each with IDOff and JSON
-	opCreate                 // slot, token
-	opRemove                 // slot, version
-	opTouch                  // slot, pulled, streamed
-	opPut                    // expected version, key, value, totals that count if it holds
-	opDelete                 // expected version, key
-	opCount                  // totals
+	opAppend      byte = iota + 1 // slot, version, bytes of the slot with this, mark (8 bytes), events, each with IDOff and JSON
+	opCreate                      // slot, token
+	opRemove                      // slot, version
+	opTouch                       // slot, pulled, streamed
+	opPut                         // expected version, key, value, totals that count if it holds
+	opDelete                      // expected version, key
+	opCount                       // totals
+	opCreateOwned                 // slot, token, owner's token; a slot without an owner is opCreate
 )
 
 // MaxEntry is how long an entry may be, in bytes. One commit may become more than
@@ -95,7 +96,7 @@ func groupSize(g *cow.Group) int {
 			n += uvarintLen(uint64(e.IDOff)) + uvarintLen(uint64(len(e.JSON))) + len(e.JSON)
 		}
 	case cow.OpCreate:
-		n += len(g.Token)
+		n += len(g.Token) + len(g.Owner)
 	default:
 		n += 2 * binary.MaxVarintLen64
 	}
@@ -119,8 +120,15 @@ func appendGroup(b []byte, g *cow.Group) []byte {
 			b = append(b, e.JSON...)
 		}
 	case cow.OpCreate:
-		b = append(append(b, opCreate), g.Slot[:]...)
+		kind := opCreate
+		if g.Owner != (cow.TokenHash{}) {
+			kind = opCreateOwned
+		}
+		b = append(append(b, kind), g.Slot[:]...)
 		b = append(b, g.Token[:]...)
+		if kind == opCreateOwned {
+			b = append(b, g.Owner[:]...)
+		}
 	case cow.OpRemove:
 		b = append(append(b, opRemove), g.Slot[:]...)
 		b = binary.AppendUvarint(b, g.Version)

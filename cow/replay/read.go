@@ -157,7 +157,7 @@ func changes(spans []span, applied uint64) map[cow.ID]*change {
 			}
 			switch g.Op {
 			case cow.OpCreate:
-				*c = change{record: cow.SlotRecord{Slot: g.Slot, Token: g.Token}, created: true}
+				*c = change{record: cow.SlotRecord{Slot: g.Slot, Token: g.Token, Owner: g.Owner}, created: true}
 			case cow.OpRemove:
 				*c = change{record: cow.SlotRecord{Slot: g.Slot}, gone: true}
 			case cow.OpAppend:

@@ -96,8 +96,11 @@ func (s *State) apply(r *reader, fx *effects) error {
 		switch kind := r.byte(); kind {
 		case opAppend:
 			res = s.append(r, fx)
-		case opCreate:
+		case opCreate, opCreateOwned:
 			g := Group{Op: cow.OpCreate, Slot: r.slot(), Token: r.token()}
+			if kind == opCreateOwned {
+				g.Owner = r.token()
+			}
 			if _, ok := s.heads[g.Slot]; !ok && r.err == nil {
 				s.heads[g.Slot] = counts{}
 				s.totals.SlotAllocations++

@@ -10,6 +10,7 @@ type Group struct {
 	Op         cow.Op
 	Slot       cow.ID
 	Token      cow.TokenHash // OpCreate
+	Owner      cow.TokenHash // OpCreate; zero for none
 	First      uint64        // OpAppend: position of Events[0]
 	Count      uint64        // OpAppend: events in the slot with these; OpRemove: that it had
 	Bytes      uint64        // OpAppend: bytes of events in the slot with these

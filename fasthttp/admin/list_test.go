@@ -10,7 +10,7 @@ func TestAdmin_Leaders(t *testing.T) {
 	g := newRig(t)
 	var all []ranked
 	for i := range 40 {
-		id, _, err := g.store.Allocate()
+		id, _, _, err := g.store.Allocate()
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -109,6 +109,9 @@ func (c *Client) Close() { c.http.CloseIdleConnections() }
 type Slot struct {
 	ID    string
 	Token string
+	// Owner is the token that may also remove the slot and manage its tokens. Empty:
+	// Token is used for that too.
+	Owner string
 
 	client *Client
 }
@@ -122,12 +125,14 @@ func (s *Slot) String() string { return s.ID }
 // GoString returns the slot's id.
 func (s *Slot) GoString() string { return "client.Slot(" + s.ID + ")" }
 
-// Allocate makes a new slot. The relay shows the token this once. If the answer is
+// Allocate makes a new slot. The relay shows its tokens this once. Owner is empty if
+// the relay knows no tokens with fewer rights. If the answer is
 // lost, Allocate does not try again: that would leave a slot whose token nobody has.
 func (c *Client) Allocate(ctx context.Context) (*Slot, error) {
 	var s struct {
 		ID    string `json:"slot_id"`
 		Token string `json:"slot_token"`
+		Owner string `json:"owner_token"`
 	}
 	r, err := c.do(ctx, call{method: http.MethodPost, path: "/v1/slot/allocate", body: []byte("{}")})
 	if err != nil {
@@ -139,7 +144,7 @@ func (c *Client) Allocate(ctx context.Context) (*Slot, error) {
 	if s.ID == "" || s.Token == "" {
 		return nil, r.foreign(errors.New("no slot_id and slot_token in it"))
 	}
-	return c.Slot(s.ID, s.Token), nil
+	return &Slot{ID: s.ID, Token: s.Token, Owner: s.Owner, client: c}, nil
 }
 
 // Health is what a slot's reader says about itself.
@@ -185,14 +190,22 @@ func (s *Slot) SetHealth(ctx context.Context, h Health) error {
 	return err
 }
 
-// Delete removes the slot with all its events. It also succeeds if an earlier try
-// of the same call removed the slot and its answer was lost.
+// Delete removes the slot with all its events, as its owner. It also succeeds if an
+// earlier try of the same call removed the slot and its answer was lost.
 func (s *Slot) Delete(ctx context.Context) error {
-	r, err := s.client.do(ctx, call{method: http.MethodDelete, path: "/v1/slot/" + url.PathEscape(s.ID), token: s.Token, repeat: true})
+	r, err := s.client.do(ctx, call{method: http.MethodDelete, path: "/v1/slot/" + url.PathEscape(s.ID), token: s.owner(), repeat: true})
 	if errors.Is(err, ErrGone) && r.lost {
 		return nil
 	}
 	return err
+}
+
+// owner returns the token for what only the slot's owner may do.
+func (s *Slot) owner() string {
+	if s.Owner != "" {
+		return s.Owner
+	}
+	return s.Token
 }
 
 func (s *Slot) path(what string) string { return "/v1/slot/" + url.PathEscape(s.ID) + "/" + what }

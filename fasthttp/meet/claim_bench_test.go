@@ -29,7 +29,7 @@ func openDesk(t testing.TB) (*rendezvous.Desk, *cow.Slot) {
 		store.Close()
 		log.Close()
 	})
-	id, _, err := store.Allocate()
+	id, _, _, err := store.Allocate()
 	if err != nil {
 		t.Fatal(err)
 	}

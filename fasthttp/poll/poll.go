@@ -21,12 +21,13 @@ const (
 	EndShare             // it gave way to a newer one of its client, which had its share
 	EndCap               // it gave way to another client's, when there were as many as there may be
 	EndDrain             // the relay stops
+	EndToken             // the token that let it in was revoked or replaced, or is over
 	EndError             // what it waits for can't be read
 
 	Ends // how many there are
 )
 
-var endNames = [Ends]string{"event", "time", "client", "share", "cap", "drain", "error"}
+var endNames = [Ends]string{"event", "time", "client", "share", "cap", "drain", "token", "error"}
 
 // String returns the end's name, the label of its metric.
 func (e End) String() string { return endNames[e] }

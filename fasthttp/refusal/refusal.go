@@ -7,11 +7,13 @@ package refusal
 
 import (
 	"errors"
+	"math/bits"
 	"net/http"
 	"strconv"
 
 	"cowrelay/cow"
 	"cowrelay/cow/event"
+	"cowrelay/cow/token"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -69,6 +71,20 @@ var (
 	QueryStart   = &Reply{Status: http.StatusBadRequest, Text: "bad query: since, from and last say where to begin; give one of them"}
 	QueryIDs     = &Reply{Status: http.StatusBadRequest, Text: "bad query: ids can be position, or be left out"}
 )
+
+// missing are the replies to a token that lacks a right, by the place of its bit.
+var missing = func() (list [8]*Reply) {
+	for i, needs := range token.Names() {
+		list[i] = &Reply{
+			Status: http.StatusForbidden, Text: "this token may not do that: it lacks the right \"" + needs + "\"",
+			Extra: `,"needs":"` + needs + `"`,
+		}
+	}
+	return list
+}()
+
+// Missing is the reply to a token that is good but lacks a right.
+func Missing(needs token.Right) *Reply { return missing[bits.TrailingZeros8(uint8(needs))] }
 
 // Of returns what a client hears of err. It is the one place that maps errors of
 // the core to statuses. known is false for an error that no client caused: the

@@ -68,7 +68,7 @@ func TestSampler_StopWhileItHangs(t *testing.T) {
 func TestMeter(t *testing.T) {
 	from := newSources(t)
 	m := newMeter(from)
-	id, _, err := from.Store.Allocate()
+	id, _, _, err := from.Store.Allocate()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -30,6 +30,7 @@ func (s *Set) SetMost(n int) {
 type Opening struct {
 	Client  uint64 // whose stream it is, for shares
 	Slot    *cow.Slot
+	Grant   cow.Grant // of the token that lets it in: the stream ends when it is dead
 	Start   cow.Start
 	IDs     frame.IDs // what its id lines are
 	Chunked bool      // in transfer chunks, for HTTP/1.1
@@ -39,7 +40,7 @@ type Opening struct {
 // Open counts a stream in and subscribes it. Start or Abandon must follow.
 // Errors: ErrFull, ErrShare and those of Env.Subscribe.
 func (s *Set) Open(o Opening) (*Stream, error) {
-	st := &Stream{set: s, wire: formOf(o.Chunked), control: o.Head}
+	st := &Stream{set: s, wire: formOf(o.Chunked), control: o.Head, grant: o.Grant}
 	// Subscribed below, it may be woken before it has its connection.
 	st.state.Store(stateWaiting)
 	st.place.Owner = st

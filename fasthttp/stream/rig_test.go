@@ -27,13 +27,14 @@ import (
 // loopback. There is no HTTP server: what it would do is done by open.
 type rig struct {
 	testing.TB
-	store    *cow.Store
-	set      *Set
-	ln       net.Listener
-	draining atomic.Bool
-	lags     atomic.Int64 // writes of events that were timed
-	panics   atomic.Int64
-	stop     func()
+	store      *cow.Store
+	set        *Set
+	ln         net.Listener
+	draining   atomic.Bool
+	lags       atomic.Int64 // writes of events that were timed
+	panics     atomic.Int64
+	slotTokens sync.Map // cow.ID: text of the slot token
+	stop       func()
 }
 
 type rigOptions struct {
@@ -101,11 +102,18 @@ func (g *rig) eventually(what string, ok func() bool) {
 
 func (g *rig) allocate() *cow.Slot {
 	g.Helper()
-	id, _, err := g.store.Allocate()
+	id, text, _, err := g.store.Allocate()
 	if err != nil {
 		g.Fatal(err)
 	}
+	g.slotTokens.Store(id, text)
 	return g.store.Slot(id)
+}
+
+// grant is what the slot token allows.
+func (g *rig) grant(slot *cow.Slot) cow.Grant {
+	text, _ := g.slotTokens.Load(slot.ID())
+	return slot.Authorize(cow.HashToken([]byte(text.(string))), time.Now().Unix())
 }
 
 func (g *rig) post(slot *cow.Slot, event string) {
@@ -152,7 +160,7 @@ type sse struct {
 // does.
 func (g *rig) tryOpen(slot *cow.Slot, client uint64) (*sse, *Stream, error) {
 	g.Helper()
-	st, err := g.set.Open(Opening{Client: client, Slot: slot, Chunked: true, Head: Head(true)})
+	st, err := g.set.Open(Opening{Client: client, Slot: slot, Grant: g.grant(slot), Chunked: true, Head: Head(true)})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -14,6 +14,9 @@ const turnPieces = 4
 // errBlocked says that the operator has blocked the stream's slot.
 var errBlocked = errors.New("the slot is blocked")
 
+// errToken says that the token is dead that let the stream in.
+var errToken = errors.New("the token is dead")
+
 // serve writes what the stream has to say until there is nothing more, its
 // turn is over, or its socket is full. The caller is the writer w, which has the
 // stream.
@@ -30,6 +33,9 @@ func (st *Stream) serve(w *writer) {
 			continue
 		case err == errBlocked:
 			st.finish(EndBlocked)
+			continue
+		case err == errToken:
+			st.finish(EndToken)
 			continue
 		case errors.Is(err, cow.ErrNotResident):
 			st.state.Store(stateWaiting)
@@ -89,6 +95,9 @@ func (st *Stream) nextPiece(w *writer) (piece []byte, control bool, err error) {
 		}
 		if st.sub.Slot().Blocked() {
 			return nil, false, errBlocked
+		}
+		if !st.grant.Live() {
+			return nil, false, errToken
 		}
 	}
 	piece, err = st.sub.Next(w.buf)

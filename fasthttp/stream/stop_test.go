@@ -45,11 +45,11 @@ func TestStop_WaitThatHangs(t *testing.T) {
 func TestStream_T4_Abandoned(t *testing.T) {
 	g := newRig(t, func(o *rigOptions) { o.most = 2 })
 	slot := g.allocate()
-	st, err := g.set.Open(Opening{Client: 1, Slot: slot, Chunked: true, Head: Head(true)})
+	st, err := g.set.Open(Opening{Client: 1, Slot: slot, Grant: g.grant(slot), Chunked: true, Head: Head(true)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := g.set.Open(Opening{Client: 1, Slot: slot, Chunked: true, Head: Head(true)}); !errors.Is(err, ErrShare) {
+	if _, err := g.set.Open(Opening{Client: 1, Slot: slot, Grant: g.grant(slot), Chunked: true, Head: Head(true)}); !errors.Is(err, ErrShare) {
 		t.Errorf("a stream over the share of its client: %v", err)
 	}
 	st.Abandon()

@@ -53,6 +53,7 @@ type Stream struct {
 	conn  net.Conn        // set by Start
 	raw   syscall.RawConn // conn's, for writes that don't wait; set by Start
 	sub   *cow.Subscriber // set by Open
+	grant cow.Grant       // of the token that let it in
 	place share.Holder[uint64]
 
 	state  atomic.Uint32

@@ -78,7 +78,10 @@ func (s *Script) create() replay.Group {
 		id[i] = byte(s.rng.Uint32())
 	}
 	g := replay.Group{Op: cow.OpCreate, Slot: id, Token: cow.HashToken(id[:])}
-	s.slots = append(s.slots, cow.SlotRecord{Slot: id, Token: g.Token})
+	if id[0]%4 != 0 { // slots from before there were owners have none
+		g.Owner = cow.HashToken(id[1:])
+	}
+	s.slots = append(s.slots, cow.SlotRecord{Slot: id, Token: g.Token, Owner: g.Owner})
 	s.totals.SlotAllocations++
 	return g
 }

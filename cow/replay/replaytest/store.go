@@ -106,7 +106,7 @@ func (s *state) act(g *replay.Group) error {
 	}
 	switch g.Op {
 	case cow.OpCreate:
-		was = slot{SlotRecord: cow.SlotRecord{Slot: g.Slot, Token: g.Token}}
+		was = slot{SlotRecord: cow.SlotRecord{Slot: g.Slot, Token: g.Token, Owner: g.Owner}}
 	case cow.OpAppend:
 		n := uint64(len(g.Events))
 		if n == 0 || g.First != was.Count || g.Count != was.Count+n {

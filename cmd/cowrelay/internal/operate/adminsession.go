@@ -8,7 +8,6 @@ import (
 	"cowrelay/cmd/cowrelay/internal/adminclient"
 	"cowrelay/cmd/cowrelay/internal/command"
 	"cowrelay/cmd/cowrelay/internal/term"
-	"cowrelay/cow"
 
 	"github.com/spf13/cobra"
 )
@@ -47,8 +46,8 @@ func slotIDs(cmd *cobra.Command, args []string) error {
 		return errors.New("which slot? Give its id")
 	}
 	for _, id := range args {
-		if _, ok := cow.ParseID(id); !ok {
-			return fmt.Errorf("%q is no slot id: 32 lowercase hex digits", id)
+		if err := isSlotID(id); err != nil {
+			return err
 		}
 	}
 	return nil

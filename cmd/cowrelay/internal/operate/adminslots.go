@@ -39,6 +39,7 @@ are measured over a second when nobody asked just before.`
 	f.StringVar(&by, "by", "bytes", "order: "+strings.Join(slotOrders, ", "))
 	f.IntVar(&limit, "limit", 20, "how many to list, at most 1000")
 	f.BoolVar(&blocked, "blocked", false, "list blocked slots only")
+	cmd.AddCommand(newAdminOwner(), newAdminTokens(), newAdminRevokeToken())
 	cmd.RegisterFlagCompletionFunc("by", cobra.FixedCompletions(slotOrders, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }

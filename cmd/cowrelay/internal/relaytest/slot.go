@@ -10,10 +10,11 @@ import (
 	"time"
 )
 
-// Slot is one mailbox, as a client knows it.
+// Slot is one mailbox, as a client knows it. Requests are sent with Token.
 type Slot struct {
 	ID    string `json:"slot_id"`
 	Token string `json:"slot_token"`
+	Owner string `json:"owner_token,omitempty"` // what the slot's owner alone has
 }
 
 // HTTPClient is for requests that may share connections.
@@ -40,6 +41,9 @@ func (s Slot) Send(client *http.Client, method, url string, body []byte) (*http.
 	data, err := io.ReadAll(res.Body)
 	return res, data, err
 }
+
+// AsOwner returns the slot with requests sent with the owner's token.
+func (s Slot) AsOwner() Slot { return Slot{ID: s.ID, Token: s.Owner, Owner: s.Owner} }
 
 // MustSend fails unless the reply has the status.
 func (s Slot) MustSend(t testing.TB, status int, method, url string, body []byte) []byte {

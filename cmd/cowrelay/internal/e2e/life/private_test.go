@@ -99,12 +99,16 @@ func TestPrivate_Tokens(t *testing.T) {
 		if c.body != "" {
 			body = []byte(c.body)
 		}
-		for _, as := range []relaytest.Slot{other, s} {
+		right := s
+		if c.method == "DELETE" {
+			right = s.AsOwner()
+		}
+		for _, as := range []relaytest.Slot{other, right} {
 			res, text, err := as.Send(relaytest.HTTPClient, c.method, r.URL+c.path, body)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if as.Token == s.Token && res.StatusCode != c.status || as.Token == wrong && res.StatusCode < 400 {
+			if as.Token == right.Token && res.StatusCode != c.status || as.Token == wrong && res.StatusCode < 400 {
 				t.Errorf("%s %s: %s %s", c.method, c.path, res.Status, text)
 			}
 		}
@@ -121,7 +125,7 @@ func TestPrivate_Tokens(t *testing.T) {
 	if res, err := relaytest.HTTPClient.Do(broken); err == nil {
 		res.Body.Close()
 	}
-	secrets := []string{s.Token, wrong, kept.Token}
+	secrets := []string{s.Token, s.Owner, wrong, kept.Token, kept.Owner}
 	inFolder(t, dir, secrets, `"event_id":"kept-0"`) // while it runs
 	r.Stop()
 	inFolder(t, dir, secrets, `"event_id":"kept-0"`)
