@@ -147,7 +147,7 @@ func TestLines_I4_AllOrNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.holds(slot, ev("a"), ev("b"), ev("c"))
-	if _, _, _, err := f.postLines(slot, ev("d"), "{", ev("e")); err == nil || !strings.HasPrefix(err.Error(), "line 2: ") {
+	if _, _, _, err := f.postLines(slot, ev("d"), "{", ev("e")); err == nil || !strings.Contains(err.Error(), "(line=2, ") {
 		t.Fatalf("a broken line: %v", err)
 	}
 	f.holds(slot, ev("a"), ev("b"), ev("c"))

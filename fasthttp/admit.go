@@ -71,8 +71,14 @@ func (r *Relay) admit(h *fasthttp.RequestHeader, req *request) (handler, *refusa
 		return nil, refusal.NoBearer
 	}
 	if n := h.ContentLength(); h.IsPost() && !(rt.noBody && (n == 0 || n == -2)) {
-		if !refusal.IsJSON(h.ContentType()) {
+		switch kind := h.ContentType(); {
+		case refusal.IsJSON(kind):
+		case rt.lines == nil:
 			return nil, refusal.ContentType
+		case !refusal.IsLines(kind):
+			return nil, refusal.LinesType
+		default:
+			m.serve = rt.lines
 		}
 		if n > rt.maxBody || req.withheld { // what else a body is withheld for is refused above
 			return nil, refusal.BodyTooLarge

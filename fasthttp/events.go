@@ -2,6 +2,7 @@ package fasthttp
 
 import (
 	"errors"
+	"fmt"
 	"strconv"
 	"syscall"
 	"time"
@@ -39,6 +40,36 @@ func (r *Relay) servePost(req request) error {
 		res.SetStatusCode(fasthttp.StatusCreated)
 		res.AppendBodyString(`,"status":"stored"}`)
 	}
+	return nil
+}
+
+// servePostLines stores the events of a body that has one a line, all or none, and
+// answers when that is durable.
+func (r *Relay) servePostLines(req request) error {
+	p := r.store.NewPost()
+	defer p.Release()
+	if err := r.withBody(&req, func(body []byte) error {
+		if len(body) > keptBody {
+			r.sieve <- struct{}{}
+			defer func() { <-r.sieve }()
+		}
+		return p.AcceptLines(body)
+	}); err != nil {
+		return err
+	}
+	if refused := r.limitedFor(&req, p.Lines()); refused != nil {
+		return refused
+	}
+	stored, duplicates, next, err := p.CommitLines(req.slot)
+	if err != nil {
+		return ofPost(req, req.slot, err)
+	}
+	r.batches.Count(stored, duplicates)
+	status := fasthttp.StatusCreated
+	if stored == 0 {
+		status = fasthttp.StatusOK
+	}
+	req.reply(status, fmt.Appendf(nil, `{"stored":%d,"duplicates":%d,"next":%d}`, stored, duplicates, next))
 	return nil
 }
 

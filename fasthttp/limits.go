@@ -32,6 +32,19 @@ func classOf(rt *route, h *fasthttp.RequestHeader) limit.Class {
 // honest client needs that, and a dishonest one could have the proxy name one. A
 // client of a Unix socket is exempt in any case: its files' modes say who that is.
 func (r *Relay) limited(req *request, h *fasthttp.RequestHeader) *refusal.Reply {
+	return r.count(req, h, (*limit.Limiter).Allow)
+}
+
+// limitedFor says whether a post that was let in as one may hold n events: it counts
+// for so many posts. One that is refused has cost one.
+func (r *Relay) limitedFor(req *request, n int) *refusal.Reply {
+	return r.count(req, &req.ctx.Request.Header, func(l *limit.Limiter, class limit.Class, client accept.Client, nowNs int64) (limit.Class, time.Duration, bool) {
+		return l.More(class, client, n-1, nowNs)
+	})
+}
+
+// count counts a request where it counts for a limit.
+func (r *Relay) count(req *request, h *fasthttp.RequestHeader, allow func(*limit.Limiter, limit.Class, accept.Client, int64) (limit.Class, time.Duration, bool)) *refusal.Reply {
 	c := req.conn
 	if c == nil || c.Unix() {
 		return nil
@@ -52,7 +65,7 @@ func (r *Relay) limited(req *request, h *fasthttp.RequestHeader) *refusal.Reply 
 	if r.opts.now != nil {
 		nowNs = r.opts.now()
 	}
-	over, wait, ok := live.limiter.Allow(class, accept.ClientAt(client), nowNs)
+	over, wait, ok := allow(live.limiter, class, accept.ClientAt(client), nowNs)
 	switch {
 	case ok:
 		return nil

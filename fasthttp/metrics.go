@@ -34,7 +34,7 @@ func (r *Relay) WriteMetrics(w io.Writer) { stats.PrintAll(w, r.families()) }
 func (r *Relay) families() []stats.Family {
 	return slices.Concat(
 		r.relayFamilies(), r.requests.Families(), r.connectionFamilies(), r.arrivalFamilies(), r.limitFamilies(),
-		stats.StoreFamilies(r.store, r.commits, r.journal),
+		stats.StoreFamilies(r.store, r.commits, r.journal), r.batches.Families(),
 		stats.DeskFamilies(r.opts.Desk), r.streamFamilies(), r.pollFamilies(), r.frameFamilies(),
 		stats.MemoryFamilies(r.store), r.recorder.Families(),
 	)

@@ -42,10 +42,16 @@ type Relay struct {
 	// What is counted along requests and commits, and the history of it.
 	requests *stats.Requests
 	commits  *stats.Commits
+	batches  *stats.Batches
 	lag      *stats.Histogram // from an event being visible to its first write to a stream
 	recorder *stats.Recorder
 	panics   atomic.Uint64
 	missing  [8]atomic.Uint64 // requests whose token lacked a right, by the place of its bit
+
+	// sieve holds a token for each long body of many events that is checked now. That
+	// takes milliseconds of CPU time, so some CPUs are left to all others. Nobody holds
+	// a token while waiting for anything, and whoever waits for one has booked the body.
+	sieve chan struct{}
 
 	lnMu      sync.Mutex
 	listeners []net.Listener // guarded by lnMu

@@ -29,7 +29,10 @@ type route struct {
 	// unlimited requests count for no limit, whatever their method.
 	unlimited bool
 	// local routes are served in local-only mode, and at a Unix socket.
-	local   bool
+	local bool
+	// lines serves a post that has an event a line. Without it the route takes JSON
+	// alone.
+	lines   handler
 	maxBody int    // bytes of a post's body, 0 if it has none
 	allow   string // for 405; made from the methods
 	index   int    // in routes

@@ -21,7 +21,7 @@ var (
 	routeSeries    = &route{name: "stats_series", get: method{serve: (*Relay).serveStatsSeries, class: limit.Other}}
 	routeOpenAPI   = &route{name: "openapi", get: method{serve: (*Relay).serveDescription, class: limit.Other}}
 	routeAlloc     = &route{name: "allocate", post: method{serve: (*Relay).serveAllocate, class: limit.Allocate}, maxBody: 16 << 10}
-	routeEvents    = &route{name: "events", get: method{serve: (*Relay).servePull, class: limit.Read, needs: token.Read, ticket: true}, post: method{serve: (*Relay).servePost, class: limit.Post, needs: token.Post}, bearer: true, maxBody: event.MaxBodyBytes}
+	routeEvents    = &route{name: "events", get: method{serve: (*Relay).servePull, class: limit.Read, needs: token.Read, ticket: true}, post: method{serve: (*Relay).servePost, class: limit.Post, needs: token.Post}, lines: (*Relay).servePostLines, bearer: true, maxBody: event.MaxBodyBytes}
 	routeStream    = &route{name: "stream", get: method{serve: (*Relay).serveStream, class: limit.Stream, needs: token.Read, ticket: true}, bearer: true}
 	routeSlot      = &route{name: "slot", delete: method{serve: (*Relay).serveDelete, class: limit.Post, needs: token.Owner}, bearer: true, evenBlocked: true}
 	routeState     = &route{name: "state", get: method{serve: (*Relay).serveState, class: limit.Read, needs: token.Read}, bearer: true, evenBlocked: true}

@@ -3,6 +3,7 @@ package fasthttp
 import (
 	"context"
 	"net"
+	"runtime"
 	"time"
 
 	"cowrelay/cow"
@@ -22,6 +23,7 @@ func NewRelay(store *cow.Store, opts Options) *Relay {
 	opts.setDefaults()
 	r := &Relay{opts: opts, store: store, started: time.Now(), drain: make(chan struct{})}
 	r.requests, r.commits, r.lag = stats.NewRequests(routeNames()), stats.NewCommits(), stats.NewHistogram(stats.LagBounds)
+	r.batches, r.sieve = stats.NewBatches(), make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))
 	r.places = accept.NewPlaces("public", opts.MaxConns)
 	r.conns = newConns(r)
 	r.streams = newStreams(r)

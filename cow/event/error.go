@@ -27,8 +27,10 @@ type Error struct {
 	Offset int    // where in the request body, in bytes
 }
 
-func (e *Error) Error() string {
-	return strings.TrimPrefix(e.Class.Error(), "event: ") + ": " + e.Reason + " (offset=" + strconv.Itoa(e.Offset) + ")"
+func (e *Error) Error() string { return e.text("") }
+
+func (e *Error) text(where string) string {
+	return strings.TrimPrefix(e.Class.Error(), "event: ") + ": " + e.Reason + " (" + where + "offset=" + strconv.Itoa(e.Offset) + ")"
 }
 
 func (e *Error) Unwrap() error { return e.Class }

@@ -18,7 +18,7 @@ type LineError struct {
 	Err  *Error // its Offset counts from the begin of the line
 }
 
-func (e *LineError) Error() string { return "line " + strconv.Itoa(e.Line) + ": " + e.Err.Error() }
+func (e *LineError) Error() string { return e.Err.text("line=" + strconv.Itoa(e.Line) + ", ") }
 
 func (e *LineError) Unwrap() error { return e.Err }
 

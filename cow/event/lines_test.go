@@ -146,10 +146,10 @@ func TestAcceptLines(t *testing.T) {
 
 func TestAcceptLines_Texts(t *testing.T) {
 	for _, tt := range []struct{ body, want string }{
-		{"\n{}\n\n  {]", "line 4: bad JSON: invalid character at start of value (offset=3)"},
-		{"{}\n7", "line 2: wrong shape: the event is not an object (offset=0)"},
+		{"\n{}\n\n  {]", "bad JSON: invalid character at start of value (line=4, offset=3)"},
+		{"{}\n7", "wrong shape: the event is not an object (line=2, offset=0)"},
 		{" \n", "wrong shape: the body holds no event (offset=0)"},
-		{strings.Repeat("{}\n", 1001), "line 1001: too many events: a body holds at most 1000 events (offset=0)"},
+		{strings.Repeat("{}\n", 1001), "too many events: a body holds at most 1000 events (line=1001, offset=0)"},
 	} {
 		if _, _, err := AcceptLines(nil, []byte(tt.body), nil); err == nil || err.Error() != tt.want {
 			t.Errorf("%.20q: %v, want %s", tt.body, err, tt.want)

@@ -64,6 +64,27 @@ func (m meter) take(full *atomic.Int64, now int64) (ok bool, wait time.Duration,
 	}
 }
 
+// more takes n tokens beside one that was taken for the same act. It takes them where
+// the act finds all its tokens, or a full bucket if the act is larger than that. Then
+// the bucket owes the rest, and has no token until that is paid. Else it returns how
+// long it will be until the whole act finds its tokens.
+func (m meter) more(full *atomic.Int64, n int, now int64) (ok bool, wait time.Duration, live bool) {
+	need := min(int64(n), m.spare/m.every) // beside the one
+	for {
+		at := full.Load()
+		if at == gone {
+			return false, 0, false
+		}
+		from := max(at, now)
+		if from-now > m.spare-(need-1)*m.every {
+			return false, time.Duration(from - now - m.spare + need*m.every), true
+		}
+		if full.CompareAndSwap(at, from+int64(n)*m.every) {
+			return true, 0, true
+		}
+	}
+}
+
 // A Bucket is one limit for all acts together. NewBucket makes it. It must not be
 // copied.
 type Bucket struct {
@@ -85,5 +106,17 @@ func (b *Bucket) Allow(now int64) (ok bool, retryAfter time.Duration) {
 		return true, 0
 	}
 	ok, retryAfter, _ = b.meter.take(&b.full, now)
+	return ok, retryAfter
+}
+
+// More takes n more tokens for an act that Allow has let pass, which so takes n and one
+// in all. An act that is larger than a full bucket passes when the bucket is full, and
+// leaves it in debt. If it does not pass, it may after retryAfter; the token that Allow
+// took is not given back.
+func (b *Bucket) More(n int, now int64) (ok bool, retryAfter time.Duration) {
+	if b.meter.every == 0 || n <= 0 {
+		return true, 0
+	}
+	ok, retryAfter, _ = b.meter.more(&b.full, n, now)
 	return ok, retryAfter
 }

@@ -66,6 +66,22 @@ func (l *Limiter[K]) Allow(key K, now int64) (ok bool, retryAfter time.Duration)
 	return l.meet(key, now)
 }
 
+// More takes n more tokens of the key for an act that Allow has let pass; see
+// Bucket.More.
+func (l *Limiter[K]) More(key K, n int, now int64) (ok bool, retryAfter time.Duration) {
+	if l.meter.every == 0 || n <= 0 {
+		return true, 0
+	}
+	for {
+		if b, known := l.buckets.Load(key); known {
+			if ok, wait, live := l.meter.more(&b.full, n, now); live {
+				return ok, wait
+			}
+		}
+		l.meet(key, now) // it was forgotten since Allow
+	}
+}
+
 // Return gives back a token that Allow has taken for the key, for an act that came
 // to nothing. If the key was forgotten meanwhile, it has all its tokens anyway.
 func (l *Limiter[K]) Return(key K) {

@@ -63,6 +63,21 @@ func (l *Limiter) Allow(class Class, client accept.Client, nowNs int64) (over Cl
 	return 0, 0, true
 }
 
+// More takes n more for a request that Allow has let pass, which so counts for n
+// requests and one. One that is larger than a client's or the total burst passes when
+// that is whole, and the next ones wait until it is paid for.
+func (l *Limiter) More(class Class, client accept.Client, n int, nowNs int64) (over Class, wait time.Duration, ok bool) {
+	if ok, wait := l.byClient[class].More(client, n, nowNs); !ok {
+		l.refused[class].Add(1)
+		return class, wait, false
+	}
+	if ok, wait := l.total.More(n, nowNs); !ok {
+		l.refused[Total].Add(1)
+		return Total, wait, false
+	}
+	return 0, 0, true
+}
+
 // Refused calls show for each class with how many requests were refused.
 func (l *Limiter) Refused(show func(class string, n uint64)) {
 	for c, name := range names {

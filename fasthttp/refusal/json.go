@@ -27,8 +27,7 @@ func Decode(body []byte, v any) error {
 
 // IsJSON accepts application/json and application/*+json, with parameters.
 func IsJSON(contentType []byte) bool {
-	media, _, _ := bytes.Cut(contentType, []byte{';'})
-	media = bytes.TrimSpace(media)
+	media := mediaType(contentType)
 	const whole, prefix, suffix = "application/json", "application/", "+json"
 	if bytes.EqualFold(media, []byte(whole)) {
 		return true
@@ -36,4 +35,15 @@ func IsJSON(contentType []byte) bool {
 	return len(media) > len(prefix)+len(suffix) &&
 		bytes.EqualFold(media[:len(prefix)], []byte(prefix)) &&
 		bytes.EqualFold(media[len(media)-len(suffix):], []byte(suffix))
+}
+
+// IsLines accepts application/x-ndjson, with parameters.
+func IsLines(contentType []byte) bool {
+	return bytes.EqualFold(mediaType(contentType), []byte("application/x-ndjson"))
+}
+
+// mediaType is a content type without its parameters.
+func mediaType(contentType []byte) []byte {
+	media, _, _ := bytes.Cut(contentType, []byte{';'})
+	return bytes.TrimSpace(media)
 }

@@ -51,6 +51,7 @@ var (
 	Blocked      = &Reply{Status: http.StatusForbidden, Text: "this slot is blocked by the relay's operator", Extra: `,"blocked":true`}
 	SlotShape    = &Reply{Status: http.StatusBadRequest, Text: "a slot id is 32 lowercase hex digits"}
 	ContentType  = &Reply{Status: http.StatusUnsupportedMediaType, Text: "send Content-Type: application/json"}
+	LinesType    = &Reply{Status: http.StatusUnsupportedMediaType, Text: "send Content-Type: application/json, or application/x-ndjson for an event a line"}
 	BodyTooLarge = &Reply{Status: http.StatusRequestEntityTooLarge, Text: "the request body is too large"}
 	Framing      = &Reply{Status: http.StatusBadRequest, Text: "the request's header leaves open where the request ends"}
 	Timeout      = &Reply{Status: http.StatusRequestTimeout, Text: "the request did not arrive in time"}
@@ -92,9 +93,12 @@ func Missing(needs token.Right) *Reply { return missing[bits.TrailingZeros8(uint
 func Of(err error) (reply *Reply, known bool) {
 	var f *Reply
 	var bad *event.Error
+	var line *event.LineError
 	switch {
 	case errors.As(err, &f):
 		return f, true
+	case errors.As(err, &line):
+		return ofLine(line), true
 	case errors.As(err, &bad):
 		return ofEvent(bad), true
 	case errors.Is(err, cow.ErrNoSlot):
@@ -127,6 +131,18 @@ func ofEvent(bad *event.Error) *Reply {
 		return &Reply{Status: http.StatusUnprocessableEntity, Text: bad.Error()}
 	}
 	return &Reply{Status: http.StatusBadRequest, Text: bad.Error()}
+}
+
+// ofLine is the reply to a body of many events that the door did not let in.
+func ofLine(bad *event.LineError) *Reply {
+	reply := ofEvent(bad.Err)
+	reply.Text = bad.Error()
+	if bad.Err.Class == event.ErrTooMany {
+		reply.Status = http.StatusRequestEntityTooLarge
+		reply.Extra = `,"max_events":` + strconv.Itoa(event.MaxLines) + `,"max_bytes":` + strconv.Itoa(event.MaxLinesBytes)
+	}
+	reply.Extra += `,"line":` + strconv.Itoa(bad.Line)
+	return reply
 }
 
 // SlotFull is the reply to a post over the quota of a slot that holds so many

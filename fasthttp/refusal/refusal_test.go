@@ -18,6 +18,7 @@ func TestOf(t *testing.T) {
 	for err, status := range map[error]int{
 		cow.ErrNoSlot: 404, cow.ErrBusy: 503, cow.ErrNoSpace: 507, cow.ErrClosed: 503, cow.ErrTooManySlots: 503, cow.ErrTooManyStreams: 503,
 		&event.Error{Class: event.ErrTooLarge}: 413, &event.Error{Class: event.ErrShape}: 422, &event.Error{Class: event.ErrSyntax}: 400,
+		line(event.ErrTooLarge): 413, line(event.ErrTooMany): 413, line(event.ErrShape): 422, line(event.ErrSyntax): 400,
 		BodyTooLarge: 413, Query: 400, Decode([]byte("{"), new(int)): 400, Decode([]byte("{}"), new(int)): 422,
 	} {
 		reply, known := Of(fmt.Errorf("wrapped: %w", err))
@@ -30,11 +31,27 @@ func TestOf(t *testing.T) {
 	}
 }
 
+func line(class error) error { return &event.LineError{Line: 404, Err: &event.Error{Class: class}} }
+
+// The reply to a line names it, as a member and in a text that no client takes for a
+// slot that is gone.
+func TestOf_Line(t *testing.T) {
+	for class, extra := range map[error]string{
+		event.ErrTooLarge: `,"max_bytes":262144,"line":404`, event.ErrTooMany: `,"max_events":1000,"max_bytes":524288,"line":404`,
+		event.ErrShape: `,"line":404`, event.ErrSyntax: `,"line":404`,
+	} {
+		reply, _ := Of(line(class))
+		if reply.Extra != extra || !strings.Contains(reply.Text, "(line=404, offset=0)") || regexp.MustCompile(`[\s:]404`).MatchString(reply.Text) {
+			t.Errorf("%s%s", reply.Text, reply.Extra)
+		}
+	}
+}
+
 // Clients look for these words, and take a reply that holds one for something else.
 func TestTexts(t *testing.T) {
 	free := regexp.MustCompile(`(^|[\s:])(404|410)($|[\s:])`)
 	for _, r := range []*Reply{
-		NotFound, NoBearer, UnknownSlot, WrongToken, Blocked, SlotShape, ContentType, BodyTooLarge, Framing, Timeout, CutBody, Internal, Busy,
+		NotFound, NoBearer, UnknownSlot, WrongToken, Blocked, SlotShape, ContentType, LinesType, BodyTooLarge, Framing, Timeout, CutBody, Internal, Busy,
 		ManyBytes, ManyFields, NoSpace, Draining, ManySlots, ManyStreams, StreamShare, SlotStreams, ManyPolls, ManyConns, Query, unavailable, SlotFull(1),
 	} {
 		var body map[string]any
@@ -61,6 +78,17 @@ func TestIsJSON(t *testing.T) {
 		"": false, "text/json": false, "application/+json": false, "application/jsonl": false, "text/plain": false,
 	} {
 		if IsJSON([]byte(kind)) != want {
+			t.Errorf("%q: %v", kind, !want)
+		}
+	}
+}
+
+func TestIsLines(t *testing.T) {
+	for kind, want := range map[string]bool{
+		"application/x-ndjson": true, "Application/X-NDJSON; charset=utf-8": true, " application/x-ndjson ;": true,
+		"": false, "application/ndjson": false, "application/json": false, "application/x-ndjsonl": false, "text/x-ndjson": false,
+	} {
+		if IsLines([]byte(kind)) != want {
 			t.Errorf("%q: %v", kind, !want)
 		}
 	}

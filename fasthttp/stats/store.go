@@ -27,8 +27,8 @@ func slotFamilies(store *cow.Store) []Family {
 
 func postFamilies(store *cow.Store) []Family {
 	return []Family{
-		Counter("cowrelay_posts_stored_total", "Posts made durable.", func() uint64 { return store.Stats().PostsStored.Load() }),
-		Counter("cowrelay_posts_duplicate_total", "Posts whose event id was there already.", func() uint64 { return store.Stats().PostsDuplicate.Load() }),
+		Counter("cowrelay_posts_stored_total", "Posts made durable. Of a post of many events, each counts.", func() uint64 { return store.Stats().PostsStored.Load() }),
+		Counter("cowrelay_posts_duplicate_total", "Posts whose event id was there already. Of a post of many events, each counts.", func() uint64 { return store.Stats().PostsDuplicate.Load() }),
 		CounterBy("cowrelay_posts_refused_total", "reason", "Posts refused before the journal saw them, by reason.", func(show Show) {
 			st := store.Stats()
 			show("queue_full", st.PostsRejected.Load())
@@ -36,8 +36,8 @@ func postFamilies(store *cow.Store) []Family {
 			show("expired", st.PostsExpired.Load())
 			show("no_space", st.PostsNoSpace.Load())
 		}),
-		Gauge("cowrelay_queue_posts", "Posts that wait to be handed to the journal.", func() int64 { posts, _ := store.Queue(); return posts }),
-		Gauge("cowrelay_queue_posts_max", "Posts that may wait; beyond that they get 503.", func() int64 { return int64(store.Limits().QueuePosts) }),
+		Gauge("cowrelay_queue_posts", "Posts that wait to be handed to the journal. Of a post of many events, each counts.", func() int64 { posts, _ := store.Queue(); return posts }),
+		Gauge("cowrelay_queue_posts_max", "Posts of one event that may wait; beyond that they get 503. Posts of many events have four times as many events beside them.", func() int64 { return int64(store.Limits().QueuePosts) }),
 		Gauge("cowrelay_queue_bytes", "Bytes of the events of those posts.", func() int64 { _, bytes := store.Queue(); return bytes }),
 		Gauge("cowrelay_queue_bytes_max", "Bytes that they may hold.", func() int64 { return int64(store.Limits().QueueBytes) }),
 	}
