@@ -21,12 +21,16 @@ type crashPoint struct {
 	done  chan struct{}
 }
 
+// crashMany is how many events a post of many has.
+const crashMany = 5
+
 type ackedSlot struct {
 	id, token, owner string
 	events           []string // in the order of their 201
 	health           string
 	deleted          bool // 204 was given
 	deleting         bool // it was asked for
+	many, asked      int  // posts of crashMany events that got their 201, and that were asked for
 }
 
 // I3: crash at every k-th write. Whatever got its 201, 200 or 204 over HTTP
@@ -142,6 +146,18 @@ func crashScript(t *testing.T, g *rig, mu *sync.Mutex, acked *[]ackedSlot) {
 					}
 					update(func(s *ackedSlot) { s.events = append(s.events, e) })
 				}
+				for i := range 3 {
+					var lines []string
+					for k := range crashMany {
+						lines = append(lines, fmt.Sprintf(`{"event_id":"m%d-%d-%d-%d","pad":"%s"}`, actor, round, i, k, pad[:20_000]))
+					}
+					update(func(s *ackedSlot) { s.asked++ })
+					if r, err := g.tryCall("POST", "/v1/events/"+id, token, strings.Join(lines, "\n"), "Content-Type", ndjson); err != nil || r.status != 201 {
+						t.Errorf("a post of many events: %d, %v", r.status, err)
+						return
+					}
+					update(func(s *ackedSlot) { s.events, s.many = append(s.events, lines...), s.many+1 })
+				}
 				h := fmt.Sprintf(`{"status":"s%d","set_at":"t"}`, round)
 				if _, ok := call("POST", "/v1/slot/"+id+"/responder-health", token, h, 200); !ok {
 					return
@@ -181,7 +197,16 @@ func checkCrash(t *testing.T, p crashPoint) {
 		if len(got) < len(s.events) || !slices.Equal(got[:len(s.events)], s.events) {
 			t.Errorf("crash %d: %d events, or others, where %d were acknowledged", p.k, len(got), len(s.events))
 		}
-		if len(got) > len(s.events)+1 {
+		many := 0
+		for _, e := range got {
+			if strings.HasPrefix(e, `{"event_id":"m`) {
+				many++
+			}
+		}
+		if many%crashMany != 0 || many < crashMany*s.many || many > crashMany*s.asked {
+			t.Errorf("crash %d: %d events of posts of %d, %d were acknowledged and %d asked for", p.k, many, crashMany, s.many, s.asked)
+		}
+		if singles := len(got) - many; singles > len(s.events)-crashMany*s.many+1 {
 			t.Errorf("crash %d: %d events where %d were acknowledged and one may be under way", p.k, len(got), len(s.events))
 		}
 		if s.health != "" && !strings.Contains(m.state().body, s.health) {

@@ -44,7 +44,7 @@ var described = sync.OnceValue(func() *openapi3.T {
 			}
 		}
 	}
-	for _, text := range []string{"text/event-stream", "text/html", "text/css", "text/javascript", "image/svg+xml", "text/x-shellscript"} {
+	for _, text := range []string{"text/event-stream", "text/html", "text/css", "text/javascript", "image/svg+xml", "text/x-shellscript", "application/x-ndjson"} {
 		openapi3filter.RegisterBodyDecoder(text, openapi3filter.FileBodyDecoder)
 	}
 	no := false

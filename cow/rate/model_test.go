@@ -191,3 +191,56 @@ func TestLimit_ImpossibleOnesPanic(t *testing.T) {
 		}()
 	}
 }
+
+// R1: an act of many tokens passes as it would in the books: if it finds its tokens, or
+// a whole bucket. What it lacks then is owed. If it does not pass it has cost one, and
+// it passes at the time that it is told, and not before.
+func TestBucket_R1_More(t *testing.T) {
+	for _, l := range []Limit{{1, 1}, {time.Second, 1}, PerSecond(10, 50), PerSecond(3, 7), {time.Minute, 5}, PerSecond(1000, 5000)} {
+		for seed := range uint64(20) {
+			rng := rand.New(rand.NewPCG(seed, uint64(l.Every)))
+			now := rng.Int64N(1 << 40)
+			b, p := NewBucket(l), newPlain(l, now)
+			lim := NewLimiter[int](l, 4)
+			for i := range 1000 {
+				n := 1 + rng.IntN(3*l.Burst)
+				act := func(now int64) (bool, time.Duration) {
+					ok, wait := b.Allow(now)
+					byKey, keyWait := lim.Allow(7, now)
+					if ok {
+						ok, wait = b.More(n-1, now)
+						byKey, keyWait = lim.More(7, n-1, now)
+					}
+					if ok != byKey || wait != keyWait {
+						t.Fatalf("%+v, seed %d, act %d of %d: the bucket says %v, %v, the limiter %v, %v", l, seed, i, n, ok, wait, byKey, keyWait)
+					}
+					return ok, wait
+				}
+				model := func(now int64) (bool, time.Duration) {
+					if ok, wait := p.allow(now); !ok {
+						return false, wait
+					}
+					need := int64(min(n-1, l.Burst-1)) * int64(l.Every)
+					if p.parts < need {
+						return false, time.Duration(need + int64(l.Every) - p.parts)
+					}
+					p.parts -= int64(n-1) * int64(l.Every)
+					return true, 0
+				}
+				ok, wait := act(now)
+				wantOK, wantWait := model(now)
+				if ok != wantOK || wait != wantWait {
+					t.Fatalf("%+v, seed %d, act %d of %d: %v, %v; the books: %v, %v", l, seed, i, n, ok, wait, wantOK, wantWait)
+				}
+				switch rng.IntN(6) {
+				case 0:
+					now += rng.Int64N(2 * int64(l.Every) * int64(l.Burst))
+				case 1, 2:
+					now += rng.Int64N(2 * int64(l.Every))
+				case 3:
+					now += int64(wait)
+				}
+			}
+		}
+	}
+}
