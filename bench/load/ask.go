@@ -37,7 +37,8 @@ func Ask(ctx context.Context, addr, path string) ([]byte, error) {
 // Goroutines returns how many goroutines the relay has, as its metrics say.
 func (s *Server) Goroutines(ctx context.Context) (int, error) { return s.Metric(ctx, "go_goroutines") }
 
-// Metric returns a whole number of the relay's metrics that has no labels.
+// Metric returns a whole number of the relay's metrics. The name has the labels, if
+// there are any, as the metrics have them.
 func (s *Server) Metric(ctx context.Context, name string) (int, error) {
 	b, err := Ask(ctx, s.Admin, "/metrics")
 	if err != nil {

@@ -24,6 +24,8 @@ type Extra struct {
 	// answer of Answer bytes, in tail.
 	Read   int64 `json:"read_bytes,omitempty"`
 	Answer int64 `json:"answer_bytes,omitempty"`
+	// Loaded is what the relay says that it loaded for it.
+	Loaded *Loaded `json:"loaded,omitempty"`
 	// TimeWait counts the sockets that connect left behind at the end of a
 	// round.
 	TimeWait *proc.TimeWait `json:"time_wait,omitempty"`
@@ -32,6 +34,13 @@ type Extra struct {
 
 	// PartHists holds the latencies behind Parts.
 	PartHists map[string]Histogram `json:"-"`
+}
+
+// Loaded counts what a relay has read back from its store: the tables of slots, and
+// chunks of events.
+type Loaded struct {
+	Slots  int `json:"slots"`
+	Chunks int `json:"chunks"`
 }
 
 // A Memory is the resident memory of a server (VmRSS), in bytes.

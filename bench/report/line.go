@@ -27,6 +27,9 @@ func (r *Result) Line() string {
 		r.writeParts(&b)
 	case r.Compared == BytesRead.Name:
 		fmt.Fprintf(&b, "the relay read %s B for an answer of %s B", load.Thousands(float64(r.Relay.Read)), load.Thousands(float64(r.Relay.Answer)))
+		if l := r.Relay.Loaded; l != nil {
+			fmt.Fprintf(&b, ": the tables of %d slots and %d chunks of events", l.Slots, l.Chunks)
+		}
 	case of != nil:
 		fmt.Fprintf(&b, "%s %s", r.Compared, load.Micros(float64(of(&r.Relay.Latency))))
 		if r.Bound != nil {

@@ -20,6 +20,9 @@ func sumExtra(ss []load.Sample) load.Extra {
 		if g := x.Goroutines; g != nil {
 			out.Goroutines = g
 		}
+		if l := x.Loaded; l != nil && (out.Loaded == nil || l.Chunks > out.Loaded.Chunks) {
+			out.Loaded = l
+		}
 		if x.Group != nil {
 			out.Group = x.Group
 		}

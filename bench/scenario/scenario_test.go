@@ -116,7 +116,7 @@ func TestRun_tail(t *testing.T) {
 	if r := rs[0].Relay; r.Answer != 10*301+1 || r.Read < 100 || r.Read > 10_000 {
 		t.Errorf("read %d bytes for an answer of %d", r.Read, r.Answer)
 	}
-	if l := rs[0].Line(); !strings.Contains(l, "B for an answer of 3,011 B") {
+	if l := rs[0].Line(); !strings.Contains(l, "B for an answer of 3,011 B: the tables of 0 slots and 0 chunks of events") {
 		t.Errorf("line %q", l)
 	}
 }

@@ -53,7 +53,15 @@ func (r *tailRunner) Round(ctx context.Context) (load.Sample, error) {
 	if _, err := r.e.Restart(ctx, r.s, (*proc.Child).Stop); err != nil {
 		return load.Sample{}, err
 	}
-	before, err := settledReads(ctx, r.s.PID)
+	if err := awaitSettled(ctx, r.s.PID); err != nil {
+		return load.Sample{}, err
+	}
+	loaded, err := r.loaded(ctx)
+	if err != nil {
+		return load.Sample{}, err
+	}
+	// The metrics were read over a socket, which counts.
+	before, err := proc.BytesRead(r.s.PID)
 	if err != nil {
 		return load.Sample{}, err
 	}
@@ -64,6 +72,11 @@ func (r *tailRunner) Round(ctx context.Context) (load.Sample, error) {
 	if err = errors.Join(ctx.Err(), err); err != nil {
 		return out, err
 	}
+	if out.Loaded, err = r.loaded(ctx); err != nil {
+		return out, err
+	}
+	out.Loaded.Slots -= loaded.Slots
+	out.Loaded.Chunks -= loaded.Chunks
 	out.Read, out.Answer = after-before, int64(len(page))
 	if wrong == nil {
 		wrong = r.m.SameWindow(page, len(r.m.Order)-tailEvents, tailEvents, false)
@@ -73,6 +86,16 @@ func (r *tailRunner) Round(ctx context.Context) (load.Sample, error) {
 	}
 	r.e.Track.Add(r.e.Warmup + r.e.Duration) // what the run takes a round for
 	return out, nil
+}
+
+// loaded reads what the relay has loaded since its start.
+func (r *tailRunner) loaded(ctx context.Context) (*load.Loaded, error) {
+	slots, err := r.s.Metric(ctx, `cowrelay_loads_total{kind="slot"}`)
+	if err != nil {
+		return nil, err
+	}
+	chunks, err := r.s.Metric(ctx, `cowrelay_loads_total{kind="chunk"}`)
+	return &load.Loaded{Slots: slots, Chunks: chunks}, err
 }
 
 // ask pulls the newest events.
@@ -95,25 +118,24 @@ const (
 	settleLimit = 30 * time.Second
 )
 
-// settledReads waits until the relay has done what it does after its start, and
-// returns how many bytes it has read by then.
-func settledReads(ctx context.Context, pid int) (int64, error) {
+// awaitSettled waits until the relay has done what it does after its start.
+func awaitSettled(ctx context.Context, pid int) error {
 	end := time.Now().Add(settleLimit)
 	last := int64(-1)
 	for {
 		n, err := proc.BytesRead(pid)
 		if err != nil {
-			return 0, err
+			return err
 		}
 		if last >= 0 && n-last <= settledMost {
-			return n, nil
+			return nil
 		}
 		if last = n; time.Now().After(end) {
-			return 0, fmt.Errorf("the relay still reads its files %v after its start", settleLimit)
+			return fmt.Errorf("the relay still reads its files %v after its start", settleLimit)
 		}
 		select {
 		case <-ctx.Done():
-			return 0, ctx.Err()
+			return ctx.Err()
 		case <-time.After(settledFor):
 		}
 	}

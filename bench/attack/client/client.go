@@ -2,6 +2,7 @@ package client
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -51,12 +52,13 @@ func Dial(ctx context.Context, network, addr string) (net.Conn, error) {
 type Slot struct {
 	ID    string `json:"slot_id"`
 	Token string `json:"slot_token"`
+	Owner string `json:"owner_token"` // "": the relay gave none
 }
 
 // Send sends one request and reads the whole answer. A status that is not in
 // want is an error.
 func Send(ctx context.Context, c *http.Client, method, url, token string, body []byte, want ...int) ([]byte, error) {
-	b, status, err := SendFrom(ctx, c, "", method, url, token, body)
+	b, status, err := Exchange(ctx, c, Request{Method: method, URL: url, Token: token, Body: body})
 	if err != nil {
 		return nil, err
 	}
@@ -66,25 +68,33 @@ func Send(ctx context.Context, c *http.Client, method, url, token string, body [
 	return b, err
 }
 
-// SendFrom is Send for an address that a proxy names; "" is none. It takes any
-// status.
-func SendFrom(ctx context.Context, c *http.Client, from, method, url, token string, body []byte) (answer []byte, status int, err error) {
+// A Request is one request.
+type Request struct {
+	Method, URL string
+	Token       string // "": none
+	From        string // the address that a proxy names; "": none
+	Type        string // content type of the body; "": that of JSON
+	Body        []byte // nil: none
+}
+
+// Exchange sends a request and reads the whole answer. It takes any status.
+func Exchange(ctx context.Context, c *http.Client, q Request) (answer []byte, status int, err error) {
 	var r io.Reader
-	if body != nil {
-		r = bytes.NewReader(body)
+	if q.Body != nil {
+		r = bytes.NewReader(q.Body)
 	}
-	req, err := http.NewRequestWithContext(ctx, method, url, r)
+	req, err := http.NewRequestWithContext(ctx, q.Method, q.URL, r)
 	if err != nil {
 		return nil, 0, err
 	}
-	if from != "" {
-		req.Header.Set("X-Forwarded-For", from)
+	if q.From != "" {
+		req.Header.Set("X-Forwarded-For", q.From)
 	}
-	if token != "" {
-		req.Header.Set("Authorization", "Bearer "+token)
+	if q.Token != "" {
+		req.Header.Set("Authorization", "Bearer "+q.Token)
 	}
-	if body != nil {
-		req.Header.Set("Content-Type", "application/json")
+	if q.Body != nil {
+		req.Header.Set("Content-Type", cmp.Or(q.Type, "application/json"))
 		// If the relay has closed a kept connection, it is safe to send an event again:
 		// its id makes sure that it is stored once. This entry lets net/http do so, and
 		// sends nothing.

@@ -1,6 +1,9 @@
 package client
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"fmt"
+)
 
 // Event returns an event of about size bytes.
 func Event(id string, size int) []byte {
@@ -11,6 +14,16 @@ func Event(id string, size int) []byte {
 		b = append(b, text[:min(len(text), size-len(b))]...)
 	}
 	return append(b, `"}`...)
+}
+
+// Events returns n events of about size bytes, one a line. Their ids begin with a
+// text.
+func Events(id string, n, size int) []byte {
+	b := make([]byte, 0, n*(size+64))
+	for i := range n {
+		b = append(append(b, Event(fmt.Sprintf("%s-%04d", id, i), size)...), '\n')
+	}
+	return b
 }
 
 // IDOf returns the id of an event, or "".

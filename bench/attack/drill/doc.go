@@ -4,5 +4,6 @@
 //
 // A drill sees no more of the run than its Scene. Most attacks are a fleet of
 // connections from a crowd of addresses. An attack takes what there is and
-// holds it; it is not a flood, which would take the whole CPU from any relay.
+// holds it; a flood has a fixed rate, since one without would take the whole CPU
+// from any relay.
 package drill

@@ -3,6 +3,7 @@ package drill
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -14,15 +15,20 @@ import (
 	"cowrelay/bench/attack/relay"
 )
 
-// A flood is requests of one kind at a fixed rate. It is armed when the relay has
-// begun to refuse them. Safe for several goroutines.
+// A flood is requests of one kind at a fixed rate. Unless it is open, it is armed
+// when the relay has begun to refuse them. Safe for several goroutines.
 type flood struct {
 	name      string
 	rate      int // requests a second
-	addresses int // that the proxy names in turn
+	addresses int // that the proxy names in turn; 0: the requests come without a proxy
 	most      int // how many may be taken; 0: as the drill says, -1: none
 	// every is after how long each address may have one more; 0: never.
 	every time.Duration
+	// open says that nothing has to refuse it: it is armed by its first answer.
+	open    bool
+	content string // type of the bodies; "": JSON
+	// slots are the attacker's, for floods that need several.
+	slots []client.Slot
 	// request makes request i. s is a slot of the attacker.
 	request func(i int, s client.Slot) (method, path, token string, body []byte)
 	// takes is the status of a request that took something, and refusals are the
@@ -56,7 +62,7 @@ func (f *flood) attack(c *http.Client, s client.Slot) Attack {
 						return
 					}
 					f.one(ctx, c, r, s, i)
-					if f.refused.Load() > 0 || r.Relay.Ended() {
+					if f.refused.Load() > 0 || f.open && f.taken.Load() > 0 || r.Relay.Ended() {
 						armed()
 					}
 				}
@@ -70,20 +76,23 @@ func (f *flood) attack(c *http.Client, s client.Slot) Attack {
 // one sends request i and counts its answer.
 func (f *flood) one(ctx context.Context, c *http.Client, r *Scene, s client.Slot, i int) {
 	method, path, token, body := f.request(i, s)
-	from := fmt.Sprint("198.51.100.", 1+i%f.addresses)
-	a, err := r.Relay.Meet(ctx, c, from, method, path, token, body)
+	q := client.Request{Method: method, URL: "http://" + r.Relay.Addr + path, Token: token, Type: f.content, Body: body}
+	if f.addresses > 0 {
+		q.From = fmt.Sprint("198.51.100.", 1+i%f.addresses)
+	}
+	answer, got, err := client.Exchange(ctx, c, q)
 	switch {
-	case err == nil && a.Status == f.takes:
+	case err == nil && got == f.takes:
 		f.taken.Add(1)
 		return
 	case err == nil:
 		for _, status := range f.refusals {
-			if a.Status == status {
+			if got == status {
 				f.refused.Add(1)
 				return
 			}
 		}
-		err = fmt.Errorf("status %d: %.200s", a.Status, a.Body)
+		err = fmt.Errorf("status %d: %.200s", got, answer)
 	case ctx.Err() != nil:
 		return
 	}
@@ -102,6 +111,39 @@ func (f *flood) strangeAnswers() error {
 		return nil
 	}
 	return fmt.Errorf("%d %s, such as %s", f.strange, f.name, f.first)
+}
+
+// noStrangeAnswers adds the bar that all answers were in the contract.
+func noStrangeAnswers(r *Scene, floods []*flood) {
+	var strange []error
+	for _, f := range floods {
+		strange = append(strange, f.strangeAnswers())
+	}
+	r.Bar("no strange answer to the flood", errors.Join(strange...), "none")
+}
+
+// slotFloods runs floods side by side, each on so many slots of its own. Those
+// without a proxy come from another address.
+func slotFloods(ctx context.Context, r *Scene, armed func(), slots int, floods []*flood) error {
+	var all []Attack
+	for _, f := range floods {
+		ip := atOne.ip(0)
+		if f.addresses > 0 {
+			ip = client.ProxyIP
+		}
+		c, done := client.At(ip, floodWorkers)
+		defer done()
+		f.slots = nil
+		for range slots {
+			s, err := r.Relay.Allocate(ctx, client.Fresh)
+			if err != nil {
+				return ignoreEnd(ctx, r, err)
+			}
+			f.slots = append(f.slots, s)
+		}
+		all = append(all, f.attack(c, f.slots[0]))
+	}
+	return join(all...)(ctx, r, armed)
 }
 
 // claims claims a new nick each time.

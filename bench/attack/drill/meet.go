@@ -2,7 +2,6 @@ package drill
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"cowrelay/bench/attack/client"
@@ -79,12 +78,10 @@ func meetVariant(name string, flags []string, addresses, most, rate int, floods 
 			return join(all...)(ctx, r, armed)
 		},
 		During: func(_ context.Context, r *Scene) {
-			var strange []error
 			for _, f := range floods {
 				f.bar(r)
-				strange = append(strange, f.strangeAnswers())
 			}
-			r.Bar("no strange answer to the flood", errors.Join(strange...), "none")
+			noStrangeAnswers(r, floods)
 		},
 	}
 }

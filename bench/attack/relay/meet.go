@@ -19,7 +19,7 @@ type Answer struct {
 // Meet sends a request of agents that find each other. from is the address that a
 // proxy names, "" none.
 func (r *Process) Meet(ctx context.Context, c *http.Client, from, method, path, token string, body []byte) (Answer, error) {
-	b, status, err := client.SendFrom(ctx, c, from, method, "http://"+r.Addr+path, token, body)
+	b, status, err := client.Exchange(ctx, c, client.Request{Method: method, URL: "http://" + r.Addr + path, Token: token, From: from, Body: body})
 	return Answer{status, b}, err
 }
 

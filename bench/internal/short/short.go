@@ -31,7 +31,7 @@ func Config(t testing.TB, relayArgs ...string) run.Config {
 	c.Conns, c.SlotBytes, c.Page = []int{4}, []int64{64 << 10}, 100
 	c.Streams, c.Posters, c.Pullers, c.PostRate, c.PullRate = 8, 4, 4, 400, 200
 	c.Handles = 200
-	c.BatchEvents, c.BatchPosters, c.BesideRate, c.FileLines = 10, 2, 400, 1000
+	c.BatchEvents, c.BatchPosters, c.BesideRate, c.FileLines = 10, 2, 400, 2000
 	return c
 }
 

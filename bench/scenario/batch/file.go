@@ -17,8 +17,9 @@ import (
 	"cowrelay/bench/run"
 )
 
-// fileBatch is how many events each request has that the bound of post-file gets.
-const fileBatch = 500
+// fileBatch is how many events each request has that the bound of post-file gets: as
+// many as the command sends.
+const fileBatch = 1000
 
 // Files has the command `cowrelay post --file` store the lines of a file, in their
 // order, over one connection. Then all lines are read back and compared. The
