@@ -264,3 +264,138 @@ func TestTokens_ManyAtOnce(t *testing.T) {
 		t.Errorf("one more in place of one revoked: %v", err)
 	}
 }
+
+// holding are records whose watch tells of changes later, as that of a log does which
+// others write to. pass lets what is held through.
+type holding struct {
+	*journaltest.Memory
+	mu   sync.Mutex
+	held []func()
+	hold bool
+}
+
+func (h *holding) Watch(prefix string, changed func(string, []byte, uint64)) (stop func()) {
+	return h.Memory.Watch(prefix, func(key string, value []byte, version uint64) {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		if !h.hold {
+			changed(key, value, version)
+			return
+		}
+		h.held = append(h.held, func() { changed(key, value, version) })
+	})
+}
+
+func (h *holding) pass() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, f := range h.held {
+		f()
+	}
+	h.held, h.hold = nil, false
+}
+
+// Two relays over the same records: together they make as many tokens as a slot may
+// have, also while one hears late of what the other does. What one takes back or
+// replaces is dead at the other.
+func TestTokens_TwoRelays(t *testing.T) {
+	id, slotText, ownerText := cow.NewID(), "slot token", "owner's token"
+	create := cow.Group{Op: cow.OpCreate, Slot: id, Token: cow.HashToken([]byte(slotText)), Owner: cow.HashToken([]byte(ownerText))}
+	records := journaltest.NewMemory()
+	late := &holding{Memory: records, hold: true}
+	var stores [2]*cow.Store
+	var slots [2]*cow.Slot
+	for i := range stores {
+		m := journaltest.NewMemory()
+		m.Commit([]cow.Group{create})
+		var r cow.Records = records
+		if i == 1 {
+			r = late
+		}
+		s, err := cow.Open(m, r, cow.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { s.Close() })
+		stores[i], slots[i] = s, s.Slot(id)
+	}
+	var made, full atomic.Int64
+	var wg sync.WaitGroup
+	for i := range 1400 {
+		wg.Go(func() {
+			for {
+				rec := token.Record{May: token.Read, Created: time.Now().Unix()}
+				switch _, err := stores[i%2].NewToken(slots[i%2], &rec, false); {
+				case err == nil:
+					made.Add(1)
+				case errors.Is(err, token.ErrMany):
+					full.Add(1)
+				case errors.Is(err, cow.ErrBusy):
+					continue
+				default:
+					t.Error(err)
+				}
+				return
+			}
+		})
+	}
+	wg.Wait()
+	if made.Load() != token.MostTokens || full.Load() != 1400-token.MostTokens {
+		t.Errorf("%d tokens were made, %d refused", made.Load(), full.Load())
+	}
+	late.pass()
+	for i, s := range stores {
+		if n := len(s.Tokens(slots[i])); n != token.MostTokens {
+			t.Errorf("relay %d knows %d tokens", i, n)
+		}
+	}
+	// One takes back, the other hears of it.
+	list := stores[0].Tokens(slots[0])
+	if err := stores[1].Revoke(slots[1], list[0].ID); err != nil {
+		t.Fatal(err)
+	}
+	if !list[0].Dead() {
+		t.Error("a token lives on where another relay made it")
+	}
+	// Both take the same one back: one succeeds.
+	late.hold = true
+	if err := stores[0].Revoke(slots[0], list[1].ID); err != nil {
+		t.Fatal(err)
+	}
+	if err := stores[1].Revoke(slots[1], list[1].ID); !errors.Is(err, cow.ErrNoToken) {
+		t.Errorf("revoked where another relay was faster: %v", err)
+	}
+	late.pass()
+	held := grant(slots[1], slotText)
+	newer, err := stores[0].Rotate(slots[0])
+	if err != nil || held.Live() || grant(slots[1], slotText).OK() || !grant(slots[1], newer).May(token.OfSlot) || !grant(slots[1], ownerText).May(token.OfOwner) {
+		t.Errorf("a rotation by another relay: %v", err)
+	}
+	newest, err := stores[1].Rotate(slots[1])
+	if err != nil || grant(slots[0], newer).OK() || !grant(slots[0], newest).May(token.OfSlot) {
+		t.Errorf("a rotation behind another relay's: %v", err)
+	}
+}
+
+// A relay that hears of a token before it knows the slot keeps the record, and knows
+// the token when it knows the slot.
+func TestTokens_BeforeTheSlot(t *testing.T) {
+	m := journaltest.NewMemory()
+	id, text := cow.NewID(), "further"
+	hash := cow.HashToken([]byte(text))
+	rec := token.Record{ID: token.NewID(), Hash: hash, May: token.Post}
+	gone := token.Key(cow.NewID(), 3) // of a slot that is not there
+	for _, key := range []string{token.Key(id, 3), gone} {
+		if _, err := m.Put(key, rec.Encode(), 0, cow.Totals{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f := openOn(t, m, cow.Options{})
+	m.ForeignCreate(id, cow.HashToken([]byte("slot")))
+	f.until("the slot is known", func() bool { return f.Slot(id) != nil })
+	f.until("its token is good", func() bool { return f.Slot(id).Authorize(hash, 1).May(token.Post) })
+	f.until("the record of no slot is dropped", func() bool {
+		_, _, err := m.Value(gone)
+		return errors.Is(err, cow.ErrNoRecord)
+	})
+}

@@ -43,7 +43,7 @@ func TestReal_TicketOverKill(t *testing.T) {
 		source.onopen = () => opened++;
 		source.onmessage = (event) => got.push(event.lastEventId);
 		return true;
-	})()`, r.EventsURL(s)+"/stream?since=&ticket="+ticket.Token))
+	})()`, r.EventsURL(s)+"/stream?from=0&ids=position&ticket="+ticket.Token))
 	const before, after = 200, 200
 	for i := range before {
 		r.Post(s, relaytest.Event("e", i, 300))
@@ -63,7 +63,7 @@ func TestReal_TicketOverKill(t *testing.T) {
 	time.Sleep(100 * time.Millisecond) // what would come twice comes now
 	got := eval[[]string](b, `got`)
 	for i := range max(len(got), before+after) {
-		if i >= len(got) || i >= before+after || got[i] != fmt.Sprintf("e-%d", i) {
+		if i >= len(got) || i >= before+after || got[i] != fmt.Sprint(i) {
 			t.Fatalf("event %d of %d is %q", i, len(got), got[min(i, len(got)-1)])
 		}
 	}
