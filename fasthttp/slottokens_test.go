@@ -299,6 +299,30 @@ func TestTokens_EndStreams(t *testing.T) {
 	g.eventually("the ends are counted", func() bool { return metric(g, `cowrelay_streams_closed_total{reason="token"}`) == 4 })
 }
 
+// A token that is taken back while the body of a post comes lets nothing in.
+func TestTokens_RevokedDuringBody(t *testing.T) {
+	g := newRig(t)
+	m := g.allocate()
+	text, id := m.further(m.owner, `{"may":["post"]}`)
+	w := g.dial()
+	event := `{"event":{"n":1}}`
+	w.send(fmt.Sprintf("POST /v1/events/%s HTTP/1.1\nHost: x\nAuthorization: Bearer %s\nContent-Type: application/json\nContent-Length: %d\nExpect: 100-continue\n\n", m.id, text, len(event)))
+	if line, err := w.br.ReadString('\n'); err != nil || !strings.HasPrefix(line, "HTTP/1.1 100") { // it is let in
+		t.Fatalf("%q, %v", line, err)
+	}
+	w.br.ReadString('\n')
+	g.call("DELETE", "/v1/slot/"+m.id+"/tokens/"+id, m.owner, nil).want(t, 204)
+	w.send(event)
+	r, err := w.tryReply("POST")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.needs(t, "a token revoked meanwhile", "")
+	if page := m.pull(""); len(page) != 0 {
+		t.Errorf("%q was stored", page)
+	}
+}
+
 // A ticket is taken from the query of pulls and streams, and no other token is.
 func TestTokens_Tickets(t *testing.T) {
 	g := newRig(t, func(o *rigOptions) { o.relay.AccessLog = true })

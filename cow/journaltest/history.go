@@ -72,6 +72,8 @@ type historySlot struct {
 	name         int // slot ids are random, names are not
 	id           cow.ID
 	token, owner string
+	further      map[token.ID]string // texts of further tokens
+	dead         []string            // texts of tokens that were taken back or replaced
 	events       []string
 	ids          []string
 	pulled       int64
@@ -121,6 +123,16 @@ func (h *history) restart() {
 		if !slot.Authorize(cow.HashToken([]byte(m.owner)), 0).May(token.OfOwner) {
 			h.fatal("slot %d does not take its owner's token after a restart", m.name)
 		}
+		for id, text := range m.further {
+			if !slot.Authorize(cow.HashToken([]byte(text)), 0).May(token.Post) {
+				h.fatal("slot %d does not take token %s after a restart", m.name, id)
+			}
+		}
+		for _, text := range m.dead {
+			if slot.Authorize(cow.HashToken([]byte(text)), 0).OK() {
+				h.fatal("slot %d takes a token after a restart that was taken back", m.name)
+			}
+		}
 		if got := slot.PulledAt(); got != m.pulled {
 			h.fatal("slot %d was pulled at %d, want %d", m.name, got, m.pulled)
 		}
@@ -167,6 +179,8 @@ func (h *history) step() {
 		h.remove(i)
 	case k < 6:
 		h.restart()
+	case k < 8:
+		h.tokens(i)
 	case k < 36:
 		for range 1 + h.r.IntN(8) {
 			h.post(i, fmt.Sprintf("e%d", h.posted), h.r.IntN(700))

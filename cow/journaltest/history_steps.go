@@ -11,6 +11,7 @@ import (
 
 	"cowrelay/cow"
 	"cowrelay/cow/frame"
+	"cowrelay/cow/token"
 )
 
 func (h *history) allocate() {
@@ -44,6 +45,46 @@ func (h *history) remove(i int) {
 			h.leave(k)
 		}
 	}
+}
+
+// tokens makes a token, takes one back, or gives the slot another slot token.
+func (h *history) tokens(i int) {
+	m := h.model.slots[i]
+	slot := h.slot(m)
+	if h.r.IntN(3) == 0 {
+		text, err := h.s.Rotate(slot)
+		if err != nil {
+			h.fatal("rotate the token of slot %d: %v", m.name, err)
+		}
+		m.dead = append(m.dead, m.token)
+		m.token = text
+		h.log("rotate %d", m.name)
+		return
+	}
+	if len(m.further) == 0 || h.r.IntN(2) == 0 {
+		rec := token.Record{May: token.Post}
+		text, err := h.s.NewToken(slot, &rec, false)
+		if err != nil {
+			h.fatal("a token of slot %d: %v", m.name, err)
+		}
+		if m.further == nil {
+			m.further = make(map[token.ID]string)
+		}
+		m.further[rec.ID] = text
+		h.log("token of %d", m.name)
+		return
+	}
+	list := h.s.Tokens(slot)
+	if len(list) != len(m.further) {
+		h.fatal("slot %d has %d tokens, want %d", m.name, len(list), len(m.further))
+	}
+	id := list[0].ID
+	if err := h.s.Revoke(slot, id); err != nil {
+		h.fatal("revoke a token of slot %d: %v", m.name, err)
+	}
+	m.dead = append(m.dead, m.further[id])
+	delete(m.further, id)
+	h.log("revoke of %d", m.name)
 }
 
 // post sends an event of about size bytes; an empty id is none.

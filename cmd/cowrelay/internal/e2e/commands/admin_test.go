@@ -65,6 +65,60 @@ func TestAdmin_BlocksASlotOverARestart(t *testing.T) {
 	}
 }
 
+// An imported slot has no owner. The operator gives it one, who can then do all; and
+// lists tokens and takes them back.
+func TestAdmin_OwnersAndTokens(t *testing.T) {
+	state := relaytest.NewState(t, 1, 2, 100)
+	dir := filepath.Join(t.TempDir(), "data")
+	importInto(t, state, dir)
+	r := relaytest.Start(t, dir)
+	s := state.Slots[0]
+	slot := r.URL + "/v1/slot/" + s.ID
+	relaytest.Contains(t, string(s.MustSend(t, 403, "DELETE", slot, nil)), `"needs":"owner"`)
+	for range 2 { // the second one replaces the first
+		before := s.AsOwner()
+		if err := json.Unmarshal([]byte(r.Admin(t, "slots", "owner", s.ID)), &s); err != nil || len(s.Owner) != 64 {
+			t.Fatalf("%+v, %v", s, err)
+		}
+		if before.Token != "" {
+			before.MustSend(t, 403, "GET", slot+"/tokens", nil)
+		}
+	}
+	var made struct {
+		Token string `json:"token"`
+		ID    string `json:"token_id"`
+	}
+	if err := json.Unmarshal(s.AsOwner().MustSend(t, 201, "POST", slot+"/tokens", []byte(`{"may":["read"],"note":"eyes"}`)), &made); err != nil {
+		t.Fatal(err)
+	}
+	r.Stop()
+	r = relaytest.Start(t, dir)
+	slot = r.URL + "/v1/slot/" + s.ID
+	list := r.Admin(t, "slots", "tokens", s.ID)
+	relaytest.Contains(t, list, `"token_id":"`+made.ID+`"`, `"note":"eyes"`, `"may":["read"]`)
+	reader := relaytest.Slot{ID: s.ID, Token: made.Token}
+	reader.MustSend(t, 200, "GET", r.EventsURL(s), nil)
+	relaytest.Contains(t, r.Admin(t, "slots", "revoke", s.ID, made.ID), `{"revoked":"`+made.ID+`"}`)
+	reader.MustSend(t, 403, "GET", r.EventsURL(s), nil)
+	for _, args := range [][]string{{"slots", "revoke", s.ID, made.ID}, {"slots", "revoke", s.ID}, {"slots", "revoke", s.ID, "x"}, {"slots", "owner"}, {"slots", "owner", "x"}, {"slots", "tokens", strings.Repeat("0", 32)}} {
+		if out, errs, code := relaytest.Command(t, []string{"COWRELAY_ADMIN_URL=" + r.AdminURL}, append([]string{"admin"}, args...)...); code == 0 || errs == "" {
+			t.Errorf("%v: exit %d, %s%s", args, code, out, errs)
+		}
+	}
+	s.AsOwner().MustSend(t, 204, "DELETE", slot, nil)
+	log := r.Log.String()
+	relaytest.Contains(t, log, `"act":"revoke token","on":"`+s.ID+`"`)
+	for _, text := range []string{list, log} {
+		for _, secret := range []string{made.Token, s.Token, s.Owner} {
+			if strings.Contains(text, secret[40:]) {
+				t.Error("a token is shown")
+			}
+		}
+	}
+	r.Stop()
+	sound(t, dir)
+}
+
 // The log level changes at once, and a drain ends the process as SIGTERM does.
 func TestAdmin_LogLevelAndDrain(t *testing.T) {
 	r := relaytest.Start(t, t.TempDir())
