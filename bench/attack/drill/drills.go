@@ -39,5 +39,5 @@ func CheckNames(names []string) error {
 // All are the drills in the order in which they run.
 var All = []Drill{
 	descriptorsDrill, logpipeDrill, bodiesDrill, headsDrill, pagesDrill, connectionsDrill,
-	longpollsDrill, streamsDrill, drainDrill, adminDrill, diskDrill, meetDrill, tokensDrill,
+	longpollsDrill, streamsDrill, drainDrill, adminDrill, diskDrill, meetDrill, batchesDrill, tokensDrill,
 }
