@@ -14,8 +14,10 @@ type Extra struct {
 	// AllClosed is the time in milliseconds from the last close of churn until
 	// the relay counted no stream.
 	AllClosed *float64 `json:"all_closed_ms,omitempty"`
-	// Group is what the relay's control group used, in edge.
+	// Group is what the relay's control group used, in edge and cold.
 	Group *cgroup.Use `json:"group,omitempty"`
+	// Cold is what was stored and read in cold.
+	Cold *Cold `json:"cold,omitempty"`
 	// Heartbeats is how many came in the measured time of idle and edge.
 	Heartbeats int64 `json:"heartbeats,omitempty"`
 	// Batches is set where requests have several events each.
@@ -29,7 +31,7 @@ type Extra struct {
 	// TimeWait counts the sockets that connect left behind at the end of a
 	// round.
 	TimeWait *proc.TimeWait `json:"time_wait,omitempty"`
-	// Parts are the latencies of each kind of operation of mix.
+	// Parts are the latencies of each kind of operation of mix and cold.
 	Parts map[string]Latency `json:"parts,omitempty"`
 
 	// PartHists holds the latencies behind Parts.
@@ -62,4 +64,20 @@ type Goroutines struct {
 	Soon    int     `json:"soon"`
 	After   int     `json:"after"`
 	Seconds float64 `json:"after_s"`
+}
+
+// A Cold says how a load of cold reads went beside hot ones.
+type Cold struct {
+	Slots   int     `json:"slots"`
+	Stored  int64   `json:"stored_bytes"` // of events
+	Budget  int64   `json:"budget_bytes"` // the relay's memory budget
+	Rate    float64 `json:"rate"`         // cold windows a second at most
+	Windows float64 `json:"per_second"`   // that were read
+	Refused int64   `json:"refused"`      // cold reads answered by 503 with Retry-After
+	// Quiet are the latencies of hot reads and posts without cold reads, and QuietCPU
+	// is the part of a core that the relay took for them.
+	Quiet    map[string]Latency `json:"quiet"`
+	QuietCPU float64            `json:"quiet_cpu_cores"`
+	// VsQuiet is the p99 of hot reads and posts to the quiet one.
+	VsQuiet map[string]float64 `json:"vs_quiet"`
 }

@@ -24,14 +24,14 @@ func (s *SideResult) memoryText() string {
 	return fmt.Sprintf("%s B a stream (%s of the whole RSS)", load.Thousands(s.Memory.Each), load.Thousands(s.Memory.Whole))
 }
 
-// writeParts writes the latencies of mix.
+// writeParts writes the latencies of mix and cold.
 func (r *Result) writeParts(b *strings.Builder) {
 	for i, name := range slices.Sorted(maps.Keys(r.Relay.Parts)) {
 		if i > 0 {
 			b.WriteString(", ")
 		}
 		l := r.Relay.Parts[name]
-		fmt.Fprintf(b, "%s p50 %s p99 %s", name, load.Micros(float64(l.P50)), load.Micros(float64(l.P99)))
+		fmt.Fprintf(b, "%s p50 %s p99 %s max %s", name, load.Micros(float64(l.P50)), load.Micros(float64(l.P99)), load.Micros(float64(l.Max)))
 	}
 	fmt.Fprintf(b, "; %s %s/s", load.Thousands(r.Relay.PerSec), r.Unit)
 }
@@ -44,6 +44,9 @@ func (r *Result) writeExtra(b *strings.Builder) {
 		if r.Bound != nil && r.Bound.Batches != nil {
 			b.WriteString(", bound " + r.Bound.Batches.Text())
 		}
+	}
+	if s.Cold != nil {
+		writeCold(b, s.Cold)
 	}
 	if s.Heartbeats > 0 {
 		fmt.Fprintf(b, "; %s heartbeats", load.Thousands(float64(s.Heartbeats)))
@@ -65,4 +68,16 @@ func (r *Result) writeExtra(b *strings.Builder) {
 	if m := s.Memory; m != nil && m.Streams == 0 {
 		fmt.Fprintf(b, "; RSS %.1f MB, then %.1f MB", float64(m.Before)/1e6, float64(m.After)/1e6)
 	}
+}
+
+// writeCold writes how hot reads and posts went beside cold reads.
+func writeCold(b *strings.Builder, c *load.Cold) {
+	for _, name := range slices.Sorted(maps.Keys(c.Quiet)) {
+		l := c.Quiet[name]
+		fmt.Fprintf(b, "; quiet %s p50 %s p99 %s max %s, p99 to quiet %.2f",
+			name, load.Micros(float64(l.P50)), load.Micros(float64(l.P99)), load.Micros(float64(l.Max)), c.VsQuiet[name])
+	}
+	fmt.Fprintf(b, "; quiet %.3f of a core; %s cold windows/s of at most %s, %d refused with 503; %.1f MB of events in %s slots, %.1f times the budget",
+		c.QuietCPU, load.Thousands(c.Windows), load.Thousands(c.Rate), c.Refused,
+		float64(c.Stored)/1e6, load.Thousands(float64(c.Slots)), float64(c.Stored)/float64(c.Budget))
 }

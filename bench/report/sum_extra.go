@@ -26,6 +26,9 @@ func sumExtra(ss []load.Sample) load.Extra {
 		if x.Group != nil {
 			out.Group = x.Group
 		}
+		if x.Cold != nil {
+			out.Cold = x.Cold
+		}
 		if c := x.AllClosed; c != nil && (out.AllClosed == nil || *c > *out.AllClosed) {
 			out.AllClosed = c
 		}

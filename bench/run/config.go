@@ -71,9 +71,20 @@ type Config struct {
 	EdgeSlots int
 	// EdgeRate is the posts a second of edge; 5000 by default.
 	EdgeRate float64
-	// EdgeMemory is what the control group of edge may take, in bytes; 512 MB by
+	// EdgeMemory is what the control group of edge and cold may take, in bytes; 512 MB by
 	// default.
 	EdgeMemory int64
+	// ColdTimes is how many times the relay's memory budget cold stores in events; 5
+	// by default.
+	ColdTimes float64
+	// ColdSlotEvents is how many events each of its slots has; 500 by default.
+	ColdSlotEvents int
+	// ColdHotRate and ColdPostRate are its windows a second of hot slots, and its
+	// posts a second; 500 each by default.
+	ColdHotRate, ColdPostRate float64
+	// ColdRate is the most cold windows a second. 0, the default, looks for the rate
+	// that leaves 30 % of the relay's core idle.
+	ColdRate float64
 	// ChurnStreams is how many streams a round of churn opens and closes; 10,000
 	// by default.
 	ChurnStreams int
@@ -167,16 +178,21 @@ func Defaults() Config {
 		EdgeSlots:    100_000,
 		EdgeRate:     5000,
 		EdgeMemory:   512_000_000,
+		ColdTimes:    5,
+		ColdHotRate:  500,
+		ColdPostRate: 500,
 		ChurnStreams: 10_000,
 		MixAgents:    1000,
 		MixSpeed:     20,
 
-		GrowthLengths: []int{1000, 10_000, 100_000, 200_000},
-		GrowthEvents:  1_000_000,
-		GrowthStreams: []int{1, 10, 100, 256},
-		GrowthSlots:   []int{1000, 10_000, 100_000, 1_000_000},
-		RestartSlots:  100_000,
-		RestartBytes:  1 << 30,
+		GrowthLengths:  []int{1000, 10_000, 100_000, 200_000},
+		GrowthEvents:   1_000_000,
+		GrowthStreams:  []int{1, 10, 100, 256},
+		GrowthSlots:    []int{1000, 10_000, 100_000, 1_000_000},
+		ColdSlotEvents: 500,
+
+		RestartSlots: 100_000,
+		RestartBytes: 1 << 30,
 	}
 }
 

@@ -22,9 +22,14 @@
 //   - growth: curves over the events in a slot, the streams of a slot and the
 //
 // slots of a relay.
+//
 //   - restart: the time from start to a right page, after a kill under posts.
 //
-// Longer ones are packages of their own: mix, batch, and saturation, which has
+//   - edge, edge-idle: a small machine full of streams.
+//
+//   - cold: a small machine that holds more than its memory.
+//
+// Longer ones are packages of their own: mix, batch, cold, and saturation, which has
 // batch-beside too. Whatever
 // comes back wrong (status, length, bytes, order, a lost event) is an error of
 // the round.

@@ -11,10 +11,40 @@ import (
 	"cowrelay/bench/cgroup"
 	"cowrelay/bench/internal/short"
 	"cowrelay/bench/report"
+	"cowrelay/bench/run"
 )
 
 // pid is in the names of this process's groups.
 func pid() string { return strconv.Itoa(os.Getpid()) }
+
+// withGroups says whether control groups can be made here. If not, the scenario must
+// say so before it starts anything.
+func withGroups(t *testing.T, c run.Config, name string) bool {
+	t.Helper()
+	g, err := cgroup.New(100 << 20)
+	if err == nil {
+		if err := g.Remove(); err != nil {
+			t.Fatal(err)
+		}
+		return true
+	}
+	err = Run(t.Context(), c, []string{name}, func(r report.Result) { t.Errorf("a result: %s", r.Line()) })
+	if err == nil || !strings.Contains(err.Error(), "which takes root") {
+		t.Errorf("without a control group: %v", err)
+	}
+	return false
+}
+
+// noGroupsLeft checks that the groups of this process are gone.
+func noGroupsLeft(t *testing.T) {
+	t.Helper()
+	for _, dir := range []string{"/sys/fs/cgroup", "/sys/fs/cgroup/memory", "/sys/fs/cgroup/cpu"} {
+		left, _ := filepath.Glob(filepath.Join(dir, "relaybench-"+pid()+"-*"))
+		if len(left) > 0 {
+			t.Errorf("groups are left: %q", left)
+		}
+	}
+}
 
 // Edge and edge-idle run the relay in a control group, which they take away again.
 // Where no group can be made, they say so before they start anything.
@@ -22,16 +52,8 @@ func TestRun_edge(t *testing.T) {
 	for name, unit := range map[string]string{"edge": "posts", "edge-idle": "stream-seconds"} {
 		c := short.Streams(t)
 		c.EdgeStreams, c.EdgeSlots, c.EdgeRate, c.Duration = 20, 50, 200, time.Second
-		g, err := cgroup.New(100 << 20)
-		if err != nil {
-			err = Run(t.Context(), c, []string{name}, func(r report.Result) { t.Errorf("a result: %s", r.Line()) })
-			if err == nil || !strings.Contains(err.Error(), "which takes root") {
-				t.Errorf("without a control group: %v", err)
-			}
+		if !withGroups(t, c, name) {
 			continue
-		}
-		if err := g.Remove(); err != nil {
-			t.Fatal(err)
 		}
 		r := runClean(t, c, name)
 		use := r.Relay.Group
@@ -44,12 +66,7 @@ func TestRun_edge(t *testing.T) {
 		if name == "edge" && (r.Relay.Rounds[0].Ops < 199 || r.Relay.Rounds[0].Ops > 201 || r.Relay.Latency.Count != r.Relay.Rounds[0].Ops) {
 			t.Errorf("%d posts, %d timed: want about 200", r.Relay.Rounds[0].Ops, r.Relay.Latency.Count)
 		}
-		for _, dir := range g.Dirs() {
-			left, _ := filepath.Glob(filepath.Join(filepath.Dir(dir), "relaybench-"+pid()+"-*"))
-			if len(left) > 0 {
-				t.Errorf("groups are left: %q", left)
-			}
-		}
+		noGroupsLeft(t)
 	}
 }
 
@@ -59,12 +76,7 @@ func TestRun_edgeWithoutRelay(t *testing.T) {
 	if err := Run(t.Context(), c, []string{"edge"}, nil); err == nil {
 		t.Error("no error")
 	}
-	for _, dir := range []string{"/sys/fs/cgroup", "/sys/fs/cgroup/memory", "/sys/fs/cgroup/cpu"} {
-		left, _ := filepath.Glob(filepath.Join(dir, "relaybench-"+pid()+"-*"))
-		if len(left) > 0 {
-			t.Errorf("groups are left: %q", left)
-		}
-	}
+	noGroupsLeft(t)
 	c = short.Streams(t)
 	c.Relay, c.RelayArgs, c.Target = "", nil, "http://127.0.0.1:1"
 	if err := Run(t.Context(), c, []string{"edge"}, nil); err == nil || !strings.Contains(err.Error(), "needs relay, not target") {

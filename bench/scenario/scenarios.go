@@ -7,6 +7,7 @@ import (
 	"cowrelay/bench/report"
 	"cowrelay/bench/run"
 	"cowrelay/bench/scenario/batch"
+	"cowrelay/bench/scenario/cold"
 	"cowrelay/bench/scenario/handles"
 	"cowrelay/bench/scenario/mix"
 	"cowrelay/bench/scenario/saturation"
@@ -16,7 +17,7 @@ import (
 var Names = []string{"poll", "connect", "window", "post", "batch", "batch-beside", "post-file", "tail", "fanout", "saturation", "idle", "churn", "mix", "growth", "restart", "claim", "directory"}
 
 // Apart are the scenarios that run only where they are named: they take root.
-var Apart = []string{"edge", "edge-idle"}
+var Apart = []string{"edge", "edge-idle", "cold"}
 
 // NeedRelay are those of Names that need the relay's binary.
 var NeedRelay = []string{"post-file", "tail", "restart"}
@@ -50,6 +51,8 @@ func variantsOf(cfg *run.Config, name string) ([]run.Variant, error) {
 		return Edge(cfg), nil
 	case "edge-idle":
 		return EdgeIdle(cfg), nil
+	case "cold":
+		return cold.Variants(cfg), nil
 	case "churn":
 		return Churn(cfg), nil
 	case "mix":

@@ -15,6 +15,8 @@ type Head struct {
 	Length  int // Content-Length in bytes, -1 without one
 	chunked bool
 	closing bool // the server said Connection: close
+
+	RetryAfter bool // there is a Retry-After with a number
 }
 
 var (
@@ -24,6 +26,7 @@ var (
 	keyContentLength = []byte("content-length")
 	keyEncoding      = []byte("transfer-encoding")
 	keyConnection    = []byte("connection")
+	keyRetryAfter    = []byte("retry-after")
 )
 
 // readHead reads one response head from r, which is at the body then. The head
@@ -74,7 +77,7 @@ func parseHead(b []byte) (Head, error) {
 		}
 		line := b[:eol]
 		b = b[eol+1:]
-		// Most names have none of these three lengths.
+		// Most names have none of these lengths.
 		switch colon := bytes.IndexByte(line, ':'); colon {
 		case len(keyContentLength):
 			if bytes.EqualFold(line[:colon], keyContentLength) {
@@ -91,6 +94,10 @@ func parseHead(b []byte) (Head, error) {
 		case len(keyConnection):
 			if bytes.EqualFold(line[:colon], keyConnection) {
 				h.closing = bytes.EqualFold(bytes.TrimSpace(line[colon+1:]), []byte("close"))
+			}
+		case len(keyRetryAfter):
+			if bytes.EqualFold(line[:colon], keyRetryAfter) {
+				_, h.RetryAfter = parseLength(bytes.TrimSpace(line[colon+1:]))
 			}
 		case -1, 0:
 			return h, errShortHead

@@ -27,6 +27,8 @@ func TestReadHead(t *testing.T) {
 	f("HTTP/1.1 201 Created\r\nDate: x\r\ncontent-length:17  \r\nX: y\r\n\r\nbody", Head{Status: 201, Length: 17})
 	f("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nbody", Head{Status: 200, Length: -1, chunked: true})
 	f("HTTP/1.0 503 no\r\nConnection: close\r\nContent-Length: 0\r\n\r\nbody", Head{Status: 503, Length: 0, closing: true})
+	f("HTTP/1.1 503 no\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\nbody", Head{Status: 503, RetryAfter: true})
+	f("HTTP/1.1 503 no\r\nRetry-After: soon\r\nContent-Length: 0\r\n\r\nbody", Head{Status: 503})
 	f("HTTP/1.1 204 \r\n\r\nbody", Head{Status: 204, Length: -1})
 }
 

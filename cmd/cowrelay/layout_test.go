@@ -75,11 +75,12 @@ var mayImport = map[string][]string{
 	bench + "plot":                {bench + "load", bench + "report"},
 	bench + "run":                 {bench + "bound", bench + "cgroup", bench + "load", bench + "proc", bench + "report", bench + "wire"},
 	bench + "scenario/batch":      {bench + "bound", bench + "load", bench + "proc", bench + "run"},
+	bench + "scenario/cold":       {bench + "bound", bench + "cgroup", bench + "load", bench + "proc", bench + "report", bench + "run", bench + "wire"},
 	bench + "scenario/handles":    {bench + "bound", bench + "load", bench + "run", bench + "wire"},
 	bench + "scenario/mix":        {bench + "bound", bench + "load", bench + "proc", bench + "report", bench + "run", bench + "wire"},
 	bench + "scenario/saturation": {bench + "bound", bench + "load", bench + "load/pullers", bench + "proc", bench + "report", bench + "run"},
 	bench + "scenario": {
-		bench + "bound", bench + "cgroup", bench + "load", bench + "proc", bench + "report", bench + "run", bench + "scenario/batch", bench + "scenario/handles", bench + "scenario/mix",
+		bench + "bound", bench + "cgroup", bench + "load", bench + "proc", bench + "report", bench + "run", bench + "scenario/batch", bench + "scenario/cold", bench + "scenario/handles", bench + "scenario/mix",
 		bench + "scenario/saturation", bench + "wire",
 	},
 	bench + "peer": {bench + "bound", bench + "load", bench + "proc", bench + "report", bench + "run", bench + "scenario", bench + "wire"},

