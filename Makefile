@@ -231,6 +231,14 @@ edge: build ## the built relay in a control group of 512 MB and one core, with 1
 	set -o pipefail; ./bin/relaybench edge edge-idle --relay ./bin/cowrelay --dir $(LOAD_DIR) --commit $(COMMIT) \
 		--conns 64 --warmup 5s --duration 10m --out $(EDGE).jsonl $(EDGE_ARGS) | tee -a $(EDGE).txt
 
+COLD_ARGS ?=
+COLD      := bench/results/cold/$(DATE)-$(COMMIT)
+.PHONY: cold
+cold: build ## the built relay in such a group with five times its memory budget stored: hot reads and posts alone, and beside random cold reads; takes root and 5 minutes; COLD_ARGS="--cold-times 1 --duration 5s" for less
+	@mkdir -p $(LOAD_DIR) $(dir $(COLD))
+	set -o pipefail; ./bin/relaybench cold --relay ./bin/cowrelay --dir $(LOAD_DIR) --commit $(COMMIT) \
+		--warmup 5s --duration 1m --out $(COLD).jsonl $(COLD_ARGS) | tee -a $(COLD).txt
+
 .PHONY: plots
 plots: build ## draw the pictures of the last make load in bench/results/plots; RESULTS=bench/results/NAME for another
 	./bin/relaybench plot $(or $(wildcard $(RESULTS).jsonl),$(lastword $(sort $(wildcard bench/results/*.jsonl)))) --out $(PLOTS)

@@ -149,14 +149,15 @@ func (r *runner) phases(ctx context.Context) (out load.Sample, err error) {
 }
 
 // rateFor returns the cold reads a second that leave idleGoal of the core idle.
-// Without them the relay took quiet of it, and beside so many a second full.
+// Without them the relay took quiet of it, and beside so many a second full. If
+// something else than the core was full, such as the disk, that is left idle as much.
 func rateFor(quiet, full, windows float64) float64 {
 	goal := 1 - idleGoal
-	switch {
-	case full <= goal: // they wait for something else
-		return max(1, windows)
-	case quiet >= goal: // there is no room; a few are read all the same
-		return max(1, windows/20)
+	most := windows * goal
+	if quiet >= goal { // there is no room; a few are read all the same
+		most = windows / 20
+	} else if full > goal {
+		most = min(most, windows*(goal-quiet)/(full-quiet))
 	}
-	return max(1, windows*(goal-quiet)/(full-quiet))
+	return max(1, most)
 }

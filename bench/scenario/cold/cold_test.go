@@ -101,7 +101,7 @@ func TestParseSize(t *testing.T) {
 func TestRateFor(t *testing.T) {
 	for _, f := range []struct{ quiet, full, windows, want float64 }{
 		{0.2, 1, 800, 500}, // 0.001 of the core each
-		{0.2, 0.6, 300, 300},
+		{0.2, 0.6, 300, 210},
 		{0.8, 1, 400, 20},
 		{0.2, 1, 0.1, 1},
 	} {
