@@ -6,7 +6,7 @@ VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 LDFLAGS   := -X main.version=$(VERSION)
 PKGS      := ./...
 FUZZTIME  ?= 60s
-CRASHTIME ?= 3m
+CRASHROUNDS ?= 1000
 
 # Benchmarks, loads and profiles. Loads write to LOAD_DIR. It has to be on a disk:
 # on a file system in memory a sync costs nothing.
@@ -191,8 +191,9 @@ fuzz: ## run every fuzz target for FUZZTIME each (60s)
 	done
 
 .PHONY: crash
-crash: ## kill -9 of the real binary under load, all sync modes, for CRASHTIME (3m)
-	COWRELAY_CRASH_TIME=$(CRASHTIME) go test -count=1 -timeout 0 -v -run Crash ./cmd/cowrelay/internal/e2e/crash
+crash: ## kill -9 of the real binary under load, all sync modes, CRASHROUNDS times (1000); takes about an hour
+	COWRELAY_CRASH_ROUNDS=$(CRASHROUNDS) go test -count=1 -timeout 0 -v -run Crash ./cmd/cowrelay/internal/e2e/crash
+	go test -count=1 -timeout 0 -v -run '^TestEveryBit$$' ./cow/filelog
 
 .PHONY: soak
 soak: ## the memory and start-up tests at their real size: 1.2 GB stored, 512 MB of memory
