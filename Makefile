@@ -195,8 +195,8 @@ crash: ## kill -9 of the real binary under load, all sync modes, CRASHROUNDS tim
 	COWRELAY_CRASH_ROUNDS=$(CRASHROUNDS) go test -count=1 -timeout 0 -v -run Crash ./cmd/cowrelay/internal/e2e/crash
 	go test -count=1 -timeout 0 -v -run '^TestEveryBit$$' ./cow/filelog
 
-.PHONY: soak
-soak: ## the memory and start-up tests at their real size: 1.2 GB stored, 512 MB of memory
+.PHONY: crash-big
+crash-big: ## the memory and start-up tests at their real size: 1.2 GB stored, 512 MB of memory
 	COWRELAY_SOAK=1 go test -count=1 -timeout 30m -v -run "Startup|Memory" ./cmd/cowrelay/internal/e2e/crash
 
 .PHONY: load
@@ -231,6 +231,16 @@ edge: build ## the built relay in a control group of 512 MB and one core, with 1
 	@mkdir -p $(LOAD_DIR) $(dir $(EDGE))
 	set -o pipefail; ./bin/relaybench edge edge-idle --relay ./bin/cowrelay --dir $(LOAD_DIR) --commit $(COMMIT) \
 		--conns 64 --warmup 5s --duration 10m --out $(EDGE).jsonl $(EDGE_ARGS) | tee -a $(EDGE).txt
+
+# Another time of SOAKTIME, or SOAK_ARGS, goes to .cache/soak: in profiles stands the
+# hour. The short form for trying: make soak SOAKTIME=1m SOAK_ARGS="--every 1s --books-every 10s".
+SOAKTIME  ?= 1h
+SOAK_ARGS ?=
+SOAK      := $(if $(strip $(filter-out 1h,$(SOAKTIME)) $(SOAK_ARGS)),.cache/soak,profiles/$(DATE)-soak)
+.PHONY: soak
+soak: build ## the mix of agents for SOAKTIME (1h) on a small machine: is memory flat, do the books agree; takes root; into profiles/DATE-soak
+	@mkdir -p $(LOAD_DIR)
+	./bin/relaybench soak --relay ./bin/cowrelay --dir $(LOAD_DIR) --commit $(COMMIT) --time $(SOAKTIME) --out $(SOAK) $(SOAK_ARGS)
 
 .PHONY: plots
 plots: build ## draw the pictures of the last make load in bench/results/plots; RESULTS=bench/results/NAME for another
