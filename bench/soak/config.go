@@ -20,7 +20,7 @@ type Config struct {
 	// BooksEvery is the time between two readings of the books; 3 minutes by default.
 	// Each makes the relay collect its garbage.
 	BooksEvery time.Duration
-	// History is how many events each slot has from the start; 1,500 by default. All
+	// History is how many events each slot has from the start; 3,000 by default. All
 	// of them are more than the relay may keep in memory, so that memory is full from
 	// the start, and what grows then is a leak.
 	History int
@@ -30,12 +30,12 @@ type Config struct {
 	Command string
 }
 
-// Defaults is a soak of an hour: 200 agents, ten times as fast as a day. The tail of
+// Defaults is a soak of an hour: 100 agents, twenty times as fast as a day. The tail of
 // a slot with a stream stays in memory, up to 256 KiB. So the tails of far more
 // agents would fill the budget, and reads of anything else would wait for room.
 func Defaults() Config {
-	c := Config{Config: run.Defaults(), Every: 5 * time.Second, BooksEvery: 3 * time.Minute, History: 1500}
-	c.Duration, c.Warmup, c.Rounds, c.MixAgents, c.MixSpeed = time.Hour, 5*time.Second, 1, 200, 10
+	c := Config{Config: run.Defaults(), Every: 5 * time.Second, BooksEvery: 3 * time.Minute, History: 3000}
+	c.Duration, c.Warmup, c.Rounds, c.MixAgents, c.MixSpeed = time.Hour, 5*time.Second, 1, 100, 20
 	return c
 }
 

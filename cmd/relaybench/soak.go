@@ -42,9 +42,9 @@ and 256 MiB. Latency has no bar. DIR gets soak.jsonl, NOTES.md and pictures.
   --every D           time between two samples (default 5s)
   --books-every D     time between two readings of the books, each of which makes
                       the relay collect garbage (default 3m)
-  --agents N          agents of the mix (default 200)
-  --speed X           how many times as fast as a day it goes (default 10)
-  --history N         events that each slot has from the start (default 1500)
+  --agents N          agents of the mix (default 100)
+  --speed X           how many times as fast as a day it goes (default 20)
+  --history N         events that each slot has from the start (default 3000)
   --memory N          memory of the control group (default 512000000)
   --commit ID         what is run, for the record
   --draw DIR          run nothing: judge and draw the record in DIR

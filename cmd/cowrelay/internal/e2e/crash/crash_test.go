@@ -83,6 +83,7 @@ type crashRun struct {
 	rng   *rand.Rand
 }
 
+// newCrashRun makes a folder with slots. What the rounds come to goes into all.
 func newCrashRun(t *testing.T, sync string, all *crashTotal) *crashRun {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
