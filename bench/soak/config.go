@@ -41,7 +41,12 @@ func Defaults() Config {
 
 // Validate returns all that is wrong with c, joined, or nil.
 func (c *Config) Validate() error {
-	errs := []error{c.Config.Validate()}
+	rounds := c.Config
+	rounds.Duration = time.Second // a round of other scenarios is far shorter
+	errs := []error{rounds.Validate()}
+	if c.Duration < time.Second || c.Duration > 7*24*time.Hour {
+		errs = append(errs, fmt.Errorf("time %v: want 1s to 168h", c.Duration))
+	}
 	if c.Relay == "" {
 		errs = append(errs, errors.New("relay: the soak runs the relay in a control group, so it starts one itself"))
 	}

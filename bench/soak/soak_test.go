@@ -93,6 +93,15 @@ func TestValidate(t *testing.T) {
 			t.Errorf("error lacks %q: %v", want, err)
 		}
 	}
+	c = Defaults()
+	c.Relay, c.Out = "/bin/sh", t.TempDir()
+	if err := c.Validate(); err != nil {
+		t.Errorf("the defaults: %v", err)
+	}
+	c.Duration = 0
+	if err := c.Validate(); err == nil || !strings.Contains(err.Error(), "time 0s") {
+		t.Errorf("no time: %v", err)
+	}
 	if _, err := Read(t.TempDir()); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("nothing to read: %v", err)
 	}
