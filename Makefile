@@ -54,7 +54,12 @@ test race test-real bench: export GOFLAGS += -pgo=off
 
 # The time limit ends a test that hangs. A busy machine must never meet it: beside
 # other work a package takes several times as long as alone.
-GOTEST = set -o pipefail; go test -json -timeout 30m $(1) $(PKGS) | $(AWK) -f .ci/tests.awk
+#
+# Most tests wait: for a timeout, a disk, a process. So more packages run at once than
+# there are cores. The longest begin first, or the last of them would run alone.
+TESTS_AT_ONCE ?= $(shell echo $$(( $$(nproc 2>/dev/null || echo 2) * 3 / 2 )))
+LONGEST := ./fasthttp ./bench/attack ./cow/pebblestore ./cow ./cow/engine ./cow/filelog $(addprefix ./cmd/cowrelay/internal/e2e/,life crash commands)
+GOTEST = set -o pipefail; go test -json -p $(TESTS_AT_ONCE) -timeout 30m $(1) $(if $(filter ./...,$(PKGS)),$(LONGEST)) $(PKGS) | $(AWK) -f .ci/tests.awk
 
 # mawk waits for a full buffer otherwise.
 AWK := $(shell awk -W version 2>&1 </dev/null | grep -q mawk && echo awk -W interactive || echo awk)

@@ -63,7 +63,7 @@ func TestThin(t *testing.T) {
 		ps = append(ps, curvePoint{x: float64(i), y: float64(i % 10)})
 	}
 	got := thin(ps)
-	if len(got) > soakPoints || got[0].y != 5 || got[0].x > 10 {
+	if len(got) > soakPoints || got[0].y != 4 || got[0].x != 5 {
 		t.Errorf("%d points, the first %+v", len(got), got[0])
 	}
 	if got := thin(ps[:soakPoints]); len(got) != soakPoints {
