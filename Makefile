@@ -6,7 +6,7 @@ VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 LDFLAGS   := -X main.version=$(VERSION)
 PKGS      := ./...
 FUZZTIME  ?= 60s
-CRASHTIME ?= 3m
+CRASHROUNDS ?= 1000
 
 # Benchmarks, loads and profiles. Loads write to LOAD_DIR. It has to be on a disk:
 # on a file system in memory a sync costs nothing.
@@ -54,7 +54,12 @@ test race test-real bench: export GOFLAGS += -pgo=off
 
 # The time limit ends a test that hangs. A busy machine must never meet it: beside
 # other work a package takes several times as long as alone.
-GOTEST = set -o pipefail; go test -json -timeout 30m $(1) $(PKGS) | $(AWK) -f .ci/tests.awk
+#
+# Most tests wait: for a timeout, a disk, a process. So more packages run at once than
+# there are cores. The longest begin first, or the last of them would run alone.
+TESTS_AT_ONCE ?= $(shell echo $$(( $$(nproc 2>/dev/null || echo 2) * 3 / 2 )))
+LONGEST := ./fasthttp ./bench/attack ./cow/pebblestore ./cow ./cow/engine ./cow/filelog $(addprefix ./cmd/cowrelay/internal/e2e/,life crash commands)
+GOTEST = set -o pipefail; go test -json -p $(TESTS_AT_ONCE) -timeout 30m $(1) $(if $(filter ./...,$(PKGS)),$(LONGEST)) $(PKGS) | $(AWK) -f .ci/tests.awk
 
 # mawk waits for a full buffer otherwise.
 AWK := $(shell awk -W version 2>&1 </dev/null | grep -q mawk && echo awk -W interactive || echo awk)
@@ -191,11 +196,12 @@ fuzz: ## run every fuzz target for FUZZTIME each (60s)
 	done
 
 .PHONY: crash
-crash: ## kill -9 of the real binary under load, all sync modes, for CRASHTIME (3m)
-	COWRELAY_CRASH_TIME=$(CRASHTIME) go test -count=1 -timeout 0 -v -run Crash ./cmd/cowrelay/internal/e2e/crash
+crash: ## kill -9 of the real binary under load, all sync modes, CRASHROUNDS times (1000); takes about an hour
+	COWRELAY_CRASH_ROUNDS=$(CRASHROUNDS) go test -count=1 -timeout 0 -v -run Crash ./cmd/cowrelay/internal/e2e/crash
+	go test -count=1 -timeout 0 -v -run '^TestEveryBit$$' ./cow/filelog
 
-.PHONY: soak
-soak: ## the memory and start-up tests at their real size: 1.2 GB stored, 512 MB of memory
+.PHONY: crash-big
+crash-big: ## the memory and start-up tests at their real size: 1.2 GB stored, 512 MB of memory
 	COWRELAY_SOAK=1 go test -count=1 -timeout 30m -v -run "Startup|Memory" ./cmd/cowrelay/internal/e2e/crash
 
 .PHONY: load
@@ -238,6 +244,16 @@ cold: build ## the built relay in such a group with five times its memory budget
 	@mkdir -p $(LOAD_DIR) $(dir $(COLD))
 	set -o pipefail; ./bin/relaybench cold --relay ./bin/cowrelay --dir $(LOAD_DIR) --commit $(COMMIT) \
 		--warmup 5s --duration 1m --out $(COLD).jsonl $(COLD_ARGS) | tee -a $(COLD).txt
+
+# Another time of SOAKTIME, or SOAK_ARGS, goes to .cache/soak: in profiles stands the
+# hour. The short form for trying: make soak SOAKTIME=1m SOAK_ARGS="--every 1s --books-every 10s".
+SOAKTIME  ?= 1h
+SOAK_ARGS ?=
+SOAK      := $(if $(strip $(filter-out 1h,$(SOAKTIME)) $(SOAK_ARGS)),.cache/soak,profiles/$(DATE)-soak)
+.PHONY: soak
+soak: build ## the mix of agents for SOAKTIME (1h) on a small machine: is memory flat, do the books agree; takes root; into profiles/DATE-soak
+	@mkdir -p $(LOAD_DIR)
+	./bin/relaybench soak --relay ./bin/cowrelay --dir $(LOAD_DIR) --commit $(COMMIT) --time $(SOAKTIME) --out $(SOAK) $(SOAK_ARGS)
 
 .PHONY: plots
 plots: build ## draw the pictures of the last make load in bench/results/plots; RESULTS=bench/results/NAME for another

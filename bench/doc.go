@@ -16,12 +16,13 @@
 //	load      the generator: sessions, loops, pacing, samples
 //	bound     the servers that relays are held against
 //	report    results, their lines and JSON, the machine, profiles
-//	plot      pictures of results
 //	run       how a variant is run
 //	scenario  poll, connect, window, post, batch, batch-beside, post-file, tail,
 //	          fanout, saturation, idle, churn, mix, growth, restart
 //	peer      the relay beside Nchan, NATS JetStream or another relay
 //	attack    the relay under attack, and its honest clients meanwhile
+//	soak      the mix for an hour on a small machine
+//	plot      pictures of results
 //
 // Folder peers is a module of its own, which has NATS, and results holds what was
 // measured. Nothing here imports the relay's packages: a load generator knows

@@ -86,8 +86,9 @@ func (g *Group) clocks() clocks {
 	return c
 }
 
-// now reads what the memory is for at this moment.
-func (g *Group) now() (u Use) {
+// Now reads what the memory is for at this moment: Peak is what is taken now. It
+// fills in nothing but memory.
+func (g *Group) Now() (u Use) {
 	if g.Second {
 		u.Peak = number(g.memory, "memory.current")
 		u.Anon, u.Cache = field(g.memory, "memory.stat", "anon"), field(g.memory, "memory.stat", "file")
@@ -134,7 +135,7 @@ func StartWatch(ctx context.Context, g *Group) *Watch {
 }
 
 func (w *Watch) look() {
-	if u := w.g.now(); u.Peak > w.use.Peak {
+	if u := w.g.Now(); u.Peak > w.use.Peak {
 		u.Setup = w.use.Setup
 		w.use = u
 	}

@@ -14,7 +14,12 @@ type lineChart struct {
 	reference           float64
 	referenceName       string
 	lines               []curve
+	linear              bool // x is a time: never logarithmic
 }
+
+// markedPoints is how many points of a line have a mark each, at most. Of a longer
+// one, the last has it.
+const markedPoints = 30
 
 type curve struct {
 	name   string
@@ -64,7 +69,7 @@ func (c *lineChart) draw(t *theme) []byte {
 	for _, v := range y.ticks {
 		left = max(left, textWidth(c.yUnit(v)))
 	}
-	x := newAxis(xs, false, plotMargin+left+24, plotWidth-plotMargin-right)
+	x := newAxis(xs, c.linear, plotMargin+left+24, plotWidth-plotMargin-right)
 	if x.log { // the sizes that were measured are better ticks than round ones
 		x.min, x.max, x.ticks = xs[0], xs[0], nil
 		for _, v := range xs {
@@ -93,7 +98,7 @@ func (c *lineChart) draw(t *theme) []byte {
 		s.path(path, s.colour(l.series))
 	}
 	for _, l := range c.lines {
-		for _, p := range l.points {
+		for i, p := range l.points {
 			if p.hi > 0 {
 				px := x.place(p.x)
 				for _, v := range []float64{p.lo, p.hi} {
@@ -101,7 +106,9 @@ func (c *lineChart) draw(t *theme) []byte {
 				}
 				s.line(px, y.place(p.lo), px, y.place(p.hi), s.colour(l.series), 1.5, "")
 			}
-			s.mark(x.place(p.x), y.place(p.y), l.series)
+			if len(l.points) <= markedPoints || i == len(l.points)-1 {
+				s.mark(x.place(p.x), y.place(p.y), l.series)
+			}
 		}
 	}
 	c.nameEnds(s, x, y)

@@ -72,7 +72,6 @@ var mayImport = map[string][]string{
 	bench + "bound":               {bench + "load", bench + "proc", bench + "wire"},
 	bench + "load/pullers":        {bench + "load", bench + "proc", bench + "wire"},
 	bench + "report":              {bench + "load", bench + "proc"},
-	bench + "plot":                {bench + "load", bench + "report"},
 	bench + "run":                 {bench + "bound", bench + "cgroup", bench + "load", bench + "proc", bench + "report", bench + "wire"},
 	bench + "scenario/batch":      {bench + "bound", bench + "load", bench + "proc", bench + "run"},
 	bench + "scenario/cold":       {bench + "bound", bench + "cgroup", bench + "load", bench + "proc", bench + "report", bench + "run", bench + "wire"},
@@ -90,16 +89,21 @@ var mayImport = map[string][]string{
 	bench + "attack/relay":  {bench + "attack/books", bench + "attack/client", bench + "cgroup", bench + "load", bench + "proc"},
 	bench + "attack/drill":  {bench + "attack/books", bench + "attack/client", bench + "attack/relay", bench + "wire"},
 	bench + "attack/honest": {bench + "attack/client", bench + "attack/relay", bench + "load"},
+	// What runs for an hour.
+	bench + "soak": {
+		bench + "attack/books", bench + "bound", bench + "cgroup", bench + "load", bench + "proc", bench + "report", bench + "run", bench + "scenario/mix",
+	},
 	bench + "attack": {
 		bench + "attack/books", bench + "attack/client", bench + "attack/drill", bench + "attack/honest",
 		bench + "attack/relay", bench + "cgroup", bench + "proc", bench + "report",
 	},
+	bench + "plot": {bench + "load", bench + "report", bench + "soak"},
 	// What only tests of the load generator need.
 	bench + "internal/tiny":  {},
 	bench + "internal/short": {bench + "bound", bench + "internal/tiny", bench + "load/pullers", bench + "report", bench + "run", bench + "wire"},
 	"cowrelay/cmd/relaybench": {
 		bench + "attack", bench + "attack/drill", bench + "bound", bench + "load/pullers", bench + "peer",
-		bench + "plot", bench + "report", bench + "run", bench + "scenario",
+		bench + "plot", bench + "report", bench + "run", bench + "scenario", bench + "soak",
 	},
 	// The relay's program. Only its root knows all rooms; use speaks to a relay as any
 	// client does.

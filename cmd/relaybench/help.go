@@ -16,6 +16,8 @@ Usage:
   relaybench attack [DRILL...] --relay PATH [flags]   attack it, and watch what
                                                   honest clients get; attack
                                                   --help explains
+  relaybench soak --relay PATH --out DIR [flags]   mix for an hour on a small
+                                                  machine; soak --help explains
   relaybench plot RESULTS.jsonl... --out DIR      draw what --out wrote, each as
                                                   NAME-light.svg and -dark.svg
 

@@ -25,10 +25,12 @@ func (o *options) writeProfile(ctx context.Context, rs []report.Result, stderr i
 	return nil
 }
 
-// command is the command line as a shell would take it.
-func (o *options) command() string {
+func (o *options) command() string { return commandLine(o.args) }
+
+// commandLine is a command line as a shell would take it.
+func commandLine(args []string) string {
 	words := []string{"relaybench"}
-	for _, a := range o.args {
+	for _, a := range args {
 		if a == "" || strings.ContainsAny(a, " \t'\"$`\\*?&|;<>(){}[]#~!") {
 			a = "'" + strings.ReplaceAll(a, "'", `'\''`) + "'"
 		}

@@ -50,7 +50,8 @@ func scriptEvent(slot cow.ID, pos uint64) event.Event {
 type script struct {
 	rng    *rand.Rand
 	ids    []cow.ID
-	states []state
+	mu     sync.Mutex
+	states []state // guarded by mu: some faults let a script go on while its states are compared
 	// acked is the number of steps that the store has acknowledged; begun of
 	// those that it was given.
 	acked, begun atomic.Int64
@@ -71,7 +72,7 @@ func newScript(seed uint64) *script {
 
 // plan makes the next batch and the state behind it.
 func (s *script) plan() []cow.Group {
-	next := s.states[len(s.states)-1].clone()
+	next := s.last().clone()
 	var groups []cow.Group
 	for _, id := range s.ids {
 		r, ok := next.slots[id]
@@ -102,14 +103,34 @@ func (s *script) plan() []cow.Group {
 			next.slots[id] = r
 		}
 	}
-	s.states = append(s.states, next)
+	s.push(next)
 	return groups
+}
+
+// push adds a state, which nothing changes any more. last is the newest.
+func (s *script) push(next state) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.states = append(s.states, next)
+}
+
+func (s *script) last() state {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.states[len(s.states)-1]
+}
+
+// between are the states low to high, or as far as there are any.
+func (s *script) between(low, high int64) []state {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.states[low:min(high+1, int64(len(s.states)))]
 }
 
 // step gives the store its next change. It panics when an answer is wrong and
 // does not return when the store fails.
 func (s *script) step(l *Journal) {
-	last := s.states[len(s.states)-1]
+	last := s.last()
 	if s.rng.IntN(4) == 0 {
 		key := fmt.Sprint("record-", s.rng.IntN(3))
 		next := last.clone()
@@ -118,15 +139,14 @@ func (s *script) step(l *Journal) {
 		var err error
 		if _, ok := next.records[key]; ok && s.rng.IntN(3) == 0 {
 			delete(next.records, key)
-			s.states = append(s.states, next)
+			s.push(next)
 			err = l.Delete(key, version)
 		} else {
 			value := fmt.Sprint(s.rng.Uint64())
 			next.records[key] = value
-			s.states = append(s.states, next)
 			count := cow.Totals{HandleClaims: uint64(s.rng.IntN(2)), HandleFirstClaims: uint64(s.rng.IntN(2))}
 			next.totals = next.totals.Add(count)
-			s.states[len(s.states)-1] = next
+			s.push(next)
 			_, err = l.Put(key, []byte(value), version, count)
 		}
 		if err != nil {
@@ -243,8 +263,8 @@ func verify(t *testing.T, s *script, c crash) {
 			t.Fatalf("crash at write %d with %d %% of the unsynced: %v", c.write, c.unsynced, err)
 		}
 		ok := false
-		for i := c.low; i <= c.high && !ok; i++ {
-			ok = got.equal(s.states[i])
+		for _, want := range s.between(c.low, c.high) {
+			ok = ok || got.equal(want)
 		}
 		if !ok {
 			t.Fatalf("crash at write %d with %d %% of the unsynced: the store is in none of the states %d to %d:\n%+v",

@@ -133,6 +133,9 @@ func TestBaseAheadOfLog(t *testing.T) {
 // TestSuite runs the suite of all logs on the real disk in each mode.
 func TestSuite(t *testing.T) {
 	for _, sync := range []Sync{Always, Interval, Off} {
+		if testing.Short() && sync == Off {
+			continue // the plain run takes each; here nothing runs beside the appends
+		}
 		t.Run(sync.String(), func(t *testing.T) {
 			replaytest.RunLog(t, func(t testing.TB) (replay.Log, func() replay.Log) {
 				dir, opts := t.TempDir(), Options{Create: true, SegmentBytes: 64 << 10, Sync: sync, Interval: time.Millisecond}

@@ -16,7 +16,11 @@ func TestStore_History(t *testing.T) {
 	disk := vfs.NewMem()
 	s := newScript(1)
 	st := mustOpen(t, "data", small(Options{FS: disk, Logger: quiet}))
-	for i := range 300 {
+	steps := 300
+	if testing.Short() {
+		steps = 130 // three starts, flushes and compactions; the plain run takes more
+	}
+	for i := range steps {
 		if err := s.step(st); err != nil {
 			t.Fatal(err)
 		}

@@ -157,6 +157,9 @@ func (a *agent) postAll(ctx context.Context, m *round) {
 			a.posting.Close()
 		}
 		m.done(m.posts, due, err)
+		if err == nil && a.r.Posted != nil {
+			a.r.Posted(due, time.Since(due))
+		}
 	}
 }
 

@@ -26,7 +26,7 @@ func (h *historian) Do(ctx context.Context, n int) error {
 func (a *agent) readHistory(ctx context.Context) error {
 	defer a.polling.Close()
 	seen := map[uint64]bool{}
-	for len(seen) < historyEvents {
+	for len(seen) < a.r.History {
 		err := a.polling.Try(ctx, func(c *wire.Conn) error {
 			before := len(seen)
 			err := a.page(c, a.req, func(n uint64) error {
@@ -39,7 +39,7 @@ func (a *agent) readHistory(ctx context.Context) error {
 				return nil
 			})
 			if err == nil && len(seen) == before {
-				err = fmt.Errorf("a slot has %d events of %d", len(seen), historyEvents)
+				err = fmt.Errorf("a slot has %d events of %d", len(seen), a.r.History)
 			}
 			return err
 		})

@@ -14,9 +14,9 @@ import (
 	"cowrelay/bench/wire"
 )
 
-// connects is how many connections may be in TIME_WAIT at once: each poll
+// Connects is how many connections may be in TIME_WAIT at once: each poll
 // leaves one, and each burst.
-func connects(c *run.Config) int {
+func Connects(c *run.Config) int {
 	day := min(time.Duration(c.Rounds)*(c.Warmup+c.Duration), wire.PortHeld).Seconds() * c.MixSpeed
 	return int(float64(c.MixAgents) * (day/pollEvery.Seconds() + day/burstEvery.Seconds() + 2*float64(c.Rounds) + 1))
 }
@@ -27,21 +27,23 @@ func Variants(cfg *run.Config) []run.Variant {
 		Scenario: "mix",
 		Text:     fmt.Sprintf("a day of %s agents, %g times as fast", load.Thousands(float64(cfg.MixAgents)), cfg.MixSpeed),
 		Unit:     "operations", Files: 3 * cfg.MixAgents,
-		Ports:    connects(cfg),
-		Bound:    bound.Config{EventBytes: cfg.EventBytesOr(512)},
-		Open:     open,
+		Ports: Connects(cfg),
+		Bound: bound.Config{EventBytes: cfg.EventBytesOr(512)},
+		Open: func(ctx context.Context, e *run.Env, s *load.Server) (run.Runner, error) {
+			return Open(ctx, e, s, Options{History: scenarioHistory})
+		},
 		Compared: report.PartLatencies,
 	}}
 }
 
-// open gives every agent a slot with some history, which the agent reads.
-func open(ctx context.Context, e *run.Env, s *load.Server) (run.Runner, error) {
+// Open gives every agent a slot with some history, which the agent reads.
+func Open(ctx context.Context, e *run.Env, s *load.Server, o Options) (run.Runner, error) {
 	slots, err := s.AllocateN(ctx, e.Config.MixAgents)
 	if err != nil {
 		return nil, err
 	}
-	r := &runner{e: e, s: s, slots: slots, from: wire.NewSources(s.Addr, connects(e.Config))}
-	n := historyEvents * len(slots)
+	r := &runner{Options: o, e: e, s: s, slots: slots, from: wire.NewSources(s.Addr, Connects(e.Config))}
+	n := o.History * len(slots)
 	r.next = uint64(n)
 	out, err := e.RunNumbers(ctx, s, load.FillConns, 0, n, func() load.Numbered { return newHistorian(r) }, e.Track.Prepared)
 	if err != nil {

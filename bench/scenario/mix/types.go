@@ -14,13 +14,25 @@ import (
 // to the slot of one other agent. One poll in anewEvery reads from the oldest
 // event, like the first poll of a client that was started anew.
 const (
-	pollEvery     = 5 * time.Second
-	anewEvery     = 12
-	burstEvery    = time.Minute // from one burst to the next
-	burstPosts    = 4           // in a burst
-	postGap       = 200 * time.Millisecond
-	historyEvents = 20 // events that a slot has from the start
+	pollEvery  = 5 * time.Second
+	anewEvery  = 12
+	burstEvery = time.Minute // from one burst to the next
+	burstPosts = 4           // in a burst
+	postGap    = 200 * time.Millisecond
 )
+
+// Options are what a load beside the scenario changes in it.
+type Options struct {
+	// History is how many events a slot has from the start.
+	History int
+	// Posted is told of each post that was acknowledged: when it was due, and how
+	// long it took from then. It is called by many goroutines at once. nil: nobody
+	// is told.
+	Posted func(due time.Time, took time.Duration)
+}
+
+// scenarioHistory is the History of the scenario.
+const scenarioHistory = 20
 
 // An agent polls, posts and reads a stream, each in a goroutine of its own. The
 // fields of each part belong to its goroutine.
@@ -46,6 +58,7 @@ type agent struct {
 
 // A runner has the agents. Their cursors last over the rounds.
 type runner struct {
+	Options
 	e      *run.Env
 	s      *load.Server
 	from   *wire.Sources // of all connections

@@ -92,7 +92,7 @@ func Fill(t *testing.T, slots, events, size int) *Filled {
 	return f
 }
 
-// Scale returns the test's size: real with COWRELAY_SOAK=1 (make soak), small
+// Scale returns the test's size: real with COWRELAY_SOAK=1 (make crash-big), small
 // by default, tiny with -short.
 func Scale(tiny, small, real int) int {
 	switch {

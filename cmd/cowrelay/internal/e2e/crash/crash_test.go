@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -13,40 +14,68 @@ import (
 )
 
 // TestCrash kills the relay at random moments under load and starts it again.
-// COWRELAY_CRASH_TIME=3m makes it run that long (make crash).
+// COWRELAY_CRASH_ROUNDS=1000 makes it so many rounds (make crash).
 //
 // always: nothing that was acknowledged is lost (I3), doubled (I5) or in
 // another place for another reader or after a restart (I2); streams go on
 // where they were (I6). interval and off may lose a tail, and nothing else.
 func TestCrash(t *testing.T) {
-	total := time.Duration(0)
-	if v := os.Getenv("COWRELAY_CRASH_TIME"); v != "" {
+	total := 8
+	v := os.Getenv("COWRELAY_CRASH_ROUNDS")
+	if v != "" {
 		var err error
-		if total, err = time.ParseDuration(v); err != nil {
-			t.Fatalf("COWRELAY_CRASH_TIME: %v", err)
+		if total, err = strconv.Atoi(v); err != nil || total < 1 {
+			t.Fatalf("COWRELAY_CRASH_ROUNDS=%q: want a number of rounds, 1 or more", v)
 		}
 	}
-	deadline := time.Now().Add(total)
-	for first := true; first || time.Now().Before(deadline); first = false {
+	all := &crashTotal{want: total, byMode: map[string]int{}, began: time.Now(), tell: v != ""}
+	for all.rounds < total {
 		for _, mode := range []struct {
 			sync  string
-			short int // rounds
-		}{{"always", 4}, {"interval", 2}, {"off", 2}} {
-			rounds := mode.short
-			if total > 0 {
-				rounds = 15
+			share int // of folderRounds
+		}{{"always", 2}, {"interval", 1}, {"off", 1}} {
+			if all.rounds >= total {
+				break
 			}
-			t.Run(mode.sync, func(t *testing.T) { newCrashRun(t, mode.sync).rounds(rounds, total > 0) })
+			// Each mode has its share of a short run, too. A stream resumes from the second
+			// round on, so the last folder may have one round more than is left.
+			n := max(2, min(mode.share*total/4, mode.share*folderRounds, total-all.rounds))
+			t.Run(mode.sync, func(t *testing.T) { newCrashRun(t, mode.sync, all).rounds(n) })
 			if t.Failed() {
 				return
 			}
 		}
 	}
+	t.Log(all)
+}
+
+// folderRounds is how many rounds a data folder has in a long run; twice as many
+// where nothing may be lost. Later rounds take longer, as each reads all that is
+// there.
+const folderRounds = 10
+
+// crashTotal is what all data folders came to. One goroutine uses it.
+type crashTotal struct {
+	want, rounds int
+	byMode       map[string]int // rounds
+	began        time.Time
+	tell         bool // after each round, how far the run is
+
+	posts   int // acknowledged; one that was lost and is acknowledged anew counts again
+	checked int // how often an acknowledged event was looked for after a start, and was there
+	lost    int // acknowledged events that a crash took, where that is allowed
+}
+
+func (a *crashTotal) String() string {
+	return fmt.Sprintf("%d rounds of kill -9 in %v (always %d, interval %d, off %d): %d events acknowledged; after each start all were looked for, %d times in all; lost %d, where the mode allows it",
+		a.rounds, time.Since(a.began).Round(time.Second), a.byMode["always"], a.byMode["interval"], a.byMode["off"], a.posts, a.checked, a.lost)
 }
 
 // crashRun is one data folder in one sync mode.
 type crashRun struct {
 	t     *testing.T
+	all   *crashTotal
+	sync  string
 	dir   string
 	args  []string
 	lossy bool
@@ -54,11 +83,12 @@ type crashRun struct {
 	rng   *rand.Rand
 }
 
-func newCrashRun(t *testing.T, sync string) *crashRun {
+// newCrashRun makes a folder with slots. What the rounds come to goes into all.
+func newCrashRun(t *testing.T, sync string, all *crashTotal) *crashRun {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	c := &crashRun{
-		t: t, dir: t.TempDir(), lossy: sync != "always", rng: rand.New(rand.NewPCG(seed, 0)),
+		t: t, all: all, sync: sync, dir: t.TempDir(), lossy: sync != "always", rng: rand.New(rand.NewPCG(seed, 0)),
 		// A small store, so that rounds meet flushes and evictions as well.
 		args: []string{"--sync=" + sync, "--memory-budget=32MiB"},
 	}
@@ -71,8 +101,7 @@ func newCrashRun(t *testing.T, sync string) *crashRun {
 	return c
 }
 
-func (c *crashRun) rounds(n int, progress bool) {
-	began := time.Now()
+func (c *crashRun) rounds(n int) {
 	for i := range n {
 		if c.rng.IntN(4) == 0 { // in the middle of a start
 			r := relaytest.New(c.t, c.dir, c.args...).Launch()
@@ -89,8 +118,10 @@ func (c *crashRun) rounds(n int, progress bool) {
 			c.t.Logf("the relay's log:\n%s", r.Log.String())
 			return
 		}
-		if progress {
-			c.t.Logf("%v: round %d: %s", time.Since(began).Round(100*time.Millisecond), i+1, c.summary())
+		c.all.rounds++
+		c.all.byMode[c.sync]++
+		if a := c.all; a.tell {
+			c.t.Logf("%v: round %d of %d: %s", time.Since(a.began).Round(100*time.Millisecond), a.rounds, a.want, c.summary())
 		}
 	}
 	c.sound()
@@ -107,6 +138,10 @@ func (c *crashRun) rounds(n int, progress bool) {
 	c.sound()
 	c.t.Log(c.summary())
 	c.prove()
+	for _, w := range c.loads {
+		c.all.posts += len(w.acked) + w.lost
+		c.all.lost += w.lost
+	}
 }
 
 // load runs the workers for a while and kills the relay under them.
@@ -136,6 +171,7 @@ func (c *crashRun) verify(r *relaytest.Relay) {
 	for _, w := range c.loads {
 		events := r.Pull(w.slot, "")
 		w.restarted(events, c.lossy)
+		c.all.checked += len(w.acked) // those that are lost are no longer among them
 		w.forget()
 		if state := string(w.slot.MustSend(c.t, 200, "GET", r.URL+"/v1/slot/"+w.slot.ID+"/state", nil)); c.t.Failed() {
 			c.t.Fatalf("state: %s", state)

@@ -21,7 +21,7 @@ func TestCrash_FullLoad(t *testing.T) {
 	dir := t.TempDir()
 	args := []string{"--memory-budget=32MiB"}
 	r := relaytest.Start(t, dir, args...)
-	c := &crashRun{t: t, dir: dir, args: args, rng: rand.New(rand.NewPCG(rand.Uint64(), 0))}
+	c := &crashRun{t: t, all: new(crashTotal), dir: dir, args: args, rng: rand.New(rand.NewPCG(rand.Uint64(), 0))}
 	tick := new(atomic.Int64)
 	for i := range 4 {
 		c.loads = append(c.loads, newLoad(newLedger(t, r.Allocate(), fmt.Sprintf("s%d", i), tick), 16, 1))
