@@ -14,7 +14,7 @@ import (
 )
 
 // History runs the random script of a seed on a store over a journal: slots
-// made and removed, events, duplicates, pages, streams, evictions, restarts.
+// made and removed, events one by one and many in one post, duplicates, pages, streams, evictions, restarts.
 // It holds every outcome against a model and returns the transcript of all
 // outcomes, which is the same for one seed on every journal.
 func History(t testing.TB, open Open, seed uint64, steps int) (transcript string) {
@@ -189,8 +189,10 @@ func (h *history) step() {
 		h.post(i, fmt.Sprintf("e%d", h.posted), 30_000+h.r.IntN(90_000))
 	case k < 48:
 		h.post(i, h.anyID(h.model.slots[i]), 10)
-	case k < 52:
+	case k < 51:
 		h.post(i, "", h.r.IntN(100))
+	case k < 56:
+		h.postLines(i)
 	case k < 78:
 		h.pull(i, h.begins(h.model.slots[i]), h.r.IntN(60))
 	case k < 86 && len(h.streams) < 8:

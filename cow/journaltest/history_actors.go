@@ -21,6 +21,7 @@ type actor struct {
 	r         *rand.Rand
 	last      map[cow.ID]string // the id that it was last told to be stored
 	acks      []ack
+	lots      []lot
 	views     []view
 	stream    *actorStream
 	own       []cow.ID // slots of its own, removed again
@@ -53,9 +54,11 @@ func (a *actor) step() bool {
 	}
 	var err error
 	switch k := a.r.IntN(100); {
-	case k < 45:
+	case k < 42:
 		a.posted++
 		err = a.say(slot, fmt.Sprintf("a%d-%d", a.n, a.posted))
+	case k < 48:
+		err = a.sayMany(slot)
 	case k < 55: // what the others also post
 		err = a.say(slot, fmt.Sprintf("all-%d", a.r.IntN(200)))
 	case k < 60 && a.last[id] != "":
@@ -90,6 +93,46 @@ func (a *actor) say(slot *cow.Slot, id string) error {
 	}
 	a.acks = append(a.acks, ack{slot.ID(), id, dup})
 	a.last[slot.ID()] = id
+	return nil
+}
+
+// sayMany posts many events at once: new ones, what the others also post, and what is
+// there already.
+func (a *actor) sayMany(slot *cow.Slot) error {
+	k := lot{slot: slot.ID()}
+	own := ""
+	var body []byte
+	for range 1 + a.r.IntN(12) {
+		id := fmt.Sprintf("all-%d", a.r.IntN(200))
+		switch n := a.r.IntN(8); {
+		case n < 4:
+			a.posted++
+			id = fmt.Sprintf("a%d-%d", a.n, a.posted)
+			k.own++
+			own = id
+		case n == 4 && a.last[k.slot] != "":
+			id = a.last[k.slot]
+		}
+		k.ids = append(k.ids, id)
+		body = append(append(body, actorEvent(id)...), '\n')
+	}
+	p := a.s.NewPost()
+	defer p.Release()
+	if err := p.AcceptLines(body); err != nil {
+		return err
+	}
+	stored, duplicates, next, err := p.CommitLines(slot)
+	if err != nil {
+		return err
+	}
+	if stored < k.own || stored+duplicates != len(k.ids) {
+		return fmt.Errorf("of %d events, %d of them its own new ones, %d are stored and %d duplicates", len(k.ids), k.own, stored, duplicates)
+	}
+	k.stored, k.next = stored, int(next)
+	a.lots = append(a.lots, k)
+	if own != "" {
+		a.last[k.slot] = own
+	}
 	return nil
 }
 

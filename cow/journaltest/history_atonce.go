@@ -3,6 +3,7 @@ package journaltest
 import (
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -78,6 +79,36 @@ type ack struct {
 	dup  bool
 }
 
+// lot is what an actor was told of a post of many events.
+type lot struct {
+	slot         cow.ID
+	ids          []string // of its lines
+	own          int      // that nobody else posts
+	stored, next int
+}
+
+// judgeLot holds a post of many events against the order of its slot: all its events are
+// there, and those that it stored stand side by side, in their order.
+func (h *crowd) judgeLot(n int, k lot, at map[string]int, order []string) {
+	h.Helper()
+	for _, id := range k.ids {
+		if _, ok := at[id]; !ok {
+			h.fatal("I3: actor %d posted %s with others and was told that all are there, and it is not", n, id)
+		}
+	}
+	if k.next > len(order) || k.stored > k.next {
+		h.fatal("I2: actor %d was told that its %d events end at %d of %d", n, k.stored, k.next, len(order))
+	}
+	rest := k.ids
+	for _, id := range order[k.next-k.stored : k.next] {
+		at := slices.Index(rest, id)
+		if at < 0 {
+			h.fatal("I2: [%d, %d) is %v, and not what actor %d posted: %v", k.next-k.stored, k.next, order[k.next-k.stored:k.next], n, k.ids)
+		}
+		rest = rest[at+1:]
+	}
+}
+
 // view is a page or what a stream gave.
 type view struct {
 	slot   cow.ID
@@ -131,6 +162,12 @@ func (h *crowd) judge(actors []*actor) {
 			}
 			if !k.dup {
 				stored[k.slot]++
+			}
+		}
+		for _, k := range a.lots {
+			if k.slot != h.slots[3] {
+				h.judgeLot(a.n, k, at[k.slot], order[k.slot])
+				stored[k.slot] += k.stored
 			}
 		}
 		for _, v := range a.views {

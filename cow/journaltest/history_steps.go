@@ -115,6 +115,61 @@ func (h *history) post(i int, id string, size int) {
 	h.log("post %q to %d: duplicate %v, %d events", id, m.name, dup, len(m.events))
 }
 
+// postLines sends many events in one post: new ones, known ones, some without ids, some
+// with the id of an earlier line, now and then large ones.
+func (h *history) postLines(i int) {
+	m := h.model.slots[i]
+	slot := h.slot(m)
+	known := make(map[string]bool)
+	for _, id := range m.ids {
+		known[id] = id != ""
+	}
+	var body []byte
+	var ids []string // of the lines
+	duplicates, before := 0, len(m.events)
+	large := h.r.IntN(8) == 0
+	for range 1 + h.r.IntN(40) {
+		h.posted++
+		id, size := fmt.Sprintf("e%d", h.posted), h.r.IntN(500)
+		switch h.r.IntN(8) {
+		case 0:
+			id = h.anyID(m)
+		case 1:
+			id = ""
+		case 2:
+			if len(ids) > 0 {
+				id = ids[h.r.IntN(len(ids))]
+			}
+		}
+		if large && h.r.IntN(16) == 0 {
+			size = 90_000
+		}
+		event := fmt.Sprintf(`{"n":%d,"pad":"%s"}`, h.posted, strings.Repeat(string(rune('a'+h.posted%26)), size))
+		if id != "" {
+			event = fmt.Sprintf(`{"event_id":"%s",%s`, id, event[1:])
+		}
+		body = append(append(body, event...), '\n')
+		ids = append(ids, id)
+		if known[id] {
+			duplicates++
+			continue
+		}
+		known[id] = id != ""
+		m.events, m.ids = append(m.events, event), append(m.ids, id)
+		h.model.totals.EventsPosted++
+	}
+	p := h.s.NewPost()
+	defer p.Release()
+	if err := p.AcceptLines(body); err != nil {
+		h.fatal("post of %d lines: %v", len(ids), err)
+	}
+	stored, dups, next, err := p.CommitLines(slot)
+	if err != nil || stored != len(m.events)-before || dups != duplicates || next != uint64(len(m.events)) {
+		h.fatal("post of %d lines to slot %d: %d stored, %d duplicates, next %d, error %v; want %d, %d, %d", len(ids), m.name, stored, dups, next, err, len(m.events)-before, duplicates, len(m.events))
+	}
+	h.log("post of %d lines to %d: %d stored, %d events", len(ids), m.name, stored, len(m.events))
+}
+
 // after is the position behind the event with this id, 0 if there is none.
 func (m *historySlot) after(id string) int {
 	for i, have := range m.ids {
