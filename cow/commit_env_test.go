@@ -268,6 +268,7 @@ func (w *world) nothingWaits() {
 	w.t.Helper()
 	c := w.c
 	posts, bytes := c.queue.waiting()
+	posts += c.queue.manyEvents.Load()
 	if posts != 0 || bytes != 0 || !c.parking.empty() || !c.backlog.empty() || !c.inbox.empty() || len(c.others.slots) > 0 || c.creating != 0 || c.landed != nil {
 		w.t.Errorf("left: %d posts of %d bytes, %d parked slots, %d catch-ups, %d creations", posts, bytes, len(c.parking.slots), len(c.others.slots), c.creating)
 	}

@@ -297,8 +297,8 @@ func TestMany_QueueIsBounded(t *testing.T) {
 	if err := try(lines(50, 20)); err != nil {
 		t.Fatalf("one that is alone: %v", err)
 	}
-	if posts, bytes := q.waiting(); posts != 50 || bytes != 1000 {
-		t.Errorf("%d posts of %d bytes wait", posts, bytes)
+	if posts, bytes := q.waiting(); posts != 0 || bytes != 1000 || q.manyEvents.Load() != 50 {
+		t.Errorf("%d posts and %d events of posts of many wait, of %d bytes", posts, q.manyEvents.Load(), bytes)
 	}
 	if err := try(lines(1, 20)); err != ErrBusy {
 		t.Errorf("more events than may wait: %v", err)

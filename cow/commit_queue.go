@@ -131,11 +131,9 @@ func (q *postQueue) leave(p *Post) {
 	q.manyBytes.Add(-p.bytes)
 }
 
-// waiting returns how many posts wait for the journal, each event of a post of many
-// counted, and the bytes of the events.
-func (q *postQueue) waiting() (posts, bytes int64) {
-	return q.count.Load() + q.manyEvents.Load(), q.bytes.Load()
-}
+// waiting returns how many posts of one event wait for the journal, and the bytes of
+// the events of all posts.
+func (q *postQueue) waiting() (posts, bytes int64) { return q.count.Load(), q.bytes.Load() }
 
 // admitRecord lets a request write a record beside the slots. It refuses while
 // the disk hangs, when as many requests do so as posts may wait, and when the

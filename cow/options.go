@@ -71,8 +71,9 @@ func def[T comparable](v *T, to T) {
 type Limits struct {
 	Slots      int    // that may exist
 	Reserve    uint64 // bytes of disk below which nothing new is written
-	QueuePosts int    // posts that may wait for the journal
-	QueueBytes int    // and bytes of their events
+	QueuePosts int    // posts of one event that may wait for the journal
+	QueueLines int    // events of posts of many that may wait beside them
+	QueueBytes int    // bytes of the events of all of them
 }
 
 // Errors of a store, beside those of its journal. A post that got one of them is not

@@ -197,7 +197,7 @@ func (s *Store) Len() int { return int(s.slotCount.Load()) }
 func (s *Store) Limits() Limits {
 	return Limits{
 		Slots: int(s.maxSlots.Load()), Reserve: s.disk.reserve.Load(),
-		QueuePosts: s.opts.QueuePosts, QueueBytes: s.opts.QueueBytes,
+		QueuePosts: s.opts.QueuePosts, QueueBytes: s.opts.QueueBytes, QueueLines: manyTimes * s.opts.QueuePosts,
 	}
 }
 
@@ -244,8 +244,12 @@ func (s *Store) Totals() Totals { return s.journal.Totals() }
 // Records returns the records that stand beside the slots.
 func (s *Store) Records() Records { return s.records }
 
-// Queue returns how many posts wait for the journal and their bytes.
+// Queue returns how many posts of one event wait for the journal, and the bytes of the
+// events of all posts.
 func (s *Store) Queue() (posts, bytes int64) { return s.queue.waiting() }
+
+// QueuedLines returns how many events of posts of many wait for the journal.
+func (s *Store) QueuedLines() int64 { return s.queue.manyEvents.Load() }
 
 // Memory returns the state of the budget.
 func (s *Store) Memory() Memory { return s.budget.state() }

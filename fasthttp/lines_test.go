@@ -196,7 +196,7 @@ func TestLines_Metrics(t *testing.T) {
 	for series, want := range map[string]float64{
 		"cowrelay_batch_post_events_count": 1, "cowrelay_batch_post_events_sum": 3, `cowrelay_batch_post_events_bucket{le="2"}`: 0, `cowrelay_batch_post_events_bucket{le="4"}`: 1,
 		`cowrelay_batch_events_total{outcome="stored"}`: 2, `cowrelay_batch_events_total{outcome="duplicate"}`: 1,
-		"cowrelay_posts_stored_total": 3, "cowrelay_posts_duplicate_total": 1, "cowrelay_queue_posts": 0,
+		"cowrelay_posts_stored_total": 3, "cowrelay_posts_duplicate_total": 1, "cowrelay_queue_batch_events": 0, "cowrelay_queue_batch_events_max": 16384,
 	} {
 		if got := metric(g, series); got != want {
 			t.Errorf("%s is %v, want %v", series, got, want)

@@ -36,10 +36,12 @@ func postFamilies(store *cow.Store) []Family {
 			show("expired", st.PostsExpired.Load())
 			show("no_space", st.PostsNoSpace.Load())
 		}),
-		Gauge("cowrelay_queue_posts", "Posts that wait to be handed to the journal. Of a post of many events, each counts.", func() int64 { posts, _ := store.Queue(); return posts }),
-		Gauge("cowrelay_queue_posts_max", "Posts of one event that may wait; beyond that they get 503. Posts of many events have four times as many events beside them.", func() int64 { return int64(store.Limits().QueuePosts) }),
-		Gauge("cowrelay_queue_bytes", "Bytes of the events of those posts.", func() int64 { _, bytes := store.Queue(); return bytes }),
-		Gauge("cowrelay_queue_bytes_max", "Bytes that they may hold.", func() int64 { return int64(store.Limits().QueueBytes) }),
+		Gauge("cowrelay_queue_posts", "Posts of one event that wait to be handed to the journal.", func() int64 { posts, _ := store.Queue(); return posts }),
+		Gauge("cowrelay_queue_posts_max", "Posts of one event that may wait; beyond that they get 503.", func() int64 { return int64(store.Limits().QueuePosts) }),
+		Gauge("cowrelay_queue_batch_events", "Events of posts of many that wait beside them.", func() int64 { return store.QueuedLines() }),
+		Gauge("cowrelay_queue_batch_events_max", "Events of such posts that may wait; beyond that they get 503.", func() int64 { return int64(store.Limits().QueueLines) }),
+		Gauge("cowrelay_queue_bytes", "Bytes of the events of all posts that wait.", func() int64 { _, bytes := store.Queue(); return bytes }),
+		Gauge("cowrelay_queue_bytes_max", "Bytes that they may hold, half of them those of posts of many events.", func() int64 { return int64(store.Limits().QueueBytes) }),
 	}
 }
 
