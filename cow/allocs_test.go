@@ -29,11 +29,12 @@ func TestAllocs_Window(t *testing.T) {
 	}
 	var w cow.Window
 	var d discard
-	for name, since := range map[string][]byte{
-		"since": []byte("id-3500"), "unknown": []byte("unknown"), "empty": nil, "up to date": []byte("id-4999"),
+	for name, start := range map[string]cow.Start{
+		"since": cow.After([]byte("id-3500")), "unknown": cow.After([]byte("unknown")), "empty": cow.Oldest(), "up to date": cow.After([]byte("id-4999")),
+		"from": cow.From(3000), "last": cow.Last(1000), "from the end": cow.From(5000),
 	} {
 		pull := func() {
-			if err := f.Window(slot, cow.After(since), 1000, &w); err != nil {
+			if err := f.Window(slot, start, 1000, &w); err != nil {
 				t.Fatal(err)
 			}
 			w.WriteTo(&d)

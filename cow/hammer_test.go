@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"cowrelay/cow"
+	"cowrelay/cow/frame"
 )
 
 // arena is a few slots with one writer each, so that what stands at a position
@@ -164,8 +165,12 @@ func (a *arena) pull(r *rand.Rand) {
 		since = payloadID(slot.ID(), start-1)
 	}
 	limit := r.IntN(200)
+	from := cow.After([]byte(since))
+	if start > 0 && r.IntN(2) == 0 {
+		from = cow.From(start)
+	}
 	var w cow.Window
-	err := a.Window(slot, cow.After([]byte(since)), limit, &w)
+	err := a.Window(slot, from, limit, &w)
 	switch {
 	case goneSoon(slot, err):
 		return
@@ -190,6 +195,10 @@ func (a *arena) pull(r *rand.Rand) {
 	n := uint64(w.Events())
 	if n > uint64(limit) || n == 0 && limit > 0 && acked > start {
 		a.fail("window since %q, limit %d: %d events, %d were acknowledged", since, limit, n, acked)
+		return
+	}
+	if w.Next() != start+n || w.End() < w.Next() || w.End() < acked {
+		a.fail("window of %d events from %d: next %d, end %d, %d were acknowledged", n, start, w.Next(), w.End(), acked)
 		return
 	}
 	a.windows.Add(1)
@@ -218,7 +227,14 @@ func (a *arena) stream(r *rand.Rand) {
 		next = r.Uint64N(acked) + 1
 		since = payloadID(slot.ID(), next-1)
 	}
-	st, err := a.trySubscribe(slot, resume, since)
+	start, ids := cow.Newest(), frame.IDs(r.IntN(int(frame.Kinds)))
+	switch {
+	case resume && r.IntN(2) == 0:
+		start = cow.From(next)
+	case resume:
+		start = cow.After([]byte(since))
+	}
+	st, err := a.subscribeAt(slot, start, ids)
 	if err != nil {
 		if !goneSoon(slot, err) && !errors.Is(err, cow.ErrBusy) {
 			a.fail("subscribe since %q: %v", since, err)
@@ -251,20 +267,24 @@ func (a *arena) stream(r *rand.Rand) {
 		st.Wrote(n)
 		a.pieces.Add(1)
 		for {
-			frame, rest, whole := strings.Cut(tail, "\n\n\r\n")
+			text, rest, whole := strings.Cut(tail, "\n\n\r\n")
 			if !whole {
 				break
 			}
 			tail = rest
 			if !known {
-				next, known = framePosition(frame), true
+				next, known = framePosition(text), true
 				if next < acked {
 					a.fail("I6: a stream of new events began at %d, behind the head %d", next, acked)
 					return
 				}
 			}
-			if frame+"\n\n\r\n" != payloadFrame(slot.ID(), next) {
-				a.fail("I6: frame %.100q where position %d comes next", frame, next)
+			want := payloadFrame(slot.ID(), next)
+			if ids == frame.Positions {
+				want = positionFrame(next, payload(slot.ID(), next))
+			}
+			if text+"\n\n\r\n" != want {
+				a.fail("I6: frame %.100q where position %d comes next", text, next)
 				return
 			}
 			next++

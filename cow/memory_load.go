@@ -26,7 +26,11 @@ type loader struct {
 	pool   *flight.Pool
 	slots  *flight.Group[*Slot, *hot]
 	chunks *flight.Group[*chunk, *segment]
+	parts  *flight.Group[*reader, []*chunk] // of cold slots; nobody shares these
 }
+
+// reader is whoever reads a part of a cold slot.
+type reader struct{ _ byte }
 
 // loadEnv is what the loader may touch beside the slots and chunks that it is
 // given.
@@ -48,7 +52,7 @@ func newLoader(env loadEnv, o *Options) *loader {
 		Turns: o.Loads, Waiters: o.LoadWaiters, Timeout: o.LoadTimeout,
 		Busy: ErrBusy, Closed: ErrClosed, Refused: func() { env.stats.LoadsRefused.Add(1) },
 	})
-	return &loader{env: env, pool: p, slots: flight.NewGroup[*Slot, *hot](p), chunks: flight.NewGroup[*chunk, *segment](p)}
+	return &loader{env: env, pool: p, slots: flight.NewGroup[*Slot, *hot](p), chunks: flight.NewGroup[*chunk, *segment](p), parts: flight.NewGroup[*reader, []*chunk](p)}
 }
 
 // gaveUp says whether an error is of a wait that ended, not of the journal.
@@ -225,6 +229,89 @@ func (l *loader) readSlot(slot *Slot) (*hot, error) {
 		err = fmt.Errorf("cow: slot %s: the journal gave %d events of %d", slot.id, h.count, want)
 	}
 	return h, err
+}
+
+// worthPart says whether events [pos, end) of a slot are so small a part of it that
+// they are to be read alone while it is cold. most is how many bytes of them are
+// wanted. Loading the slot takes memory for all of it, and reads all of it for its
+// index, which positions don't need. A slot of one chunk is loaded: that costs less
+// than to read its parts again and again.
+func worthPart(slot *Slot, pos, end uint64, most int) bool {
+	bytes, count := slot.bytes.Load(), slot.count.Load()
+	if bytes <= maxChunkBytes || count == 0 || slot.hot.Load() != nil {
+		return false
+	}
+	return 4*min(bytes/count*(end-pos), uint64(most)) <= bytes
+}
+
+// part returns handles of chunks that hold events [pos, end) of a cold slot, as far
+// as these and the commas between them fit into most bytes, but at least of one
+// event. It reads the journal for their sizes and keeps nothing: segment brings the
+// bytes of a handle as often as they are wanted. The handles belong to the caller and
+// not to the slot. It stops waiting as hot does.
+func (l *loader) part(slot *Slot, pos, end uint64, most int, ended <-chan struct{}) ([]*chunk, error) {
+	if slot.dead.Load() {
+		return nil, ErrNoSlot
+	}
+	return l.parts.Wait(new(reader), func() ([]*chunk, error) {
+		list, err := l.readPart(slot, pos, end, most)
+		switch {
+		case err == nil:
+			l.env.stats.PartLoads.Add(1)
+			return list, nil
+		case slot.dead.Load() || errors.Is(err, ErrNoSlot):
+			return nil, ErrNoSlot
+		case !gaveUp(err):
+			l.env.stats.LoadErrors.Add(1)
+			l.env.log.Error("cannot load part of slot", "slot", slot.id, "from", pos, "error", err)
+		}
+		return nil, err
+	}, ended)
+}
+
+func (l *loader) readPart(slot *Slot, pos, end uint64, most int) (list []*chunk, err error) {
+	var c *chunk
+	next, bytes := pos, 0
+	err = l.read(slot, pos, func(a *Append) error {
+		for k, ev := range a.Events {
+			if next == end {
+				return errEnough
+			}
+			switch at := a.First + uint64(k); {
+			case at < pos:
+				continue // as in fill
+			case at != next:
+				return gapError(slot, at, next)
+			}
+			n := len(ev.JSON)
+			if bytes > 0 && bytes+1+n > most {
+				end = next
+				return errEnough
+			}
+			bytes += n
+			if c != nil {
+				bytes++
+			}
+			if c == nil || int(c.size)+1+n > maxChunkBytes {
+				c = &chunk{first: next}
+				c.seg.Store(goneSegment)
+				list = append(list, c)
+			} else {
+				c.size++
+			}
+			c.size += uint32(n)
+			c.events++
+			next++
+		}
+		return nil
+	})
+	if err == errEnough {
+		err = nil
+	}
+	if err == nil && next < end {
+		err = fmt.Errorf("cow: slot %s: the journal gave events up to %d of %d", slot.id, next, end)
+	}
+	return list, err
 }
 
 // admit reserves the bytes that h has grown by. When nothing else can leave, h

@@ -111,6 +111,7 @@ type Stats struct {
 	FramesReplayed atomic.Uint64 // for one reader
 	SlotLoads      atomic.Uint64
 	ChunkLoads     atomic.Uint64
+	PartLoads      atomic.Uint64 // of cold slots that were read by position
 	LoadErrors     atomic.Uint64
 	Panics         atomic.Uint64 // in loads; each ended that load alone
 	LoadsRefused   atomic.Uint64 // too many waited, or one waited too long

@@ -2,6 +2,7 @@ package cow
 
 import (
 	"errors"
+	"math"
 	"sync/atomic"
 	"time"
 
@@ -48,6 +49,7 @@ type Subscriber struct {
 	loading atomic.Pointer[chan struct{}]
 	pinned  *segment // what Load brought for pinnedC
 	pinnedC *chunk
+	partEnd uint64 // if pinnedC is of loader.part: the position behind it, else 0
 }
 
 // Subscribe opens a cursor where start says. ids is what the id lines of its frames
@@ -134,7 +136,7 @@ func (sub *Subscriber) Next(buf []byte) ([]byte, error) {
 			sub.unpin()
 			return nil, nil
 		}
-		return nil, ErrNotResident
+		return sub.encodePart(buf[:0:frame.MaxPiece])
 	}
 	snap := h.snap.Load()
 	if sub.pos >= snap.count {
@@ -203,6 +205,18 @@ func (sub *Subscriber) encode(snap *snapshot, buf []byte) ([]byte, error) {
 	return buf, nil
 }
 
+// encodePart fills buf while the slot is cold, from the part that Load brought.
+func (sub *Subscriber) encodePart(buf []byte) ([]byte, error) {
+	if sub.pos >= sub.partEnd {
+		return nil, ErrNotResident
+	}
+	data, err := sub.encode(&snapshot{chunks: []*chunk{sub.pinnedC}, count: sub.partEnd}, buf)
+	if err == nil && len(data) == 0 { // written before, all of it
+		err = ErrNotResident
+	}
+	return data, err
+}
+
 // segment returns the segment of a chunk if its bytes are in memory, or were
 // brought by Load.
 func (sub *Subscriber) segment(c *chunk) *segment {
@@ -215,7 +229,7 @@ func (sub *Subscriber) segment(c *chunk) *segment {
 	return nil
 }
 
-func (sub *Subscriber) unpin() { sub.pinned, sub.pinnedC = nil, nil }
+func (sub *Subscriber) unpin() { sub.pinned, sub.pinnedC, sub.partEnd = nil, nil, 0 }
 
 // Wrote moves the cursor by n bytes of the piece that Next returned last.
 func (sub *Subscriber) Wrote(n int) {
@@ -242,6 +256,9 @@ func (sub *Subscriber) Load() error {
 	}
 	sub.unpin() // it was another chunk
 	loads := sub.store.loads
+	if count := sub.slot.count.Load(); sub.pos < count && worthPart(sub.slot, sub.pos, count, math.MaxInt) {
+		return sub.loadPart(count, ended)
+	}
 	h, err := loads.hot(sub.slot, ended)
 	if err != nil {
 		return err
@@ -257,4 +274,19 @@ func (sub *Subscriber) Load() error {
 	}
 	sub.pinned, sub.pinnedC = g, c
 	return nil
+}
+
+// loadPart is Load for a cold slot that need not become hot for the events from the
+// cursor to end.
+func (sub *Subscriber) loadPart(end uint64, ended <-chan struct{}) error {
+	list, err := sub.store.loads.part(sub.slot, sub.pos, end, maxChunkBytes, ended)
+	if err != nil {
+		return err
+	}
+	g, err := sub.store.loads.segment(sub.slot, list[0], ended)
+	if err == nil {
+		sub.pinned, sub.pinnedC = g, list[0]
+		sub.partEnd = list[0].first + uint64(list[0].events)
+	}
+	return err
 }

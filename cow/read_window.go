@@ -33,6 +33,7 @@ type Window struct {
 	size   int // bytes of the array
 
 	next, end uint64 // positions; see Next and End
+	cold      bool   // the chunks are handles that loader.part has made
 
 	// The cursor: it stands off bytes into spans[at], counted with the bracket or
 	// comma before that span. done is how many bytes of the array that makes.
@@ -256,7 +257,8 @@ func (st Start) in(count uint64) uint64 {
 // Window fills w with the events of the slot from start on, oldest first: at most
 // limit events, at most Options.PageBytes, but at least one event if there is one.
 //
-// If all is in memory, Window takes no lock and copies no event. Otherwise it first
+// If all is in memory, Window takes no lock and copies no event. A small part of a
+// cold slot that is read by position is read from the journal alone. Otherwise it first
 // loads the slot, the event that start names, and the first bytes of the page, so
 // that a page that can't be read is an error here. No other reader waits for that.
 // The bytes behind are loaded when it is their turn. Errors: ErrNoSlot when the slot
@@ -265,7 +267,7 @@ func (st Start) in(count uint64) uint64 {
 func (s *Store) Window(slot *Slot, start Start, limit int, w *Window) error {
 	w.Reset()
 	err := s.page(slot, start, limit, w)
-	if err == nil && w.events > 0 && w.part(0, 0) == nil {
+	if err == nil && w.events > 0 && !w.cold && w.part(0, 0) == nil {
 		// Not kept: a page that waits before it is written must hold no bytes.
 		_, err = s.loads.segment(slot, w.spans[0].c, nil)
 	}
@@ -276,6 +278,11 @@ func (s *Store) Window(slot *Slot, start Start, limit int, w *Window) error {
 }
 
 func (s *Store) page(slot *Slot, start Start, limit int, w *Window) error {
+	if len(start.id) == 0 && !slot.Hot() {
+		if done, err := s.coldPage(slot, start, limit, w); done || err != nil {
+			return err
+		}
+	}
 	h, err := s.loads.hot(slot, nil)
 	if err != nil {
 		return err
@@ -318,6 +325,38 @@ func (s *Store) page(slot *Slot, start Start, limit int, w *Window) error {
 		pos += uint64(n)
 	}
 	return nil
+}
+
+// coldPage is page for a cold slot, as far as that need not become hot. The counts of
+// a cold slot are written before a post is answered, so nothing acknowledged is
+// missing. What stands behind them in the journal is not visible yet.
+func (s *Store) coldPage(slot *Slot, start Start, limit int, w *Window) (done bool, err error) {
+	count := slot.count.Load()
+	pos := start.in(count)
+	end := min(count, pos+uint64(max(limit, 0)))
+	most := s.opts.PageBytes - len(arrayEmpty)
+	if pos < end && !worthPart(slot, pos, end, most) {
+		return false, nil
+	}
+	w.next, w.end = pos, count
+	if pos == end {
+		if slot.dead.Load() {
+			return true, ErrNoSlot
+		}
+		return true, nil
+	}
+	list, err := s.loads.part(slot, pos, end, most, nil)
+	if err != nil {
+		return true, err
+	}
+	w.loads, w.slot, w.size, w.cold = s.loads, slot, len(arrayEmpty)+len(list)-1, true
+	for _, c := range list {
+		w.spans = append(w.spans, span{c, 0, c.size})
+		w.size += int(c.size)
+		w.events += int(c.events)
+	}
+	w.next += uint64(w.events)
+	return true, nil
 }
 
 // Holds says whether the slot has an event with this id, as far as memory knows: it

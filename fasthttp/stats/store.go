@@ -68,6 +68,7 @@ func MemoryFamilies(store *cow.Store) []Family {
 		CounterBy("cowrelay_loads_total", "kind", "What was read back from the store, by kind.", func(show Show) {
 			st := store.Stats()
 			show("chunk", st.ChunkLoads.Load())
+			show("part", st.PartLoads.Load())
 			show("slot", st.SlotLoads.Load())
 		}),
 		Counter("cowrelay_load_errors_total", "Loads that failed.", func() uint64 { return store.Stats().LoadErrors.Load() }),
