@@ -51,8 +51,8 @@
 // # The way of a pull
 //
 //	fasthttp/admit.go        the head, as for a post
-//	fasthttp/events.go       the handler reads since, limit and wait
-//	read_window.go           Store.Window finds since and slices the newest snapshot
+//	fasthttp/request.go      the query: where to begin, limit and wait
+//	read_window.go           Store.Window finds that and slices the newest snapshot
 //	index/index.go           the position of since, without a lock
 //	memory_load.go           what is not in memory is loaded, once for all who want it
 //	fasthttp/poll/poll.go    nothing there and a wait: subscribe, wait, look again

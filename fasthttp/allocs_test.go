@@ -78,8 +78,12 @@ func TestAllocs_Pull(t *testing.T) {
 	window := roundTrips(t, g, pull("?limit=100"))
 	large := roundTrips(t, g, pull("?limit=1000&since=e100"))
 	tail := roundTrips(t, g, pull("?limit=1000&since=big38"))
-	t.Logf("allocations a request: healthz %v, empty page %v, 100 events %v, 900 events and more %v, one event %v", health, empty, window, large, tail)
-	for name, n := range map[string]float64{"empty": empty, "100 events": window, "large": large, "one": tail} {
+	from := roundTrips(t, g, pull("?limit=100&from=900"))
+	last := roundTrips(t, g, pull("?last=10"))
+	end := roundTrips(t, g, pull("?from=18446744073709551615"))
+	t.Logf("allocations a request: healthz %v, empty page %v, 100 events %v, 900 events and more %v, one event %v, from %v, last %v, at the end %v",
+		health, empty, window, large, tail, from, last, end)
+	for name, n := range map[string]float64{"empty": empty, "100 events": window, "large": large, "one": tail, "from": from, "last": last, "at the end": end} {
 		if n > health {
 			t.Errorf("a pull of a page (%s) makes %v allocations, /healthz %v", name, n, health)
 		}
