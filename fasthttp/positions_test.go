@@ -248,7 +248,6 @@ func TestStream_Positions(t *testing.T) {
 		}
 	}
 	g.call("HEAD", "/v1/events/"+m.id+"/stream?from=x", m.token, nil).want(t, 400)
-	g.call("HEAD", "/v1/events/"+m.id+"/stream?from=1&ids=position", m.token, nil).want(t, 200)
 }
 
 // Readers of both kinds of id lines who leave and come back, beside posts of events
