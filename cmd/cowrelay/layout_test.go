@@ -58,9 +58,9 @@ var mayImport = map[string][]string{
 	relay + "stream":  {"cowrelay/cow", slots + "frame", slots + "share"},
 	relay + "admin":   {"cowrelay/cow", slots + "rate", slots + "rendezvous", relay + "accept", relay + "keys", relay + "redact", relay + "refusal", relay + "stats"},
 	relay + "conn":    {"cowrelay/cow", slots + "frame", slots + "share", relay + "accept", relay + "stream"},
-	relay + "poll":    {"cowrelay/cow", slots + "share", relay + "accept", relay + "stream"},
+	relay + "poll":    {"cowrelay/cow", slots + "frame", slots + "share", relay + "accept", relay + "stream"},
 	"cowrelay/fasthttp": {
-		"cowrelay/cow", slots + "event", slots + "invariants", slots + "rendezvous", slots + "token", relay + "accept", relay + "conn", relay + "keys", relay + "limit",
+		"cowrelay/cow", slots + "event", slots + "frame", slots + "invariants", slots + "rendezvous", slots + "token", relay + "accept", relay + "conn", relay + "keys", relay + "limit",
 		relay + "meet", relay + "poll", relay + "redact", relay + "refusal", relay + "stats", relay + "stream", relay + "web",
 	},
 	// The load generator knows of the relay what a client knows, and no more.
