@@ -2,6 +2,7 @@ package cow_test
 
 import (
 	"errors"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -398,4 +399,25 @@ func TestTokens_BeforeTheSlot(t *testing.T) {
 		_, _, err := m.Value(gone)
 		return errors.Is(err, cow.ErrNoRecord)
 	})
+}
+
+// What a check costs beside the token's hash, with as many tokens as a slot may have
+// and with none.
+func BenchmarkAuthorize(b *testing.B) {
+	for _, n := range []int{0, token.MostTokens} {
+		b.Run(strconv.Itoa(n), func(b *testing.B) {
+			f := open(b, cow.Options{})
+			slot, text, _ := f.tokenSlot()
+			for range n {
+				text, _ = f.give(slot, token.Post, 0)
+			}
+			hash, now := cow.HashToken([]byte(text)), time.Now().Unix()
+			b.ReportAllocs()
+			for b.Loop() {
+				if !slot.Authorize(hash, now).OK() {
+					b.Fatal("a token is not good")
+				}
+			}
+		})
+	}
 }

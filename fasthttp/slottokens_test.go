@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"cowrelay/cow/token"
 )
 
 // further makes a further token of the slot and returns its text and id.
@@ -106,6 +108,11 @@ func TestTokens_Rights(t *testing.T) {
 	}
 	g.call("DELETE", slot, m.owner, nil).want(t, 204)
 	g.call("GET", slot+"/tokens", m.owner, nil).want(t, 404)
+	g.eventually("the records of a removed slot's tokens are dropped", func() bool {
+		n := 0
+		err := g.store.Records().List(token.Prefix, func(string, []byte, uint64) error { n++; return nil })
+		return err == nil && n == 0
+	})
 }
 
 // What a request for a token may say.
