@@ -43,6 +43,14 @@ func TestOutput_FullDisk(t *testing.T) {
 	stopped, _ := relaytest.Stored(t)
 	state1 := relaytest.NewState(t, 1, 1, 300)
 	s := r.Allocate()
+	var further struct {
+		ID string `json:"token_id"`
+	}
+	for range 2 { // one is revoked, the other is listed
+		if err := json.Unmarshal(s.AsOwner().MustSend(t, 201, "POST", r.URL+"/v1/slot/"+s.ID+"/tokens", []byte(`{"may":["read"]}`)), &further); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for _, nick := range []string{"paul", "mary"} {
 		claim := fmt.Appendf(nil, `{"nick":%q,"slot_id":%q,"card":%s}`, nick, s.ID, cardtest.New(nick, 0).Card("{}"))
 		s.MustSend(t, 201, "POST", r.URL+"/v1/handle/claim", claim)
@@ -77,6 +85,9 @@ func TestOutput_FullDisk(t *testing.T) {
 		"cowrelay admin purge":           {append(admin, "admin", "purge", "--yes", "192.0.2.1")},
 		"cowrelay admin status":          {append(admin, "admin", "status")},
 		"cowrelay admin slots":           {append(admin, "admin", "slots")},
+		"cowrelay admin slots owner":     {append(admin, "admin", "slots", "owner", s.ID)},
+		"cowrelay admin slots tokens":    {append(admin, "admin", "slots", "tokens", s.ID)},
+		"cowrelay admin slots revoke":    {append(admin, "admin", "slots", "revoke", s.ID, further.ID)},
 		"cowrelay admin slot":            {append(admin, "admin", "slot", state.ID)},
 		"cowrelay admin block":           {append(admin, "admin", "block", state.ID)},
 		"cowrelay admin unblock":         {append(admin, "admin", "unblock", state.ID)},
