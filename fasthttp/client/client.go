@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -44,6 +45,10 @@ type Client struct {
 	base string // URL of the relay, without a slash at its end
 	http *http.Client
 	opts Options
+
+	// plain: the last page came without positions. It is a hint, for which question
+	// to put first. Every answer shows anew what the relay has.
+	plain atomic.Bool
 }
 
 // New returns a client of the relay at the URL, such as http://127.0.0.1:8770.
@@ -118,6 +123,9 @@ type Slot struct {
 
 // Slot returns the slot with the id. It makes no request.
 func (c *Client) Slot(id, token string) *Slot { return &Slot{ID: id, Token: token, client: c} }
+
+// Relay returns the URL of the slot's relay.
+func (s *Slot) Relay() string { return s.client.base }
 
 // String returns the slot's id.
 func (s *Slot) String() string { return s.ID }

@@ -13,15 +13,16 @@ import (
 
 // What errors.Is finds in an *Error.
 var (
-	ErrBadRequest   = errors.New("client: refused as it is")   // 400, 415, 422: sending it again won't help
-	ErrUnauthorized = errors.New("client: no token")           // 401
-	ErrForbidden    = errors.New("client: wrong token")        // 403
-	ErrBlocked      = errors.New("client: slot blocked")       // 403, because the relay's operator blocked the slot
-	ErrGone         = errors.New("client: no such slot")       // 404, 410, said by a relay
-	ErrTooLarge     = errors.New("client: event too large")    // 413
-	ErrSlotFull     = errors.New("client: slot full")          // 413, because of the slot
-	ErrRateLimited  = errors.New("client: too many requests")  // 429
-	ErrUnavailable  = errors.New("client: relay can't do now") // 502, 503, 504, 507
+	ErrBadRequest   = errors.New("client: refused as it is")    // 400, 415, 422: sending it again won't help
+	ErrUnauthorized = errors.New("client: no token")            // 401
+	ErrForbidden    = errors.New("client: wrong token")         // 403
+	ErrBlocked      = errors.New("client: slot blocked")        // 403, because the relay's operator blocked the slot
+	ErrMissingRight = errors.New("client: token lacks a right") // 403, because the token may do less; Fields["needs"] names the right
+	ErrGone         = errors.New("client: no such slot")        // 404, 410, said by a relay
+	ErrTooLarge     = errors.New("client: event too large")     // 413
+	ErrSlotFull     = errors.New("client: slot full")           // 413, because of the slot
+	ErrRateLimited  = errors.New("client: too many requests")   // 429
+	ErrUnavailable  = errors.New("client: relay can't do now")  // 502, 503, 504, 507
 )
 
 // Other errors of this package.
@@ -32,6 +33,11 @@ var (
 	ErrNotJSON = errors.New("client: the event is not one JSON value")
 	// ErrNoCursor is a place in a slot that can't be asked for; see NoCursorError.
 	ErrNoCursor = errors.New("client: no event_id to go on from")
+	// ErrNotOffered is what the relay at hand does not have: it lacks positions,
+	// batches or tokens.
+	ErrNotOffered = errors.New("client: the relay does not offer this")
+	// ErrNoToken is the id of a token that the slot does not have.
+	ErrNoToken = errors.New("client: no such token")
 	// ErrUnreachable matches every LostError.
 	ErrUnreachable = errors.New("client: no answer")
 )
@@ -66,7 +72,9 @@ func (e *Error) Is(target error) bool {
 	case ErrBlocked:
 		return e.Status == 403 && e.Fields["blocked"] != nil
 	case ErrForbidden:
-		return e.Status == 403 && e.Fields["blocked"] == nil
+		return e.Status == 403 && e.Fields["blocked"] == nil && e.Fields["needs"] == nil
+	case ErrMissingRight:
+		return e.Status == 403 && e.Fields["needs"] != nil
 	case ErrGone:
 		return (e.Status == 404 || e.Status == 410) && !e.Foreign
 	case ErrSlotFull:
@@ -151,8 +159,9 @@ func (e *LostError) Unwrap() error { return e.Err }
 // Is finds ErrUnreachable.
 func (e *LostError) Is(target error) bool { return target == ErrUnreachable }
 
-// NoCursorError says that a reader can't go on, because too many events without an
-// event_id follow each other. What was read until then is complete.
+// NoCursorError says that a reader can't go on. Either the relay has no positions,
+// and too many events without an event_id follow each other; or the slot ends before
+// the cursor. What was read until then is complete.
 type NoCursorError struct {
 	At     Cursor // behind the last event that was read
 	Reason string

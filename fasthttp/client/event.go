@@ -24,13 +24,30 @@ type Event struct {
 // with the ID; with an empty ID, behind the Skip-th event of the slot. The zero
 // Cursor is the beginning. An ID that the slot does not have counts as the
 // beginning too, as everywhere in the protocol.
+//
+// A relay that has positions is asked by Pos. ID and Skip then say the same to a
+// relay that has none.
 type Cursor struct {
 	ID   string `json:"id"`
 	Skip int    `json:"skip,omitempty"`
+	// Pos is the position of the first event behind the cursor. 0: it is not known,
+	// unless ID is empty. With an empty ID, Skip is that position.
+	Pos uint64 `json:"pos,omitempty"`
 }
 
 // After returns the place behind the event with the id.
 func After(id string) Cursor { return Cursor{ID: id} }
+
+// At returns the place before the event with the position: At(0) is the beginning.
+func At(pos uint64) Cursor { return Cursor{Skip: int(pos)} }
+
+// Position returns the position of the first event behind the cursor, if it is known.
+func (c Cursor) Position() (pos uint64, known bool) {
+	if c.ID == "" {
+		return uint64(c.Skip), true
+	}
+	return c.Pos, c.Pos > 0
+}
 
 func (c Cursor) String() string {
 	switch {
@@ -42,13 +59,17 @@ func (c Cursor) String() string {
 	return fmt.Sprintf("event %d after event_id %q", c.Skip, c.ID)
 }
 
-// pass returns the place behind one more event. A relay can't be asked for an empty
-// id, so an event without one is counted.
-func (c Cursor) pass(id string) Cursor {
-	if id == "" {
-		return Cursor{c.ID, c.Skip + 1}
+// pass returns the place behind one more event. Some relays can be asked only by id,
+// and none by an empty one, so events without an id are counted. next is the
+// position behind the event; 0: it is not known.
+func (c Cursor) pass(id string, next uint64) Cursor {
+	switch {
+	case id != "":
+		return Cursor{ID: id, Pos: next}
+	case c.ID == "" && next > 0:
+		return At(next)
 	}
-	return Cursor{ID: id}
+	return Cursor{c.ID, c.Skip + 1, next}
 }
 
 // lenient reads what the relay accepts: below the top level, keys may repeat.
@@ -89,8 +110,8 @@ func isEventID(quoted jsontext.Value) bool {
 	return err == nil && string(name) == "event_id"
 }
 
-// splitPage returns the events of a page that begins at the cursor.
-func splitPage(page []byte, at Cursor) ([]Event, error) {
+// splitPage returns the events of a page, without their cursors.
+func splitPage(page []byte) ([]Event, error) {
 	dec := jsontext.NewDecoder(bytes.NewBuffer(page), lenient)
 	if t, err := dec.ReadToken(); err != nil || t.Kind() != '[' {
 		return nil, fmt.Errorf("it is no array: %w", err)
@@ -103,9 +124,7 @@ func splitPage(page []byte, at Cursor) ([]Event, error) {
 		}
 		end := int(dec.InputOffset())
 		own := page[end-len(v) : end : end]
-		id := EventID(own)
-		at = at.pass(id)
-		list = append(list, Event{own, id, at})
+		list = append(list, Event{JSON: own, ID: EventID(own)})
 	}
 	if _, err := dec.ReadToken(); err != nil {
 		return nil, err
@@ -114,4 +133,18 @@ func splitPage(page []byte, at Cursor) ([]Event, error) {
 		return nil, errors.New("something stands behind the array")
 	}
 	return list, nil
+}
+
+// place sets the cursors of the events of a page that begins at the cursor. next is
+// the position behind the last of them; 0: it is not known.
+func place(events []Event, at Cursor, next uint64) Cursor {
+	for i := range events {
+		var behind uint64
+		if next > 0 {
+			behind = next - uint64(len(events)-1-i)
+		}
+		at = at.pass(events[i].ID, behind)
+		events[i].Cursor = at
+	}
+	return at
 }

@@ -6,11 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -164,6 +168,10 @@ func newFake(t *testing.T, serve func(n int, w http.ResponseWriter, r *http.Requ
 	f := new(fake)
 	f.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		io.Copy(io.Discard, r.Body) // until then the server does not see a client leave
+		if r.URL.Query().Get("limit") == "0" {
+			w.Write([]byte("[]")) // it has no positions
+			return
+		}
 		serve(int(f.requests.Add(1)), w, r)
 	}))
 	t.Cleanup(func() {
@@ -171,6 +179,42 @@ func newFake(t *testing.T, serve func(n int, w http.ResponseWriter, r *http.Requ
 		f.Close()
 	})
 	return f
+}
+
+// plain returns the URL of a relay before the rig's that lacks what section 8 of the
+// contract adds: it passes over the queries, knows neither batches nor tokens, and
+// says nothing of positions.
+func (g *rig) plain() string {
+	g.Helper()
+	relay := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: g.addr})
+	relay.FlushInterval = -1
+	relay.ErrorLog = log.New(io.Discard, "", 0)
+	relay.ModifyResponse = func(res *http.Response) error {
+		for _, name := range []string{"Relay-Next", "Relay-End"} {
+			res.Header.Del(name)
+		}
+		return nil
+	}
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		q := r.URL.Query()
+		for _, name := range []string{"from", "last", "ids", "wait"} {
+			q.Del(name)
+		}
+		r.URL.RawQuery = q.Encode()
+		switch {
+		case strings.Contains(r.URL.Path, "/tokens"):
+			w.WriteHeader(http.StatusNotFound)
+		case r.Method == http.MethodPost && r.Header.Get("Content-Type") != "application/json":
+			http.Error(w, "Expected request with `Content-Type: application/json`", http.StatusUnsupportedMediaType)
+		default:
+			relay.ServeHTTP(w, r)
+		}
+	}))
+	g.Cleanup(func() {
+		s.CloseClientConnections()
+		s.Close()
+	})
+	return s.URL
 }
 
 func eventually(t testing.TB, what string, ok func() bool) {

@@ -26,6 +26,7 @@ type call struct {
 	method, path string // the path may have a query
 	token        string
 	body         []byte
+	kind         string        // the Content-Type of the body (application/json)
 	repeat       bool          // it may be done twice without harm
 	max          int64         // the most bytes of a good reply (maxReply)
 	wait         time.Duration // how long the relay may wait before it answers
@@ -33,9 +34,10 @@ type call struct {
 
 // reply is a good answer.
 type reply struct {
-	relay string
-	body  []byte
-	lost  bool // an earlier try got no answer: the relay may have acted on it
+	relay  string
+	header http.Header
+	body   []byte
+	lost   bool // an earlier try got no answer: the relay may have acted on it
 }
 
 func (r reply) decode(v any) error {
@@ -55,10 +57,11 @@ func (c *Client) do(ctx context.Context, q call) (reply, error) {
 	b := c.newBackoff()
 	lost := false
 	for {
-		body, err := c.try(ctx, q)
+		r, err := c.try(ctx, q)
+		r.lost = lost
 		if err == nil {
 			b.back()
-			return reply{c.base, body, lost}, nil
+			return r, nil
 		}
 		var gone *LostError
 		var no *Error
@@ -75,7 +78,8 @@ func (c *Client) do(ctx context.Context, q call) (reply, error) {
 			if gone != nil {
 				gone.GaveUp = again && ctx.Err() == nil
 			}
-			return reply{c.base, nil, lost}, err
+			r.lost = lost
+			return r, err
 		}
 	}
 }
@@ -97,7 +101,8 @@ func (c *Client) request(ctx context.Context, q call, sent *bool) (*http.Request
 		req.Header.Set("Authorization", "Bearer "+q.token)
 	}
 	if q.body != nil {
-		req.Header.Set("Content-Type", "application/json")
+		def(&q.kind, "application/json")
+		req.Header.Set("Content-Type", q.kind)
 	}
 	return req, nil
 }
@@ -105,31 +110,33 @@ func (c *Client) request(ctx context.Context, q call, sent *bool) (*http.Request
 var errSlow = errors.New("it took too long")
 
 // try makes a call once.
-func (c *Client) try(ctx context.Context, q call) ([]byte, error) {
+func (c *Client) try(ctx context.Context, q call) (reply, error) {
+	r := reply{relay: c.base}
 	ctx, cancel := context.WithTimeoutCause(ctx, c.opts.Timeout+q.wait, errSlow)
 	defer cancel()
 	var sent bool
 	req, err := c.request(ctx, q, &sent)
 	if err != nil {
-		return nil, err
+		return r, err
 	}
 	res, err := c.http.Do(req)
 	if err != nil {
-		return nil, c.lost(ctx, sent, err)
+		return r, c.lost(ctx, sent, err)
 	}
 	defer res.Body.Close()
 	def(&q.max, maxReply)
 	if res.StatusCode < 200 || res.StatusCode > 299 {
-		return nil, c.refusal(ctx, res)
+		return r, c.refusal(ctx, res)
 	}
 	body, err := readAll(res, q.max)
 	if errors.Is(err, ErrReply) {
-		return nil, err
+		return r, err
 	}
 	if err != nil {
-		return nil, c.lost(ctx, true, err)
+		return r, c.lost(ctx, true, err)
 	}
-	return body, nil
+	r.header, r.body = res.Header, body
+	return r, nil
 }
 
 // refusal reads the reply of a refused request. A part of the body is enough.

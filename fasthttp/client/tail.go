@@ -9,6 +9,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -25,9 +26,11 @@ var noID = strings.Repeat("-", 129)
 //
 //	open -> read events -> broken, silent or ended -> wait -> open ...
 //
-// Behind events without an id it goes on from the last event that has one, and drops
-// those that it has yielded. So no event is lost or repeated, as long as the relay
-// keeps what it acknowledged.
+// It goes on by position, so it does not matter whether events have ids. Before each
+// stream it asks the relay whether it has positions. At a relay without them it goes
+// on from the last event that has an id, and drops those behind it that it has
+// yielded. So no event is lost or repeated, as long as the relay keeps what it
+// acknowledged.
 //
 // It ends with an error when ctx ends, when the slot is gone or the token is wrong,
 // and when the answer does not come from a relay.
@@ -40,9 +43,11 @@ func (s *Slot) Tail(ctx context.Context, from Cursor) iter.Seq2[Event, error] {
 }
 
 // TailNew is Tail from now on: it yields the events that are posted after the call.
-// It counts the slot's events before and after it opens the stream. If the counts
-// are equal, the stream began behind the last of them. If they differ, it reads the
-// slot from its beginning and drops the events that were there before.
+//
+// At a relay without positions it counts the slot's events before and after it opens
+// the stream. If the counts are equal, the stream began behind the last of them. If
+// they differ, it reads the slot from its beginning and drops the events that were
+// there before.
 func (s *Slot) TailNew(ctx context.Context) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) { s.newTail(Cursor{}).run(ctx, yield) }
 }
@@ -90,7 +95,7 @@ func (t *tail) again(ctx context.Context, err error) bool {
 		if !no.notNow() && no.Status < 500 {
 			return false
 		}
-	case errors.Is(err, ErrReply):
+	case errors.Is(err, ErrReply), errors.Is(err, ErrNoCursor):
 		return false
 	}
 	if t.hasRetry {
@@ -102,7 +107,7 @@ func (t *tail) again(ctx context.Context, err error) bool {
 
 // follow reads one connection. It returns nil when the caller has enough.
 func (t *tail) follow(ctx context.Context, yield func(Event, error) bool) error {
-	body, drop, err := t.open(ctx)
+	body, drop, positions, err := t.open(ctx)
 	if err != nil {
 		return err
 	}
@@ -135,10 +140,17 @@ func (t *tail) follow(ctx context.Context, yield func(Event, error) bool) error 
 			continue
 		}
 		e := Event{JSON: append([]byte(nil), fr.data...), ID: EventID(fr.data)}
-		if e.ID == "" && fr.own {
+		var behind uint64 // the event
+		if positions {
+			pos, err := strconv.ParseUint(fr.id, 10, 63)
+			if err != nil || !fr.own {
+				return fmt.Errorf("%w: %s has positions, and sent an event with the id %s", ErrReply, t.client.base, quote(fr.id))
+			}
+			behind = pos + 1
+		} else if e.ID == "" && fr.own {
 			e.ID = fr.id
 		}
-		t.at, t.next = t.at.pass(e.ID), t.client.opts.MinWait
+		t.at, t.next = t.at.pass(e.ID, behind), t.client.opts.MinWait
 		e.Cursor = t.at
 		if !yield(e, nil) {
 			return nil
@@ -147,30 +159,64 @@ func (t *tail) follow(ctx context.Context, yield func(Event, error) bool) error 
 }
 
 // open opens the stream. The first drop events of the stream are not behind the
-// cursor: the caller drops them.
-func (t *tail) open(ctx context.Context) (body io.ReadCloser, drop int, err error) {
+// cursor: the caller drops them. With positions, the ids of the stream are those.
+func (t *tail) open(ctx context.Context) (body io.ReadCloser, drop int, positions bool, err error) {
+	r, err := t.client.try(ctx, t.slot.pageCall("", 0, 0))
+	if err != nil {
+		return nil, 0, false, err
+	}
+	p, err := t.slot.readPage(r, 0)
+	if err != nil {
+		return nil, 0, false, err
+	}
+	if !p.positions {
+		body, drop, err = t.openByID(ctx)
+		return body, drop, false, err
+	}
+	if !t.known {
+		t.at, t.known = At(p.end), true
+	}
+	pos, known := t.at.Position()
+	switch {
+	case !known:
+		body, err = t.connect(ctx, "?ids=position&since="+url.QueryEscape(t.at.ID))
+		return body, t.at.Skip, true, err
+	case pos > p.end:
+		return nil, 0, true, endsBefore(t.at, p.end)
+	}
+	body, err = t.connect(ctx, "?ids=position&from="+strconv.FormatUint(pos, 10))
+	return body, 0, true, err
+}
+
+// openByID opens the stream of a relay without positions.
+func (t *tail) openByID(ctx context.Context) (body io.ReadCloser, drop int, err error) {
 	live := !t.known
 	if live {
 		before, err := t.count(ctx)
 		if err != nil {
 			return nil, 0, err
 		}
-		t.at, t.known = Cursor{Skip: before}, true
+		t.at, t.known = At(uint64(before)), true
+		body, err = t.connect(ctx, "")
+		if err != nil {
+			return nil, 0, err
+		}
+		// With equal counts before and after, the stream began behind these events.
+		after, err := t.count(ctx)
+		if err == nil && after == before {
+			return body, 0, nil
+		}
+		body.Close()
+		if err != nil {
+			return nil, 0, err
+		}
 	}
-	body, err = t.connect(ctx, live)
-	if err != nil || !live {
-		return body, t.at.Skip, err
+	id := t.at.ID
+	if id == "" {
+		id = noID
 	}
-	// With equal counts before and after, the stream began behind these events.
-	after, err := t.count(ctx)
-	if err == nil && after == t.at.Skip {
-		return body, 0, nil
-	}
-	body.Close()
-	if err != nil {
-		return nil, 0, err
-	}
-	body, err = t.connect(ctx, false)
+	// In the query, because a header can't hold every id.
+	body, err = t.connect(ctx, "?since="+url.QueryEscape(id))
 	return body, t.at.Skip, err
 }
 
@@ -182,20 +228,12 @@ func (t *tail) count(ctx context.Context) (int, error) {
 	return int(st.EventCount), nil
 }
 
-// connect makes one connection. With live the stream has what is posted from now on,
-// else what is behind the cursor. Reading the body fails after silence.
-func (t *tail) connect(ctx context.Context, live bool) (io.ReadCloser, error) {
+// connect makes one connection. The query says where the stream begins; without one
+// it has what is posted from now on. Reading the body fails after silence.
+func (t *tail) connect(ctx context.Context, query string) (io.ReadCloser, error) {
 	c := t.client
 	ctx, cancel := context.WithCancelCause(ctx)
-	q := call{method: http.MethodGet, path: t.slot.eventsPath() + "/stream", token: t.slot.Token}
-	if !live {
-		id := t.at.ID
-		if id == "" {
-			id = noID
-		}
-		// In the query, because a header can't hold every id.
-		q.path += "?since=" + url.QueryEscape(id)
-	}
+	q := call{method: http.MethodGet, path: t.slot.eventsPath() + "/stream" + query, token: t.slot.Token}
 	w := &watched{ctx: ctx, cancel: cancel, silence: c.opts.Silence}
 	w.timer = time.AfterFunc(w.silence, func() { cancel(errSilent) })
 	var sent bool

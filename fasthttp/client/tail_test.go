@@ -24,11 +24,16 @@ func TestTail_OverRestarts(t *testing.T) {
 		"none":  func(int) bool { return false },
 		"third": func(i int) bool { return i%3 == 1 },
 	} {
-		for _, from := range []string{"beginning", "middle", "now"} {
+		for _, from := range []string{"beginning", "middle", "now", "beginning, plain", "middle, plain", "now, plain"} {
 			t.Run(name+" "+from, func(t *testing.T) {
 				g := newRig(t, 0)
+				from, plain := strings.CutSuffix(from, ", plain")
 				var backs atomic.Int64
-				c := g.client(func(o *client.Options) { o.OnBack = func() { backs.Add(1) } })
+				told := func(o *client.Options) { o.OnBack = func() { backs.Add(1) } }
+				c := g.client(told)
+				if plain {
+					c = newClient(t, g.plain(), told)
+				}
 				s := g.allocate(c)
 				events := mixed(60, id)
 				mustPost(t, s, events[:20]...)
@@ -89,7 +94,8 @@ func TestTail_OverRestarts(t *testing.T) {
 	}
 }
 
-// What is posted while TailNew finds out where now is comes all the same.
+// What is posted while TailNew finds out where now is, at a relay without positions,
+// comes all the same.
 func TestTail_NewInABusySlot(t *testing.T) {
 	for name, id := range map[string]func(int) bool{
 		"all":  func(int) bool { return true },
@@ -97,12 +103,14 @@ func TestTail_NewInABusySlot(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := newRig(t, 0)
+			before := g.plain()
 			events := mixed(30, id)
 			s := g.allocate(g.client())
 			mustPost(t, s, events[:10]...)
 			// In front of the relay stands who posts between two looks at the
 			// slot's state.
-			relay := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: g.addr})
+			relay := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: strings.TrimPrefix(before, "http://")})
+			relay.FlushInterval = -1
 			var looks atomic.Int64
 			front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				if strings.HasSuffix(r.URL.Path, "/state") && looks.Add(1) == 2 {

@@ -78,6 +78,72 @@ func (in *postInput) next() (postItem, error) {
 	}
 }
 
+// view is next without a copy: the event lasts until the next call. It looks at most
+// lines only so far as to see that they hold one object. Whether that is JSON is left
+// to the relay.
+func (in *postInput) view() (postItem, error) {
+	for len(in.ready) == 0 && len(in.ahead) == 0 {
+		line, ok := in.peek()
+		if !ok {
+			break
+		}
+		text := bytes.Trim(line, " \t\r") // white space of JSON, and no other
+		if len(text) > 0 && !isObject(text) {
+			break
+		}
+		in.r.Discard(len(line) + 1)
+		if in.line++; len(text) > 0 {
+			return postItem{event: text, first: in.line, last: in.line}, nil
+		}
+	}
+	return in.next()
+}
+
+// peek returns the next line without reading it, if the buffer can hold it.
+func (in *postInput) peek() ([]byte, bool) {
+	for seen := 0; ; {
+		buf, _ := in.r.Peek(in.r.Buffered())
+		if n := bytes.IndexByte(buf[seen:], '\n'); n >= 0 {
+			return buf[:seen+n], true
+		}
+		seen = len(buf)
+		if _, err := in.r.Peek(seen + 1); err != nil { // it waits for one more byte
+			return nil, false
+		}
+	}
+}
+
+// isObject says whether text begins with a brace and ends with the one that closes it.
+func isObject(text []byte) bool {
+	depth := 0
+	for i := 0; i < len(text); i++ {
+		switch text[i] {
+		case '"':
+			for escaped := true; escaped; {
+				n := bytes.IndexByte(text[i+1:], '"')
+				if n < 0 {
+					return false
+				}
+				i += n + 1
+				escaped = false
+				for k := i - 1; text[k] == '\\'; k-- {
+					escaped = !escaped
+				}
+			}
+		case '{', '[':
+			depth++
+		case '}', ']':
+			if depth--; depth == 0 {
+				return text[0] == '{' && i == len(text)-1
+			}
+		}
+		if depth == 0 {
+			return false // it does not begin with a bracket
+		}
+	}
+	return false
+}
+
 // read returns the next line, without its end.
 func (in *postInput) read() (inputLine, error) {
 	if len(in.ahead) > 0 {

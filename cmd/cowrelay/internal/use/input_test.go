@@ -3,9 +3,12 @@ package use
 import (
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // Every line is an event, part of one, blank, or reported as bad.
@@ -28,24 +31,45 @@ func TestPostInput(t *testing.T) {
 		"{\n" + long + "\n{}":           {"lines 1 to 2 bad", "line 3: {}"},
 		"{\"a\":\"\xff\"}":              {"line 1 bad"},
 	} {
-		in := newPostInput(strings.NewReader(text))
-		var got []string
-		for {
-			it, err := in.next()
-			if err == io.EOF {
-				break
-			}
-			switch {
-			case err != nil:
-				t.Fatal(err)
-			case it.err != nil:
-				got = append(got, it.where()+" bad")
-			default:
-				got = append(got, fmt.Sprintf("%s: %s", it.where(), it.event))
+		for how, next := range map[string]func(*postInput) (postItem, error){"next": (*postInput).next, "view": (*postInput).view} {
+			if got := readItems(t, text, next); !slices.Equal(got, want) {
+				t.Errorf("%s of %.60q: got %q, want %q", how, text, got, want)
 			}
 		}
+	}
+}
+
+// readItems lists the items of a text. view leaves to the relay what is no JSON within
+// its braces: that counts as bad here.
+func readItems(t *testing.T, text string, next func(*postInput) (postItem, error)) (got []string) {
+	t.Helper()
+	for in := newPostInput(strings.NewReader(text)); ; {
+		it, err := next(in)
+		switch {
+		case err == io.EOF:
+			return got
+		case err != nil:
+			t.Fatal(err)
+		case it.err != nil || !jsontext.Value(it.event).IsValid(jsontext.AllowDuplicateNames(true)):
+			got = append(got, it.where()+" bad")
+		default:
+			got = append(got, fmt.Sprintf("%s: %s", it.where(), it.event))
+		}
+	}
+}
+
+// Both ways of reading find the same events in any text.
+func TestPostInput_ViewIsNext(t *testing.T) {
+	parts := []string{"{", "}", "[", "]", `"`, `\`, "\n", "\n", "\r\n", " ", ",", ":", `"a":1`, `"b":"x"`, `"c":{}`, "{}", `{"d":[{}]}`, "1", "\n{"}
+	rng := rand.New(rand.NewPCG(1, 2))
+	for range 10_000 {
+		var b strings.Builder
+		for range rng.IntN(16) {
+			b.WriteString(parts[rng.IntN(len(parts))])
+		}
+		want, got := readItems(t, b.String(), (*postInput).next), readItems(t, b.String(), (*postInput).view)
 		if !slices.Equal(got, want) {
-			t.Errorf("%.60q: got %q, want %q", text, got, want)
+			t.Fatalf("%q: got %q, want %q", b.String(), got, want)
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 
 	"cowrelay/cmd/cowrelay/internal/command"
 	"cowrelay/cmd/cowrelay/internal/term"
+	relayclient "cowrelay/fasthttp/client"
 
 	"github.com/spf13/cobra"
 )
@@ -21,14 +22,23 @@ func NewPostCommand() *cobra.Command {
 of standard input, one a line or over several lines. It returns when all are on
 the relay's disk, and goes on over a restart of the relay.
 
-The relay stores an event with an event_id once, however often it is posted. So you
-may post the whole input again after a failure. If the answer to an event without
-an event_id is lost, post does not send it again. It counts as failed, though it may
-be stored. --add-id gives each event without an event_id a random one. This makes it
-safe to send again within this run. Nothing else in an event changes.
+post sends the lines of an input in order, many in one request and one request at a
+time. The relay stores a request whole or not at all. If the answer is lost, post
+looks at what is stored behind the last position that it knows, and goes on from
+there. So each event is stored once, with an event_id or without. Others may post in
+between. But if they post the same text as you, without an event_id, post can't tell
+theirs from yours.
 
-post sends events one by one, in order. --parallel sends several at once. That is
-many times as fast, and stores them in any order.
+The relay stores an event with an event_id once, however often it is posted. So you
+may post the whole input again after a failure. --add-id gives each event without an
+event_id a random one. Nothing else in an event changes.
+
+Events in the command line are sent one by one. If the answer to one without an
+event_id is lost, it counts as failed, though it may be stored. It is the same where
+the relay has no batches or positions, and where the token may not read the slot.
+
+--parallel sends several requests at once, of one event each. It stores them in any
+order.
 
 post reports a line that is not an event with its number, and posts the rest. The
 exit status is then 1.`,
@@ -80,7 +90,8 @@ func (p *posting) run(s *slotSession, args []string) error {
 		return err
 	}
 	defer closeInput()
-	if _, err := s.check(); err != nil {
+	// A token that may only post is a good one.
+	if _, err := s.check(); err != nil && !errors.Is(err, relayclient.ErrMissingRight) {
 		return err
 	}
 	if p.total > barLines || p.total < 0 && !term.IsTerminal(os.Stdin) {
@@ -88,6 +99,10 @@ func (p *posting) run(s *slotSession, args []string) error {
 	}
 	ctx, cancel := context.WithCancel(s.ctx)
 	defer cancel()
+	if p.input != nil && p.parallel == 1 {
+		p.stopped = (&batches{posting: p}).run(ctx, p.prepared)
+		return p.finish()
+	}
 	items := readAhead(ctx, next)
 	for posted, err := range s.mailbox.PostMany(ctx, p.events(ctx, items), p.parallel) {
 		it := p.under[0]

@@ -126,6 +126,16 @@ func (p *posting) events(ctx context.Context, items <-chan aheadItem) func(func(
 	}
 }
 
+// prepared returns the next item of the input, with the id that it was asked to have.
+// Its event lasts until the next call.
+func (p *posting) prepared() (postItem, error) {
+	it, err := p.input.view()
+	if err == nil && it.err == nil {
+		it.event, it.err = p.prepare(it.event)
+	}
+	return it, err
+}
+
 // prepare gives an event the id that it was asked to.
 func (p *posting) prepare(event []byte) ([]byte, error) {
 	switch {

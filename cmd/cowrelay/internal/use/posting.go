@@ -14,15 +14,21 @@ import (
 )
 
 // posting is one run of post. It belongs to the goroutine of run, on which the
-// events are yielded too; readAhead reads beside it.
+// events are yielded too; outbox.fill or readAhead reads beside it.
 //
-// An event goes this way:
+// The lines of an input go this way:
+//
+//	line ──▶ input ──▶ outbox ──▶ batches ──▶ counts
+//	         (view)   (read      (one under   stored, duplicate
+//	                   ahead)     way)        or failed
+//
+// Events of the command line, and those of --parallel, are posted alone:
 //
 //	line ──▶ input ──▶ items ──▶ under ──▶ counts
-//	         (next)   (read     (posted,   stored, duplicate
-//	                   ahead)    waiting)  or failed
+//	         (next)   (read     (posted,
+//	                   ahead)    waiting)
 //
-// One that can't be posted goes from items to counts.Failed.
+// What can't be posted goes to counts.Failed.
 type posting struct {
 	// As it was asked for.
 	file, id string // "": none
@@ -83,15 +89,17 @@ func (p *posting) result(it postItem, posted relayclient.Posted, err error) erro
 }
 
 // fail counts an event that is not posted, and says why.
-func (p *posting) fail(it postItem, err error) {
-	p.counts.Failed++
-	p.last = it.last
-	where := it.where()
+func (p *posting) fail(it postItem, err error) { p.failMany(it, it, 1, err) }
+
+// failMany counts n events that are not posted, and says why.
+func (p *posting) failMany(from, to postItem, n int, err error) {
+	p.counts.Failed += n
+	p.last = to.last
+	where := postItem{first: from.first, last: to.last}.where()
 	if p.input == nil {
-		where = fmt.Sprintf("event %d", it.first)
+		where = fmt.Sprintf("event %d", from.first)
 	}
-	p.clear()
-	fmt.Fprintf(p.session.cmd.ErrOrStderr(), "%s: %s: %s\n", p.session.cmd.CommandPath(), where, term.Shown(err.Error()))
+	p.note(where + ": " + err.Error())
 }
 
 // progress moves the bar.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 
 	"cowrelay/cmd/cowrelay/internal/command"
 	"cowrelay/cmd/cowrelay/internal/wholefile"
@@ -15,13 +16,32 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// profile is a slot that was saved under a name, with the token that opens it.
+// profile is a slot that was saved under a name, with the token that opens it. The
+// owner's token lies in a profile of its own, NAME.owner: so the commands of every
+// day have no token that can remove the slot.
 type profile struct {
 	Relay string `json:"relay"`
 	Slot  string `json:"slot_id"`
-	Token string `json:"slot_token"`
+	Token string `json:"slot_token,omitempty"`
+	Owner string `json:"owner_token,omitempty"` // in NAME.owner, where Token is empty
 
 	name, path string
+}
+
+// ownerSuffix ends the name of a profile that holds the owner's token of another.
+const ownerSuffix = ".owner"
+
+// owner returns the profile for the owner's token. It may be there or not.
+func (p *profile) owner() *profile {
+	return &profile{name: p.name + ownerSuffix, path: strings.TrimSuffix(p.path, ".json") + ownerSuffix + ".json"}
+}
+
+// token returns the token that the profile holds.
+func (p *profile) token() string {
+	if p.Token == "" {
+		return p.Owner
+	}
+	return p.Token
 }
 
 const (

@@ -33,32 +33,56 @@ func loadProfile(f *pflag.FlagSet) (*profile, error) {
 		}
 		return nil, err
 	}
-	// Opened so, a FIFO does not block; trust refuses it.
-	file, err := os.OpenFile(p.path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	err = p.load()
 	if errors.Is(err, fs.ErrNotExist) {
 		if !asked {
 			return nil, nil
 		}
 		return nil, fmt.Errorf("there is no profile %q: cowrelay slot new --save %s makes one (%w)", name, name, err)
 	}
+	return p, err
+}
+
+// load reads the profile's file.
+func (p *profile) load() error {
+	// Opened so, a FIFO does not block; trust refuses it.
+	file, err := os.OpenFile(p.path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
-		return nil, fmt.Errorf("cannot read profile %q: %w", name, err)
+		return fmt.Errorf("cannot read profile %q: %w", p.name, err)
 	}
 	defer file.Close()
 	info, err := file.Stat()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if err := p.trust(info); err != nil {
-		return nil, err
+		return err
 	}
 	if err := json.NewDecoder(io.LimitReader(file, wholefile.TokenBytes)).Decode(p); err != nil {
-		return nil, fmt.Errorf("profile %q is broken: %s: %w", name, p.path, err)
+		return fmt.Errorf("profile %q is broken: %s: %w", p.name, p.path, err)
 	}
-	if p.Relay == "" || p.Slot == "" || p.Token == "" {
-		return nil, fmt.Errorf("profile %q is broken: %s lacks relay, slot_id or slot_token", name, p.path)
+	if p.Relay == "" || p.Slot == "" || p.token() == "" {
+		return fmt.Errorf("profile %q is broken: %s lacks relay, slot_id or slot_token", p.name, p.path)
 	}
-	return p, nil
+	return nil
+}
+
+// loadOwner returns the owner's token for the profile, and the file that holds it. It
+// is empty if there is none.
+func (p *profile) loadOwner() (token, from string, err error) {
+	if p.Token == "" {
+		return p.Owner, p.path, nil
+	}
+	o := p.owner()
+	switch err := o.load(); {
+	case errors.Is(err, fs.ErrNotExist):
+		return "", "", nil
+	case err != nil:
+		return "", "", err
+	case o.Relay != p.Relay || o.Slot != p.Slot:
+		return "", "", fmt.Errorf("profile %q is not about the slot of profile %q", o.name, p.name)
+	}
+	return o.token(), o.path, nil
 }
 
 // completeProfile offers the names of profiles to the shell.

@@ -21,6 +21,8 @@ type slotSession struct {
 	client  *relayclient.Client
 	mailbox *relayclient.Slot
 	json    bool // print JSON, not text for people
+
+	ownerFrom string // the file that the mailbox's Owner comes from, if it has one
 }
 
 // slotCommand completes a command: it gets the flags of a slot, and runs f with the
@@ -53,6 +55,19 @@ func slotCommand(cmd *cobra.Command, f func(*slotSession, []string) error) *cobr
 	return cmd
 }
 
+// asOwner has the session use the owner's token for what only the owner may do, if the
+// slot's profile has one and no other token was asked for.
+func (s *slotSession) asOwner() error {
+	if s.profile == nil || s.tokenFrom != s.profile.path {
+		return nil
+	}
+	owner, from, err := s.profile.loadOwner()
+	if err == nil && owner != "" {
+		s.mailbox.Owner, s.ownerFrom = owner, from
+	}
+	return err
+}
+
 // check asks for the slot's state, and tries that once.
 func (s *slotSession) check() (*relayclient.State, error) {
 	c, err := relayclient.New(s.relay, relayclient.Options{RetryFor: -1, Timeout: 30 * time.Second})
@@ -68,6 +83,12 @@ func (s *slotSession) explain(err error) error {
 	switch {
 	case errors.Is(err, relayclient.ErrForbidden):
 		return fmt.Errorf("the token in %s is not that of slot %s: %w", s.tokenFrom, s.slot, err)
+	case errors.Is(err, relayclient.ErrMissingRight):
+		from := s.tokenFrom
+		if s.ownerFrom != "" {
+			from = s.ownerFrom
+		}
+		return fmt.Errorf("the token in %s has not the right that this needs: %w", from, err)
 	case errors.Is(err, relayclient.ErrGone):
 		return fmt.Errorf("the relay at %s has no slot %s: %w", s.relay, s.slot, err)
 	case errors.Is(err, relayclient.ErrReply):

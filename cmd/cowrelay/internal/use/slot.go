@@ -19,8 +19,8 @@ import (
 func NewSlotCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "slot",
-		Short: "Make, look at and remove a slot",
-		Long: `slot makes, looks at and removes a slot of a relay.
+		Short: "Make, look at, share and remove a slot",
+		Long: `slot makes, looks at, shares and removes a slot of a relay.
 
 Commands that use a slot take it from a profile: a file that only you can read.
 slot new --save makes one. Without --profile it is the profile "default". Or give
@@ -31,7 +31,7 @@ slot new --save makes one. Without --profile it is the profile "default". Or giv
 			return command.Usage(errors.New("what about the slot?\n\n" + cmd.UsageString()))
 		},
 	}
-	cmd.AddCommand(newSlotNewCommand(), newSlotStateCommand(), newSlotRmCommand())
+	cmd.AddCommand(newSlotNewCommand(), newSlotStateCommand(), newSlotShareCommand(), newSlotRmCommand())
 	return cmd
 }
 
@@ -40,8 +40,13 @@ func newSlotNewCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "new",
 		Short: "Make a slot",
-		Long: `new makes a slot and prints its id and token. The relay shows the token this
-once. With --save the command keeps it in a profile and does not print it.`,
+		Long: `new makes a slot and prints its id and its two tokens. The relay shows them this
+once. The slot token posts and reads. The owner token may also make and end tokens,
+and remove the slot.
+
+With --save NAME the command keeps the slot token in the profile NAME, and the owner
+token in the profile NAME` + ownerSuffix + `. It prints none of them. Commands that need the
+owner find the second by the name of the first.`,
 		Example: "  cowrelay slot new --save default",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -53,39 +58,38 @@ once. With --save the command keeps it in a profile and does not print it.`,
 				return err
 			}
 			defer c.Close()
-			p := new(profile)
+			var p *profile
 			if save != "" {
-				if p, err = newProfile(cmd.Flags(), save); err != nil {
-					return err
-				}
-				if err := p.reserve(); err != nil {
+				if p, err = reserveProfile(cmd.Flags(), save); err != nil {
 					return err
 				}
 			}
 			s, err := c.Allocate(ctx)
-			if err == nil && save != "" {
-				p.Relay, p.Slot, p.Token = c.URL(), s.ID, s.Token
-				if err = p.save(); err != nil {
+			if err == nil && p != nil {
+				if err = p.saveSlot(s); err != nil {
 					err = errors.Join(err, s.Delete(ctx)) // or it would be one that nobody can open
 				}
 			}
 			if err != nil {
-				if save != "" {
-					p.remove()
+				if p != nil {
+					p.removeBoth()
 				}
 				return command.Interrupted(ctx, err)
 			}
 			members := [][2]string{{"relay", c.URL()}, {"slot_id", s.ID}}
-			if save != "" {
+			if p != nil {
 				members = append(members, [2]string{"profile", save})
 			} else {
 				members = append(members, [2]string{"slot_token", s.Token})
+			}
+			if p == nil && s.Owner != "" {
+				members = append(members, [2]string{"owner_token", s.Owner})
 			}
 			if err := printMembers(cmd, members); err != nil {
 				return err
 			}
 			if save == "" && term.IsTerminal(cmd.OutOrStdout()) {
-				fmt.Fprintln(cmd.ErrOrStderr(), "Keep the token: nobody can tell it again. --save NAME keeps it for you.")
+				fmt.Fprintln(cmd.ErrOrStderr(), "Keep the tokens: nobody can tell them again. --save NAME keeps them for you.")
 			}
 			return nil
 		},
@@ -131,8 +135,8 @@ func newSlotRmCommand() *cobra.Command {
 	cmd := slotCommand(&cobra.Command{
 		Use:   "rm",
 		Short: "Remove a slot with all events in it",
-		Long: `rm removes a slot with all events in it, and the profile that it was saved in. It
-asks before. Where there is nobody to ask, it needs --yes.`,
+		Long: `rm removes a slot with all events in it, and the profiles that it was saved in. It
+needs the owner token, and asks before. Where there is nobody to ask, it needs --yes.`,
 		Args: cobra.NoArgs,
 	}, func(s *slotSession, _ []string) error {
 		if !yes {
@@ -140,11 +144,14 @@ asks before. Where there is nobody to ask, it needs --yes.`,
 				return err
 			}
 		}
+		if err := s.asOwner(); err != nil {
+			return err
+		}
 		if err := s.mailbox.Delete(s.ctx); err != nil {
 			return err
 		}
 		if s.profile != nil {
-			if err := s.profile.remove(); err != nil {
+			if err := s.profile.removeBoth(); err != nil {
 				return fmt.Errorf("the slot is removed, its profile is not: %w", err)
 			}
 		}

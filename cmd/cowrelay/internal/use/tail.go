@@ -19,8 +19,9 @@ func NewTailCommand() *cobra.Command {
 	cmd := slotCommand(&cobra.Command{
 		Use:   "tail",
 		Short: "Print the last events of a slot, and follow it",
-		Long: `tail prints the last events of a slot, one JSON object a line. To find them it
-pulls the slot, or the events after --since.
+		Long: `tail prints the last events of a slot, one JSON object a line. It reads no others.
+With --since it reads the events after that one, to find the last of them. It also
+reads the whole slot at a relay that has no positions.
 
 With --follow it then prints new events until Ctrl-C. When the relay restarts or
 the connection breaks, it says so on standard error. It goes on after the last
@@ -59,51 +60,59 @@ type outputError struct{ error }
 
 func (e outputError) Unwrap() error { return e.error }
 
-// tail prints the last events behind a position, and with follow what comes then. It
-// keeps no more than last of them, however long the slot is.
+// tail prints the last events behind a place, and with follow what comes then.
 func (s *slotSession) tail(at relayclient.Cursor, last int, follow bool, print func(relayclient.Event) error) error {
-	var events iter.Seq2[relayclient.Event, error]
-	switch {
-	case last == 0 && at.ID == "":
-		if !follow {
-			return nil
-		}
-		events = s.mailbox.TailNew(s.ctx)
-	default:
-		var kept []relayclient.Event
-		for e, err := range s.mailbox.Pull(s.ctx, at, 0) {
+	each := func(events iter.Seq2[relayclient.Event, error]) error {
+		for e, err := range events {
 			if err != nil {
 				return err
 			}
-			at = e.Cursor
-			if last < 0 {
-				if err := print(e); err != nil {
-					return outputError{err}
-				}
-				continue
-			}
-			e.JSON = append([]byte(nil), e.JSON...) // not the whole page
-			if kept = append(kept, e); len(kept) > last {
-				kept = kept[1:]
-			}
-		}
-		for _, e := range kept {
 			if err := print(e); err != nil {
 				return outputError{err}
 			}
+			at = e.Cursor
 		}
-		if !follow {
-			return nil
-		}
-		events = s.mailbox.Tail(s.ctx, at)
+		return nil
 	}
-	for e, err := range events {
+	var err error
+	switch {
+	case last < 0:
+		err = each(s.mailbox.Pull(s.ctx, at, 0))
+	case at.ID != "":
+		var kept iter.Seq2[relayclient.Event, error]
+		if kept, at, err = s.lastBehind(at, last); err == nil {
+			err = each(kept)
+		}
+	case last == 0 && follow:
+		return each(s.mailbox.TailNew(s.ctx))
+	default:
+		err = each(s.mailbox.Last(s.ctx, last))
+	}
+	if err != nil || !follow {
+		return err
+	}
+	return each(s.mailbox.Tail(s.ctx, at))
+}
+
+// lastBehind returns the last events behind a place, and the place behind them. It
+// keeps no more than those, however many there are.
+func (s *slotSession) lastBehind(at relayclient.Cursor, last int) (iter.Seq2[relayclient.Event, error], relayclient.Cursor, error) {
+	var kept []relayclient.Event
+	for e, err := range s.mailbox.Pull(s.ctx, at, 0) {
 		if err != nil {
-			return err
+			return nil, at, err
 		}
-		if err := print(e); err != nil {
-			return outputError{err}
+		at = e.Cursor
+		e.JSON = append([]byte(nil), e.JSON...) // not the whole page
+		if kept = append(kept, e); len(kept) > last {
+			kept = kept[1:]
 		}
 	}
-	return nil
+	return func(yield func(relayclient.Event, error) bool) {
+		for _, e := range kept {
+			if !yield(e, nil) {
+				return
+			}
+		}
+	}, at, nil
 }

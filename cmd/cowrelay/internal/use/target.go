@@ -94,7 +94,7 @@ func findTarget(f *pflag.FlagSet) (*target, error) {
 	case p != nil && t.relay != strings.TrimRight(p.Relay, "/"):
 		return nil, command.Usage(fmt.Errorf("%s is %s, but the slot of profile %q lies at %s: its token is not sent elsewhere", relayFrom, t.relay, p.name, p.Relay))
 	case p != nil:
-		t.slot, t.token, t.tokenFrom, t.profile = p.Slot, p.Token, p.path, p
+		t.slot, t.token, t.tokenFrom, t.profile = p.Slot, p.token(), p.path, p
 	}
 	return t, t.readToken(f)
 }

@@ -70,8 +70,12 @@ func TestOutput_FullDisk(t *testing.T) {
 		"cowrelay health":                {{"health", "--url", r.URL}},
 		"cowrelay slot new":              {{"slot", "new"}, {"slot", "new", "--json"}},
 		"cowrelay slot state":            {{"slot", "state"}},
+		"cowrelay slot share":            {{"slot", "share"}},
+		"cowrelay token new":             {{"token", "new", "--may=post"}},
+		"cowrelay token list":            {{"token", "list"}},
+		"cowrelay token rotate":          {{"token", "rotate"}},
 		"cowrelay post":                  {{"post", `{"event_id":"b"}`}, {"post", "-"}},
-		"cowrelay pull":                  {{"pull"}},
+		"cowrelay pull":                  {{"pull"}, {"pull", "--last=1"}},
 		"cowrelay tail":                  {{"tail"}, {"tail", "-f"}},
 		"cowrelay top":                   {append(admin, "top", "--every=100ms")},
 		"cowrelay verify":                {{"verify", "--data-dir", stopped}, {"verify", "--json", "--data-dir", stopped}},
@@ -95,7 +99,7 @@ func TestOutput_FullDisk(t *testing.T) {
 		"cowrelay admin rm":              {append(admin, "admin", "rm", "--yes", state.ID)},
 		"cowrelay admin drain":           {append(admin, "admin", "drain", "--yes")},
 	}
-	silent := []string{"cowrelay serve", "cowrelay man", "cowrelay slot rm", "cowrelay slot", "cowrelay admin", "cowrelay admin handles", "cowrelay admin invites", "cowrelay completion"}
+	silent := []string{"cowrelay serve", "cowrelay man", "cowrelay slot rm", "cowrelay slot", "cowrelay token", "cowrelay token revoke", "cowrelay admin", "cowrelay admin handles", "cowrelay admin invites", "cowrelay completion"}
 	full := relaytest.FullDisk(t)
 	try := func(args ...string) {
 		t.Helper()

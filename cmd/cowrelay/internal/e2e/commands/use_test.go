@@ -168,12 +168,14 @@ func TestUse_AskedWrongly(t *testing.T) {
 	for _, args := range [][]string{
 		{"slot"}, {"post", "--slot=x"}, {"pull", "--slot=x", "--limit=-1"}, {"post", "--slot=x", "--file=a", "{}"}, {"post", "--slot=x", "--id=a", "-"},
 		{"post", "--slot=x", "--parallel=0", "{}"}, {"pull", "x"}, {"slot", "new", "--relay=ftp://x"}, {"slot", "new", "--save=.."},
+		{"token"}, {"token", "new", "--slot=x"}, {"token", "revoke", "--slot=x"}, {"token", "new", "--slot=x", "--may=post", "--ttl=-1s"},
+		{"pull", "--slot=x", "--from=-1"}, {"pull", "--slot=x", "--from=1", "--since=a"}, {"pull", "--slot=x", "--last=1", "--limit=1"}, {"pull", "--slot=x", "--from=x"},
 	} {
 		if out, errs, code := relaytest.Command(t, []string{"COWRELAY_TOKEN=t"}, args...); code != 2 || out != "" || errs == "" {
 			t.Errorf("%v: exit %d, %q, %q", args, code, out, errs)
 		}
 	}
-	for _, args := range [][]string{{"slot", "new"}, {"slot", "state"}, {"slot", "rm"}, {"post"}, {"pull"}, {"tail"}} {
+	for _, args := range [][]string{{"slot", "new"}, {"slot", "state"}, {"slot", "share"}, {"slot", "rm"}, {"post"}, {"pull"}, {"tail"}, {"token", "new"}, {"token", "list"}, {"token", "revoke"}, {"token", "rotate"}} {
 		out, errs, code := relaytest.Command(t, nil, append(args, "--help")...)
 		if code != 0 || errs != "" {
 			t.Errorf("%v --help: exit %d, %s", args, code, errs)

@@ -50,7 +50,7 @@ func TestUse_InATerminal(t *testing.T) {
 	// A bar for many lines, and none when it is done.
 	file := filepath.Join(t.TempDir(), "events")
 	var events strings.Builder
-	for n := range 60_000 {
+	for n := range 600_000 {
 		fmt.Fprintf(&events, "{\"event_id\":\"%d\"}\n", n)
 	}
 	if err := os.WriteFile(file, []byte(events.String()), 0o600); err != nil {
@@ -60,7 +60,7 @@ func TestUse_InATerminal(t *testing.T) {
 	p.sees("posting")
 	p.tty.Write([]byte{3}) // Ctrl-C
 	p.exits()
-	relaytest.Contains(t, p.out.String(), "/60000", "stored, 0 duplicate, 0 failed", "stopped at line ", "interrupted")
+	relaytest.Contains(t, p.out.String(), "/600000", "stored, 0 duplicate, 0 failed", "stopped at line ", "interrupted")
 
 	for answer, says := range map[string]string{"n": "not removed", "": "not removed"} {
 		p = terminal("slot", "rm")
