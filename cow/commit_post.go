@@ -178,6 +178,7 @@ func (p *Post) AcceptLines(body []byte) error {
 	events, buf, err := event.AcceptLines(p.buf[:0], body, m.events[:0])
 	p.buf, m.events = buf, events
 	if err != nil {
+		clear(m.events[:cap(m.events)]) // or the pool would keep the buffers of events that were let in before
 		manyPool.Put(m)
 		return err
 	}
