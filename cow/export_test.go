@@ -44,7 +44,7 @@ func (s *Store) EvictChunks(slot *Slot) int64 {
 	defer s.budget.mu.Unlock()
 	if h := slot.hot.Load(); h != nil {
 		for _, c := range h.snap.Load().chunks {
-			c.usedIn.Store(0)
+			c.usedIn.Store(s.budget.epoch.Load() - maxAge)
 		}
 	}
 	return s.budget.evictChunks(slot, s.budget.epoch.Load())

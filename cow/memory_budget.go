@@ -20,10 +20,12 @@ import (
 // worth: first the data of sealed chunks that nobody used for a while, then whole
 // slots with all their tables.
 //
-// The budget remembers a use as the epoch in which it was. Each round of eviction
-// begins a new epoch, so what is used between two rounds stays. That is a
-// second-chance clock over slots and chunks: a use is one store at most, and no list
-// is kept in order.
+// The budget remembers a use as the epoch in which it was. A new epoch begins when
+// nothing is left that was last used before the epoch just ended. So what was used in
+// this epoch or the last one stays, and an epoch lasts as long as it takes to bring in
+// about half of what memory holds. A chunk that is read again and again is used in
+// each epoch: many chunks that are read once never push it out. A use is one store at
+// most, and no list is kept in order.
 //
 // Up to a quarter of the limit may be retired beside it. A collection costs CPU time
 // for all that lives, and on a small machine posts wait for it: so it is not forced
@@ -45,6 +47,8 @@ type budget struct {
 	mu   sync.Mutex
 	ring []*Slot // guarded by mu: all hot slots, in no order
 	hand int     // guarded by mu: where the clock stands in the ring
+	went uint64  // guarded by mu: evictedSlots when slots were last asked to go cold
+	asks int     // guarded by mu: how often they were asked since
 
 	// askCool asks the commit loop to make whole slots cold.
 	askCool func([]*Slot)
@@ -144,29 +148,72 @@ func (b *budget) reserve(n int64, wait func() error) error {
 }
 
 // evict takes so many bytes out of memory that n fit, and a sixteenth of the budget
-// beside, if it finds them. It returns how many it found. Whole slots leave a moment
-// later, when the commit loop gets to it.
+// beside, if it finds them. It returns how many it found, or 1 if there is room for n
+// now for another reason. Whole slots leave when the commit loop gets to it, for
+// which evict waits a moment.
 func (b *budget) evict(n int64) (freed int64) {
 	b.collect()
+	freed, asked := b.evictOld(n)
+	for range 20 {
+		if !asked || b.used.Load()+n+b.surplus() <= b.limit {
+			break
+		}
+		time.Sleep(100 * time.Microsecond)
+	}
+	if asked && freed == 0 && b.used.Load()+n+b.surplus() <= b.limit {
+		return 1
+	}
+	return freed
+}
+
+// evictOld drops data and asks for slots to go cold until together they are as much
+// as evict wants. asked says that slots were asked.
+func (b *budget) evictOld(n int64) (freed int64, asked bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	goal := b.used.Load() + n - b.limit + b.limit/16 + b.surplus()
-	for round := 0; round < 2 && freed < goal; round++ {
+	var coming int64 // of slots that were asked
+	for round := 0; round < maxAge+1 && freed < goal; round++ {
 		epoch := b.epoch.Load()
 		for range len(b.ring) {
 			if freed >= goal {
-				return freed
+				return freed, asked
 			}
 			freed += b.evictChunks(b.next(), epoch)
 		}
 		if freed >= goal {
-			return freed
+			return freed, asked
 		}
-		b.coolSlots(goal-freed, epoch)
+		if coming = b.coolSlots(goal-freed, epoch); coming > 0 {
+			asked = true
+			if freed+coming >= goal && !b.ignored() {
+				return freed, asked
+			}
+		}
 		b.epoch.Add(1)
 	}
-	return freed
+	return freed, asked
 }
+
+// ignored says whether slots were asked to go cold again and again, and none went:
+// they may be busy. Then others have to go. mu must be held.
+func (b *budget) ignored() bool {
+	if went := b.evictedSlots.Load(); went != b.went {
+		b.went, b.asks = went, 0
+	}
+	b.asks++
+	return b.asks > maxAsks
+}
+
+// maxAge is how many epochs ago something was used that leaves first. maxAsks is how
+// often slots are asked to go cold in vain until something else leaves.
+const (
+	maxAge  = 2
+	maxAsks = 16
+)
+
+// old says whether something that was last used in an epoch may leave in another.
+func old(usedIn, epoch uint32) bool { return epoch-usedIn >= maxAge }
 
 // slack is how much may be retired beside the limit.
 func (b *budget) slack() int64 { return b.limit / 4 }
@@ -203,8 +250,8 @@ func (b *budget) next() *Slot {
 	return b.ring[b.hand]
 }
 
-// evictChunks drops the data of the slot's sealed chunks that were not used in this
-// epoch, and its frames if the slot was not. The tail stays: the owner writes to it.
+// evictChunks drops the data of the slot's sealed chunks that are old in this epoch,
+// and its frames if the slot is. The tail stays: the owner writes to it.
 func (b *budget) evictChunks(slot *Slot, epoch uint32) (freed int64) {
 	h := slot.hot.Load()
 	if h == nil {
@@ -216,7 +263,7 @@ func (b *budget) evictChunks(slot *Slot, epoch uint32) (freed int64) {
 	chunks := h.snap.Load().chunks
 	for i := 0; i < len(chunks)-1; i++ {
 		c := chunks[i]
-		if g := c.resident(); g != nil && c.usedIn.Load() != epoch {
+		if g := c.resident(); g != nil && old(c.usedIn.Load(), epoch) {
 			freed += b.unload(c, g)
 		}
 	}
@@ -241,14 +288,14 @@ func (b *budget) dropAllFrames(h *hot) (freed int64) {
 	return freed
 }
 
-// coolSlots asks for slots to go cold that together hold goal bytes.
-func (b *budget) coolSlots(goal int64, epoch uint32) {
+// coolSlots asks for old slots to go cold that together hold goal bytes. It returns
+// how many those that it found hold.
+func (b *budget) coolSlots(goal int64, epoch uint32) (asked int64) {
 	var slots []*Slot
-	var asked int64
 	for range len(b.ring) {
 		slot := b.next()
 		h := slot.hot.Load()
-		if h == nil || slot.usedIn.Load() == epoch || slot.subs.Load() != nil {
+		if h == nil || !old(slot.usedIn.Load(), epoch) || slot.subs.Load() != nil {
 			continue
 		}
 		slots = append(slots, slot)
@@ -259,6 +306,7 @@ func (b *budget) coolSlots(goal int64, epoch uint32) {
 	if len(slots) > 0 {
 		b.askCool(slots)
 	}
+	return asked
 }
 
 // resident estimates how many bytes going cold would free: tail, sealed segments,

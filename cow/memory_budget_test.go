@@ -53,7 +53,7 @@ func TestBudget_EvictsSealedChunksOnly(t *testing.T) {
 	if len(chunks) < 5 {
 		t.Fatalf("%d chunks", len(chunks))
 	}
-	s.budget.epoch.Add(1)
+	s.budget.epoch.Add(maxAge)
 	chunks[2].usedIn.Store(s.budget.epoch.Load()) // used just now
 	before := s.budget.used.Load()
 	freed := s.budget.evictChunks(slot, s.budget.epoch.Load())
@@ -138,4 +138,55 @@ func TestBudget_CollectsRarely(t *testing.T) {
 		t.Error("the surplus does not take from the limit")
 	}
 	runtime.KeepAlive(held)
+}
+
+// While old slots are asked to go cold, what is in use stays. If none goes, as posts
+// need them, something else leaves after some time: a load must not wait for them.
+func TestBudget_SlotsThatCannotGoCold(t *testing.T) {
+	s, slot, h := bareSlot()
+	b := s.budget
+	asked := 0
+	b.askCool = func(slots []*Slot) { asked += len(slots) }
+	for i := range 3000 {
+		b.add(memChunk, h.add(event.Event{JSON: fmt.Appendf(nil, `{"n":%d,"p":"%0300d"}`, i, i)}))
+	}
+	h.publish()
+	_, busy, tail := bareSlot()
+	b.add(memChunk, tail.add(event.Event{JSON: fmt.Appendf(nil, `{"p":"%0250000d"}`, 1)}))
+	tail.publish()
+	for _, x := range []*Slot{slot, busy} {
+		b.leave(x)
+		b.enter(x)
+	}
+	b.limit = b.used.Load()
+	b.epoch.Add(maxAge)
+	use := func() (in int) {
+		slot.use(b.epoch.Load())
+		for _, c := range h.snap.Load().chunks {
+			c.usedIn.Store(b.epoch.Load())
+			if c.resident() != nil {
+				in++
+			}
+		}
+		return in
+	}
+	all := use()
+	for n := range maxAsks {
+		if freed := b.evict(1000); freed != 0 || use() != all {
+			t.Fatalf("call %d: %d bytes freed, %d of %d chunks in memory", n, freed, use(), all)
+		}
+	}
+	if asked != maxAsks {
+		t.Fatalf("%d slots were asked, want %d times the busy one", asked, maxAsks)
+	}
+	if freed := b.evict(1000); freed < 1000 || use() == all {
+		t.Errorf("%d bytes freed, %d of %d chunks in memory", freed, use(), all)
+	}
+	// One that goes ends that, and a load that waits for it is told.
+	b.askCool = func([]*Slot) { b.evictedSlots.Add(1); b.add(memChunk, -300_000) }
+	b.limit, b.asks = b.used.Load(), maxAsks
+	all = use()
+	if freed := b.evict(1000); freed == 0 || use() != all {
+		t.Errorf("%d bytes freed, %d of %d chunks in memory", freed, use(), all)
+	}
 }

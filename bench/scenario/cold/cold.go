@@ -17,8 +17,8 @@ const (
 	eventBytes = 512
 	page       = 100 // events that each read asks for
 	hotSlots   = 32
-	hotConns   = 16
-	postConns  = 16 // with a slot each
+	hotConns   = 64 // so many that a request which is due finds a free one
+	postConns  = 64 // with a slot each
 	coldConns  = 16
 
 	// idleGoal is the part of the relay's core that cold reads should leave idle. On a

@@ -1,0 +1,54 @@
+package cow_test
+
+import (
+	"math/rand/v2"
+	"testing"
+
+	"cowrelay/cow"
+)
+
+// Events that are read again and again stay in memory, while many slots are read
+// once, which together are far more than the budget holds.
+func TestBudget_HotReadsStayBesideColdOnes(t *testing.T) {
+	const hot, cold, events = 8, 300, 100
+	f := open(t, cow.Options{MemoryBudget: 4 << 20})
+	var slots []*cow.Slot
+	for range hot + cold {
+		slot := f.slot()
+		f.fill(slot, 0, events)
+		slots = append(slots, slot)
+	}
+	rng := rand.New(rand.NewPCG(1, 2))
+	loads := func() uint64 { return f.Stats().SlotLoads.Load() + f.Stats().ChunkLoads.Load() }
+	var hotReads, hotLoads, coldReads, coldLoads uint64
+	for n := range 2000 {
+		warm := n >= 500 // by then memory is full of cold slots
+		before := loads()
+		slot := slots[hot+rng.IntN(cold)]
+		f.page(slot, payloadID(slot.ID(), rng.Uint64N(events)), 20)
+		if warm {
+			coldReads++
+			coldLoads += loads() - before
+		}
+		for range 3 {
+			slot, before := slots[rng.IntN(hot)], loads()
+			want := array(payloads(slot.ID(), 51, 71))
+			if got := f.page(slot, payloadID(slot.ID(), 50), 20); got != want {
+				t.Fatalf("a hot page is %.100q, want %.100q", got, want)
+			}
+			if warm {
+				hotReads++
+				hotLoads += loads() - before
+			}
+		}
+	}
+	if coldLoads < coldReads/2 {
+		t.Fatalf("%d loads for %d cold reads: most of the cold slots fit into memory", coldLoads, coldReads)
+	}
+	// Slots are read by chance, so now and then one is not read for long. On a busy
+	// machine slots go cold late, and others leave in their place.
+	if hotLoads > hotReads/10 {
+		t.Errorf("%d loads for %d hot reads, %d for %d cold ones", hotLoads, hotReads, coldLoads, coldReads)
+	}
+	t.Logf("%d loads for %d hot reads, %d for %d cold ones", hotLoads, hotReads, coldLoads, coldReads)
+}
