@@ -3,10 +3,12 @@ package cow_test
 import (
 	"bytes"
 	"encoding/json"
+	"strconv"
 	"strings"
 	"testing"
 
 	"cowrelay/cow"
+	"cowrelay/cow/frame"
 )
 
 // FuzzFrames posts what the input holds, line by line, reads it back as a
@@ -23,8 +25,13 @@ func FuzzFrames(f *testing.F) {
 		fx := open(t, cow.Options{})
 		defer fx.close()
 		slot := fx.slot()
-		keep := fx.subscribe(slot, false, "")
-		defer keep.Close()
+		for ids := range frame.Kinds {
+			keep, err := fx.subscribeAt(slot, cow.Newest(), ids)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer keep.Close()
+		}
 		var want []message
 		for line := range bytes.Lines(input) {
 			if !json.Valid(line) {
@@ -47,31 +54,46 @@ func FuzzFrames(f *testing.F) {
 		if !shared {
 			fx.DropFrames(slot)
 		}
-		st := fx.subscribe(slot, true, "")
-		defer st.Close()
-		var got []byte
-		for {
-			data, err := st.piece()
+		for ids := range frame.Kinds {
+			if ids == frame.Positions {
+				for i := range want {
+					want[i].id, want[i].has = strconv.Itoa(i), true
+				}
+			}
+			st, err := fx.subscribeAt(slot, cow.Oldest(), ids)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if data == nil {
-				break
+			messages := parseStream(t, unwrap(t, st.inWrites(t, int(size)+1)))
+			st.Close()
+			if len(messages) != len(want) {
+				t.Fatalf("%d messages of %d events", len(messages), len(want))
 			}
-			data = data[:min(len(data), int(size)+1)]
-			got = append(got, data...)
-			st.Wrote(len(data))
-		}
-		messages := parseStream(t, unwrap(t, string(got)))
-		if len(messages) != len(want) {
-			t.Fatalf("%d messages of %d events:\n%q", len(messages), len(want), got)
-		}
-		for i, m := range messages {
-			if m != want[i] {
-				t.Fatalf("message %d is %+v, want %+v", i, m, want[i])
+			for i, m := range messages {
+				if m != want[i] {
+					t.Fatalf("message %d is %+v, want %+v", i, m, want[i])
+				}
 			}
 		}
 	})
+}
+
+// inWrites reads what is there, in writes of at most n bytes.
+func (st *stream) inWrites(t *testing.T, n int) string {
+	t.Helper()
+	var got []byte
+	for {
+		data, err := st.piece()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if data == nil {
+			return string(got)
+		}
+		data = data[:min(len(data), n)]
+		got = append(got, data...)
+		st.Wrote(len(data))
+	}
 }
 
 // message is what a client of an event stream is given.
