@@ -16,13 +16,24 @@
 // such a post is lost, the error is a [*LostError] whose Sent is true. The event
 // may be stored or not.
 //
+// Many events go out in one post with [Slot.PostBatch]: all are stored, or none. An
+// [Appender] posts batches one after the other, and finds out by position what became
+// of one whose answer was lost. So it needs no ids.
+//
 // # Places in a slot
 //
-// The relay knows a place in a slot by the id of the event before it. Not every
-// event has an id. So a [Cursor] is an id, and the number of events behind it that
-// were seen. That is exact, because slots only grow at their end. [Slot.Pull] and
-// [Slot.Tail] can go on behind any event, also after a restart of the relay. They
-// neither lose nor repeat one.
+// Every event has a position in its slot. A [Cursor] holds the position behind an
+// event, if the relay has told it. [Slot.Pull] and [Slot.Tail] go on from there, also
+// after a restart of the relay. They neither lose nor repeat an event. [Slot.Last]
+// reads the newest events, and no others.
+//
+// A relay may have no positions. It knows a place only by the id of the event before
+// it, and not every event has an id. So a Cursor also holds an id, and the number of
+// events behind it that were seen. That is exact too, because slots only grow at their
+// end. But it does not reach beyond a page of events without an id.
+//
+// What a relay has is seen from its answers. What it lacks and can't be done without is
+// [ErrNotOffered].
 //
 // # Errors
 //
