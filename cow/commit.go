@@ -185,7 +185,7 @@ func (c *commitPipeline) runInbox() {
 		c.others.recount(slot)
 	}
 	for _, slot := range l.cool {
-		if c.mayCool(slot) && slot.subs.Load() == nil {
+		if c.mayCool(slot) {
 			c.env.budget.cool(slot)
 		}
 	}

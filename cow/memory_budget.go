@@ -18,7 +18,8 @@ import (
 //
 // Writers only add. Loads reserve, and wait for room. Room is made in the order of
 // worth: first the data of sealed chunks that nobody used for a while, then whole
-// slots with all their tables.
+// slots with all their tables, and of these the ones with streams last. A stream of a
+// cold slot costs nothing until there is something to send.
 //
 // The budget remembers a use as the epoch in which it was. A new epoch begins when
 // nothing is left that was last used before the epoch just ended. So what was used in
@@ -184,7 +185,7 @@ func (b *budget) evictOld(n int64) (freed int64, asked bool) {
 		if freed >= goal {
 			return freed, asked
 		}
-		if coming = b.coolSlots(goal-freed, epoch); coming > 0 {
+		if coming = b.coolSlots(goal-freed, epoch, round == maxAge); coming > 0 {
 			asked = true
 			if freed+coming >= goal && !b.ignored() {
 				return freed, asked
@@ -289,13 +290,16 @@ func (b *budget) dropAllFrames(h *hot) (freed int64) {
 }
 
 // coolSlots asks for old slots to go cold that together hold goal bytes. It returns
-// how many those that it found hold.
-func (b *budget) coolSlots(goal int64, epoch uint32) (asked int64) {
+// how many those that it found hold. Slots with streams are among them only if that is
+// said: they are read again with the next post. But they must leave in the end, or the
+// tails of some hundred such slots would fill a small budget, and nothing else could be
+// loaded.
+func (b *budget) coolSlots(goal int64, epoch uint32, streamed bool) (asked int64) {
 	var slots []*Slot
 	for range len(b.ring) {
 		slot := b.next()
 		h := slot.hot.Load()
-		if h == nil || !old(slot.usedIn.Load(), epoch) || slot.subs.Load() != nil {
+		if h == nil || !old(slot.usedIn.Load(), epoch) || !streamed && slot.subs.Load() != nil {
 			continue
 		}
 		slots = append(slots, slot)
