@@ -258,7 +258,7 @@ func TestBudget_TablesAloneMakeSlotsCold(t *testing.T) {
 		f.EvictChunks(s)
 	}
 	tables := f.Memory().Used
-	if tables < all/4 || tables > all-int64(len(slots))*20_000 {
+	if tables < all/4 || tables > all-int64(len(slots)*events*5) {
 		t.Fatalf("%d bytes without data, %d with it", tables, all)
 	}
 	f.close()
