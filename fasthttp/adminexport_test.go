@@ -105,6 +105,7 @@ func TestAdmin_Exports(t *testing.T) {
 // TestAdmin_ExportIsCut: what can't be given to its end does not look as if it
 // were.
 func TestAdmin_ExportIsCut(t *testing.T) {
+	t.Parallel()
 	g := newRig(t)
 	o, m := newOperator(g, true, ""), g.allocate()
 	pad := strings.Repeat("x", 200_000)

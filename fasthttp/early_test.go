@@ -82,6 +82,7 @@ func TestEarly_AnsweredByTheHeadAlone(t *testing.T) {
 // The client may send all of its body and read only then: the reply is there,
 // and no write of it failed.
 func TestEarly_ReplyOutlivesTheBody(t *testing.T) {
+	t.Parallel()
 	g := newRig(t)
 	m := g.allocate()
 	block := strings.Repeat("x", 64<<10)

@@ -168,6 +168,7 @@ func TestPage_ReadersThatStall(t *testing.T) {
 // A client that reads slowly but steadily gets every byte, although what it has
 // not read yet leaves memory again and again.
 func TestPage_SlowButSteady(t *testing.T) {
+	t.Parallel()
 	g := newRig(t, func(o *rigOptions) {
 		o.store.MemoryBudget = 3 << 20
 		o.relay.SendBuffer = 64 << 10

@@ -72,6 +72,7 @@ func TestPlaces_TheGreediestGivesWay(t *testing.T) {
 // A client that has all connections in use gives them up to others, one by one
 // and in order; its own do not push out each other.
 func TestPlaces_InUseGivesWay(t *testing.T) {
+	t.Parallel()
 	const most = 40
 	uses := map[string]string{
 		"stream": "GET /v1/events/%s/stream HTTP/1.1\nHost: x\nAuthorization: Bearer %s\n\n",
@@ -81,6 +82,7 @@ func TestPlaces_InUseGivesWay(t *testing.T) {
 	}
 	for name, request := range uses {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			g := newRig(t, func(o *rigOptions) { o.relay.MaxConns, o.relay.MaxStreams, o.relay.MaxWaiters = most, 2*most, 2*most })
 			m, other := g.allocate(), g.allocate()
 			if name == "page" {

@@ -85,6 +85,7 @@ func TestShares_Streams(t *testing.T) {
 // A stream that is to give way and whose client does not read is cut: it keeps
 // its place no longer than others are to wait.
 func TestShares_StalledStreamGivesWay(t *testing.T) {
+	t.Parallel()
 	g := newRig(t, func(o *rigOptions) {
 		o.relay.MaxStreams = 4
 		o.relay.StreamWriteTimeout = time.Minute

@@ -111,6 +111,7 @@ func TestTokens_TheBookSees(t *testing.T) {
 // Heads that can't be read, and whatever else goes wrong on a connection, are
 // logged without what they hold; the rig checks that.
 func TestTokens_NeverLogged(t *testing.T) {
+	t.Parallel()
 	g := newRig(t, shortTimes, func(o *rigOptions) { o.relay.AccessLog = true })
 	g.undescribed = true
 	m := g.allocate()

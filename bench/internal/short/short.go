@@ -39,7 +39,7 @@ func Config(t testing.TB, relayArgs ...string) run.Config {
 func Streams(t testing.TB, relayArgs ...string) run.Config {
 	t.Helper()
 	c := Config(t, append([]string{"--heartbeat", "60ms"}, relayArgs...)...)
-	c.IdleStreams, c.IdleSettle, c.Heartbeat = 20, 20*time.Millisecond, 100*time.Millisecond
+	c.IdleStreams, c.IdleSettle, c.Heartbeat = 20, 20*time.Millisecond, 250*time.Millisecond
 	c.ChurnStreams = 200
 	c.MixAgents, c.MixSpeed = 6, 1000
 	return c
