@@ -171,7 +171,9 @@ var onlyDigits = regexp.MustCompile(`^[0-9]+$`)
 
 func plainReading(args *fasthttp.Args, header [][]byte, stream bool) (q reading, good bool) {
 	values := make(map[string][][]byte)
-	args.VisitAll(func(k, v []byte) { values[string(k)] = append(values[string(k)], v) })
+	for k, v := range args.All() {
+		values[string(k)] = append(values[string(k)], v)
+	}
 	if stream {
 		delete(values, "limit")
 		delete(values, "wait")
