@@ -24,6 +24,10 @@ import (
 func TestReal_Schemathesis(t *testing.T) {
 	t.Parallel()
 	st := foreignPath(t, "venv/bin/st")
+	hooks, err := filepath.Abs("testdata/foreign")
+	if err != nil {
+		t.Fatal(err)
+	}
 	r := relaytest.Start(t, t.TempDir())
 	run := func(s relaytest.Slot, token string, args ...string) {
 		t.Helper()
@@ -45,6 +49,7 @@ func TestReal_Schemathesis(t *testing.T) {
 			"--request-timeout", "60", "--suppress-health-check", "all",
 		}, args...)...)
 		cmd.Dir = dir // it keeps what it found there
+		cmd.Env = append(os.Environ(), "SCHEMATHESIS_HOOKS=schemathesis_hooks", "PYTHONPATH="+hooks)
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Errorf("schemathesis %v: %v\n%s", args, err, out)
 		}
@@ -54,11 +59,11 @@ func TestReal_Schemathesis(t *testing.T) {
 	// a deleted slot has nothing more to say: these two come below.
 	s := r.Allocate()
 	r.Post(s, relaytest.Event("a", 0, 300))
-	run(s, s.Token, "--exclude-operation-id", "streamEvents", "--exclude-operation-id", "deleteSlot")
+	run(s, s.Owner, "--exclude-operation-id", "streamEvents", "--exclude-operation-id", "deleteSlot")
 	// The token of another slot.
 	run(s, r.Allocate().Token, "--include-tag", "events", "--include-tag", "slots", "--phases", "coverage")
 	gone := r.Allocate()
-	run(gone, gone.Token, "--include-operation-id", "deleteSlot")
+	run(gone, gone.Owner, "--include-operation-id", "deleteSlot")
 	if t.Failed() {
 		return
 	}
