@@ -175,9 +175,9 @@ peer-deps:
 		$(SUDO) env RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$need >/dev/null; \
 	fi
 
-# The loads of the compiler's profile: a mix like that of a day, and the three
+# The loads of the compiler's profile: a mix like that of a day, and the four
 # requests that users wait for. Each runs for the same time.
-PGO_LOADS := mix post window poll
+PGO_LOADS := mix post window poll batch
 .PHONY: pgo
 pgo: build ## renew cmd/cowrelay/default.pgo, by which the compiler optimises the relay
 	@mkdir -p $(LOAD_DIR) .cache/pgo
