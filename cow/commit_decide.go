@@ -242,24 +242,33 @@ func (c *commitPipeline) decideEvent(p *Post) {
 			return
 		}
 	}
+	if a := c.appendFor(p, h, uint64(len(p.event.JSON))); a != nil {
+		a.add(p, key)
+	}
+}
+
+// appendFor returns what the batch appends to a post's slot, so that more bytes of the
+// post can be added. Nil: the post was answered, or its poster gave up.
+func (c *commitPipeline) appendFor(p *Post, h *hot, more uint64) *pendingAppend {
+	a := p.slot.pending
 	// Is there room in the slot? With what this batch appends to it already.
-	bytes := h.appender.bytes + uint64(len(p.event.JSON))
+	bytes := h.appender.bytes + more
 	if a != nil {
 		bytes += a.bytes
 	}
 	if bytes > MaxSlotBytes {
 		c.queue.answer(p, false, ErrSlotFull)
-		return
+		return nil
 	}
 	// Is its poster still there? Last, as a post that is taken must be answered by
 	// the journal's word: its poster can't give up any more.
 	if !c.queue.take(p) {
-		return
+		return nil
 	}
 	if a == nil {
-		a = c.pool.newAppend(c.next, slot, h)
+		a = c.pool.newAppend(c.next, p.slot, h)
 	}
-	a.add(p, key)
+	return a
 }
 
 // decideMany finds out which of a post's events are new, and whether the slot has room
@@ -277,8 +286,8 @@ func (c *commitPipeline) decideMany(p *Post) {
 	}
 	slot.use(c.env.budget.epoch.Load())
 	a := slot.pending
-	waits := false // an event is a duplicate of what this batch appends
-	bytes := h.appender.bytes
+	waits := false     // an event is a duplicate of what this batch appends
+	bytes := uint64(0) // of what is new
 	m.fresh = 0
 	var room [event.MaxIDBytes]byte
 	for i, ev := range m.events {
@@ -310,20 +319,9 @@ func (c *commitPipeline) decideMany(p *Post) {
 		}
 		return
 	}
-	if a != nil {
-		bytes += a.bytes
+	if a := c.appendFor(p, h, bytes); a != nil {
+		a.addMany(p)
 	}
-	if bytes > MaxSlotBytes {
-		c.queue.answer(p, false, ErrSlotFull)
-		return
-	}
-	if !c.queue.take(p) {
-		return
-	}
-	if a == nil {
-		a = c.pool.newAppend(c.next, slot, h)
-	}
-	a.addMany(p)
 }
 
 // place is where an id was found.
