@@ -72,11 +72,11 @@ type Post struct {
 	pinnedC *chunk
 }
 
-var postPool = sync.Pool{New: func() any {
+func newFreePost() any {
 	t := time.NewTimer(time.Hour)
 	t.Stop()
 	return &Post{done: make(chan struct{}, 1), timer: t}
-}}
+}
 
 // keptPostBytes is the largest buffer that a post keeps for the next event.
 // One large event must not stay in memory for thousands of small ones.
@@ -84,7 +84,7 @@ const keptPostBytes = 16 << 10
 
 // newPost returns an empty post for a queue.
 func newPost(q *postQueue, seed maphash.Seed) *Post {
-	p := postPool.Get().(*Post)
+	p := q.free.Get().(*Post)
 	p.queue, p.seed = q, seed
 	return p
 }
@@ -231,7 +231,8 @@ func (p *Post) act(kind postKind, slot *Slot) error {
 
 // Release gives the post back.
 func (p *Post) Release() {
-	if p.queue == nil {
+	q := p.queue
+	if q == nil {
 		return
 	}
 	if cap(p.buf) > keptPostBytes {
@@ -244,5 +245,5 @@ func (p *Post) Release() {
 	p.queue, p.slot, p.event, p.many, p.err, p.pinned, p.pinnedC = nil, nil, event.Event{}, nil, nil, nil, nil
 	p.idHash, p.duplicate, p.end, p.next = 0, false, 0, 0
 	p.state.Store(postQueued)
-	postPool.Put(p)
+	q.free.Put(p)
 }

@@ -1,6 +1,7 @@
 package cow
 
 import (
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -33,6 +34,7 @@ type postQueue struct {
 	// the loop passes over it.
 	posts chan *Post
 	many  chan *Post // the same of posts of many events
+	free  sync.Pool  // of *Post, for newPost
 	// The counts: submit adds, and whoever ends the wait of a post (see the
 	// picture at Post) subtracts.
 	count      atomic.Int64 // posts of one event, and acts
@@ -51,7 +53,11 @@ type postQueue struct {
 }
 
 func newPostQueue(limits queueLimits, c clock, stats *Stats) *postQueue {
-	return &postQueue{limits: limits, clock: c, stats: stats, posts: make(chan *Post, limits.posts), many: make(chan *Post, limits.posts)}
+	return &postQueue{
+		limits: limits, clock: c, stats: stats,
+		posts: make(chan *Post, limits.posts), many: make(chan *Post, limits.posts),
+		free: sync.Pool{New: newFreePost},
+	}
 }
 
 // manyTimes is how many events posts of many events may have in the queue, in times of

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"cowrelay/cow"
@@ -189,31 +190,36 @@ func TestLoad_WaitsEnd(t *testing.T) {
 	}
 }
 
-// The patience of a load is for all of it, not for each of its pieces.
+// The patience of a load is for all of it, not for each of its pieces. The clock is a
+// virtual one: memory comes free only when the load waits for it.
 func TestLoad_PatienceIsForTheWholeLoad(t *testing.T) {
-	const patience = 200 * time.Millisecond
-	f := open(t, cow.Options{MemoryBudget: 1_500_000, LoadPatience: patience, LoadTimeout: time.Minute})
-	slot := f.slot()
-	for i := range 4000 { // an index can't be shed
-		f.must(slot, ev(fmt.Sprint(i)))
-	}
-	f.Cool(slot)
-	f.AddRoom(f.Memory().Used - f.opts.MemoryBudget)
-	// A little memory comes free whenever the load has waited for some time.
-	ended := make(chan error, 1)
-	go func() { _, err := f.tryPage(slot, "", 1000); ended <- err }()
-	room := int64(0)
-	for waiting := true; waiting; {
-		select {
-		case err := <-ended:
-			if !errors.Is(err, cow.ErrBusy) {
-				t.Errorf("a load that got its memory in crumbs, for much longer than its patience: %v", err)
-			}
-			waiting = false
-		case <-time.After(patience / 2):
-			f.AddRoom(40000)
-			room += 40000
+	synctest.Test(t, func(t *testing.T) {
+		const patience = 200 * time.Millisecond
+		f := open(t, cow.Options{MemoryBudget: 1_500_000, LoadPatience: patience, LoadTimeout: time.Minute})
+		defer f.close()
+		slot := f.slot()
+		for i := range 4000 { // an index can't be shed
+			f.must(slot, ev(fmt.Sprint(i)))
 		}
-	}
-	f.AddRoom(-room)
+		f.Cool(slot)
+		f.AddRoom(f.Memory().Used - f.opts.MemoryBudget)
+		// A little memory comes free whenever the load has waited for some time.
+		began := time.Now()
+		ended := make(chan error, 1)
+		go func() { _, err := f.tryPage(slot, "", 1000); ended <- err }()
+		room := int64(0)
+		for waiting := true; waiting; {
+			select {
+			case err := <-ended:
+				if took := time.Since(began); !errors.Is(err, cow.ErrBusy) || took < patience || took > 2*patience {
+					t.Errorf("a load that got its memory in crumbs, for %v: %v", took, err)
+				}
+				waiting = false
+			case <-time.After(patience / 2):
+				f.AddRoom(40000)
+				room += 40000
+			}
+		}
+		f.AddRoom(-room)
+	})
 }
