@@ -207,19 +207,11 @@ func exportedAll(t *testing.T, r *relaytest.Relay) map[string][]string {
 	return exported(t, stdout)
 }
 
-// TestExport_CannotWrite: a full disk and a reader that left.
+// TestExport_CannotWrite: a reader that left, and a folder that is not there.
 func TestExport_CannotWrite(t *testing.T) {
 	f := relaytest.Fill(t, 2, 3000, 300)
-	full := relaytest.FullDisk(t)
 	cmd := exec.Command(relaytest.Binary, "export", "--all", "--data-dir="+f.Dir)
 	var stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr = full, &stderr
-	if cmd.Run(); cmd.ProcessState.ExitCode() != 1 || !strings.Contains(stderr.String(), "no space left on device") {
-		t.Errorf("a full disk: %v, %s", cmd.ProcessState, &stderr)
-	}
-
-	cmd = exec.Command(relaytest.Binary, "export", "--all", "--data-dir="+f.Dir)
-	stderr.Reset()
 	cmd.Stderr = &stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {

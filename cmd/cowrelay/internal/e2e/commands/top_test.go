@@ -36,7 +36,7 @@ func startPane(t *testing.T, rows, columns uint16, args ...string) *pane {
 	p.cmd.Env = append(relaytest.CleanEnv(), "TERM=xterm-256color")
 	var err error
 	if p.tty, err = pty.StartWithSize(p.cmd, &pty.Winsize{Rows: rows, Cols: columns}); err != nil {
-		t.Skipf("no terminal to be had: %v", err)
+		t.Fatalf("no terminal to be had: %v", err)
 	}
 	go func() {
 		defer close(p.done)
