@@ -2,6 +2,7 @@ package fasthttp
 
 import (
 	"fmt"
+	"runtime"
 	"testing"
 	"time"
 )
@@ -13,6 +14,8 @@ type seriesReply struct {
 	Step  int64                 `json:"step_seconds"`
 	T     []int64               `json:"t"`
 	Lists map[string][]*float64 `json:"-"`
+
+	Limits, Latest map[string]any `json:"-"`
 }
 
 // seriesLists are the lists of /stats.series, one value a point.
@@ -20,7 +23,7 @@ var seriesLists = []string{
 	"slots", "streams", "connections", "long_polls", "events", "event_bytes",
 	"posts_per_second", "duplicates_per_second", "refused_posts_per_second", "pulls_per_second", "requests_per_second",
 	"failures_per_second", "limited_per_second", "cpu_cores",
-	"commit_p50_seconds", "commit_p99_seconds", "stream_lag_p99_seconds", "memory_bytes", "slot_memory_bytes",
+	"commit_p50_seconds", "commit_p99_seconds", "stream_lag_p99_seconds", "memory_bytes", "slot_memory_bytes", "disk_free_bytes",
 }
 
 func (g *rig) seriesOf(query string) seriesReply {
@@ -48,8 +51,17 @@ func (g *rig) seriesOf(query string) seriesReply {
 			s.Lists[name] = append(s.Lists[name], &f)
 		}
 	}
-	if len(all) != 4+len(seriesLists) {
-		g.Errorf("%d members, want %d", len(all), 4+len(seriesLists))
+	if len(all) != 6+len(seriesLists) {
+		g.Errorf("%d members, want %d", len(all), 6+len(seriesLists))
+	}
+	s.Limits, s.Latest = all["limits"].(map[string]any), all["latest"].(map[string]any)
+	for name := range s.Limits {
+		if s.Lists[name] == nil {
+			g.Errorf("a limit of %q, which is no list", name)
+		}
+	}
+	if len(s.Latest) != len(seriesLists) {
+		g.Errorf("latest has %d members, want %d", len(s.Latest), len(seriesLists))
 	}
 	for i, at := range s.T {
 		if at%s.Step != 0 || i > 0 && at-s.T[i-1] != s.Step {
@@ -113,5 +125,14 @@ func TestSeries_OfARelay(t *testing.T) {
 	}
 	if memory[last-3] != nil {
 		t.Error("a row without memory shows some")
+	}
+	if now := got.Latest["memory_bytes"]; now == nil || now.(float64) != *memory[last] {
+		t.Errorf("now the memory is %v, in the last point %v", now, *memory[last])
+	}
+	live := g.relay.live.Load()
+	for name, want := range map[string]int{"streams": live.MaxStreams, "connections": g.relay.opts.MaxConns, "long_polls": live.MaxWaiters, "cpu_cores": runtime.GOMAXPROCS(0)} {
+		if got.Limits[name] != float64(want) {
+			t.Errorf("the limit of %s is %v, want %d", name, got.Limits[name], want)
+		}
 	}
 }

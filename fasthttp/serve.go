@@ -34,6 +34,10 @@ func NewRelay(store *cow.Store, opts Options) *Relay {
 		Streams: r.streams.Len, Connections: r.conns.Len, LongPolls: r.polls.Len,
 		Handles: func() int64 { return int64(opts.Desk.Handles.Len()) },
 		Pairs:   func() int64 { return int64(opts.Desk.Pairs.Len()) },
+		Limits: func() stats.Limits {
+			live := r.live.Load()
+			return stats.Limits{Streams: int64(live.MaxStreams), Connections: int64(opts.MaxConns), LongPolls: int64(live.MaxWaiters)}
+		},
 	}, opts.SampleEvery, opts.Logger)
 	r.server = r.newServer()
 	return r

@@ -1,6 +1,7 @@
 package stats
 
 import (
+	"math"
 	"time"
 
 	"cowrelay/cow"
@@ -19,6 +20,8 @@ type Sources struct {
 	Streams, Connections, LongPolls func() int64 // open now
 	Handles                         func() int64 // claimed now
 	Pairs                           func() int64 // open now
+
+	Limits func() Limits // nil: there are none
 }
 
 // meter makes the rows of the history. The sampler's goroutine owns it.
@@ -95,7 +98,10 @@ func (m *meter) between(ts int64, from, to counts) *row {
 		colLagP99:     quantile(m.Lag.bounds, from.lag, to.lag, 0.99),
 		colResident:   residentBytes(),
 		colSlotMemory: m.Store.Memory().Used, colConnections: m.Connections(), colLongPolls: m.LongPolls(),
-		colEvents: st.Events.Load(), colEventBytes: st.Bytes.Load(),
+		colEvents: st.Events.Load(), colEventBytes: st.Bytes.Load(), colDiskFree: noValue,
+	}
+	if free, known := m.Store.FreeSpace(); known {
+		out[colDiskFree] = int64(min(free, math.MaxInt64))
 	}
 	if to.cpu >= 0 && from.cpu >= 0 {
 		out[colCPU] = int64((to.cpu - from.cpu) / time.Millisecond)

@@ -11,13 +11,14 @@ import (
 type Recorder struct {
 	sampler *sampler
 	series  seriesCache
+	limits  func() []limit
 }
 
 // Start reads the rows that the store has and begins to add more, one at each
 // multiple of every, in whole seconds. A negative interval adds none.
 func Start(from Sources, every time.Duration, log *slog.Logger) *Recorder {
 	h := openHistory(from.Store.Records(), from.Store.Room, log)
-	return &Recorder{sampler: startSampler(h, every, newMeter(from).row)}
+	return &Recorder{sampler: startSampler(h, every, newMeter(from).row), limits: from.limits}
 }
 
 // Stop ends it, and waits for a write under way until ctx ends.
@@ -35,7 +36,7 @@ func (r *Recorder) Rows(hours int, now time.Time) *Rows {
 // Series returns the last hours as /stats.series shows them. Nobody may write to
 // the bytes.
 func (r *Recorder) Series(hours int, now time.Time) []byte {
-	return r.series.body(r.sampler.history.timeline.Load(), hours, now, int64(r.sampler.every/time.Second))
+	return r.series.body(r.sampler.history.timeline.Load(), hours, now, int64(r.sampler.every/time.Second), r.limits)
 }
 
 // Families are the families of the history itself.

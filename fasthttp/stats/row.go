@@ -41,6 +41,7 @@ const (
 	colLongPolls
 	colEvents
 	colEventBytes
+	colDiskFree // bytes; noValue where nobody knows
 	columns
 )
 
@@ -52,7 +53,7 @@ var columnNames = [columns]string{
 	colPulls: "pulls", colRequests: "requests", colFailures: "failures", colLimited: "limited", colCPU: "cpu_ms",
 	colCommits: "commits", colCommitP50: "commit_p50_ns", colCommitP99: "commit_p99_ns", colLagP99: "lag_p99_ns",
 	colResident: "resident_bytes", colSlotMemory: "slot_memory_bytes", colConnections: "connections",
-	colLongPolls: "long_polls", colEvents: "events", colEventBytes: "event_bytes",
+	colLongPolls: "long_polls", colEvents: "events", colEventBytes: "event_bytes", colDiskFree: "disk_free_bytes",
 }
 
 // noValue stands where nothing was measured.

@@ -13,8 +13,8 @@ const maxPoints = 720
 type fold uint8
 
 const (
-	foldLast fold = iota // the newest: gauges
-	foldMax              // the worst: latencies, memory
+	foldMax  fold = iota // the most: gauges, latencies. What was there for a moment shows in a week, too.
+	foldMin              // the least: free space
 	foldRate             // by the second: counts
 )
 
@@ -27,12 +27,12 @@ type seriesColumn struct {
 }
 
 var seriesColumns = []seriesColumn{
-	{"slots", colSlots, foldLast, 1},
-	{"streams", colStreams, foldLast, 1},
-	{"connections", colConnections, foldLast, 1},
-	{"long_polls", colLongPolls, foldLast, 1},
-	{"events", colEvents, foldLast, 1},
-	{"event_bytes", colEventBytes, foldLast, 1},
+	{"slots", colSlots, foldMax, 1},
+	{"streams", colStreams, foldMax, 1},
+	{"connections", colConnections, foldMax, 1},
+	{"long_polls", colLongPolls, foldMax, 1},
+	{"events", colEvents, foldMax, 1},
+	{"event_bytes", colEventBytes, foldMax, 1},
 	{"posts_per_second", colStored, foldRate, 1},
 	{"duplicates_per_second", colDuplicates, foldRate, 1},
 	{"refused_posts_per_second", colRefused, foldRate, 1},
@@ -46,11 +46,12 @@ var seriesColumns = []seriesColumn{
 	{"stream_lag_p99_seconds", colLagP99, foldMax, 1e-9},
 	{"memory_bytes", colResident, foldMax, 1},
 	{"slot_memory_bytes", colSlotMemory, foldMax, 1},
+	{"disk_free_bytes", colDiskFree, foldMin, 1},
 }
 
 // point is what the rows of a point come to in one column.
 type point struct {
-	value  int64 // of the rows: the last, the most or the sum
+	value  int64 // of the rows: the most, the least or the sum
 	spanMs int64 // the time that the sum is of
 	any    bool  // a row had a value
 }
@@ -61,10 +62,12 @@ func (c *seriesColumn) add(p *point, r *row) {
 		return
 	}
 	switch c.fold {
-	case foldLast:
-		p.value = v
 	case foldMax:
 		p.value = max(p.value, v)
+	case foldMin:
+		if !p.any || v < p.value {
+			p.value = v
+		}
 	case foldRate:
 		p.value += v
 		p.spanMs += max(r[colSpan], 0)
@@ -106,8 +109,8 @@ func newGrid(hours int, now, every int64) grid {
 }
 
 // appendSeries appends the reply of /stats.series: lists of equal length, with null
-// where there is no value.
-func (t timeline) appendSeries(b []byte, hours int, now, every int64) []byte {
+// where there is no value, what is now, and the limits.
+func (t timeline) appendSeries(b []byte, hours int, now, every int64, limits []limit) []byte {
 	g := newGrid(hours, now, every)
 	points := make([][]point, len(seriesColumns))
 	for i := range points {
@@ -128,7 +131,10 @@ func (t timeline) appendSeries(b []byte, hours int, now, every int64) []byte {
 	b = strconv.AppendInt(b, now, 10)
 	b = append(b, `,"step_seconds":`...)
 	b = strconv.AppendInt(b, g.step, 10)
-	b = append(b, `,"t":[`...)
+	b = append(b, ',')
+	b = append(appendLimits(b, limits), ',')
+	b = append(t.appendLatest(b, now, every), ',')
+	b = append(b, `"t":[`...)
 	for i := range g.points {
 		if i > 0 {
 			b = append(b, ',')
@@ -150,6 +156,33 @@ func (t timeline) appendSeries(b []byte, hours int, now, every int64) []byte {
 	return append(b, "]}"...)
 }
 
+// appendLatest appends the member latest: the newest row alone. It has null for all
+// if that row is too old to be what is now, as after a start.
+func (t timeline) appendLatest(b []byte, now, every int64) []byte {
+	newest := row{}
+	for i := range newest {
+		newest[i] = noValue
+	}
+	if ts := t.last(); ts <= now && now-ts < 3*every {
+		rows := t[len(t)-1].rows
+		newest = rows[len(rows)-1]
+	}
+	b = append(b, `"latest":{`...)
+	for i := range seriesColumns {
+		c := &seriesColumns[i]
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(b, '"')
+		b = append(b, c.name...)
+		b = append(b, `":`...)
+		var p point
+		c.add(&p, &newest)
+		b = c.appendPoint(b, &p)
+	}
+	return append(b, '}')
+}
+
 // seriesCache keeps replies of /stats.series for a moment. It has no lock: two
 // requests may make the same reply, and the last one stays. Hours that share a place
 // replace each other. 1, 3, 6, 12, 24, 48, 72, 96 and 168, which pages ask for, do
@@ -167,12 +200,12 @@ type cachedSeries struct {
 const seriesAge = 5 // seconds
 
 // body returns the reply. Nobody may write to it.
-func (c *seriesCache) body(rows *timeline, hours int, now time.Time, every int64) []byte {
+func (c *seriesCache) body(rows *timeline, hours int, now time.Time, every int64, limits func() []limit) []byte {
 	place, at := &c[hours%len(c)], now.Unix()
 	if got := place.Load(); got != nil && got.hours == hours && got.rows == rows && at-got.made < seriesAge && at >= got.made {
 		return got.body
 	}
-	n := &cachedSeries{hours: hours, rows: rows, made: at, body: rows.appendSeries(nil, hours, at, every)}
+	n := &cachedSeries{hours: hours, rows: rows, made: at, body: rows.appendSeries(nil, hours, at, every, limits())}
 	place.Store(n)
 	return n.body
 }

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Rates are means, latencies and memory the worst, gauges the last; where the
+// Rates are means, latencies and gauges the most, free space the least; where the
 // relay was down, and where nothing was measured, there is nothing.
 func TestSeries_Folds(t *testing.T) {
 	rows := timeline{}
@@ -17,19 +17,23 @@ func TestSeries_Folds(t *testing.T) {
 		if down(i) {
 			continue
 		}
-		r := row{colTS: first + 30*i, colSpan: 30_000, colSlots: i, colStored: 60 * (i % 4), colCommitP99: (i % 4) * 1_000_000, colCommitP50: noValue, colResident: 1000 - i%4}
+		r := row{colTS: first + 30*i, colSpan: 30_000, colSlots: i, colStreams: 150 * (1 - min(i%4, 1)), colDiskFree: 1000 + (i+2)%4, colStored: 60 * (i % 4), colCommitP99: (i % 4) * 1_000_000, colCommitP50: noValue, colResident: 1000 - i%4}
 		rows = rows.with(&r)
 	}
 	var s struct {
-		T     []int64    `json:"t"`
-		Slots []*float64 `json:"slots"`
-		Posts []*float64 `json:"posts_per_second"`
-		P50   []*float64 `json:"commit_p50_seconds"`
-		P99   []*float64 `json:"commit_p99_seconds"`
-		RSS   []*float64 `json:"memory_bytes"`
-		Pulls []*float64 `json:"pulls_per_second"`
+		T      []int64             `json:"t"`
+		Slots  []*float64          `json:"slots"`
+		Open   []*float64          `json:"streams"`
+		Free   []*float64          `json:"disk_free_bytes"`
+		Limits map[string]float64  `json:"limits"`
+		Latest map[string]*float64 `json:"latest"`
+		Posts  []*float64          `json:"posts_per_second"`
+		P50    []*float64          `json:"commit_p50_seconds"`
+		P99    []*float64          `json:"commit_p99_seconds"`
+		RSS    []*float64          `json:"memory_bytes"`
+		Pulls  []*float64          `json:"pulls_per_second"`
 	}
-	if err := json.Unmarshal(rows.appendSeries(nil, 24, first+30*399, 30), &s); err != nil {
+	if err := json.Unmarshal(rows.appendSeries(nil, 24, first+30*399, 30, []limit{{"slots", 9}, {"streams", 0}}), &s); err != nil {
 		t.Fatal(err)
 	}
 	n := 0
@@ -42,27 +46,48 @@ func TestSeries_Folds(t *testing.T) {
 			continue
 		}
 		n++
-		if s.P50[i] != nil || *s.Slots[i] != float64(k+3) || *s.Posts[i] != 3 || math.Abs(*s.P99[i]-0.003) > 1e-9 || *s.RSS[i] != 1000 || *s.Pulls[i] != 0 {
+		if s.P50[i] != nil || *s.Slots[i] != float64(k+3) || *s.Posts[i] != 3 || math.Abs(*s.P99[i]-0.003) > 1e-9 || *s.RSS[i] != 1000 || *s.Open[i] != 150 || *s.Free[i] != 1000 || *s.Pulls[i] != 0 {
 			t.Errorf("point %d: %v %v %v %v", i, *s.Slots[i], *s.Posts[i], *s.P99[i], *s.RSS[i])
 		}
+	}
+	// What is now is the newest row, not the most of its point.
+	if got := s.Latest; len(got) != len(seriesColumns) || *got["streams"] != 0 || *got["slots"] != 399 || *got["posts_per_second"] != 6 || *got["memory_bytes"] != 997 || got["commit_p50_seconds"] != nil {
+		t.Errorf("latest: %v", got)
+	}
+	if len(s.Limits) != 1 || s.Limits["slots"] != 9 {
+		t.Errorf("limits: %v", s.Limits)
 	}
 	if n != 90 {
 		t.Errorf("%d points, want 90", n)
 	}
 }
 
+// After a while without rows nothing is known to be so now.
+func TestSeries_LatestIsNow(t *testing.T) {
+	rows := timeline{}.with(&row{colTS: 1_700_000_000, colStreams: 5})
+	for ago, want := range map[int64]string{0: "5", 89: "5", 90: "null", -1: "null"} {
+		var s struct {
+			Latest map[string]json.RawMessage `json:"latest"`
+		}
+		if err := json.Unmarshal(rows.appendSeries(nil, 1, 1_700_000_000+ago, 30, nil), &s); err != nil || string(s.Latest["streams"]) != want {
+			t.Errorf("%d s later: %s, %v; want %s", ago, s.Latest["streams"], err, want)
+		}
+	}
+}
+
 // A row shows up at once, and until then a reply is made once.
 func TestSeries_Cache(t *testing.T) {
 	var c seriesCache
+	unlimited := func() []limit { return nil }
 	none := &timeline{}
 	now := time.Unix(1_700_000_000, 0)
-	a := c.body(none, 24, now, 30)
-	if b := c.body(none, 24, now.Add(2*time.Second), 30); &a[0] != &b[0] {
+	a := c.body(none, 24, now, 30, unlimited)
+	if b := c.body(none, 24, now.Add(2*time.Second), 30, unlimited); &a[0] != &b[0] {
 		t.Error("made twice")
 	}
 	for name, b := range map[string][]byte{
-		"hours": c.body(none, 24+len(c), now, 30), "age": c.body(none, 24, now.Add(seriesAge*time.Second), 30),
-		"clock": c.body(none, 24, now.Add(-time.Second), 30), "rows": c.body(&timeline{}, 24, now, 30),
+		"hours": c.body(none, 24+len(c), now, 30, unlimited), "age": c.body(none, 24, now.Add(seriesAge*time.Second), 30, unlimited),
+		"clock": c.body(none, 24, now.Add(-time.Second), 30, unlimited), "rows": c.body(&timeline{}, 24, now, 30, unlimited),
 	} {
 		if &a[0] == &b[0] {
 			t.Errorf("other %s, the same reply", name)
