@@ -41,19 +41,25 @@ func findGroup(root, self string) *group {
 	return nil
 }
 
-// trim drops the page cache of files in dir if the group has begun to use a quarter of
-// its limit that comes last, and the cache takes more than its part. It begins that
-// soon as a compaction can write half of that quarter before the next look. The files that were changed
-// longest ago come first. It returns how many files it went through.
-func (g *group) trim(dir string) (files int) {
-	if !g.over(g.limit/4*3, g.files) {
+// trim drops the page cache of files in dir if it takes more than its part, and the
+// group has begun to use a quarter of its limit that comes last. It begins that soon
+// as a compaction can write half of that quarter before the next look. While the
+// process is quiet it does so at any use: nobody reads that cache, and others on the
+// machine may need the memory. The files that were changed longest ago come first. It
+// returns how many files it went through.
+func (g *group) trim(dir string, quiet bool) (files int) {
+	from, to := g.limit/4*3, g.limit/16*11
+	if quiet {
+		from, to = 0, 0
+	}
+	if !g.over(from, g.files) {
 		return 0
 	}
 	for _, name := range byAge(dir) {
 		if dropCache(name) == nil {
 			files++
 		}
-		if files%8 == 0 && !g.over(g.limit/16*11, g.files/2) {
+		if files%8 == 0 && !g.over(to, g.files/2) {
 			break
 		}
 	}

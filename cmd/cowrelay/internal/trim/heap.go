@@ -29,19 +29,20 @@ var heapMetrics = []string{
 	"/memory/classes/heap/free:bytes",
 }
 
-// look returns how much it gave back, 0 if nothing.
-func (h *heapWatch) look() (freed uint64) {
+// look says whether the process has been quiet since the last look, and how much it
+// gave back, 0 if nothing.
+func (h *heapWatch) look() (quiet bool, freed uint64) {
 	allocated, waste := readHeap()
-	quiet := h.allocated > 0 && allocated-h.allocated <= quietBytes
+	quiet = h.allocated > 0 && allocated-h.allocated <= quietBytes
 	h.allocated = allocated
 	if !quiet || waste < wasteBytes {
-		return 0
+		return quiet, 0
 	}
 	debug.FreeOSMemory()
 	if _, left := readHeap(); left < waste {
 		freed = waste - left
 	}
-	return freed
+	return quiet, freed
 }
 
 // readHeap returns how much was allocated since the start, and about how much of

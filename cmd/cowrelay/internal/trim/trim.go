@@ -1,6 +1,6 @@
 // Package trim gives memory back that the process does not need: the heap's, when
-// the relay has become quiet (heap.go), and the page cache of its files, when its
-// control group is nearly full (group.go).
+// the relay has become quiet (heap.go), and the page cache of its files, when the
+// relay is quiet or its control group is nearly full (group.go).
 //
 // The kernel frees page cache by itself, but only when the group is full: then
 // whoever asks for memory waits for that, and a process that can't wait is ended.
@@ -46,17 +46,24 @@ func run(ctx context.Context, dir string, log *slog.Logger) {
 		defer t.Stop()
 		group = t.C
 	}
+	dropped := func(files int) {
+		if files > 0 {
+			log.Debug("dropped page cache", "files", files)
+		}
+	}
 	var h heapWatch
 	for {
 		select {
 		case <-heap.C:
-			if n := h.look(); n > 0 {
+			quiet, n := h.look()
+			if n > 0 {
 				log.Debug("gave memory of the heap back", "bytes", n)
 			}
-		case <-group:
-			if n := g.trim(dir); n > 0 {
-				log.Debug("dropped page cache", "files", n)
+			if quiet && g != nil {
+				dropped(g.trim(dir, true))
 			}
+		case <-group:
+			dropped(g.trim(dir, false))
 		case <-ctx.Done():
 			return
 		}
