@@ -16,8 +16,8 @@ import (
 // What a page of an allowed origin may do: everything that the relay's routes take.
 const (
 	corsMethods = "GET, HEAD, POST, DELETE"
-	corsHeaders = "Authorization, Content-Type, Last-Event-ID"
-	corsExposes = "Retry-After, Relay-Next, Relay-End"
+	corsHeaders = "Authorization, Content-Type, Last-Event-ID, X-Request-Id"
+	corsExposes = "Retry-After, Relay-Next, Relay-End, X-Request-Id"
 	corsMaxAge  = "7200" // seconds that a browser may remember it, the most that Chromium does
 )
 
@@ -94,6 +94,11 @@ func (o origins) shareStream(h *fasthttp.RequestHeader, head []byte) []byte {
 	if origin := o.allowed(h); origin != "" {
 		lines += "Access-Control-Allow-Origin: " + origin + "\r\nAccess-Control-Expose-Headers: " + corsExposes + "\r\n"
 	}
+	return withLines(head, lines)
+}
+
+// withLines returns the head of a reply with more fields. Each ends its line.
+func withLines(head []byte, lines string) []byte {
 	end := bytes.Index(head, []byte("\r\n\r\n")) + len("\r\n")
 	return slices.Concat(head[:end], []byte(lines), head[end:])
 }

@@ -76,7 +76,7 @@ func TestCORS_Preflight(t *testing.T) {
 			if c.told != "" {
 				status = 204
 				want["Access-Control-Allow-Methods"] = "GET, HEAD, POST, DELETE"
-				want["Access-Control-Allow-Headers"] = "Authorization, Content-Type, Last-Event-ID"
+				want["Access-Control-Allow-Headers"] = "Authorization, Content-Type, Last-Event-ID, X-Request-Id"
 				want["Access-Control-Max-Age"] = "7200"
 				want["Vary"] = "Origin"
 			} else if c.origins[0] == "*" {
@@ -113,7 +113,7 @@ func TestCORS_EveryKindOfReply(t *testing.T) {
 		m.post(eventN(0)).want(t, 201)
 		check := func(what string, h http.Header) {
 			t.Helper()
-			if h.Get("Access-Control-Allow-Origin") != told || h.Get("Access-Control-Expose-Headers") != "Retry-After, Relay-Next, Relay-End" || h.Get("Vary") != vary {
+			if h.Get("Access-Control-Allow-Origin") != told || h.Get("Access-Control-Expose-Headers") != "Retry-After, Relay-Next, Relay-End, X-Request-Id" || h.Get("Vary") != vary {
 				t.Errorf("%s: %v", what, h)
 			}
 		}

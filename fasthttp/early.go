@@ -6,6 +6,7 @@ import (
 
 	"cowrelay/fasthttp/conn"
 	"cowrelay/fasthttp/refusal"
+	"cowrelay/fasthttp/trace"
 
 	"github.com/valyala/fasthttp"
 )
@@ -97,7 +98,7 @@ func forget(h *fasthttp.RequestHeader) { *h = fasthttp.RequestHeader{} }
 // failed answers what the server itself could not read as a request.
 func (r *Relay) failed(ctx *fasthttp.RequestCtx, err error) {
 	defer r.rescue("error reply", func() {
-		writeRefusal(&ctx.Response, refusal.Internal)
+		writeRefusal(&ctx.Response, refusal.Internal, trace.NewID())
 		refuse(ctx)
 	})
 	f := &refusal.Reply{Status: fasthttp.StatusBadRequest, Text: "the request can't be read"}
@@ -115,7 +116,7 @@ func (r *Relay) failed(ctx *fasthttp.RequestCtx, err error) {
 		f = refusal.BodyTooLarge
 	}
 	r.live.Load().origins().share(&ctx.Request.Header, &ctx.Response)
-	writeRefusal(&ctx.Response, f)
+	writeRefusal(&ctx.Response, f, trace.NewID())
 	refuse(ctx)
 	if c != nil {
 		c.Arrived()

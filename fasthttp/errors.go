@@ -8,24 +8,31 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-var contentTypeJSON = []byte("application/json")
+var (
+	contentTypeJSON = []byte("application/json")
+	requestID       = []byte("X-Request-Id")
+)
 
 // refusalOf returns what a client hears of err. It logs an error that no client
-// caused.
-func (r *Relay) refusalOf(err error) *refusal.Reply {
+// caused, with the id of the request.
+func (r *Relay) refusalOf(id string, err error) *refusal.Reply {
 	reply, known := refusal.Of(err)
 	if !known {
-		r.opts.Logger.Error("request failed", "error", err)
+		r.opts.Logger.Error("request failed", "request_id", id, "error", err)
 	}
 	return reply
 }
 
-// writeRefusal fills the response. It does not send it.
-func writeRefusal(res *fasthttp.Response, f *refusal.Reply) {
+// writeRefusal fills the response. It does not send it. id is the request's, or "" if
+// there is no request.
+func writeRefusal(res *fasthttp.Response, f *refusal.Reply, id string) {
 	res.ResetBody()
 	res.SetStatusCode(f.Status)
 	res.Header.SetContentTypeBytes(contentTypeJSON)
-	res.SetBody(f.Body())
+	res.SetBody(f.Body(id))
+	if id != "" {
+		res.Header.SetCanonical(requestID, []byte(id))
+	}
 	if f.RetryAfter > 0 {
 		res.Header.Set(fasthttp.HeaderRetryAfter, strconv.Itoa(f.RetryAfter))
 	}

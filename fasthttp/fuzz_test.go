@@ -130,7 +130,7 @@ func fuzzHeader(t *testing.T, g *rig, data []byte) {
 			if !errors.As(err, &bad) || bad.Status != 400 {
 				t.Fatalf("a bad query is %v", err)
 			}
-			writeRefusal(&res, bad)
+			writeRefusal(&res, bad, "")
 		} else if q.limit < 0 || q.limit > maxLimit || q.wait < 0 || q.wait > maxWait {
 			t.Fatalf("query %+v", q)
 		}

@@ -15,12 +15,11 @@ func (r *Relay) handle(ctx *fasthttp.RequestCtx) {
 	startNs := r.store.Now()
 	live := r.live.Load()
 	live.origins().share(&ctx.Request.Header, &ctx.Response)
-	req := request{ctx: ctx, route: routeNone, startNs: startNs}
-	defer r.rescue("handler", func() {
-		writeRefusal(&ctx.Response, refusal.Internal)
-		refuse(ctx)
-		r.requests.Count(req.route.index, fasthttp.StatusInternalServerError, time.Duration(r.store.Now()-startNs))
-	})
+	req := request{ctx: ctx, route: routeNone, startNs: startNs, id: idOf(&ctx.Request.Header)}
+	defer r.rescueRequest(&req)
+	if live.AccessLog {
+		req.name()
+	}
 	if req.conn, _ = ctx.Conn().(*conn.Conn); req.conn != nil {
 		defer req.conn.Arrived()
 	}
@@ -32,11 +31,15 @@ func (r *Relay) handle(ctx *fasthttp.RequestCtx) {
 	} else {
 		req.route, _ = r.find(req.conn, ctx.Request.Header.RequestURI())
 	}
+	if refused == nil {
+		if err := serve(r, req); err != nil {
+			refused = r.refusalOf(req.name(), err)
+		}
+	}
 	if refused != nil {
-		writeRefusal(&ctx.Response, refused)
-	} else if err := serve(r, req); err != nil {
-		refused = r.refusalOf(err)
-		writeRefusal(&ctx.Response, refused)
+		writeRefusal(&ctx.Response, refused, req.name())
+	} else if req.id != "" {
+		ctx.Response.Header.SetCanonical(requestID, []byte(req.id))
 	}
 	if req.withheld || refused != nil && unread(ctx) {
 		refuse(ctx)
@@ -51,7 +54,7 @@ func (r *Relay) handle(ctx *fasthttp.RequestCtx) {
 		defer forget(&ctx.Request.Header)
 	}
 	if live.AccessLog {
-		r.opts.Logger.Info("request", "method", redact.Method(string(ctx.Method())), "path", redact.Path(string(ctx.Path())), "route", req.route.name,
+		r.opts.Logger.Info("request", "request_id", req.id, "method", redact.Method(string(ctx.Method())), "path", redact.Path(string(ctx.Path())), "route", req.route.name,
 			"status", status, "took", took, "bytes", ctx.Response.Header.ContentLength(), "remote", live.remote(ctx))
 	}
 }

@@ -65,7 +65,7 @@ func (l *listener) admit(c net.Conn) (admitted net.Conn) {
 	c.SetWriteDeadline(time.Now().Add(time.Second))
 	var res fasthttp.Response
 	live.origins().share(nil, &res)
-	writeRefusal(&res, refusal.ManyConns)
+	writeRefusal(&res, refusal.ManyConns, "")
 	res.SetConnectionClose()
 	res.WriteTo(c)
 	own.TurnAway() // gently: its request may be on its way

@@ -10,6 +10,7 @@ import (
 	"cowrelay/fasthttp/conn"
 	"cowrelay/fasthttp/limit"
 	"cowrelay/fasthttp/refusal"
+	"cowrelay/fasthttp/trace"
 
 	"github.com/valyala/fasthttp"
 )
@@ -73,6 +74,23 @@ type request struct {
 	conn     *conn.Conn // nil if it is not one of the listener's
 	withheld bool       // the header said that the body is not to be read
 	startNs  int64      // on the store's clock
+	id       string     // ""; or what the log, the reply and errors call the request
+}
+
+// idOf returns the id that the client has given its request, if that may be its name.
+func idOf(h *fasthttp.RequestHeader) string {
+	if id := h.PeekBytes(requestID); len(id) > 0 {
+		return trace.ClientID(id, bearer(h), h.RequestURI())
+	}
+	return ""
+}
+
+// name returns the request's id, and makes one if there is none yet.
+func (req *request) name() string {
+	if req.id == "" {
+		req.id = trace.NewID()
+	}
+	return req.id
 }
 
 // reply fills the response with a JSON body.

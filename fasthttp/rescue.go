@@ -4,8 +4,12 @@ import (
 	"context"
 	"runtime/debug"
 	"runtime/pprof"
+	"time"
 
 	"cowrelay/fasthttp/redact"
+	"cowrelay/fasthttp/refusal"
+
+	"github.com/valyala/fasthttp"
 )
 
 // rescue, deferred, keeps a panic from ending the process: upstream recovers
@@ -31,11 +35,24 @@ func (r *Relay) spawn(label string, f func()) {
 	})
 }
 
+// rescueRequest is rescue for a request. Its client gets 500.
+func (r *Relay) rescueRequest(req *request) {
+	if fault := recover(); fault != nil {
+		r.faulted("handler", fault, "request_id", req.name())
+		writeRefusal(&req.ctx.Response, refusal.Internal, req.id)
+		refuse(req.ctx)
+		r.requests.Count(req.route.index, fasthttp.StatusInternalServerError, time.Duration(r.store.Now()-req.startNs))
+	}
+}
+
 // Faulted counts and logs a panic. It is called on the goroutine that panicked,
 // before its stack is gone.
-func (r *Relay) Faulted(where string, fault any) {
+func (r *Relay) Faulted(where string, fault any) { r.faulted(where, fault) }
+
+// faulted is Faulted with more to say about it.
+func (r *Relay) faulted(where string, fault any, about ...any) {
 	r.panics.Add(1)
-	r.opts.Logger.Error("panic", "in", where, "panic", redact.Panic(fault), "stack", string(debug.Stack()))
+	r.opts.Logger.Error("panic", append([]any{"in", where, "panic", redact.Panic(fault), "stack", string(debug.Stack())}, about...)...)
 }
 
 // labeled runs f under a pprof label: go tool pprof -tagfocus=relay=sse.

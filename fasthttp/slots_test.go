@@ -232,7 +232,7 @@ func TestFailures_MapOnce(t *testing.T) {
 		cow.ErrNoSlot: 404, cow.ErrBusy: 503, cow.ErrNoSpace: 507, cow.ErrClosed: 503, cow.ErrTooManySlots: 503,
 		cow.ErrTooManyStreams: 503, cow.ErrConflict: 503, http.ErrNoCookie: 503,
 	} {
-		f := g.relay.refusalOf(fmt.Errorf("wrapped: %w", err))
+		f := g.relay.refusalOf("", fmt.Errorf("wrapped: %w", err))
 		if f.Status != status || (status >= 500 && f.RetryAfter == 0) {
 			t.Errorf("%v: %d, Retry-After %d; want %d", err, f.Status, f.RetryAfter, status)
 		}

@@ -45,9 +45,12 @@ func (r *Relay) serveStream(req request) error {
 		return refusal.Draining
 	}
 	chunked := req.ctx.Request.Header.IsHTTP11()
+	head := r.live.Load().origins().shareStream(&req.ctx.Request.Header, stream.Head(chunked))
+	if req.id != "" {
+		head = withLines(head, string(requestID)+": "+req.id+"\r\n")
+	}
 	st, err := r.streams.Open(stream.Opening{
-		Client: uint64(r.clientOf(req)), Slot: req.slot, Grant: req.grant, Start: q.start, IDs: q.ids, Chunked: chunked,
-		Head: r.live.Load().origins().shareStream(&req.ctx.Request.Header, stream.Head(chunked)),
+		Client: uint64(r.clientOf(req)), Slot: req.slot, Grant: req.grant, Start: q.start, IDs: q.ids, Chunked: chunked, Head: head,
 	})
 	switch err {
 	case nil:

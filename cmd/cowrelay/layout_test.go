@@ -48,6 +48,7 @@ var mayImport = map[string][]string{
 	// HTTP.
 	relay + "client":  {},
 	relay + "redact":  {},
+	relay + "trace":   {},
 	relay + "web":     {},
 	relay + "accept":  {slots + "share"},
 	relay + "limit":   {slots + "rate", relay + "accept"},
@@ -61,7 +62,7 @@ var mayImport = map[string][]string{
 	relay + "poll":    {"cowrelay/cow", slots + "frame", slots + "share", relay + "accept", relay + "stream"},
 	"cowrelay/fasthttp": {
 		"cowrelay/cow", slots + "event", slots + "frame", slots + "invariants", slots + "rendezvous", slots + "token", relay + "accept", relay + "conn", relay + "keys", relay + "limit",
-		relay + "meet", relay + "poll", relay + "redact", relay + "refusal", relay + "stats", relay + "stream", relay + "web",
+		relay + "meet", relay + "poll", relay + "redact", relay + "refusal", relay + "stats", relay + "stream", relay + "trace", relay + "web",
 	},
 	// The load generator knows of the relay what a client knows, and no more.
 	"cowrelay/bench":              {},
@@ -150,7 +151,7 @@ var never = map[string][]string{
 	"cowrelay/cow/engine":       {"net/http", "github.com/valyala/fasthttp"},
 	"cowrelay/cow/filelog":      {"net/http", "github.com/valyala", "github.com/cockroachdb", "github.com/VictoriaMetrics"},
 	"cowrelay/cow/pebblestore":  {"net/http", "github.com/valyala/fasthttp"},
-	"cowrelay/fasthttp":         {"github.com/cockroachdb", "github.com/getkin"}, // its tests validate by it
+	"cowrelay/fasthttp":         {"github.com/cockroachdb", "github.com/getkin", "go.opentelemetry.io"}, // its tests validate by it
 	"cowrelay/fasthttp/stats":   {"net/http", "github.com/valyala", "github.com/cockroachdb"},
 	"cowrelay/fasthttp/admin":   {"github.com/valyala", "github.com/cockroachdb"},
 	"cowrelay/fasthttp/conn":    {"net/http", "github.com/valyala", "github.com/cockroachdb", "github.com/VictoriaMetrics"},
@@ -158,6 +159,7 @@ var never = map[string][]string{
 	"cowrelay/fasthttp/accept":  {"net/http", "github.com/valyala", "github.com/cockroachdb"},
 	"cowrelay/fasthttp/refusal": {"github.com/valyala", "github.com/cockroachdb"},
 	"cowrelay/fasthttp/redact":  {"net/http", "github.com/valyala"},
+	"cowrelay/fasthttp/trace":   {"net/http", "github.com/valyala", "go.opentelemetry.io"},
 	"cowrelay/fasthttp/stream":  {"net/http", "github.com/valyala", "github.com/cockroachdb", "github.com/VictoriaMetrics"},
 }
 

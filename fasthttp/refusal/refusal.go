@@ -34,13 +34,18 @@ type Reply struct {
 // Error implements error.
 func (r *Reply) Error() string { return r.Text }
 
-// Body returns the JSON object that is sent.
-func (r *Reply) Body() []byte {
+// Body returns the JSON object that is sent. id is the request's, "" if it has none:
+// text that JSON takes as it is.
+func (r *Reply) Body(id string) []byte {
 	body, err := jsontext.AppendQuote([]byte(`{"error":`), r.Text)
 	if err != nil { // the text is not UTF-8
 		body = []byte(`{"error":"bad request"`)
 	}
-	return append(append(body, r.Extra...), '}')
+	body = append(body, r.Extra...)
+	if id != "" {
+		body = append(append(append(body, `,"request_id":"`...), id...), '"')
+	}
+	return append(body, '}')
 }
 
 var (
