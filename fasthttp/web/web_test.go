@@ -86,7 +86,7 @@ func TestFiles_Weight(t *testing.T) {
 		raw += len(f.Raw().Body)
 		small += len(f.Gzip().Body)
 	}
-	if raw > 110_000 || small > 45_000 {
+	if raw > 120_000 || small > 48_000 {
 		t.Errorf("all files are %d bytes, %d compressed", raw, small)
 	}
 }

@@ -1,12 +1,17 @@
 import { $, count, duration, json, poll, rate, watch } from "./common.js";
 import { empty, Plots, since } from "./plots.js";
 
+const plots = new Plots($("plots"), (text) => ($("spoken").textContent = text));
+
 // Live numbers. A rate is the difference over the last ten seconds.
 const samples = [];
 watch((stats) => {
   $("tiles").classList.toggle("stale", !stats);
+  plots.now(stats);
   if (!stats) {
     samples.length = 0;
+    $("about").textContent = ""; // nobody knows for how long it is up
+    document.querySelector("[data-live=rate]").textContent = "–";
     return;
   }
   const now = performance.now() / 1000;
@@ -30,45 +35,53 @@ watch((stats) => {
 });
 
 // Plots of the past. The range stands in the address, so that a link keeps it.
-const names = { 1: "hour", 24: "24 hours", 168: "7 days" };
-const plots = new Plots($("plots"), (text) => ($("spoken").textContent = text));
-let hours = 24;
+const ranges = {
+  "15m": { name: "15 minutes", span: 900, hours: 1 },
+  "1h": { name: "hour", span: 3600, hours: 1 },
+  "24h": { name: "24 hours", span: 86400, hours: 24 },
+  "7d": { name: "7 days", span: 7 * 86400, hours: 168 },
+};
+// Links of earlier releases name hours.
+const earlier = { "#hours=1": "1h", "#hours=24": "24h", "#hours=168": "7d" };
+let range = "24h";
 let chosen = false; // by a person, or once for all by the page
 
-function choose(h) {
-  hours = names[h] ? h : 24;
-  $("span").textContent = names[hours];
-  for (const b of document.querySelectorAll("[data-hours]")) b.setAttribute("aria-pressed", String(Number(b.dataset.hours) === hours));
+function choose(r) {
+  range = ranges[r] ? r : "24h";
+  $("span").textContent = ranges[range].name;
+  for (const b of document.querySelectorAll("[data-range]")) b.setAttribute("aria-pressed", String(b.dataset.range === range));
 }
 function fromAddress() {
   chosen = location.hash !== "";
-  choose(Number(location.hash.replace("#hours=", "")));
+  choose(earlier[location.hash] ?? location.hash.replace("#range=", ""));
 }
 fromAddress();
 
-const load = poll(30_000, async () => {
-  const asked = hours;
+const load = poll(15_000, async () => {
+  const asked = range;
   try {
-    const series = await json(`/stats.series?hours=${asked}`);
-    if (asked !== hours) return; // another range was chosen meanwhile, and is asked for next
+    const series = await json(`/stats.series?hours=${ranges[asked].hours}`);
+    if (asked !== range) return; // another range was chosen meanwhile, and is asked for next
     if (!chosen && !empty(series)) {
       chosen = true;
-      if (since(series) > series.now_unix - 3600) { // a young relay: a day would be nearly blank
-        choose(1);
+      // A young relay: a day would be nearly blank.
+      const young = Object.keys(ranges).find((r) => since(series) > series.now_unix - ranges[r].span);
+      if (young && ranges[young].hours < 24) {
+        choose(young);
         load();
         return;
       }
     }
     $("notice").textContent = empty(series) ? "No rows yet: one is taken every 30 s." : "";
-    plots.show(series);
+    plots.show(series, ranges[asked].span);
   } catch {
-    $("notice").textContent = "The history can't be read now. Trying again every 30 s.";
+    $("notice").textContent = "The history can't be read now. Trying again every 15 s.";
   }
 });
-for (const b of document.querySelectorAll("[data-hours]")) {
+for (const b of document.querySelectorAll("[data-range]")) {
   b.addEventListener("click", () => {
-    history.replaceState(null, "", `#hours=${b.dataset.hours}`);
-    choose(Number(b.dataset.hours));
+    history.replaceState(null, "", `#range=${b.dataset.range}`);
+    choose(b.dataset.range);
     load();
   });
 }

@@ -42,6 +42,9 @@ const facts = {
 };
 watch((stats) => {
   $("facts").classList.toggle("stale", !stats);
-  if (!stats) return;
+  if (!stats) {
+    document.querySelector("[data-fact=uptime]").textContent = "–"; // nobody knows
+    return;
+  }
   for (const at of document.querySelectorAll("[data-fact]")) at.textContent = facts[at.dataset.fact](stats);
 });

@@ -19,7 +19,7 @@ func TestReal_DashboardOfAYoungRelay(t *testing.T) {
 	r := relaytest.Start(t, t.TempDir())
 	b := startBrowser(t)
 	b.open(r.URL + "/stats.html")
-	b.until(`document.querySelector("#notice").textContent.startsWith("No rows yet") || document.querySelector("figcaption").textContent.includes("latest")`)
+	b.until(`document.querySelector("#notice").textContent.startsWith("No rows yet") || document.querySelector("figcaption").textContent.includes("max")`)
 	if n := eval[map[string]int](b, strokes); b.text("#notice") != "" && n["posts"] != 0 {
 		t.Errorf("without rows, plots are drawn: %v", n)
 	}
@@ -53,13 +53,13 @@ func TestReal_DashboardOfAYoungRelay(t *testing.T) {
 	b.says("[data-live=events]", "81")
 	// A row comes every 30 s; the page asks for it as often.
 	end := time.Now().Add(90 * time.Second)
-	for !strings.Contains(b.text("[data-plot=memory] figcaption"), "latest") {
+	for !strings.Contains(b.text("[data-plot=memory] figcaption"), "max") {
 		if time.Now().After(end) {
 			t.Fatalf("no row within 90 s: %s", eval[string](b, "document.body.innerText"))
 		}
 		time.Sleep(200 * time.Millisecond)
 	}
-	b.says("#past", "The last hour")
+	b.says("#past", "The last 15 minutes")
 	n := eval[map[string]int](b, strokes)
 	for _, name := range []string{"posts", "slots", "memory"} {
 		if n[name] < 4 {
@@ -72,6 +72,10 @@ func TestReal_DashboardOfAYoungRelay(t *testing.T) {
 	r.Stop()
 	b.says("#status-text", "The relay can't be reached, since")
 	b.until(`document.querySelector("#tiles").classList.contains("stale")`)
+	// Then nobody knows for how long it is up.
+	if about, rate := b.text("#about"), b.text("[data-live=rate]"); about != "" || rate != "–" {
+		t.Errorf("a relay that can't be reached is %q and stores %s posts a second", about, rate)
+	}
 }
 
 // One path, a page for those who take HTML.

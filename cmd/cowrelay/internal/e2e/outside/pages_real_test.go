@@ -26,7 +26,8 @@ import (
 )
 
 // madeUp is a day of rows as /stats.series has it: gauges that climb, a gap,
-// and nothing yet in the point under way.
+// and nothing yet in the point under way. What is now is none of the points. Slots
+// are near their limit, streams are far from theirs.
 func madeUp(hours int) map[string]any {
 	const points = 240
 	step := int64(hours) * 3600 / points
@@ -41,7 +42,19 @@ func madeUp(hours int) map[string]any {
 		"commit_p50_seconds": func(i int) any { return 0.001 + 0.0005*math.Sin(float64(i)/30) },
 		"commit_p99_seconds": func(i int) any { return 0.004 + 0.001*math.Sin(float64(i)/3) },
 		"memory_bytes":       func(i int) any { return (64 + i/4) << 20 },
+
+		"refused_posts_per_second": func(i int) any { return 1 + math.Sin(float64(i)/30) },
+		"limited_per_second":       func(i int) any { return 2 },
+		"failures_per_second":      func(i int) any { return 3 },
+		"connections":              func(i int) any { return 90 + i%20 },
+		"long_polls":               func(i int) any { return i % 20 },
+		"stream_lag_p99_seconds":   func(i int) any { return math.Pow(10, float64(i%40)/10-4) },
+		"cpu_cores":                func(i int) any { return 0.5 + 0.3*math.Sin(float64(i)/30) },
+		"slot_memory_bytes":        func(i int) any { return (32 + i/4) << 20 },
+		"disk_free_bytes":          func(i int) any { return (9000 - i) << 20 },
 	}
+	m["limits"] = map[string]any{"slots": 2000, "streams": 50_000, "connections": 200, "cpu_cores": 2, "disk_free_bytes": 1 << 30}
+	m["latest"] = map[string]any{"connections": 77, "long_polls": 5, "memory_bytes": 123 << 20, "disk_free_bytes": 8761 << 20}
 	for name, value := range columns {
 		list := make([]any, points)
 		for i := range list {
@@ -74,11 +87,16 @@ func front(t *testing.T, r *relaytest.Relay) string {
 	return s.URL
 }
 
-var plotNames = []string{"posts", "pulls", "streams", "slots", "commit", "memory"}
+var plotNames = []string{"posts", "pulls", "trouble", "streams", "connections", "slots", "commit", "lag", "cpu", "memory", "held", "disk"}
 
 // strokes counts the pixels of each plot that have the accent's colour.
-const strokes = `(() => {
-	const [r, g, b] = getComputedStyle(document.documentElement).getPropertyValue("--accent").match(/[0-9a-f]{2}/gi).map((x) => parseInt(x, 16));
+var strokes = pixels("accent")
+
+// pixels counts the pixels of each plot that have a colour.
+func pixels(colour string) string { return strings.Replace(pixelsOf, "COLOUR", colour, 1) }
+
+const pixelsOf = `(() => {
+	const [r, g, b] = getComputedStyle(document.documentElement).getPropertyValue("--COLOUR").match(/[0-9a-f]{2}/gi).map((x) => parseInt(x, 16));
 	return Object.fromEntries([...document.querySelectorAll("[data-plot]")].map((f) => {
 		const c = f.querySelector("canvas");
 		const d = c.getContext("2d").getImageData(0, 0, c.width, c.height).data;
@@ -86,6 +104,19 @@ const strokes = `(() => {
 		for (let i = 0; i < d.length; i += 4) if (d[i+3] > 200 && Math.abs(d[i]-r) + Math.abs(d[i+1]-g) + Math.abs(d[i+2]-b) < 24) n++;
 		return [f.dataset.plot, n];
 	}));
+})()`
+
+// heights counts the pixels of the curve of lag in four strips of the plot, the
+// highest first.
+const heights = `(() => {
+	const u = document.querySelector("[data-plot=lag] .u-over").getBoundingClientRect(), c = document.querySelector("[data-plot=lag] canvas"), k = c.getBoundingClientRect();
+	const [r, g, b] = getComputedStyle(document.documentElement).getPropertyValue("--accent").match(/[0-9a-f]{2}/gi).map((x) => parseInt(x, 16));
+	const strips = [0, 0, 0, 0];
+	for (let i = 0; i < 4; i++) {
+		const d = c.getContext("2d").getImageData(u.left - k.left, u.top - k.top + i * u.height / 4, u.width, u.height / 4).data;
+		for (let p = 0; p < d.length; p += 4) if (d[p+3] > 200 && Math.abs(d[p]-r) + Math.abs(d[p+1]-g) + Math.abs(d[p+2]-b) < 24) strips[i]++;
+	}
+	return strips;
 })()`
 
 // shifted adds up how far what was drawn moved afterwards.
@@ -102,22 +133,39 @@ func TestReal_DashboardDrawsTheHistory(t *testing.T) {
 	for _, theme := range []string{"light", "dark"} {
 		b.screen(1280, 900, false, theme)
 		b.open(origin + "/stats.html")
-		b.says("[data-plot=memory] figcaption", "latest")
+		b.says("[data-plot=memory] figcaption", "max")
+		if n := len(eval[map[string]int](b, strokes)); n != len(plotNames) {
+			t.Errorf("%d plots, want %d", n, len(plotNames))
+		}
 		for name, n := range eval[map[string]int](b, strokes) {
 			if n < 200 {
 				t.Errorf("%s: %d pixels of the plot of %s have the line's colour", theme, n, name)
 			}
 		}
 		for name, want := range map[string]string{
-			"slots": "latest 1,238, min 1,000, max 1,238", "streams": "latest 58, min 40, max 59", "memory": "latest 123 MiB, min 64 MiB, max 123 MiB",
+			"slots": "now 0; min 1,000, max 1,238, limit 2,000", "streams": "now 0; min 40, max 59, limit 50,000", "memory": "now 123 MiB; min 64 MiB, max 123 MiB",
+			"connections": "now all 77, long polls 5; max all 109, long polls 19, limit 200", "disk": "now 8.56 GiB; min 8.56 GiB, max 8.79 GiB, reserve 1 GiB",
+			"trouble": "now posts –, 429 –, 5xx –; max posts 2.00, 429 2, 5xx 3",
 		} {
 			if got := b.text("[data-plot=" + name + "] figcaption"); got != want {
 				t.Errorf("%s: in words %q, want %q", name, got, want)
 			}
 		}
+		// Limits are drawn where the values come near, and a floor always.
+		bad := eval[map[string]int](b, pixels("bad"))
+		for name, drawn := range map[string]bool{"slots": true, "connections": true, "cpu": true, "disk": true, "streams": false, "memory": false, "posts": false} {
+			if bad[name] > 50 != drawn {
+				t.Errorf("%s: %d pixels of the plot of %s have the limit's colour", theme, bad[name], name)
+			}
+		}
 		if moved := eval[float64](b, shifted); moved > 0.02 {
 			t.Errorf("%s: what was drawn moved by %v", theme, moved)
 		}
+	}
+	// Four decades of lag are seen: its curve spends as much height on each.
+	rows := eval[[]int](b, heights)
+	if low, high := rows[0], rows[len(rows)-1]; low*3 < high || high*3 < low || low == 0 {
+		t.Errorf("of the four parts of the plot of lag, the curve has %v pixels: the axis is not logarithmic", rows)
 	}
 	// While the page is open the theme may change.
 	b.screen(1280, 900, false, "light")
@@ -131,9 +179,15 @@ func TestReal_DashboardDrawsTheHistory(t *testing.T) {
 		t.Errorf("a quarter from the left the plot of slots reads %d, want about 1,060", got)
 	}
 	// Another range is asked for at once.
-	b.must(chromedp.Do(b.ctx, chromedp.Click(chromedp.CSS("[data-hours='168']"))))
+	b.must(chromedp.Do(b.ctx, chromedp.Click(chromedp.CSS("[data-range='7d']"))))
 	b.says("#past", "The last 7 days")
 	b.until(`performance.getEntriesByType("resource").some((e) => e.name.endsWith("/stats.series?hours=168"))`)
+	// A quarter of an hour is the end of an hour.
+	b.must(chromedp.Do(b.ctx, chromedp.Click(chromedp.CSS("[data-range='15m']"))))
+	b.says("#past", "The last 15 minutes")
+	b.says("[data-plot=slots] figcaption", "min 1,180, max 1,238")
+	b.open(origin + "/stats.html#hours=168") // a link of an earlier release
+	b.says("#past", "The last 7 days")
 	b.quiet(origin)
 }
 
@@ -175,7 +229,7 @@ func TestReal_PagesAreReadable(t *testing.T) {
 			b.open(origin + path)
 			b.says("#status-text", "Up and serving")
 			if path != "/" {
-				b.says("[data-plot=memory] figcaption", "latest")
+				b.says("[data-plot=memory] figcaption", "max")
 			}
 			if w := eval[int](b, "document.documentElement.scrollWidth"); w > 360 {
 				t.Errorf("%s is %d pixels wide on a phone of 360", path, w)
@@ -218,23 +272,23 @@ func TestReal_PagesByKeyboard(t *testing.T) {
 	origin := front(t, r)
 	b := startBrowser(t)
 	b.open(origin + "/stats.html")
-	b.says("[data-plot=memory] figcaption", "latest")
+	b.says("[data-plot=memory] figcaption", "max")
 	const focused = `(() => { const e = document.activeElement; const s = getComputedStyle(e);
 		if (s.outlineStyle === "none" && !e.classList.contains("skip")) return "unseen: " + e.outerHTML;
 		return e.closest("figure") ? "plot " + e.closest("figure").dataset.plot : e.textContent.trim(); })()`
 	var order []string
-	for range 14 {
+	for range 9 + len(plotNames) {
 		b.press(kb.Tab)
 		order = append(order, eval[string](b, focused))
 	}
-	want := "Skip to the content|cowrelay|Phonebook|Statistics|OpenAPI|1 h|24 h|7 d|plot " + strings.Join(plotNames, "|plot ")
+	want := "Skip to the content|cowrelay|Phonebook|Statistics|OpenAPI|15 min|1 h|24 h|7 d|plot " + strings.Join(plotNames, "|plot ")
 	if got := strings.Join(order, "|"); !strings.HasPrefix(got, want) {
 		t.Errorf("Tab goes to %s\nwant %s", got, want)
 	}
-	eval[any](b, `document.querySelector("[data-hours='168']").focus(), 0`)
+	eval[any](b, `document.querySelector("[data-range='7d']").focus(), 0`)
 	b.press(kb.Enter)
 	b.says("#past", "The last 7 days")
-	b.until(`document.querySelector("[data-hours='168']").getAttribute("aria-pressed") === "true"`)
+	b.until(`document.querySelector("[data-range='7d']").getAttribute("aria-pressed") === "true"`)
 	b.press(kb.Tab)
 	b.until(strings.Replace(`(F) === "plot posts"`, "F", focused, 1))
 	said := regexp.MustCompile(`^[A-Z][a-z]{2} \d\d:\d\d, Posts per second: \d`) // with the weekday: seven days are there
