@@ -130,7 +130,8 @@ var mayImport = map[string][]string{
 		"cowrelay/cow", server + "adminclient", server + "command", server + "config", server + "human",
 		server + "probe", server + "term",
 	},
-	server + "root":                    {server + "command", server + "config", server + "offline", server + "operate", server + "serve", server + "term", server + "use"},
+	server + "doctor":                  {server + "command", server + "config", server + "human", server + "plan", server + "probe", server + "term"},
+	server + "root":                    {server + "command", server + "config", server + "doctor", server + "offline", server + "operate", server + "serve", server + "term", server + "use"},
 	"cowrelay/cmd/cowrelay":            {server + "root"},
 	"cowrelay/cmd/cowrelay/deploy/man": {server + "root", server + "wholefile"},
 	// Tests of the built relay, which are clients of it. The harness also fills stores

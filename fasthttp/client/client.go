@@ -37,6 +37,10 @@ type Options struct {
 	OnRetry func(err error, wait time.Duration)
 	OnBack  func()
 
+	// OnOpen is called each time when a stream is open: what is posted from then on
+	// comes on it. It may be nil. Several goroutines may call it at once.
+	OnOpen func()
+
 	UserAgent string // ("cowrelay-client")
 }
 

@@ -113,6 +113,9 @@ func (t *tail) follow(ctx context.Context, yield func(Event, error) bool) error 
 	}
 	defer body.Close()
 	t.back()
+	if f := t.client.opts.OnOpen; f != nil {
+		f()
+	}
 	f := newFrames(body)
 	opened := time.Now()
 	defer func() {

@@ -309,3 +309,43 @@ func TestTail_CallerStops(t *testing.T) {
 		}
 	}
 }
+
+// What is posted after OnOpen was called comes on the stream, at relays with positions
+// and without.
+func TestTail_OnOpen(t *testing.T) {
+	g := newRig(t, 0)
+	for _, url := range []string{"http://" + g.addr, g.plain()} {
+		opened := make(chan struct{}, 10)
+		c := newClient(t, url, func(o *client.Options) { o.OnOpen = func() { opened <- struct{}{} } })
+		s := g.allocate(c)
+		mustPost(t, s, withID(1))
+		ctx, cancel := context.WithCancel(t.Context())
+		got := make(chan string, 10)
+		go func() {
+			defer close(got)
+			for e := range s.TailNew(ctx) {
+				got <- e.ID
+			}
+		}()
+		select {
+		case <-opened:
+		case <-time.After(time.Minute):
+			t.Fatal("the stream does not open")
+		}
+		second, err := s.Post(t.Context(), withID(2))
+		if err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case id := <-got:
+			if id != second.ID {
+				t.Errorf("%q came, want %q", id, second.ID)
+			}
+		case <-time.After(time.Minute):
+			t.Error("the event does not come")
+		}
+		cancel()
+		for range got {
+		}
+	}
+}

@@ -74,15 +74,16 @@ func shareFiles(limit, open, conns int) (OpenFiles, error) {
 	}
 	if f.Conns < min(leastConns, conns) {
 		need := limit - room + leastConns + relayhttp.OverConns(leastConns)
-		return f, fmt.Errorf("the limit of open files is %d, and the relay needs at least %d: raise it (%s)", limit, need, raiseFiles)
+		return f, fmt.Errorf("the limit of open files is %d, and the relay needs at least %d: raise it (%s)", limit, need, RaiseFiles)
 	}
 	return f, nil
 }
 
-const raiseFiles = "ulimit -n, LimitNOFILE= of systemd, ulimits.nofile of compose"
+// RaiseFiles says where the limit of open files is raised.
+const RaiseFiles = "ulimit -n, LimitNOFILE= of systemd, ulimits.nofile of compose"
 
-// enough is the limit that leaves room for all connections that are configured.
-func (f OpenFiles) enough() int {
+// Enough is the limit that leaves room for all connections that are configured.
+func (f OpenFiles) Enough() int {
 	return f.wanted + relayhttp.OverConns(f.wanted) + engine.DefaultOpenFiles + admin.DefaultConns + 1 + f.others + 64
 }
 
@@ -91,7 +92,7 @@ func (f OpenFiles) Log(log *slog.Logger) {
 	if f.Conns < f.wanted {
 		log.Warn("connections limited by open files", "limit", f.limit, "connections", f.Conns, "configured", f.wanted,
 			"store", f.Store, "operators", f.Admin, "others", f.others,
-			"do", fmt.Sprintf("raise the limit to %d (%s), or lower --max-connections", f.enough(), raiseFiles))
+			"do", fmt.Sprintf("raise the limit to %d (%s), or lower --max-connections", f.Enough(), RaiseFiles))
 	}
 }
 
@@ -100,6 +101,9 @@ func (f OpenFiles) Print(w io.Writer) {
 	if f.Conns < f.wanted {
 		fmt.Fprintf(w, "# connections limited by open files: %d of %d. The limit is %d; the store has %d of them, operators %d, the rest of the process %d.\n"+
 			"# Raise the limit to %d (%s), or lower --max-connections.\n",
-			f.Conns, f.wanted, f.limit, f.Store, f.Admin, f.others, f.enough(), raiseFiles)
+			f.Conns, f.wanted, f.limit, f.Store, f.Admin, f.others, f.Enough(), RaiseFiles)
 	}
 }
+
+// Limit is the process's limit of open files.
+func (f OpenFiles) Limit() int { return f.limit }

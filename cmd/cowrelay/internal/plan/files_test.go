@@ -29,7 +29,7 @@ func TestOpenFiles_Shares(t *testing.T) {
 		if f.Conns != wanted {
 			t.Errorf("%d connections of %d", f.Conns, wanted)
 		}
-		if g, err := shareFiles(f.enough(), 10, wanted); err != nil || g.Conns != wanted {
+		if g, err := shareFiles(f.Enough(), 10, wanted); err != nil || g.Conns != wanted {
 			t.Errorf("the limit that is said to be enough for %d leaves %d, %v", wanted, g.Conns, err)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 
 	"cowrelay/cmd/cowrelay/internal/command"
 	"cowrelay/cmd/cowrelay/internal/config"
+	"cowrelay/cmd/cowrelay/internal/doctor"
 	"cowrelay/cmd/cowrelay/internal/offline"
 	"cowrelay/cmd/cowrelay/internal/operate"
 	"cowrelay/cmd/cowrelay/internal/serve"
@@ -48,6 +49,7 @@ A flag wins over its variable, a variable over the file.`,
 		use.NewPullCommand(),
 		use.NewTailCommand(),
 		use.NewTokenCommand(),
+		use.NewPingCommand(),
 		serve.NewCommand(args),
 		operate.NewHealthCommand(),
 		config.NewCheckCommand(args),
@@ -55,6 +57,7 @@ A flag wins over its variable, a variable over the file.`,
 		newVersionCommand(release),
 		operate.NewAdminCommand(),
 		operate.NewTopCommand(),
+		doctor.NewCommand(),
 		offline.NewVerifyCommand(),
 		offline.NewExportCommand(),
 		offline.NewImportCommand(),

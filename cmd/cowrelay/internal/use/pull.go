@@ -1,7 +1,6 @@
 package use
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"time"
@@ -23,27 +22,35 @@ as they were posted.
 
 Every event has a position in its slot: 0, 1, 2 and so on. --from begins at one. To
 go on later, add the number of lines that were printed. --last prints the newest
-events, and reads no others.`,
+events, and reads no others.
+
+` + sinceHelp + `
+
+` + templateHelp,
 		Example: `  cowrelay pull
-  cowrelay pull --since "$LAST" --wait 20s
+  cowrelay pull --since 10m
+  cowrelay pull --since-id "$LAST" --wait 20s
+  cowrelay pull --template '{{position}} {{.from}}: {{.text}}'
   cowrelay pull --from 1000 --limit 500
   cowrelay pull --last 20`,
 		Args: cobra.NoArgs,
 	}, p.run)
 	cmd.GroupID = command.GroupUse
 	f := cmd.Flags()
-	f.StringVar(&p.since, "since", "", "event_id after which to begin; an unknown one is as good as none")
+	p.since.addFlags(cmd)
+	p.addFlags(cmd)
 	f.Int64Var(&p.from, "from", 0, "position at which to begin")
 	f.IntVar(&p.last, "last", 0, "print this many of the newest events")
 	f.IntVar(&p.limit, "limit", 0, "most events to print; 0: all")
 	f.DurationVar(&p.wait, "wait", 0, "how long to wait for the first event if there is none")
-	command.NoFiles(cmd, "since", "from", "last", "limit", "wait")
+	command.NoFiles(cmd, "from", "last", "limit", "wait")
 	return cmd
 }
 
 // pulling is one run of pull.
 type pulling struct {
-	since       string
+	printer
+	since       since
 	from        int64
 	last, limit int
 	wait        time.Duration
@@ -51,7 +58,7 @@ type pulling struct {
 
 func (p *pulling) run(s *slotSession, _ []string) error {
 	begins := 0
-	for _, name := range []string{"since", "from", "last"} {
+	for _, name := range []string{"since", "since-id", "from", "last"} {
 		if s.cmd.Flags().Changed(name) {
 			begins++
 		}
@@ -59,49 +66,72 @@ func (p *pulling) run(s *slotSession, _ []string) error {
 	last := s.cmd.Flags().Changed("last")
 	switch {
 	case begins > 1:
-		return command.Usage(errors.New("--since, --from and --last exclude each other"))
+		return command.Usage(errors.New("--since, --since-id, --from and --last exclude each other"))
 	case p.limit < 0 || p.wait < 0 || p.from < 0 || p.last < 0:
 		return command.Usage(errors.New("--from, --last, --limit and --wait are not below 0"))
 	case last && (p.limit > 0 || p.wait > 0):
 		return command.Usage(errors.New("--last excludes --limit and --wait"))
 	}
+	if err := errors.Join(p.since.read(s.cmd, time.Now()), p.open(s.cmd, 256<<10)); err != nil {
+		return err
+	}
 	if _, err := s.check(); err != nil {
 		return err
 	}
-	out := bufio.NewWriterSize(s.cmd.OutOrStdout(), 256<<10)
-	n := 0
-	line := func(e relayclient.Event) error {
-		n++
-		out.Write(e.JSON)
-		return out.WriteByte('\n') // a write that failed stays failed
+	defer p.since.note(s.cmd)
+	n, err := p.pages(s)
+	if err != nil {
+		p.out.Flush()
+		return fmt.Errorf("after %d events: %w", n, err)
 	}
-	from := relayclient.After(p.since)
+	return errors.Join(p.out.Flush(), p.finish())
+}
+
+// pages prints what is there, and if that is nothing, what comes while it waits. It
+// returns how many events it has printed.
+func (p *pulling) pages(s *slotSession) (n int, err error) {
+	at, most := p.since.cursor(), p.limit
 	if p.from > 0 {
-		from = relayclient.At(uint64(p.from))
+		at = relayclient.At(uint64(p.from))
 	}
-	events := s.mailbox.Pull(s.ctx, from, p.limit)
-	if last {
+	if p.since.byTime() {
+		most = 0 // of which nobody knows how many count
+	}
+	events := s.mailbox.Pull(s.ctx, at, most)
+	if s.cmd.Flags().Changed("last") {
 		events = s.mailbox.Last(s.ctx, p.last)
 	}
 	for e, err := range events {
-		if err == nil {
-			err = line(e)
-		}
 		if err != nil {
-			out.Flush()
-			return fmt.Errorf("after %d events: %w", n, err)
+			return n, err
+		}
+		if at = e.Cursor; !p.since.wants(e, false) {
+			continue
+		}
+		if err := p.print(e); err != nil {
+			return n, err
+		}
+		if n++; n == p.limit {
+			return n, nil
 		}
 	}
-	if n == 0 && p.wait > 0 {
-		events, err := s.mailbox.Wait(s.ctx, from, p.wait)
-		if err != nil {
-			return err
+	if n > 0 || p.wait == 0 {
+		return n, nil
+	}
+	came, err := s.mailbox.Wait(s.ctx, at, p.wait)
+	if err != nil {
+		return n, err
+	}
+	for _, e := range came {
+		if !p.since.wants(e, true) {
+			continue
 		}
-		for i, e := range events {
-			if p.limit == 0 || i < p.limit {
-				line(e)
-			}
+		if err := p.print(e); err != nil {
+			return n, err
+		}
+		if n++; n == p.limit {
+			break
 		}
 	}
-	return out.Flush()
+	return n, nil
 }

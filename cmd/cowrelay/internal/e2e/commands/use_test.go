@@ -174,7 +174,7 @@ func TestUse_AskedWrongly(t *testing.T) {
 			t.Errorf("%v: exit %d, %q, %q", args, code, out, errs)
 		}
 	}
-	for _, args := range [][]string{{"slot", "new"}, {"slot", "state"}, {"slot", "share"}, {"slot", "rm"}, {"post"}, {"pull"}, {"tail"}, {"token", "new"}, {"token", "list"}, {"token", "revoke"}, {"token", "rotate"}} {
+	for _, args := range [][]string{{"slot", "new"}, {"slot", "state"}, {"slot", "share"}, {"slot", "rm"}, {"post"}, {"pull"}, {"tail"}, {"ping"}, {"token", "new"}, {"token", "list"}, {"token", "revoke"}, {"token", "rotate"}} {
 		out, errs, code := relaytest.Command(t, nil, append(args, "--help")...)
 		if code != 0 || errs != "" {
 			t.Errorf("%v --help: exit %d, %s", args, code, errs)
