@@ -3,6 +3,7 @@ package fasthttp
 import (
 	"log/slog"
 	"net/netip"
+	"runtime"
 	"time"
 
 	"cowrelay/cow/rendezvous"
@@ -41,7 +42,8 @@ type Options struct {
 	// fill 120 MiB at most, and what they send and nobody reads 150 MiB.
 	SendBuffer, UnsentBuffer, ReceiveBuffer int
 
-	StreamWriters int // goroutines that write to streams (twice GOMAXPROCS)
+	CPUs          float64 // processors that the process may use (GOMAXPROCS)
+	StreamWriters int     // goroutines that write to streams (twice the processors, at least 2)
 
 	SampleEvery time.Duration // between two rows of the statistics' history, in whole seconds (30 s; negative: no rows)
 
@@ -73,6 +75,8 @@ func (o *Options) setDefaults() {
 	def(&o.UnsentBuffer, 192<<10)
 	def(&o.ReceiveBuffer, 128<<10)
 	def(&o.SampleEvery, stats.DefaultEvery)
+	def(&o.CPUs, float64(runtime.GOMAXPROCS(0)))
+	def(&o.StreamWriters, max(2, int(2*o.CPUs)))
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}

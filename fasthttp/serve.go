@@ -3,7 +3,6 @@ package fasthttp
 import (
 	"context"
 	"net"
-	"runtime"
 	"time"
 
 	"cowrelay/cow"
@@ -23,7 +22,7 @@ func NewRelay(store *cow.Store, opts Options) *Relay {
 	opts.setDefaults()
 	r := &Relay{opts: opts, store: store, started: time.Now(), drain: make(chan struct{})}
 	r.requests, r.commits, r.lag = stats.NewRequests(routeNames()), stats.NewCommits(), stats.NewHistogram(stats.LagBounds)
-	r.batches, r.sieve = stats.NewBatches(), make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))
+	r.batches, r.sieve = stats.NewBatches(), make(chan struct{}, max(1, int(opts.CPUs/2)))
 	r.places = accept.NewPlaces("public", opts.MaxConns)
 	r.conns = newConns(r)
 	r.streams = newStreams(r)
@@ -36,7 +35,7 @@ func NewRelay(store *cow.Store, opts Options) *Relay {
 		Pairs:   func() int64 { return int64(opts.Desk.Pairs.Len()) },
 		Limits: func() stats.Limits {
 			live := r.live.Load()
-			return stats.Limits{Streams: int64(live.MaxStreams), Connections: int64(opts.MaxConns), LongPolls: int64(live.MaxWaiters)}
+			return stats.Limits{Streams: int64(live.MaxStreams), Connections: int64(opts.MaxConns), LongPolls: int64(live.MaxWaiters), CPUs: opts.CPUs}
 		},
 	}, opts.SampleEvery, opts.Logger)
 	r.server = r.newServer()

@@ -2,14 +2,14 @@ package stats
 
 import (
 	"math"
-	"runtime"
 	"runtime/debug"
 	"strconv"
 )
 
 // Limits are those of a relay that the store does not know. 0 is no limit.
 type Limits struct {
-	Streams, Connections, LongPolls int64 // open at once
+	Streams, Connections, LongPolls int64   // open at once
+	CPUs                            float64 // processors that the process may use
 }
 
 // limit is a limit of one list of /stats.series, in the list's unit.
@@ -34,7 +34,7 @@ func (s *Sources) limits() []limit {
 		{"streams", own.Streams},
 		{"connections", own.Connections},
 		{"long_polls", own.LongPolls},
-		{"cpu_cores", int64(runtime.GOMAXPROCS(0))},
+		{"cpu_cores", int64(math.Ceil(own.CPUs))},
 		{"memory_bytes", memory},
 		{"slot_memory_bytes", s.Store.Memory().Limit},
 		{"disk_free_bytes", int64(store.Reserve)},

@@ -47,10 +47,36 @@ func Groups(root, self, controller string) (dirs []GroupDir) {
 	return dirs
 }
 
+// spareProcs are places of the scheduler beside those that the runtime takes by
+// itself, one for each processor. A goroutine that waits for a sync keeps its place
+// until the runtime takes it away, and a compaction keeps one for 10 ms. So with two
+// places for two processors, a commit and a compaction leave none to the requests,
+// while the processors are idle.
+const spareProcs = 2
+
+// SpareProcs gives the scheduler more places than there are processors, unless the
+// operator set GOMAXPROCS.
+func SpareProcs() {
+	if !GivenProcs() {
+		runtime.SetDefaultGOMAXPROCS()
+		runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + spareProcs)
+	}
+}
+
+// GivenProcs says whether the runtime took GOMAXPROCS from the environment.
+func GivenProcs() bool {
+	n, err := strconv.ParseInt(os.Getenv("GOMAXPROCS"), 10, 32)
+	return err == nil && n > 0
+}
+
 // CPUs returns how many processors the process may use: what the quota of its control
-// group allows, such as 0.5, else what the runtime uses.
+// group allows, such as 0.5, else all that it may run on. GOMAXPROCS in the
+// environment bounds both.
 func CPUs(root, self string) float64 {
-	n := float64(runtime.GOMAXPROCS(0))
+	n := float64(runtime.NumCPU())
+	if GivenProcs() {
+		n = min(n, float64(runtime.GOMAXPROCS(0)))
+	}
 	for _, g := range Groups(root, self, "cpu") {
 		quota, period := "", ""
 		if g.V2 {

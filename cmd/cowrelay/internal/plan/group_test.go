@@ -8,9 +8,12 @@ import (
 )
 
 // The quota is found in groups of both versions, by their path and mounted as a root.
-// Without a quota the process may use what the runtime uses.
+// Without a quota the process may use all processors, or as many as GOMAXPROCS says.
 func TestCPUs(t *testing.T) {
-	all := float64(runtime.GOMAXPROCS(0))
+	all := float64(runtime.NumCPU())
+	if GivenProcs() {
+		all = min(all, float64(runtime.GOMAXPROCS(0)))
+	}
 	f := func(self string, files map[string]string, want float64) {
 		t.Helper()
 		root := t.TempDir()
@@ -43,5 +46,23 @@ func TestCPUs(t *testing.T) {
 	f("", map[string]string{}, all)
 	if got := CPUs("/", "/nowhere"); got != all {
 		t.Errorf("without groups: %v processors", got)
+	}
+}
+
+// The scheduler gets spare places once, and none where the operator gave a number.
+func TestSpareProcs(t *testing.T) {
+	t.Setenv("GOMAXPROCS", "")
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
+	runtime.SetDefaultGOMAXPROCS()
+	want := runtime.GOMAXPROCS(0) + spareProcs
+	for range 2 {
+		if SpareProcs(); runtime.GOMAXPROCS(0) != want {
+			t.Errorf("%d places, want %d", runtime.GOMAXPROCS(0), want)
+		}
+	}
+	t.Setenv("GOMAXPROCS", "1")
+	runtime.GOMAXPROCS(1)
+	if SpareProcs(); runtime.GOMAXPROCS(0) != 1 {
+		t.Errorf("%d places, want the operator's 1", runtime.GOMAXPROCS(0))
 	}
 }

@@ -34,6 +34,7 @@ func (s *server) start(stderr io.Writer) (err error) {
 	s.later(opening)
 
 	s.limitMemory()
+	plan.SpareProcs()
 	if s.files, err = plan.Files(s.MaxConns); err != nil {
 		return err
 	}
@@ -164,7 +165,7 @@ func (s *server) newRelay() *relayhttp.Relay {
 	return relayhttp.NewRelay(s.store, relayhttp.Options{
 		Version: s.version, Desk: s.desk,
 		HeaderTimeout: s.HeaderTimeout, BodyTimeout: s.BodyTimeout, WriteTimeout: s.WriteTimeout, IdleTimeout: s.IdleTimeout,
-		LocalOnly: s.LocalOnly, MaxConns: s.files.Conns, RequestBytes: s.memory.Requests,
+		CPUs: plan.CPUs(plan.GroupRoot, plan.GroupSelf), LocalOnly: s.LocalOnly, MaxConns: s.files.Conns, RequestBytes: s.memory.Requests,
 		Heartbeat: s.Heartbeat, StreamWriteTimeout: s.StreamWriteTimeout,
 		Live: liveOptions(s.Config), Logger: s.log, LogDropped: s.process.lines.dropped,
 		Journal: func() stats.Journal {
