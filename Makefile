@@ -58,8 +58,15 @@ test race test-real bench: export GOFLAGS += -pgo=off
 # Most tests wait: for a timeout, a disk, a process. So more packages run at once than
 # there are cores. The longest begin first, or the last of them would run alone.
 TESTS_AT_ONCE ?= $(shell echo $$(( $$(nproc 2>/dev/null || echo 2) * 3 / 2 )))
-LONGEST := ./fasthttp ./bench/attack ./cow/pebblestore ./cow ./cow/engine ./cow/filelog $(addprefix ./cmd/cowrelay/internal/e2e/,life crash commands)
-GOTEST = set -o pipefail; go test -json -p $(TESTS_AT_ONCE) -timeout 30m $(1) $(if $(filter ./...,$(PKGS)),$(LONGEST)) $(PKGS) | $(AWK) -f .ci/tests.awk
+E2E := ./cmd/cowrelay/internal/e2e
+LONGEST := ./fasthttp ./bench/attack ./cow/pebblestore ./cow ./cow/engine ./cow/filelog $(addprefix $(E2E)/,life crash commands)
+TEST_PKGS = $(if $(filter ./...,$(PKGS)),$(LONGEST)) $(PKGS)
+
+# The tests of the built relay run once, without the race detector. It would not see the
+# relay, which is another process and always built the same way.
+RACE_PKGS = $(if $(filter ./...,$(PKGS)),$(filter-out $(E2E)/%,$(LONGEST)) $(shell go list ./... | grep -v $(E2E:.%=%)/),$(PKGS))
+
+GOTEST = set -o pipefail; go test -json -p $(TESTS_AT_ONCE) -timeout 30m $(1) | $(AWK) -f .ci/tests.awk
 
 # mawk waits for a full buffer otherwise.
 AWK := $(shell awk -W version 2>&1 </dev/null | grep -q mawk && echo awk -W interactive || echo awk)
@@ -67,17 +74,17 @@ AWK := $(shell awk -W version 2>&1 </dev/null | grep -q mawk && echo awk -W inte
 .PHONY: test
 test: ## all tests that need Go alone, and how long each package took; with a C compiler also under the race detector
 	go vet $(PKGS)
-	@echo "go test"; $(call GOTEST)
+	@echo "go test"; $(call GOTEST,$(TEST_PKGS))
 ifeq ($(HAVE_CC),yes)
 	$(MAKE) race
 else
 	@echo "no C compiler: the race detector can't run; testing the invariants build instead"
-	@echo "go test -tags invariants -short"; $(call GOTEST,-tags invariants -short)
+	@echo "go test -tags invariants -short"; $(call GOTEST,-tags invariants -short $(RACE_PKGS))
 endif
 
 .PHONY: race
 race: ## tests under the race detector, which also turns the invariants on
-	@echo "go test -race -short"; $(call GOTEST,-race -short)
+	@echo "go test -race -short"; $(call GOTEST,-race -short $(RACE_PKGS))
 
 .PHONY: lint
 lint: ## formatting, vet, staticcheck

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"cowrelay/cow"
@@ -104,36 +105,39 @@ func TestCommit_ExpiredPostIsNeverStored(t *testing.T) {
 }
 
 // While a commit hangs new posts are turned away, readers are not harmed, and
-// posts go on when it ends.
+// posts go on when it ends. The clock is a virtual one.
 func TestCommit_StalledCommitTurnsPostsAway(t *testing.T) {
-	f := open(t, cow.Options{StallAfter: 20 * time.Millisecond})
-	slot := f.slot()
-	f.must(slot, ev("a"))
-	entered, release := f.m.Hold()
-	defer release()
-	held := f.later(slot, ev("held"))
-	<-entered
-	soon := f.queued(slot, ev("soon"))
-	time.Sleep(40 * time.Millisecond)
-	for range 2 {
-		if _, err := f.post(slot, ev("late")); !errors.Is(err, cow.ErrBusy) {
-			t.Fatalf("a post while a commit hangs: error %v, want ErrBusy", err)
+	synctest.Test(t, func(t *testing.T) {
+		f := open(t, cow.Options{StallAfter: time.Second})
+		defer f.close()
+		slot := f.slot()
+		f.must(slot, ev("a"))
+		entered, release := f.m.Hold()
+		defer release()
+		held := f.later(slot, ev("held"))
+		<-entered
+		soon := f.queued(slot, ev("soon"))
+		time.Sleep(2 * time.Second)
+		for range 2 {
+			if _, err := f.post(slot, ev("late")); !errors.Is(err, cow.ErrBusy) {
+				t.Fatalf("a post while a commit hangs: error %v, want ErrBusy", err)
+			}
 		}
-	}
-	if n := f.Stats().PostsStalled.Load(); n != 2 {
-		t.Errorf("%d posts are counted as turned away", n)
-	}
-	start := time.Now()
-	f.holds(slot, ev("a"))
-	f.subscribe(slot, true, "").Close()
-	if d := time.Since(start); d > time.Second {
-		t.Errorf("I7: readers waited %v for a commit that hangs", d)
-	}
-	release()
-	f.wait(held)
-	f.wait(soon)
-	f.must(slot, ev("late"))
-	f.holds(slot, ev("a"), ev("held"), ev("soon"), ev("late"))
+		if n := f.Stats().PostsStalled.Load(); n != 2 {
+			t.Errorf("%d posts are counted as turned away", n)
+		}
+		start := time.Now()
+		f.holds(slot, ev("a"))
+		f.subscribe(slot, true, "").Close()
+		if d := time.Since(start); d > 0 {
+			t.Errorf("I7: readers waited %v for a commit that hangs", d)
+		}
+		release()
+		f.wait(held)
+		f.wait(soon)
+		f.must(slot, ev("late"))
+		f.holds(slot, ev("a"), ev("held"), ev("soon"), ev("late"))
+	})
 }
 
 // While the disk is nearly full posts are refused before the journal sees them.

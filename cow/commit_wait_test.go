@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// postFor has posters post for a second, each to a slot of its own, each every so
+// postFor has posters post for so long, each to a slot of its own, each every so
 // often: 0 means as soon as the last post is answered. A commit takes 0.3 ms. It
 // returns how many posts and commits there were, and what a post took.
-func postFor(t *testing.T, wait time.Duration, posters int, every time.Duration) (posts, commits int64, mean time.Duration) {
+func postFor(t *testing.T, long, wait time.Duration, posters int, every time.Duration) (posts, commits int64, mean time.Duration) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.c.company.wait = wait
@@ -29,7 +29,7 @@ func postFor(t *testing.T, wait time.Duration, posters int, every time.Duration)
 			}
 		})
 		var n, took atomic.Int64
-		end := time.Now().Add(time.Second)
+		end := time.Now().Add(long)
 		for i := range posters {
 			slot := &Slot{id: NewID()}
 			wg.Go(func() {
@@ -65,8 +65,8 @@ func postFor(t *testing.T, wait time.Duration, posters int, every time.Duration)
 // clock is a virtual one, so the numbers are exact.
 func TestCommit_WaitsForCompany(t *testing.T) {
 	const wait = time.Millisecond
-	_, without, _ := postFor(t, 0, 64, 64*200*time.Microsecond)
-	posts, with, mean := postFor(t, wait, 64, 64*200*time.Microsecond)
+	_, without, _ := postFor(t, time.Second, 0, 64, 64*200*time.Microsecond)
+	posts, with, mean := postFor(t, time.Second, wait, 64, 64*200*time.Microsecond)
 	if posts < 4900 || with > 1200 || without < 2*with {
 		t.Errorf("%d posts took %d commits, and %d without the wait", posts, with, without)
 	}
@@ -77,9 +77,13 @@ func TestCommit_WaitsForCompany(t *testing.T) {
 
 // Where each client waits for its answer, nobody waits for others who don't come.
 func TestCommit_WaitsNotInVain(t *testing.T) {
+	long := time.Second
+	if testing.Short() {
+		long /= 10 // still some hundred posts, by the virtual clock
+	}
 	for _, posters := range []int{1, 2, 4, 8, 15, 64} {
-		without, _, _ := postFor(t, 0, posters, 0)
-		with, _, mean := postFor(t, time.Millisecond, posters, 0)
+		without, _, _ := postFor(t, long, 0, posters, 0)
+		with, _, mean := postFor(t, long, time.Millisecond, posters, 0)
 		if with < without*8/10 {
 			t.Errorf("%d posters: %d posts, %d without the wait; one takes %v", posters, with, without, mean)
 		}

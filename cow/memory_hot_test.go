@@ -21,7 +21,11 @@ func TestBudget_HotReadsStayBesideColdOnes(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	loads := func() uint64 { return f.Stats().SlotLoads.Load() + f.Stats().ChunkLoads.Load() }
 	var hotReads, hotLoads, coldReads, coldLoads uint64
-	for n := range 2000 {
+	reads := 2000
+	if testing.Short() {
+		reads = 1000 // the plain run takes more
+	}
+	for n := range reads {
 		warm := n >= 500 // by then memory is full of cold slots
 		before := loads()
 		slot := slots[hot+rng.IntN(cold)]

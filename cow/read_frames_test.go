@@ -209,7 +209,7 @@ func TestFrames_I6_LargeFrames(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 1))
 	half := 20
 	if testing.Short() {
-		half = 6 // the plain run takes more
+		half = 3 // the plain run takes more
 	}
 	for round := range 2 * half {
 		if round == half {

@@ -100,11 +100,14 @@ func TestWindow_Positions(t *testing.T) {
 func TestWindow_I2_FromNextMissesNothing(t *testing.T) {
 	f := open(t, cow.Options{PageBytes: 20 << 10})
 	slot := f.slot()
-	const n = 6000
+	n := uint64(6000)
+	if testing.Short() {
+		n = 2000 // each load takes the whole slot, so the time goes with the square
+	}
 	var done atomic.Bool
 	var tasks []func()
 	tasks = append(tasks, func() {
-		for pos := range uint64(n) {
+		for pos := range n {
 			f.must(slot, bare(pos))
 		}
 		done.Store(true)
@@ -272,7 +275,11 @@ func TestSubscriber_I6_PartsOfAColdSlot(t *testing.T) {
 	for pos := uint64(first); pos < n+50; pos++ {
 		want.WriteString(positionFrame(pos, bare(pos)))
 	}
-	for _, size := range []int{1 << 20, 50_000, 777} {
+	small := 777
+	if testing.Short() {
+		small = 5_555 // as odd, in fewer steps
+	}
+	for _, size := range []int{1 << 20, 50_000, small} {
 		for _, grows := range []bool{false, true} {
 			f.Cool(slot)
 			st, err := f.subscribeAt(slot, cow.From(first), frame.Positions)

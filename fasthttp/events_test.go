@@ -186,33 +186,3 @@ func TestEvents_BodyLimit(t *testing.T) {
 		t.Errorf("%d events, want 2", len(got))
 	}
 }
-
-// 2.5 and 2.6: a full slot takes no event, and still knows its duplicates.
-func TestEvents_SlotFull(t *testing.T) {
-	if testing.Short() {
-		t.Log("short: the slot is filled through the store, not over HTTP")
-	}
-	g := newRig(t, func(o *rigOptions) { o.store.MemoryBudget = 512 << 20 })
-	m := g.allocate()
-	id, _ := parseSlot(m.id)
-	for i := range 256 { // 67,108,864 bytes exactly
-		p := g.store.NewPost()
-		if err := p.Accept([]byte(`{"event":` + bigEvent(fmt.Sprint("f", i), 262_144) + `}`)); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := p.Commit(g.store.Slot(id)); err != nil {
-			t.Fatal(err)
-		}
-		p.Release()
-	}
-	r := m.post(`{}`).want(t, 413)
-	if r.field(t, "slot_bytes_used") != 67_108_864.0 || r.field(t, "slot_bytes_max") != 67_108_864.0 || r.field(t, "remediation") == "" {
-		t.Errorf("full: %s", r.body)
-	}
-	m.post(`{"event_id":"f7"}`).want(t, 200)
-	m.post(`{"event_id":"f255","x":1}`).want(t, 200)
-	m.post(`{"event_id":"new"}`).want(t, 413)
-	if r := m.state(); r.field(t, "event_count") != 256.0 {
-		t.Errorf("state: %s", r.body)
-	}
-}

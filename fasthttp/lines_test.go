@@ -9,9 +9,6 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"cowrelay/cow"
-	"cowrelay/cow/event"
 )
 
 const ndjson = "application/x-ndjson"
@@ -126,30 +123,6 @@ func TestLines_ByTheHeader(t *testing.T) {
 	w.reply("POST").want(t, 100)
 	w.send("{} \n")
 	told(t, w.reply("POST"), 1, 0, 2)
-}
-
-// 2.6 for many: the quota takes all that is new or nothing, and the reply is that of a
-// single post.
-func TestLines_Quota(t *testing.T) {
-	g := newRig(t, func(o *rigOptions) { o.store.MemoryBudget = 512 << 20 })
-	m := g.allocate()
-	fat := `{"p":"` + strings.Repeat("q", event.MaxBytes-8) + `"}`
-	for range cow.MaxSlotBytes/event.MaxBytes/2 - 1 {
-		m.postLines(fat+"\n"+fat).want(t, 201)
-	}
-	m.post(fat).want(t, 201)
-	half := `{"event_id":"half","p":"` + strings.Repeat("q", event.MaxBytes/2) + `"}`
-	m.post(half).want(t, 201)
-	count := m.state().field(t, "event_count")
-	r := m.postLines("{}\n"+half+"\n"+strings.Replace(half, "half", "more", 1)).want(t, 413)
-	if r.field(t, "slot_bytes_max") != float64(cow.MaxSlotBytes) || r.field(t, "slot_bytes_used") == nil || r.field(t, "remediation") == "" {
-		t.Error(r.body)
-	}
-	if n := m.state().field(t, "event_count"); n != count {
-		t.Errorf("%v events where %v were", n, count)
-	}
-	told(t, m.postLines("{}\n"+half), 1, 1, int(count.(float64))+1)
-	told(t, m.postLines(half), 0, 1, int(count.(float64))+1)
 }
 
 // A post counts for the limit with its events. One that finds too few is refused whole,

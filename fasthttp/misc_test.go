@@ -134,7 +134,7 @@ func TestDrain_PostUnderWay(t *testing.T) {
 	w := g.dial()
 	w.send("POST /v1/events/" + m.id + " HTTP/1.1\nHost: x\nContent-Type: application/json\nAuthorization: Bearer " + m.token +
 		fmt.Sprintf("\nContent-Length: %d\n\n", len(body)) + body[:50_000])
-	time.Sleep(30 * time.Millisecond)
+	g.eventually("the body is under way", func() bool { return g.relay.conns.Arrivals.Used() >= int64(len(body)) })
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

@@ -10,50 +10,53 @@ import (
 	"cowrelay/fasthttp/stream"
 )
 
-// A client that stops reading is cut after the deadline, harms nobody meanwhile,
-// and loses nothing: it comes back by its last id.
-func TestStreams_ClientThatStopsReading(t *testing.T) {
-	g := newRig(t, func(o *rigOptions) { o.relay.StreamWriteTimeout = time.Second })
+// stuckEvents is how many events of 200 kB are more than a socket with a small buffer
+// swallows.
+const (
+	stuckEvents = 12
+	stuckBuffer = 8 << 10
+)
+
+func stuckEvent(i int) string { return bigEvent(fmt.Sprint("s", i), 200_000) }
+
+// While a client stands still, others get each event, however long it does so.
+func TestStreams_StuckClientHarmsNobody(t *testing.T) {
+	g := newRig(t, func(o *rigOptions) { o.relay.StreamWriteTimeout, o.relay.StreamSendBuffer = time.Hour, stuckBuffer })
 	m := g.allocate()
 	stuck := m.stream("", "")
+	defer stuck.close()
 	stuck.Conn.(*net.TCPConn).SetReadBuffer(4 << 10)
 	other := m.stream("", "")
 	elsewhere := g.allocate()
 	third := elsewhere.stream("", "")
-	const events = 120 // of 200 kB: more than loopback swallows
-	pad := strings.Repeat("x", 200_000)
-	at := make([]time.Time, events)
-	event := func(i int) string { return fmt.Sprintf(`{"event_id":"s%d","pad":"%s"}`, i, pad) }
-	var worst time.Duration
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for i := range events {
-			f, err := other.readFrame()
-			if err != nil || f.id != fmt.Sprintf("s%d", i) {
-				t.Errorf("the other stream: %q, %v", f.id, err)
-				return
-			}
-			worst = max(worst, time.Since(at[i]))
-			if f, err := third.readFrame(); err != nil || f.data != eventN(i) {
-				t.Errorf("the third stream: %q, %v", f.data, err)
-				return
-			}
-		}
-	}()
-	for i := range events {
-		at[i] = time.Now()
-		m.post(event(i)).want(t, 201)
+	for i := range stuckEvents {
+		m.post(stuckEvent(i)).want(t, 201)
 		elsewhere.post(eventN(i)).want(t, 201)
-		time.Sleep(5 * time.Millisecond)
+		if f := other.next(); f.data != stuckEvent(i) {
+			t.Fatalf("the other stream: %.40q, want %.40q", f.data, stuckEvent(i))
+		}
+		if f := third.next(); f.data != eventN(i) {
+			t.Fatalf("the third stream: %q, want %q", f.data, eventN(i))
+		}
 	}
-	<-done
-	if worst > 400*time.Millisecond {
-		t.Errorf("another stream got an event %v late while one client stood still", worst)
+	if n := g.relay.streams.Len(); n != 3 {
+		t.Errorf("%d streams are open, want 3", n)
+	}
+}
+
+// A client that stops reading is cut after the deadline, and loses nothing: it comes
+// back by its last id.
+func TestStreams_ClientThatStopsReading(t *testing.T) {
+	g := newRig(t, func(o *rigOptions) { o.relay.StreamWriteTimeout, o.relay.StreamSendBuffer = time.Second, stuckBuffer })
+	m := g.allocate()
+	stuck := m.stream("", "")
+	stuck.Conn.(*net.TCPConn).SetReadBuffer(4 << 10)
+	for i := range stuckEvents {
+		m.post(stuckEvent(i)).want(t, 201)
 	}
 	g.eventually("the stuck client is cut", func() bool { return g.relay.streams.Ended(stream.EndSlow) == 1 })
-	if n := g.relay.streams.Len(); n != 2 {
-		t.Errorf("%d streams are open, want 2", n)
+	if n := g.relay.streams.Len(); n != 0 {
+		t.Errorf("%d streams are open, want 0", n)
 	}
 	// It reads what it was sent; the last frame may be torn, no other.
 	next := 0
@@ -63,7 +66,7 @@ func TestStreams_ClientThatStopsReading(t *testing.T) {
 			break
 		}
 		data, err := stuck.br.ReadString('\n')
-		if err != nil || data != "data: "+event(next)+"\n" || id != fmt.Sprintf("id: s%d\n", next) {
+		if err != nil || data != "data: "+stuckEvent(next)+"\n" || id != fmt.Sprintf("id: s%d\n", next) {
 			break
 		}
 		if b, err := stuck.br.ReadString('\n'); err != nil || b != "\n" {
@@ -71,7 +74,7 @@ func TestStreams_ClientThatStopsReading(t *testing.T) {
 		}
 		next++
 	}
-	if next >= events {
+	if next >= stuckEvents {
 		t.Fatal("the client was never cut")
 	}
 	cursor := "Last-Event-ID: none"
@@ -79,9 +82,9 @@ func TestStreams_ClientThatStopsReading(t *testing.T) {
 		cursor = fmt.Sprintf("Last-Event-ID: s%d", next-1)
 	}
 	back := m.stream("", cursor)
-	for i := next; i < events; i++ {
-		if f := back.next(); f.data != event(i) {
-			t.Fatalf("after coming back: %.40q, want %.40q", f.data, event(i))
+	for i := next; i < stuckEvents; i++ {
+		if f := back.next(); f.data != stuckEvent(i) {
+			t.Fatalf("after coming back: %.40q, want %.40q", f.data, stuckEvent(i))
 		}
 	}
 }

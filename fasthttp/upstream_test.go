@@ -191,13 +191,20 @@ func TestUpstream_ConnStates(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	for range 2 {
-		for _, part := range []string{"GET / HTT", "P/1.1\r\nHost: x\r\n\r\n"} { // one read each
-			io.WriteString(c, part)
-			time.Sleep(50 * time.Millisecond)
+	one := []string{"begun", "read", "header", "handler", "answered", "read"}
+	for i := range 2 {
+		for _, part := range []struct {
+			text string
+			told int // when the server reads again
+		}{{"GET / HTT", 3 + i*len(one)}, {"P/1.1\r\nHost: x\r\n\r\n", 1 + (i+1)*len(one)}} {
+			io.WriteString(c, part.text)
+			eventually(t, "the server reads on", func() bool {
+				mu.Lock()
+				defer mu.Unlock()
+				return len(told) >= part.told
+			})
 		}
 	}
-	one := []string{"begun", "read", "header", "handler", "answered", "read"}
 	mu.Lock()
 	defer mu.Unlock()
 	if want := slices.Concat([]string{"read"}, one, one); !slices.Equal(told, want) {

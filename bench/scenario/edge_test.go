@@ -63,8 +63,11 @@ func TestRun_edge(t *testing.T) {
 		if r.Unit != unit || r.Relay.Heartbeats < 20 || r.Relay.Memory.Streams != 20 || !strings.Contains(r.Line(), "; group at most ") {
 			t.Errorf("line %q", r.Line())
 		}
-		if name == "edge" && (r.Relay.Rounds[0].Ops < 199 || r.Relay.Rounds[0].Ops > 201 || r.Relay.Latency.Count != r.Relay.Rounds[0].Ops) {
-			t.Errorf("%d posts, %d timed: want about 200", r.Relay.Rounds[0].Ops, r.Relay.Latency.Count)
+		// A busy machine lets some be due too late: they are counted as not sent.
+		if first := r.Relay.Rounds[0]; name == "edge" {
+			if due := first.Ops + first.Unsent; due < 199 || due > 201 || first.Ops == 0 || r.Relay.Latency.Count != due {
+				t.Errorf("%d posts, %d not sent, %d timed: want about 200", first.Ops, first.Unsent, r.Relay.Latency.Count)
+			}
 		}
 		noGroupsLeft(t)
 	}

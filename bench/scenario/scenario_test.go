@@ -26,15 +26,22 @@ func runShort(t *testing.T, c run.Config, name string) []report.Result {
 	return out
 }
 
+// runDone is runShort for as long as it takes until something was done in each round.
+func runDone(t *testing.T, c run.Config, name string) []report.Result {
+	t.Helper()
+	rs := runShort(t, c, name)
+	for n := 0; n < 6 && short.Idled(rs); n++ {
+		c.Duration *= 2
+		rs = runShort(t, c, name)
+	}
+	return rs
+}
+
 func TestRun(t *testing.T) {
 	for name, results := range map[string]int{"poll": 1, "window": 1, "post": 1, "batch": 1, "batch-beside": 3, "post-file": 1, "fanout": 1, "saturation": 3, "claim": 1, "directory": 1} {
 		t.Run(name, func(t *testing.T) {
 			c := short.Config(t)
-			rs := runShort(t, c, name)
-			for n := 0; n < 6 && short.Idled(rs); n++ {
-				c.Duration *= 2
-				rs = runShort(t, c, name)
-			}
+			rs := runDone(t, c, name)
 			if len(rs) != results {
 				t.Fatalf("%d results, want %d", len(rs), results)
 			}
@@ -80,7 +87,7 @@ func TestRun_noticesFaults(t *testing.T) {
 		t.Run(f.fault, func(t *testing.T) {
 			c := short.Config(t, "--fault", f.fault)
 			c.Self, c.Rounds, c.Duration = nil, 1, 300*time.Millisecond
-			rs := runShort(t, c, f.scenario)
+			rs := runDone(t, c, f.scenario)
 			if len(rs) != 1 || rs[0].Relay.Errors == 0 || !strings.Contains(rs[0].Relay.FirstError, f.want) {
 				t.Errorf("the fault was not noticed: %s", rs[0].Line())
 			}

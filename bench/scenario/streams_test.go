@@ -101,7 +101,7 @@ func TestRun_noticesFaultsOfStreams(t *testing.T) {
 			if f.scenario == "mix" {
 				c.Duration = 300 * time.Millisecond
 			}
-			rs := runShort(t, c, f.scenario)
+			rs := runDone(t, c, f.scenario)
 			if len(rs) != 1 || rs[0].Relay.Errors == 0 || !strings.Contains(rs[0].Relay.FirstError, f.want) {
 				t.Errorf("the fault was not noticed: %s", rs[0].Line())
 			}

@@ -323,6 +323,25 @@ func exportedNames(t *testing.T, path string) map[string]bool {
 	return names
 }
 
+// The tests of the built relay don't run under the race detector, so there is nothing
+// but tests beside them. What they import has tests of its own.
+func TestLayout_BesideTestsOfTheBinaryIsNoCode(t *testing.T) {
+	n := 0
+	for _, p := range listPackages(t) {
+		if !strings.HasPrefix(p.ImportPath, server+"e2e/") {
+			continue
+		}
+		n++
+		main, err := os.ReadFile(filepath.Join(p.Dir, "main_test.go"))
+		if err != nil || !strings.Contains(string(main), "{ relaytest.Main(m) }") || len(p.GoFiles) > 0 {
+			t.Errorf("%s: its tests have to be of the built relay, and it may have no code: %v, %v", p.ImportPath, p.GoFiles, err)
+		}
+	}
+	if n < 4 {
+		t.Errorf("only %d packages of tests of the built relay", n)
+	}
+}
+
 // What lies at the top is fixed.
 func TestLayout_TopLevel(t *testing.T) {
 	allowed := []string{"cmd", "cow", "fasthttp", "bench", "go.mod", "go.sum", "Makefile", "profiles", "README.md", "CHANGELOG.md", "LICENSE"}

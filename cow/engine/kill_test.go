@@ -47,7 +47,10 @@ func TestJournal_I3_KillAtEveryChangeOfTheFolder(t *testing.T) {
 			if len(disk.kills) < 10 {
 				t.Fatalf("only %d changes were seen", len(disk.kills))
 			}
-			for _, c := range disk.kills {
+			for i, c := range disk.kills {
+				if raceEnabled && i%4 > 0 {
+					continue // the plain run looks at each
+				}
 				c.low, c.high = found, found
 				verify(t, s, c)
 			}

@@ -98,7 +98,7 @@ func TestJournal_CloseIsDurable(t *testing.T) {
 // not touched since the store was opened, Commit judges it without a read.
 func TestJournal_CommitReadsNothing(t *testing.T) {
 	disk := vfs.NewMem()
-	l := mustOpen(t, "data", Options{FS: disk, Logger: quiet})
+	l := mustOpen(t, "data", Options{FS: disk, SegmentBytes: 1 << 20, Logger: quiet})
 	slots := make([]cow.ID, 1000)
 	for i := range slots {
 		slots[i] = cow.NewID()
@@ -129,7 +129,7 @@ func TestJournal_CommitReadsNothing(t *testing.T) {
 		}
 		return nil
 	}))
-	l = mustOpen(t, "data", Options{FS: fs, Logger: quiet, CacheBytes: 1, MemTableBytes: 1})
+	l = mustOpen(t, "data", Options{FS: fs, SegmentBytes: 1 << 20, Logger: quiet, CacheBytes: 1, MemTableBytes: 1})
 	defer l.Close()
 	for range 2 {
 		if n, err := count(l, long, 0); n != events || err != nil {

@@ -109,7 +109,7 @@ func TestCrashAtEveryStep(t *testing.T) {
 			rounds := 0
 			for n := 1; n <= steps; n++ {
 				m, h := newMemFS(), history{}
-				if testing.Short() && n%4 > 0 {
+				if testing.Short() && n%9 > 0 {
 					continue // the plain run takes each
 				}
 				powerFails(m, n)

@@ -137,6 +137,7 @@ func TestSuite(t *testing.T) {
 			continue // the plain run takes each; here nothing runs beside the appends
 		}
 		t.Run(sync.String(), func(t *testing.T) {
+			t.Parallel() // it waits for the disk, mostly
 			replaytest.RunLog(t, func(t testing.TB) (replay.Log, func() replay.Log) {
 				dir, opts := t.TempDir(), Options{Create: true, SegmentBytes: 64 << 10, Sync: sync, Interval: time.Millisecond}
 				l := mustOpen(t, dir, opts)

@@ -100,7 +100,7 @@ func TestStore_Fatal(t *testing.T) {
 			}
 			low := durable.Load()
 			disk := f.disk.CrashClone(vfs.CrashCloneCfg{})
-			verify(t, s, 0, crash{fs: disk, low: low, high: int64(s.states[s.begun.Load()].seq)})
+			verify(t, s, crash{fs: disk, low: low, high: int64(s.states[s.begun.Load()].seq)})
 		})
 	}
 }
@@ -160,7 +160,7 @@ func TestStore_FullDisk(t *testing.T) {
 	default:
 	}
 	// A crash now costs what was not durable, no more.
-	verify(t, s, 0, crash{fs: f.disk.CrashClone(vfs.CrashCloneCfg{}), low: int64(before), high: int64(before)})
+	verify(t, s, crash{fs: f.disk.CrashClone(vfs.CrashCloneCfg{}), low: int64(before), high: int64(before)})
 	f.broken.Store(false)
 	if err := <-done; err != nil {
 		t.Fatal(err)
@@ -175,7 +175,7 @@ func TestStore_FullDisk(t *testing.T) {
 	if err := f.st.Close(); err != nil {
 		t.Fatal(err)
 	}
-	verify(t, s, 0, crash{fs: f.disk.CrashClone(vfs.CrashCloneCfg{}), low: int64(last), high: int64(last)})
+	verify(t, s, crash{fs: f.disk.CrashClone(vfs.CrashCloneCfg{}), low: int64(last), high: int64(last)})
 }
 
 // TestStore_FlushGivesUp: a stop on a disk that takes nothing ends, and says what it
@@ -207,5 +207,5 @@ func TestStore_FlushGivesUp(t *testing.T) {
 	case <-time.After(time.Minute):
 		t.Fatal("close hangs")
 	}
-	verify(t, s, 0, crash{fs: f.disk.CrashClone(vfs.CrashCloneCfg{}), low: 0, high: 0})
+	verify(t, s, crash{fs: f.disk.CrashClone(vfs.CrashCloneCfg{}), low: 0, high: 0})
 }

@@ -294,7 +294,7 @@ func TestOpen_Modes(t *testing.T) {
 				}
 				// A file gets its mode just behind its creation, which the background
 				// may be about.
-				for end := time.Now().Add(time.Second); info.Mode().Perm() != want && time.Now().Before(end); time.Sleep(time.Millisecond) {
+				for end := time.Now().Add(time.Minute); info.Mode().Perm() != want && time.Now().Before(end); time.Sleep(time.Millisecond) {
 					if info, err = os.Stat(path); err != nil {
 						return nil // deleted meanwhile
 					}

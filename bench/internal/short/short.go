@@ -50,7 +50,11 @@ func Streams(t testing.TB, relayArgs ...string) run.Config {
 // once: that says nothing about the bench.
 func Idled(rs []report.Result) bool {
 	for _, r := range rs {
-		for _, s := range slices.Concat(r.Relay.Rounds, r.Bound.Rounds) {
+		rounds := r.Relay.Rounds
+		if r.Bound != nil {
+			rounds = slices.Concat(rounds, r.Bound.Rounds)
+		}
+		for _, s := range rounds {
 			if s.Ops == 0 && s.Errors == 0 {
 				return true
 			}

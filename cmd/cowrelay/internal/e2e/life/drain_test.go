@@ -26,7 +26,7 @@ func TestDrain_InOrder(t *testing.T) {
 		t.Run(sig.String(), func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
-			r := relaytest.Start(t, dir, "--drain-delay=3s", "--drain-timeout=1m", "--sync=off")
+			r := relaytest.Start(t, dir, "--drain-delay=6s", "--drain-timeout=1m", "--sync=off")
 			s := r.Allocate()
 			for i := range 50 {
 				r.Post(s, relaytest.Event("a", i, 300))
@@ -42,7 +42,7 @@ func TestDrain_InOrder(t *testing.T) {
 				poll <- string(body)
 			}()
 			slow := openPost(t, r, s, relaytest.Event("slow", 0, 300))
-			time.Sleep(100 * time.Millisecond) // until the poll waits
+			awaitPoll(r)
 
 			r.Signal(sig)
 			// Within the delay new connections are served, and /readyz sends balancers elsewhere.
@@ -84,6 +84,16 @@ func TestDrain_InOrder(t *testing.T) {
 	}
 }
 
+// awaitPoll waits until a long poll waits.
+func awaitPoll(r *relaytest.Relay) {
+	r.T.Helper()
+	for deadline := time.Now().Add(time.Minute); r.Metric("cowrelay_long_polls") != 1; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			r.T.Fatal("no long poll waits")
+		}
+	}
+}
+
 // A long poll that waits when the listener closes gets an empty list.
 func TestDrain_LongPollGetsNothing(t *testing.T) {
 	t.Parallel()
@@ -99,7 +109,7 @@ func TestDrain_LongPollGetsNothing(t *testing.T) {
 		}
 		poll <- string(body)
 	}()
-	time.Sleep(200 * time.Millisecond)
+	awaitPoll(r)
 	began := time.Now()
 	r.Stop()
 	if body := <-poll; body != "[]" {
