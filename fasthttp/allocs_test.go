@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -90,6 +91,31 @@ func TestAllocs_Pull(t *testing.T) {
 	}
 	if health > 1 {
 		t.Errorf("/healthz makes %v allocations", health)
+	}
+}
+
+// A post of many events: what a request takes, and next to nothing for each event. Of
+// duplicates, which the slot does not keep, that can be told exactly.
+func TestAllocs_PostLines(t *testing.T) {
+	g := newRig(t)
+	m := g.allocate()
+	lines := func(n int) string {
+		var b strings.Builder
+		for k := range n {
+			fmt.Fprintf(&b, "{\"event_id\": \"id-%d\", \"p\": \"%0300d\"}\n", k, k)
+		}
+		return b.String()
+	}
+	told(t, m.postLines(lines(1000)), 1000, 0, 1000)
+	post := func(n int) string {
+		body := lines(n)
+		return fmt.Sprintf("POST /v1/events/%s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s",
+			m.id, m.token, ndjson, len(body), body)
+	}
+	one, hundred, thousand := roundTrips(t, g, post(1)), roundTrips(t, g, post(100)), roundTrips(t, g, post(1000))
+	t.Logf("allocations of a post of 1 line %v, of 100 %v, of 1,000 %v", one, hundred, thousand)
+	if one > 8 || hundred > one+8 || thousand > one+24 {
+		t.Errorf("a post of 1 line makes %v allocations, of 100 %v, of 1,000 %v", one, hundred, thousand)
 	}
 }
 
