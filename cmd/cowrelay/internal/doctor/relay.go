@@ -26,7 +26,7 @@ func checkURL(text *string) error {
 		*text = "http://" + *text
 	}
 	u, err := url.Parse(*text)
-	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.User != nil {
+	if err != nil || u.Hostname() == "" || u.Scheme != "http" && u.Scheme != "https" || u.User != nil {
 		return fmt.Errorf("%q is no URL such as https://relay.example.com", *text)
 	}
 	*text = strings.TrimRight(*text, "/")

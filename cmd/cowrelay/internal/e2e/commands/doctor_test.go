@@ -10,6 +10,8 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
+	"io"
+	"log"
 	"math/big"
 	"net"
 	"net/http"
@@ -201,7 +203,7 @@ func secure(t *testing.T, relay string, ends time.Time, change func(*http.Respon
 	proxy.ModifyResponse = change
 	s := httptest.NewUnstartedServer(proxy)
 	s.TLS = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
-	s.Config.ErrorLog = nil
+	s.Config.ErrorLog = log.New(io.Discard, "", 0) // some clients here don't trust it
 	s.StartTLS()
 	t.Cleanup(s.Close)
 	return s.URL, relaytest.WriteTemp(t, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})))
