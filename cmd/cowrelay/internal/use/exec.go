@@ -178,8 +178,12 @@ func (x *executor) work() {
 		err := x.execute(one.Event)
 		if err != nil {
 			err = fmt.Errorf("the command failed for %s: %w", eventName(one.Event), err)
-			if x.keepGoing && x.run.Err() == nil {
+			next, known := one.Cursor.Position()
+			switch {
+			case x.keepGoing && x.run.Err() == nil:
 				fmt.Fprintf(x.stderr, "%s: %s\n", x.name, term.Shown(err.Error()))
+			case known && x.place.path == "":
+				err = fmt.Errorf("%w; to go on behind it: --from %d", err, next)
 			}
 		}
 		if !x.finished(one, err) {

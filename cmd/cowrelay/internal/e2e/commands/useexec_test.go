@@ -123,6 +123,9 @@ func TestExec_FailureAndResume(t *testing.T) {
 	relaytest.Contains(t, errs, `event_id "0"`, `event_id "2"`, "3 commands failed")
 	u.equal(fileText(t, out), "0\n1\n2\n3\n4\n5\nk3\nk4\nk5\n")
 
+	_, errs = u.run(1, "", "tail", "--exec", "[ $COWRELAY_POSITION != 2 ]")
+	relaytest.Contains(t, errs, `event_id "2": exit status 1; to go on behind it: --from 3`)
+
 	// Of several at once, the place stays before the first that is not done.
 	place += "2"
 	u.run(1, "", "tail", "-n", "-1", "--parallel", "3", "--exec", `[ "$COWRELAY_EVENT_ID" != 0 ] || { sleep 2; exit 1; }; echo p >> $OUT`, "--resume", place)
