@@ -41,6 +41,13 @@ func openOn(t testing.TB, m *journaltest.Memory, opts cow.Options) *fixture {
 	if opts.QueueTimeout == 0 {
 		opts.QueueTimeout = time.Minute
 	}
+	// Nor is a load that has to wait for a while one that finds no memory.
+	if opts.LoadPatience == 0 {
+		opts.LoadPatience = time.Minute
+	}
+	if opts.LoadTimeout == 0 {
+		opts.LoadTimeout = time.Minute
+	}
 	s, err := cow.Open(m, m, opts)
 	if err != nil {
 		t.Fatal(err)

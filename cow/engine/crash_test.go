@@ -216,7 +216,7 @@ func TestJournal_I3_CrashAtEveryWrite(t *testing.T) {
 			disk := vfs.NewCrashableMem()
 			every := 1
 			if raceEnabled {
-				every = 21 // the plain run looks at each. Odd, so that both kinds of crash are among them
+				every = 23 // the plain run looks at each. A prime, so that all kinds are among them
 			}
 			crashes := record(s, disk, seed, every)
 			l := mustOpen(t, "data", small(Options{FS: crashes.fs, Sync: sync, Logger: quiet}))
