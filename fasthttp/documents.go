@@ -6,6 +6,7 @@ import (
 	_ "embed"
 	"encoding/hex"
 
+	"cowrelay/fasthttp/manual"
 	"cowrelay/fasthttp/refusal"
 	"cowrelay/fasthttp/web"
 
@@ -67,6 +68,38 @@ func hasTag(list []byte, tag string) bool {
 //
 //go:embed openapi.yaml
 var description []byte
+
+// apiPage is the description for people.
+var apiPage = web.Made(manual.APIPath, func() []byte {
+	body, err := manual.API(description)
+	if err != nil {
+		panic("BUG: " + err.Error())
+	}
+	return body
+})
+
+func (r *Relay) serveAPI(req request) error { return req.file(apiPage) }
+
+// chapters are the pages of the manual, by path. The caller may have given none.
+func chapters(book *manual.Book) map[string]*web.File {
+	if book == nil {
+		return nil
+	}
+	files := map[string]*web.File{manual.Path: web.Made(manual.Path, book.Contents)}
+	for _, name := range book.Names() {
+		path := manual.ChapterPath(name)
+		files[path] = web.Made(path, func() []byte { return book.Chapter(name) })
+	}
+	return files
+}
+
+func (r *Relay) serveManual(req request) error {
+	f := r.manual[string(pathOf(req.ctx.Request.Header.RequestURI()))]
+	if f == nil {
+		return refusal.NotFound
+	}
+	return req.file(f)
+}
 
 var descriptionTag = func() []byte {
 	sum := sha256.Sum256(description)

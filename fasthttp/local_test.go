@@ -31,7 +31,7 @@ var targets = map[*route]string{}
 
 func init() {
 	for _, path := range []string{
-		"/", "/stats.html", "/healthz", "/readyz", "/stats.json", "/stats", "/stats.history", "/stats.series", "/openapi.yaml", "/v1/slot/allocate",
+		"/", "/stats.html", "/healthz", "/readyz", "/stats.json", "/stats", "/stats.history", "/stats.series", "/openapi.yaml", "/openapi.html", "/manual", "/v1/slot/allocate",
 		"/v1/events/a", "/v1/events/a/stream", "/v1/slot/a", "/v1/slot/a/state", "/v1/slot/a/responder-health", "/v1/slot/a/tokens", "/v1/slot/a/tokens/b", "/v1/slot/a/tokens/rotate", "/v1/handle/claim", "/v1/handle/claim/paul", "/v1/handle/intro/paul", "/v1/handles", "/v1/invite/register", "/i/a", "/v1/pair", "/v1/pair/a", "/v1/pair/a/bootstrap", "/v1/pair/abandon", "/.well-known/wire/agent", "/.well-known/agent-card.json", "/phonebook", "/favicon.svg", "/nothing",
 	} {
 		rt, _ := findRoute([]byte(path))

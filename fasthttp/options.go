@@ -8,6 +8,7 @@ import (
 
 	"cowrelay/cow/rendezvous"
 	"cowrelay/fasthttp/limit"
+	"cowrelay/fasthttp/manual"
 	"cowrelay/fasthttp/stats"
 )
 
@@ -46,6 +47,8 @@ type Options struct {
 	StreamWriters int     // goroutines that write to streams (twice the processors, at least 2)
 
 	SampleEvery time.Duration // between two rows of the statistics' history, in whole seconds (30 s; negative: no rows)
+
+	Manual *manual.Book // its pages are served; nil: there are none
 
 	Live                // what SetLive may change later
 	Logger *slog.Logger // slog.Default()

@@ -6,7 +6,9 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"testing/fstest"
 
+	"cowrelay/fasthttp/manual"
 	"cowrelay/fasthttp/web"
 )
 
@@ -101,4 +103,32 @@ func TestPages_ErrorsAreJSON(t *testing.T) {
 		}
 	}
 	g.call("POST", "/stats.html", "", "{}", "Accept", "text/html").want(t, 405)
+}
+
+// What is made of texts is served as the other pages are. Without a manual there is
+// none.
+func TestPages_MadeOfTexts(t *testing.T) {
+	book, err := manual.New(fstest.MapFS{"using.md": {Data: []byte("# Use the relay\n")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := newRig(t, func(o *rigOptions) { o.relay.Manual = book })
+	for path, want := range map[string]string{"/openapi.html": `<details id="pullEvents">`, "/manual": `<a href="/manual/using.html">`, "/manual/using.html": "<h1 id=\"use-the-relay\">"} {
+		r := g.call("GET", path, "", nil, "Accept-Encoding", "identity").want(t, 200)
+		if !strings.Contains(r.body, want) || r.header.Get("Content-Type") != "text/html; charset=utf-8" {
+			t.Errorf("%s: %v\n%.2000s", path, r.header, r.body)
+		}
+		for _, h := range web.Headers {
+			if r.header.Get(h[0]) != h[1] {
+				t.Errorf("%s: %s is %q", path, h[0], r.header.Get(h[0]))
+			}
+		}
+		g.call("HEAD", path, "", nil).want(t, 200)
+		g.call("GET", path, "", nil, "Accept-Encoding", "identity", "If-None-Match", r.header.Get("ETag")).want(t, 304)
+		g.call("POST", path, "", "{}").want(t, 405)
+	}
+	for _, path := range []string{"/manual/", "/manual/none.html", "/manual/using.md", "/manual/using.html/x", "/manual/..%2fusing.html"} {
+		g.call("GET", path, "", nil).want(t, 404)
+	}
+	newRig(t).call("GET", "/manual", "", nil).want(t, 404)
 }

@@ -13,6 +13,7 @@ import (
 	"cowrelay/fasthttp/poll"
 	"cowrelay/fasthttp/stats"
 	"cowrelay/fasthttp/stream"
+	"cowrelay/fasthttp/web"
 
 	"github.com/valyala/fasthttp"
 )
@@ -28,6 +29,7 @@ type Relay struct {
 	opts    Options
 	store   *cow.Store
 	started time.Time
+	manual  map[string]*web.File // by path; never changes
 	server  *fasthttp.Server
 	// live is what SetLive changed last. Publish: pairs with the Loads along
 	// requests. What was published never changes.

@@ -8,6 +8,7 @@ import (
 	"cowrelay/fasthttp/conn"
 	"cowrelay/fasthttp/keys"
 	"cowrelay/fasthttp/limit"
+	"cowrelay/fasthttp/manual"
 	"cowrelay/fasthttp/meet"
 	"cowrelay/fasthttp/web"
 )
@@ -44,6 +45,8 @@ var (
 	routeLanding   = &route{name: "landing", get: method{serve: (*Relay).serveLanding, class: limit.Other}}
 	routeBoard     = &route{name: "dashboard", get: method{serve: (*Relay).serveDashboard, class: limit.Other}}
 	routeBook      = &route{name: "phonebook", get: method{serve: (*Relay).servePhonebook, class: limit.Other}}
+	routeAPI       = &route{name: "api", get: method{serve: (*Relay).serveAPI, class: limit.Other}}
+	routeManual    = &route{name: "manual", get: method{serve: (*Relay).serveManual, class: limit.Other}}
 	routeAsset     = &route{name: "asset", get: method{serve: (*Relay).serveAsset, class: limit.Other}}
 	routeNone      = &route{name: "none"}
 
@@ -52,7 +55,7 @@ var (
 		routeStream, routeSlot, routeState, routeHealth, routeTokens, routeToken, routeRotate,
 		routeClaim, routeUnclaim, routeHandles, routeWhois, routeA2A, routeIntro,
 		routeRegister, routeInvite, routePairs, routePair, routeBootstrap, routeAbandon,
-		routeLanding, routeBoard, routeBook, routeAsset, routeNone,
+		routeLanding, routeBoard, routeBook, routeAPI, routeManual, routeAsset, routeNone,
 	}
 )
 
@@ -94,6 +97,7 @@ var (
 	prefixPair   = []byte("/v1/pair/")
 	prefixClaim  = []byte("/v1/handle/claim/")
 	prefixIntro  = []byte("/v1/handle/intro/")
+	prefixManual = []byte(manual.Path + "/")
 	schemeMark   = []byte("://")
 )
 
@@ -131,6 +135,10 @@ func findRoute(target []byte) (rt *route, slot []byte) {
 		return routeSeries, nil
 	case "/openapi.yaml":
 		return routeOpenAPI, nil
+	case manual.APIPath:
+		return routeAPI, nil
+	case manual.Path:
+		return routeManual, nil
 	case "/v1/slot/allocate":
 		return routeAlloc, nil
 	case "/v1/handle/claim":
@@ -192,6 +200,10 @@ func findRoute(target []byte) (rt *route, slot []byte) {
 	} else if rest, ok := bytes.CutPrefix(path, prefixInvite); ok {
 		if len(rest) > 0 && bytes.IndexByte(rest, '/') < 0 {
 			return routeInvite, nil
+		}
+	} else if rest, ok := bytes.CutPrefix(path, prefixManual); ok {
+		if len(rest) > 0 && bytes.IndexByte(rest, '/') < 0 {
+			return routeManual, nil
 		}
 	} else if web.Asset(path) != nil {
 		return routeAsset, nil

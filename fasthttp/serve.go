@@ -20,7 +20,7 @@ import (
 // each only needs what stands before it.
 func NewRelay(store *cow.Store, opts Options) *Relay {
 	opts.setDefaults()
-	r := &Relay{opts: opts, store: store, started: time.Now(), drain: make(chan struct{})}
+	r := &Relay{opts: opts, store: store, started: time.Now(), drain: make(chan struct{}), manual: chapters(opts.Manual)}
 	r.requests, r.commits, r.lag = stats.NewRequests(routeNames()), stats.NewCommits(), stats.NewHistogram(stats.LagBounds)
 	r.batches, r.sieve = stats.NewBatches(), make(chan struct{}, max(1, int(opts.CPUs/2)))
 	r.places = accept.NewPlaces("public", opts.MaxConns)

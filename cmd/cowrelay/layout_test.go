@@ -50,6 +50,7 @@ var mayImport = map[string][]string{
 	relay + "redact":  {},
 	relay + "trace":   {},
 	relay + "web":     {},
+	relay + "manual":  {},
 	relay + "accept":  {slots + "share"},
 	relay + "limit":   {slots + "rate", relay + "accept"},
 	relay + "refusal": {"cowrelay/cow", slots + "event", slots + "token"},
@@ -61,7 +62,7 @@ var mayImport = map[string][]string{
 	relay + "conn":    {"cowrelay/cow", slots + "frame", slots + "share", relay + "accept", relay + "stream"},
 	relay + "poll":    {"cowrelay/cow", slots + "frame", slots + "share", relay + "accept", relay + "stream"},
 	"cowrelay/fasthttp": {
-		"cowrelay/cow", slots + "event", slots + "frame", slots + "invariants", slots + "rendezvous", slots + "token", relay + "accept", relay + "conn", relay + "keys", relay + "limit",
+		"cowrelay/cow", slots + "event", slots + "frame", slots + "invariants", slots + "rendezvous", slots + "token", relay + "accept", relay + "conn", relay + "keys", relay + "limit", relay + "manual",
 		relay + "meet", relay + "poll", relay + "redact", relay + "refusal", relay + "stats", relay + "stream", relay + "trace", relay + "web",
 	},
 	// The load generator knows of the relay what a client knows, and no more.
@@ -108,17 +109,18 @@ var mayImport = map[string][]string{
 	},
 	// The relay's program. Only its root knows all rooms; use speaks to a relay as any
 	// client does.
-	server + "command":     {},
-	server + "human":       {},
-	server + "probe":       {},
-	server + "term":        {},
-	server + "wholefile":   {},
-	server + "use":         {relay + "client", server + "command", server + "human", server + "term", server + "wholefile"},
-	server + "plan":        {slots + "engine", "cowrelay/fasthttp", relay + "admin"},
-	server + "config":      {slots + "filelog", "cowrelay/fasthttp", relay + "limit", server + "command", server + "plan", server + "wholefile"},
-	server + "adminclient": {server + "command", server + "config"},
+	"cowrelay/cmd/cowrelay/docs": {},
+	server + "command":           {},
+	server + "human":             {},
+	server + "probe":             {},
+	server + "term":              {},
+	server + "wholefile":         {},
+	server + "use":               {relay + "client", server + "command", server + "human", server + "term", server + "wholefile"},
+	server + "plan":              {slots + "engine", "cowrelay/fasthttp", relay + "admin"},
+	server + "config":            {slots + "filelog", "cowrelay/fasthttp", relay + "limit", server + "command", server + "plan", server + "wholefile"},
+	server + "adminclient":       {server + "command", server + "config"},
 	server + "serve": {
-		"cowrelay/cow", slots + "engine", slots + "filelog", slots + "rendezvous", "cowrelay/fasthttp", relay + "admin", relay + "stats", server + "command",
+		"cowrelay/cow", slots + "engine", slots + "filelog", slots + "rendezvous", "cowrelay/fasthttp", relay + "admin", relay + "manual", relay + "stats", "cowrelay/cmd/cowrelay/docs", server + "command",
 		server + "config", server + "plan", server + "probe", server + "trim", server + "wholefile",
 	},
 	server + "trim": {server + "plan"},
@@ -136,12 +138,11 @@ var mayImport = map[string][]string{
 	"cowrelay/cmd/cowrelay/deploy/man": {server + "root", server + "wholefile"},
 	// Tests of the built relay, which are clients of it. The harness also fills stores
 	// without one.
-	"cowrelay/cmd/cowrelay/docs": {},
-	server + "e2e/commands":      {},
-	server + "e2e/crash":         {},
-	server + "e2e/life":          {},
-	server + "e2e/outside":       {},
-	server + "relaytest":         {"cowrelay/cow", slots + "engine", slots + "event", slots + "filelog"},
+	server + "e2e/commands": {},
+	server + "e2e/crash":    {},
+	server + "e2e/life":     {},
+	server + "e2e/outside":  {},
+	server + "relaytest":    {"cowrelay/cow", slots + "engine", slots + "event", slots + "filelog"},
 }
 
 // Foreign packages that only one side may know.

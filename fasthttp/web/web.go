@@ -44,7 +44,8 @@ type File struct {
 	Path string // where it is served
 	Type string // Content-Type
 
-	name string
+	name string        // of the embedded file
+	make func() []byte // if it is not embedded
 	once sync.Once
 	raw  Encoding
 	gzip Encoding
@@ -102,6 +103,10 @@ func Asset(path []byte) *File { return byPath[string(path)] }
 // All returns every file, pages first.
 func All() []*File { return append([]*File{Landing, Dashboard, Phonebook}, assets...) }
 
+// Made returns a page that is served under the path, and made at the first use. make
+// is called once.
+func Made(path string, make func() []byte) *File { return &File{Path: path, Type: html, make: make} }
+
 // Raw returns the file as it is.
 func (f *File) Raw() Encoding {
 	f.once.Do(f.load)
@@ -115,8 +120,10 @@ func (f *File) Gzip() Encoding {
 }
 
 func (f *File) load() {
-	body, err := files.ReadFile(f.name)
-	if err != nil {
+	body, err := []byte(nil), error(nil)
+	if f.make != nil {
+		body = f.make()
+	} else if body, err = files.ReadFile(f.name); err != nil {
 		panic(fmt.Sprintf("BUG: the table of pages names %s: %v", f.name, err))
 	}
 	var b bytes.Buffer

@@ -46,7 +46,7 @@ var (
 // policy forbids.
 func TestFiles_AskForNothingElsewhere(t *testing.T) {
 	harmless := []string{"https://relay.example", "http://www.w3.org/2000/svg", "https://github.com/leeoniya/uPlot"}
-	other := []string{"/", "/openapi.yaml", "/healthz", "/readyz", "/stats.json", "/stats.history", "/stats.html", "/phonebook.html", "/v1/handles", "#main"}
+	other := []string{"/", "/openapi.yaml", "/openapi.html", "/manual", "/manual/metrics.html", "#curl", "/healthz", "/readyz", "/stats.json", "/stats.history", "/stats.html", "/phonebook.html", "/v1/handles", "#main"}
 	for _, f := range All() {
 		text := string(f.Raw().Body)
 		for _, url := range anyURL.FindAllString(text, -1) {

@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"cowrelay/cmd/cowrelay/docs"
 	"cowrelay/cmd/cowrelay/internal/config"
 	"cowrelay/cmd/cowrelay/internal/plan"
 	"cowrelay/cmd/cowrelay/internal/trim"
@@ -21,6 +22,7 @@ import (
 	"cowrelay/cow/rendezvous"
 	relayhttp "cowrelay/fasthttp"
 	"cowrelay/fasthttp/admin"
+	"cowrelay/fasthttp/manual"
 	"cowrelay/fasthttp/stats"
 )
 
@@ -161,9 +163,18 @@ func (s *server) openDesk() (err error) {
 	return err
 }
 
+// book is the manual.
+func book() *manual.Book {
+	b, err := manual.New(docs.Chapters)
+	if err != nil {
+		panic("BUG: " + err.Error())
+	}
+	return b
+}
+
 func (s *server) newRelay() *relayhttp.Relay {
 	return relayhttp.NewRelay(s.store, relayhttp.Options{
-		Version: s.version, Desk: s.desk,
+		Version: s.version, Desk: s.desk, Manual: book(),
 		HeaderTimeout: s.HeaderTimeout, BodyTimeout: s.BodyTimeout, WriteTimeout: s.WriteTimeout, IdleTimeout: s.IdleTimeout,
 		CPUs: plan.CPUs(plan.GroupRoot, plan.GroupSelf), LocalOnly: s.LocalOnly, MaxConns: s.files.Conns, RequestBytes: s.memory.Requests,
 		Heartbeat: s.Heartbeat, StreamWriteTimeout: s.StreamWriteTimeout,

@@ -277,11 +277,11 @@ func TestReal_PagesByKeyboard(t *testing.T) {
 		if (s.outlineStyle === "none" && !e.classList.contains("skip")) return "unseen: " + e.outerHTML;
 		return e.closest("figure") ? "plot " + e.closest("figure").dataset.plot : e.textContent.trim(); })()`
 	var order []string
-	for range 9 + len(plotNames) {
+	for range 10 + len(plotNames) {
 		b.press(kb.Tab)
 		order = append(order, eval[string](b, focused))
 	}
-	want := "Skip to the content|cowrelay|Phonebook|Statistics|OpenAPI|15 min|1 h|24 h|7 d|plot " + strings.Join(plotNames, "|plot ")
+	want := "Skip to the content|cowrelay|Phonebook|Statistics|API|Manual|15 min|1 h|24 h|7 d|plot " + strings.Join(plotNames, "|plot ")
 	if got := strings.Join(order, "|"); !strings.HasPrefix(got, want) {
 		t.Errorf("Tab goes to %s\nwant %s", got, want)
 	}
@@ -291,7 +291,7 @@ func TestReal_PagesByKeyboard(t *testing.T) {
 	b.until(`document.querySelector("[data-range='7d']").getAttribute("aria-pressed") === "true"`)
 	b.press(kb.Tab)
 	b.until(strings.Replace(`(F) === "plot posts"`, "F", focused, 1))
-	said := regexp.MustCompile(`^[A-Z][a-z]{2} \d\d:\d\d, Posts per second: \d`) // with the weekday: seven days are there
+	said := regexp.MustCompile(`^[A-Z][a-z]{2} \d\d:\d\d, Posts stored a second: \d`) // with the weekday: seven days are there
 	for end := time.Now().Add(30 * time.Second); !said.MatchString(b.text("#spoken")); time.Sleep(50 * time.Millisecond) {
 		if b.press(kb.ArrowLeft); time.Now().After(end) {
 			t.Fatalf("the arrow key reads %q", b.text("#spoken"))
