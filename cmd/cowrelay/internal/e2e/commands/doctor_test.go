@@ -233,3 +233,46 @@ func TestDoctor_CertificateAndClock(t *testing.T) {
 	})
 	diagnose(t, []string{"SSL_CERT_FILE=" + file}, "--url", base).says(t, "clock", "trouble", "ahead of this machine's")
 }
+
+// A relay with a Unix socket alone, and one that serves this machine alone.
+func TestDoctor_LocalRelays(t *testing.T) {
+	dir := t.TempDir()
+	os.Chmod(dir, 0o700)
+	r := relaytest.Start(t, dir, "--local-only")
+	env := []string{"COWRELAY_DATA_DIR=" + dir, "COWRELAY_LOCAL_ONLY=true", "COWRELAY_BIND=" + hostPort(r.URL), "COWRELAY_ADMIN=" + hostPort(r.AdminURL)}
+	d := diagnose(t, env)
+	d.says(t, "readiness", "ok", "no /readyz for clients")
+	d.says(t, "limits", "ok", "none is near")
+	sockets, err := os.MkdirTemp("", "d")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(sockets) })
+	socket := filepath.Join(sockets, "s")
+	env = []string{"COWRELAY_DATA_DIR=" + dir, "COWRELAY_BIND=", "COWRELAY_ADMIN=", "COWRELAY_UDS=" + socket}
+	d = diagnose(t, env)
+	d.says(t, "address", "ok", "no relay answers at "+socket)
+	d.says(t, "relay", "warning", "")
+	r.Stop()
+	cmd := exec.Command(relaytest.Binary, "serve")
+	cmd.Env = append(relaytest.CleanEnv(), env...)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		cmd.Process.Kill()
+		cmd.Wait()
+	})
+	for end := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
+		if c, err := net.Dial("unix", socket); err == nil {
+			c.Close()
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal("the relay does not serve")
+		}
+	}
+	d = diagnose(t, env)
+	d.says(t, "address", "ok", "the relay answers at "+socket)
+	d.none(t, "relay")
+}

@@ -119,8 +119,7 @@ func TestPing_GivenSlot(t *testing.T) {
 	if n := strings.Count(out, `"cowrelay ping"`); n != 32 {
 		t.Errorf("%d events of ping, want 30 and two before", n)
 	}
-	other := u.run
-	_, errs := other(1, "", "ping", "--slot", strings.Repeat("0", 32), "--token-file", relaytest.WriteTemp(t, "x"))
+	_, errs := u.run(1, "", "ping", "--slot", strings.Repeat("0", 32), "--token-file", relaytest.WriteTemp(t, "x"))
 	relaytest.Contains(t, errs, "has no slot")
 }
 
@@ -128,27 +127,13 @@ func TestPing_GivenSlot(t *testing.T) {
 // And one that fails in a round.
 func TestPing_PlainAndFailing(t *testing.T) {
 	r := relaytest.Start(t, t.TempDir())
-	to, err := url.Parse(r.URL)
+	to, err := url.Parse(plainRelay(t, r))
 	if err != nil {
 		t.Fatal(err)
 	}
 	posts := 0
-	proxy := &httputil.ReverseProxy{
-		FlushInterval: -1,
-		Rewrite: func(p *httputil.ProxyRequest) {
-			p.SetURL(to)
-			q := p.Out.URL.Query()
-			for _, name := range []string{"from", "last", "ids", "wait"} {
-				q.Del(name)
-			}
-			p.Out.URL.RawQuery = q.Encode()
-		},
-		ModifyResponse: func(res *http.Response) error {
-			res.Header.Del("Relay-Next")
-			res.Header.Del("Relay-End")
-			return nil
-		},
-	}
+	proxy := httputil.NewSingleHostReverseProxy(to)
+	proxy.FlushInterval = -1
 	failing := false
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		switch {

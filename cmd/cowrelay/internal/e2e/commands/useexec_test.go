@@ -194,6 +194,28 @@ func TestTail_ResumesFromNow(t *testing.T) {
 	u.equal(out, "")
 }
 
+// At a relay without positions a command knows none, and a place is kept all the same.
+func TestExec_PlainRelay(t *testing.T) {
+	u, r, out := execUser(t)
+	place := filepath.Join(t.TempDir(), "place")
+	u.env[1] = "COWRELAY_RELAY=" + plainRelay(t, r)
+	u.run(0, "", "slot", "new", "--save", "plain")
+	run := []string{"tail", "--profile", "plain", "-n", "0", "-f", "--count", "2", "--exec", `echo "$COWRELAY_EVENT_ID|$COWRELAY_POSITION" >> $OUT`, "--resume", place}
+	tail := u.follow(nil, run...)
+	for r.Metric("cowrelay_streams") < 1 {
+		time.Sleep(10 * time.Millisecond)
+	}
+	time.Sleep(200 * time.Millisecond) // it counts the events once more
+	u.run(0, "", "post", "--profile", "plain", `{"event_id":"a"}`, `{"event_id":"b"}`, `{"event_id":"c"}`, `{"n":1}`)
+	if err := <-tail.done; err != nil {
+		t.Fatalf("%v\n%s", err, tail.errs.String())
+	}
+	u.run(0, "", run...)
+	u.equal(fileText(t, out), "a|\nb|\nc|\n|\n")
+	got, _ := u.run(0, "", "tail", "--profile", "plain", "--resume", place)
+	u.equal(got, "")
+}
+
 func TestTail_CountAndFrom(t *testing.T) {
 	u, _, _ := execUser(t)
 	u.run(0, "", "post", `{"n":0}`, `{"n":1}`, `{"n":2}`)
