@@ -14,6 +14,7 @@ import (
 	"cowrelay/cmd/cowrelay/internal/term"
 
 	"github.com/spf13/cobra"
+	xterm "golang.org/x/term"
 )
 
 // NewTopCommand returns the command top.
@@ -26,10 +27,10 @@ func NewTopCommand() *cobra.Command {
 		Short: "Watch a running relay in the terminal",
 		Long: `top shows rates, latencies, streams, memory and the busiest slots of a running
 relay until q or Ctrl-C. It asks the relay's admin listener. It waits for a relay
-that is away. The keys p, b, e and s choose the order of the slots.
+that is away. The keys p, b, e and s choose the order of the slots, ? explains the screen.
 
-Latencies are those between two looks, estimated from histograms. In a pipe, or
-with --once, top prints one picture and ends.`,
+Latencies are those between two looks, estimated from histograms. In a pipe, with
+--once, or on a terminal that only prints (TERM=dumb), top prints one picture and ends.`,
 		Example: "  cowrelay top --every 5s\n  cowrelay top --once | head -8",
 		GroupID: command.GroupOperate,
 		Args:    cobra.NoArgs,
@@ -48,7 +49,7 @@ with --once, top prints one picture and ends.`,
 				return err
 			}
 			out := cmd.OutOrStdout()
-			if once || !term.IsTerminal(out) {
+			if once || !term.IsTerminal(out) || os.Getenv("TERM") == "dumb" {
 				return t.once(ctx, out)
 			}
 			return t.watch(ctx, cmd.InOrStdin(), term.FileOf(out))
@@ -112,10 +113,16 @@ func (t *top) once(ctx context.Context, out io.Writer) error {
 			return ctx.Err()
 		}
 	}
-	const width, height = 80, 60
+	const height = 60
+	width, cut := 80, 1<<16
+	if f := term.FileOf(out); f != nil {
+		if columns, _, err := xterm.GetSize(int(f.Fd())); err == nil && columns > 0 {
+			width, cut = columns, columns
+		}
+	}
 	lines := t.view.lines(width, height, time.Now())
 	for _, l := range lines[:len(lines)-1] { // without keys
-		if _, err := fmt.Fprintln(out, l.text()); err != nil {
+		if _, err := fmt.Fprintln(out, beginning(l.text(), cut-1)); err != nil {
 			return err
 		}
 	}
@@ -161,6 +168,8 @@ func (t *top) watch(ctx context.Context, in io.Reader, out *os.File) error {
 				keys = nil
 			case key == 'q' || key == 3: // Ctrl-C
 				return nil
+			case key == '?':
+				t.view.help = !t.view.help
 			default:
 				if by, err := orderOf(string(rune(key))); err == nil && by != t.view.by {
 					t.view.by = by

@@ -39,14 +39,21 @@ func (v *topView) latencies(width int) []line {
 	// The rows of the disk stand behind the two busiest routes, so that a small
 	// screen has them.
 	list = slices.Concat(list[:min(len(list), 2)], disk, list[min(len(list), 2):])
-	head := fmt.Sprintf("%-18s%12s%11s%11s%11s%9s", "latency", "rate", "p50", "p90", "p99", "errors")
+	// A narrow screen goes without p90.
+	columns := func(name, rate, p50, p90, p99 string) string {
+		if width < 72 {
+			return fmt.Sprintf("%-18s%11s%10s%10s", name, rate, p50, p99)
+		}
+		return fmt.Sprintf("%-18s%12s%11s%11s%11s", name, rate, p50, p90, p99)
+	}
+	head := columns("latency", "rate", "p50", "p90", "p99") + fmt.Sprintf("%9s", "errors")
 	lines := []line{{{bold, strings.ToUpper(head)}}}
 	for _, e := range list {
 		rate := math.NaN()
 		if c.known() {
 			rate = e.b.n / c.seconds()
 		}
-		l := line{{plain, fmt.Sprintf("%-18s%12s%11s%11s%11s", e.name, perSecond(rate), human.Took(e.b.quantile(.5)), human.Took(e.b.quantile(.9)), human.Took(e.b.quantile(.99)))}}
+		l := line{{plain, columns(e.name, perSecond(rate), human.Took(e.b.quantile(.5)), human.Took(e.b.quantile(.9)), human.Took(e.b.quantile(.99)))}}
 		if e.route {
 			look := plain
 			if e.e5 > 0 {
@@ -66,13 +73,15 @@ func (v *topView) latencies(width int) []line {
 func (v *topView) slotLines(width, room int) []line {
 	r := v.last.to
 	wide := width >= 92
+	// A narrow screen shows the beginning of the ids.
+	id := min(max(width-47, 8), 32)
 	mark := func(by string) string {
 		if by == v.by {
 			return "▾" + by
 		}
 		return by
 	}
-	head := fmt.Sprintf("%-32s%9s%10s%10s%9s  %-7s", "slot", mark("posts")+"/s", mark("events"), mark("bytes"), mark("streams"), "state")
+	head := fmt.Sprintf("%-*s%9s%10s%10s%9s  %-7s", id, "slot", mark("posts")+"/s", mark("events"), mark("bytes"), mark("streams"), "state")
 	if wide {
 		head += "  pulled"
 	}
@@ -88,7 +97,7 @@ func (v *topView) slotLines(width, room int) []line {
 		if s.Posts != nil {
 			posts = human.Rate(*s.Posts)
 		}
-		l := line{{plain, fmt.Sprintf("%-32s%9s%10s%10s%9s  ", term.Printable(s.ID), posts, human.Count(float64(s.Events)), human.Bytes(float64(s.Bytes)), human.Count(float64(s.Streams)))}}
+		l := line{{plain, fmt.Sprintf("%-*s%9s%10s%10s%9s  ", id, beginning(term.Printable(s.ID), id-1), posts, human.Count(float64(s.Events)), human.Bytes(float64(s.Bytes)), human.Count(float64(s.Streams)))}}
 		look := plain
 		if s.Blocked {
 			look = warning
@@ -100,4 +109,14 @@ func (v *topView) slotLines(width, room int) []line {
 		lines = append(lines, l)
 	}
 	return lines
+}
+
+// beginning is a text, cut if it is longer than so many characters. An id of 32 fits
+// into 31 and the blank behind it.
+func beginning(s string, most int) string {
+	r := []rune(s)
+	if len(r) <= most+1 {
+		return s
+	}
+	return string(r[:max(most-1, 0)]) + "…"
 }

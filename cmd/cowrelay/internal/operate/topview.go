@@ -20,6 +20,7 @@ type topView struct {
 	downSince time.Time
 	down      error              // why there is no newer reading
 	past      map[string]history // by the name of a summary line
+	help      bool               // the keys and colours are explained instead
 }
 
 // take has the view show a reading.
@@ -47,6 +48,9 @@ func (v *topView) lose(err error, now time.Time) {
 // lines is the view on a screen of so many columns and rows.
 func (v *topView) lines(width, height int, now time.Time) []line {
 	lines := []line{v.title(width, now)}
+	if v.help {
+		return v.withKeys(append(lines, helpLines(width)...), height)
+	}
 	if v.last.to == nil {
 		hint := "asking…"
 		if v.down != nil {
@@ -57,7 +61,9 @@ func (v *topView) lines(width, height int, now time.Time) []line {
 	}
 	lines = append(lines, nil)
 	for _, row := range v.last.summary() {
-		lines = append(lines, row.line(v.past[row.name], width))
+		if !row.spare || height >= 28 {
+			lines = append(lines, row.line(v.past[row.name], width))
+		}
 	}
 	lines = append(lines, nil)
 	// Slots get what the latencies leave, and at least a head and three rows.
@@ -74,7 +80,7 @@ func (v *topView) withKeys(lines []line, height int) []line {
 		lines = append(lines, nil)
 	}
 	lines = lines[:max(height-1, 1)]
-	keys := line{{faint, " q"}, {plain, " quit   "}, {faint, "slots by "}}
+	keys := line{{bold, " q"}, {faint, "uit  "}, {bold, "?"}, {faint, " help   slots by "}}
 	for i, by := range topOrders {
 		look := plain
 		if by == v.by {
@@ -86,6 +92,39 @@ func (v *topView) withKeys(lines []line, height int) []line {
 		}
 	}
 	return append(lines, keys)
+}
+
+// helpLines explain what the screen shows.
+func helpLines(width int) []line {
+	lines := []line{nil}
+	for _, l := range [][2]string{
+		{"KEYS", ""},
+		{"q, Ctrl-C", "end"},
+		{"?", "this help, and back"},
+		{"p b e s", "order of the slots: posts, bytes, events, streams"},
+		{"", ""},
+		{"FIGURES", ""},
+		{"pulls", "answered at once; long polls stand beside them"},
+		{"latency", "between the last two looks, from histograms"},
+		{"errors", "replies with a status of 400 or more"},
+		{"disk", "below the reserve posts are refused"},
+		{"", ""},
+		{"COLOURS", ""},
+	} {
+		look := plain
+		if l[1] == "" {
+			look = bold
+		}
+		lines = append(lines, line{{look, " " + pad(l[0], nameWidth+1)}, {plain, l[1]}})
+	}
+	for _, l := range []struct {
+		look style
+		name string
+		of   string
+	}{{alarm, "red", "posts or requests fail, or a limit is reached"}, {warning, "yellow", "clients are turned away, or a limit is near"}} {
+		lines = append(lines, line{{plain, " "}, {l.look, pad(l.name, nameWidth+1)}, {plain, l.of}})
+	}
+	return lines
 }
 
 // topOrders are what slots are listed by; the first letter is the key.

@@ -2,12 +2,15 @@ package operate
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"strings"
 	"testing"
 	"time"
 
 	"cowrelay/cmd/cowrelay/internal/adminclient"
+
+	"github.com/prometheus/common/expfmt"
 )
 
 // Whatever the size of the screen, the picture fits on it.
@@ -38,10 +41,73 @@ func TestTop_FitsEveryScreen(t *testing.T) {
 	check("two readings")
 	v.lose(adminclient.ErrUnreachable, now)
 	check("down")
+	v.help = true
+	check("help")
 	var b strings.Builder
 	line{{bold, "straße"}, {plain, "xyz"}}.render(&b, 7, true)
 	if b.String() != "\x1b[1mstraße\x1b[mx" {
 		t.Errorf("%q", b.String())
+	}
+}
+
+// A narrow screen has room for fewer cells, and keeps what tells of trouble.
+func TestTop_NarrowKeepsTrouble(t *testing.T) {
+	r := row{name: "posts", cells: []cellText{{figure: "1/s", of: " stored"}, {figure: "0/s", of: " duplicate"}, {figure: "7/s", of: " refused", look: alarm}}}
+	for width, want := range map[int]string{
+		120: "posts     1/s stored             0/s duplicate          7/s refused", 79: "posts     1/s stored             0/s duplicate          7/s refused",
+		60: "posts     1/s stored             7/s refused", 40: "posts     7/s refused",
+	} {
+		if got := r.line(nil, width).text(); got != want {
+			t.Errorf("%d columns: %q, want %q", width, got, want)
+		}
+	}
+	r.cells[2].look = plain
+	if got := r.line(nil, 60).text(); got != "posts     1/s stored             0/s duplicate" {
+		t.Errorf("without trouble: %q", got)
+	}
+}
+
+// What is low, full or refused has a colour, and what is not has none.
+func TestTop_ColoursTrouble(t *testing.T) {
+	reading := func(text string) *reading {
+		var parser expfmt.TextParser
+		families, err := parser.TextToMetricFamilies(strings.NewReader(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return &reading{families: families}
+	}
+	const metrics = `cowrelay_http_requests_total{route="events",method="GET",status="200"} %d
+cowrelay_http_requests_total{route="events",method="POST",status="200"} 1000
+cowrelay_http_requests_total{route="events",method="GET",status="429"} %d
+cowrelay_http_requests_total{route="events",method="GET",status="500"} %d
+cowrelay_streams %d
+cowrelay_streams_max 100
+cowrelay_disk_free_bytes %d
+cowrelay_disk_reserve_bytes 1000
+`
+	from := reading(fmt.Sprintf(metrics, 0, 0, 0, 0, 0))
+	for what, c := range map[string]struct {
+		limited, failed, streams, free int
+		want                           map[string]style
+	}{
+		"all is well": {0, 0, 89, 2000, map[string]style{"5.00/s at once": plain, "0/s limited (429)": plain, "0/s failed (5xx)": plain, "89 open": plain, "1.95 KiB free": plain}},
+		"trouble":     {3, 2, 100, 999, map[string]style{"3.00/s limited (429)": warning, "2.00/s failed (5xx)": alarm, "100 open": alarm, "999 B free": alarm}},
+		"soon":        {0, 0, 90, 1999, map[string]style{"90 open": warning, "1.95 KiB free": warning}},
+	} {
+		to := reading(fmt.Sprintf(metrics, 5, c.limited, c.failed, c.streams, c.free))
+		to.at = from.at.Add(time.Second)
+		got := map[string]style{}
+		for _, r := range (change{from, to}).summary() {
+			for _, cell := range r.cells {
+				got[cell.figure+cell.of] = cell.look
+			}
+		}
+		for text, look := range c.want {
+			if has, ok := got[text]; !ok || has != look {
+				t.Errorf("%s: %q is %q (there: %t), want %q\n%v", what, text, has, ok, look, got)
+			}
+		}
 	}
 }
 

@@ -32,8 +32,14 @@ func startTop(t *testing.T, rows, columns uint16, args ...string) *pane {
 
 func startPane(t *testing.T, rows, columns uint16, args ...string) *pane {
 	t.Helper()
+	return startPaneIn(t, rows, columns, "xterm-256color", args...)
+}
+
+// startPaneIn starts the binary in a terminal of a kind.
+func startPaneIn(t *testing.T, rows, columns uint16, kind string, args ...string) *pane {
+	t.Helper()
 	p := &pane{T: t, done: make(chan struct{}), cmd: exec.Command(relaytest.Binary, args...)}
-	p.cmd.Env = append(relaytest.CleanEnv(), "TERM=xterm-256color")
+	p.cmd.Env = append(relaytest.CleanEnv(), "TERM="+kind)
 	var err error
 	if p.tty, err = pty.StartWithSize(p.cmd, &pty.Winsize{Rows: rows, Cols: columns}); err != nil {
 		t.Fatalf("no terminal to be had: %v", err)
@@ -140,6 +146,40 @@ func TestTop_InATerminal(t *testing.T) {
 	p.until("that it is back", func(text string) bool { return strings.Contains(text, "  up ") && strings.Contains(text, m.ID) })
 	p.tty.WriteString("q")
 	p.ends()
+}
+
+// On a narrow terminal all columns fit, ids are cut, and ? explains the screen.
+func TestTop_Narrow(t *testing.T) {
+	r := relaytest.Start(t, t.TempDir())
+	m := r.Allocate()
+	r.Post(m, relaytest.Event("w", 0, 300))
+	p := startTop(t, 24, 60, "--admin="+r.AdminURL)
+	p.until("its columns", func(text string) bool {
+		return regexp.MustCompile(m.ID[:11]+`… +[0-9.]+ +1 +\d+ B +0 `).MatchString(text) && strings.Contains(text, "polls ended") && regexp.MustCompile(`disk +[0-9.]+ [KMGT]iB free`).MatchString(text)
+	})
+	for _, l := range p.picture() {
+		if len([]rune(l)) > 60 {
+			t.Errorf("a line is wider than the terminal: %q", l)
+		}
+	}
+	p.tty.WriteString("?")
+	p.until("help", shows("order of the slots"))
+	p.tty.WriteString("?")
+	p.until("the slots again", shows(m.ID[:11]))
+	p.tty.WriteString("q")
+	p.ends()
+}
+
+// A terminal that only prints gets one picture, without a sequence.
+func TestTop_DumbTerminal(t *testing.T) {
+	r := relaytest.Start(t, t.TempDir())
+	m := r.Allocate()
+	p := startPaneIn(t, 24, 100, "dumb", "top", "--every=200ms", "--admin="+r.AdminURL)
+	p.exits()
+	out := p.out.String()
+	if code := p.cmd.ProcessState.ExitCode(); code != 0 || strings.Contains(out, "\x1b") || strings.Count(out, "LATENCY") != 1 || !strings.Contains(out, m.ID) {
+		t.Errorf("exit %d:\n%q", code, out)
+	}
 }
 
 // Ctrl-C as a key, and as a signal from elsewhere, end it well.
