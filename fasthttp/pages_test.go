@@ -113,7 +113,7 @@ func TestPages_MadeOfTexts(t *testing.T) {
 		t.Fatal(err)
 	}
 	g := newRig(t, func(o *rigOptions) { o.relay.Manual = book })
-	for path, want := range map[string]string{"/openapi.html": `<details id="pullEvents">`, "/manual": `<a href="/manual/using.html">`, "/manual/using.html": "<h1 id=\"use-the-relay\">"} {
+	for path, want := range map[string]string{"/openapi.html": `<div id="pullEvents">`, "/manual": `<a href="/manual/using.html">`, "/manual/using.html": "<h1 id=\"use-the-relay\">"} {
 		r := g.call("GET", path, "", nil, "Accept-Encoding", "identity").want(t, 200)
 		if !strings.Contains(r.body, want) || r.header.Get("Content-Type") != "text/html; charset=utf-8" {
 			t.Errorf("%s: %v\n%.2000s", path, r.header, r.body)

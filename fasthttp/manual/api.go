@@ -40,11 +40,12 @@ func API(description []byte) ([]byte, error) {
 	}
 	a.put("<section aria-labelledby=\"schemas\"><h2 id=\"schemas\">Schemas</h2>\n")
 	for name, schema := range t.root.get("components", "schemas").members() {
-		a.put(`<details id="schema-`, name, `"><summary><code>`, name, "</code></summary>\n")
+		// A link to what is inside opens it.
+		a.put(`<details><summary><code>`, name, `</code></summary><div id="schema-`, name, "\">\n")
 		a.prose(schema.text("description"))
 		a.put("<p>", a.kind(schema), "</p>\n")
 		a.properties(schema)
-		a.put("</details>\n")
+		a.put("</div></details>\n")
 	}
 	a.put("</section>\n")
 	return a.end(), nil
@@ -75,7 +76,7 @@ func (a *api) eachOperation(tag string, do func(path, method string, shared, op 
 
 func (a *api) operation(path, method string, shared, op node) {
 	id := op.text("operationId")
-	a.put(`<details id="`, id, `"><summary><code class="method">`, strings.ToUpper(method), `</code> <code>`, html.EscapeString(path), "</code> <span>", html.EscapeString(op.text("summary")), "</span></summary>\n")
+	a.put(`<details><summary><code class="method">`, strings.ToUpper(method), `</code> <code>`, html.EscapeString(path), "</code> <span>", html.EscapeString(op.text("summary")), `</span></summary><div id="`, id, "\">\n")
 	a.prose(op.text("description"))
 	var ways []string
 	for _, s := range op.get("security").items() {
@@ -102,7 +103,7 @@ func (a *api) operation(path, method string, shared, op node) {
 		a.content(reply)
 		a.put("</dd></div>\n")
 	}
-	a.put("</dl>\n</details>\n")
+	a.put("</dl>\n</div></details>\n")
 }
 
 func (a *api) parameters(list []node) {

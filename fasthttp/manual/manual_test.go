@@ -79,7 +79,7 @@ func TestAPI_ShowsTheDescription(t *testing.T) {
 			continue
 		}
 		operations++
-		if !strings.Contains(page, `<details id="`+m[1]+`">`) {
+		if !strings.Contains(page, `<div id="`+m[1]+`">`) {
 			t.Errorf("the operation %s is not on the page", m[1])
 		}
 	}
