@@ -25,12 +25,14 @@ func NewTopCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "top",
 		Short: "Watch a running relay in the terminal",
-		Long: `top shows rates, latencies, streams, memory and the busiest slots of a running
-relay until q or Ctrl-C. It asks the relay's admin listener. It waits for a relay
-that is away. The keys p, b, e and s choose the order of the slots, ? explains the screen.
+		Long: `top shows rates, latencies, streams, memory, disk and the busiest slots of a
+running relay until q or Ctrl-C. It asks the relay's admin listener. It waits for a
+relay that is away. The keys p, b, e and s choose the order of the slots. ? explains
+the screen.
 
 Latencies are those between two looks, estimated from histograms. In a pipe, with
---once, or on a terminal that only prints (TERM=dumb), top prints one picture and ends.`,
+--once, or on a terminal that only prints (TERM=dumb), top prints one picture and
+ends.`,
 		Example: "  cowrelay top --every 5s\n  cowrelay top --once | head -8",
 		GroupID: command.GroupOperate,
 		Args:    cobra.NoArgs,
