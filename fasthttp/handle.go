@@ -55,8 +55,20 @@ func (r *Relay) handle(ctx *fasthttp.RequestCtx) {
 	}
 	if live.AccessLog {
 		r.opts.Logger.Info("request", "request_id", req.id, "method", redact.Method(string(ctx.Method())), "path", redact.Path(string(ctx.Path())), "route", req.route.name,
-			"status", status, "took", took, "bytes", ctx.Response.Header.ContentLength(), "remote", live.remote(ctx))
+			"status", status, "took", took, "bytes", bodyBytes(ctx), "remote", live.remote(ctx))
 	}
+}
+
+// bodyBytes is how many bytes of body a reply has, -1 if that shows when it is sent. The
+// header holds it only for bodies that are streamed: for others it is set behind us.
+func bodyBytes(ctx *fasthttp.RequestCtx) int {
+	switch {
+	case ctx.IsHead():
+		return 0
+	case ctx.Response.IsBodyStream():
+		return max(ctx.Response.Header.ContentLength(), -1)
+	}
+	return len(ctx.Response.Body())
 }
 
 // unread says whether a part of a body that was wanted may be left: it came in

@@ -19,7 +19,7 @@ func NewDefaultCommand() *cobra.Command {
 what it is for. Change what you need and give it to serve --config.`,
 		Example: "  cowrelay default-config >cowrelay.toml",
 		GroupID: command.GroupServe,
-		Args:    cobra.NoArgs,
+		Args:    command.NoArgs,
 		Run: func(cmd *cobra.Command, _ []string) {
 			w := cmd.OutOrStdout()
 			fmt.Fprint(w, "# Configuration of cowrelay serve. A variable of the environment wins over what\n# stands here, a flag over both.\n")

@@ -6,10 +6,10 @@ import (
 	"slices"
 	"strings"
 
+	"cowrelay/cmd/cowrelay/internal/command"
 	"cowrelay/cmd/cowrelay/internal/wholefile"
 
 	"github.com/BurntSushi/toml"
-	"github.com/agext/levenshtein"
 )
 
 // readConfigFile reads a TOML file of one value a setting. A value may be
@@ -34,7 +34,7 @@ func readConfigFile(path string, names []string) (values map[string]string, wron
 			continue // its table is named already
 		}
 		if !slices.Contains(names, name) {
-			wrong = append(wrong, fmt.Errorf("%s: unknown key %q%s", path, name, nearest(name, names, "")))
+			wrong = append(wrong, fmt.Errorf("%s: unknown key %q%s", path, name, command.DidYouMean(name, names, "")))
 			continue
 		}
 		text, err := settingText(raw[name])
@@ -69,18 +69,4 @@ func settingText(v any) (string, error) {
 		return strings.Join(list, ","), nil
 	}
 	return "", errors.New("it is a text in quotes, a whole number, true, false, or a list of texts")
-}
-
-// nearest suggests the name that may have been meant, if one is near.
-func nearest(name string, names []string, prefix string) string {
-	best, least := "", 3
-	for _, n := range names {
-		if d := levenshtein.Distance(strings.ReplaceAll(strings.ToLower(name), "_", "-"), n, nil); d < least {
-			best, least = n, d
-		}
-	}
-	if best == "" {
-		return ""
-	}
-	return fmt.Sprintf("; did you mean %s%s?", prefix, best)
 }

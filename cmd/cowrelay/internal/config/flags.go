@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 
+	"cowrelay/cmd/cowrelay/internal/command"
+
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
@@ -55,7 +57,7 @@ func unknownFlags(fs *pflag.FlagSet, args []string) (wrong []error) {
 				i++ // its value may look like a flag
 			}
 		case long || len(args[i]) > 1 && args[i][0] == '-' && name != "h":
-			wrong = append(wrong, fmt.Errorf("unknown flag %q%s", args[i], nearest(name, names, "--")))
+			wrong = append(wrong, fmt.Errorf("unknown flag %q%s", args[i], command.DidYouMean(name, names, "--")))
 		}
 	}
 	return wrong

@@ -39,7 +39,7 @@ stays. If FILE is a FIFO or a device, export writes to it.`,
 		Example: `  cowrelay export --all --data-dir /var/lib/cowrelay --out events.jsonl
   cowrelay export --slot 0123456789abcdef0123456789abcdef --bare --admin http://127.0.0.1:9770`,
 		GroupID: command.GroupOperate,
-		Args:    cobra.NoArgs,
+		Args:    command.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := e.check(cmd); err != nil {
 				return command.Usage(err)

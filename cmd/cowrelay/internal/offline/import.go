@@ -37,7 +37,7 @@ when it ends. The exit status is 0 also if something was left out.`,
 		Example: `  cowrelay import --from /var/lib/relay --data-dir /var/lib/cowrelay --dry-run
   cowrelay import --from /var/lib/relay --data-dir /var/lib/cowrelay`,
 		GroupID: command.GroupOperate,
-		Args:    cobra.NoArgs,
+		Args:    command.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if i.from == "" {
 				return command.Usage(errors.New("which folder? --from DIR"))

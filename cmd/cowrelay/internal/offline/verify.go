@@ -44,10 +44,10 @@ verify prints one fault a line and goes on. The exit status is 0 for a sound sto
 for one that has faults or can't be opened, 2 for a wrong command line.`,
 		Example: "  cowrelay verify --data-dir /var/lib/cowrelay",
 		GroupID: command.GroupOperate,
-		Args:    cobra.NoArgs,
+		Args:    command.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if v.most < 0 {
-				return command.Usage(errors.New("--max-faults is 0 or more"))
+				return command.WrongValue(cmd, "max-faults", "a whole number from 0 up")
 			}
 			v.dir = dataDir(cmd)
 			return v.run(cmd)

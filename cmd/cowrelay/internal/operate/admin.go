@@ -25,7 +25,7 @@ tables. In a pipe, or with --json, it prints one JSON object a line.`,
   cowrelay admin block 3d6f0a8c2b1e4f5a9c7d8e0f1a2b3c4d --reason "posts without end"
   cowrelay admin log-level debug`,
 		GroupID: command.GroupOperate,
-		Args:    cobra.NoArgs,
+		Args:    command.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return command.Usage(errors.New("which command?\n\n" + cmd.UsageString()))
 		},
@@ -34,7 +34,7 @@ tables. In a pipe, or with --json, it prints one JSON object a line.`,
 	adminclient.AddFlags(f)
 	f.Bool("json", false, "print JSON lines also on a terminal")
 	cmd.AddCommand(
-		adminCommand("status", "Show how the relay is", cobra.NoArgs, adminStatus),
+		adminCommand("status", "Show how the relay is", command.NoArgs, adminStatus),
 		newAdminSlots(),
 		adminCommand("slot ID...", "Show everything about slots", slotIDs, each(func(s *adminSession, id string) error {
 			return s.show(http.MethodGet, "/admin/v1/slots/"+id, nil, printSlot)
@@ -82,7 +82,7 @@ func newAdminLogLevel() *cobra.Command {
 
 func newAdminDrain() *cobra.Command {
 	var yes bool
-	cmd := adminCommand("drain", "End the relay as SIGTERM does", cobra.NoArgs, func(s *adminSession, _ []string) error {
+	cmd := adminCommand("drain", "End the relay as SIGTERM does", command.NoArgs, func(s *adminSession, _ []string) error {
 		if err := confirm(s.cmd, yes, "Drain and end the relay at "+s.URL+"?"); err != nil {
 			return err
 		}

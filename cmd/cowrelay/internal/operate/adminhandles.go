@@ -20,7 +20,7 @@ func newAdminHandles() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "handles",
 		Short: "List, inspect and unclaim handles",
-		Args:  cobra.NoArgs,
+		Args:  command.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return command.Usage(errors.New("which command?\n\n" + cmd.UsageString()))
 		},
@@ -51,8 +51,8 @@ type handleRow struct {
 func newAdminHandlesList() *cobra.Command {
 	var after, address string
 	var limit int
-	cmd := adminCommand("list", "List handles by nick", cobra.NoArgs, func(s *adminSession, _ []string) error {
-		q, err := listQuery(limit, address)
+	cmd := adminCommand("list", "List handles by nick", command.NoArgs, func(s *adminSession, _ []string) error {
+		q, err := listQuery(s, limit, address)
 		if err != nil {
 			return err
 		}
@@ -139,9 +139,9 @@ func printHandle(s *adminSession, v json.RawMessage) error {
 }
 
 // listQuery is what lists of handles and invites are asked for.
-func listQuery(limit int, address string) (url.Values, error) {
+func listQuery(s *adminSession, limit int, address string) (url.Values, error) {
 	if limit < 1 || limit > 1000 {
-		return nil, command.Usage(errors.New("--limit is 1 to 1000"))
+		return nil, command.WrongValue(s.cmd, "limit", "a whole number from 1 to 1000")
 	}
 	return url.Values{"limit": {strconv.Itoa(limit)}, "address": {address}}, nil
 }

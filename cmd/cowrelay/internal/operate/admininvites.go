@@ -19,7 +19,7 @@ func newAdminInvites() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "invites",
 		Short: "List and revoke invites",
-		Args:  cobra.NoArgs,
+		Args:  command.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return command.Usage(errors.New("which command?\n\n" + cmd.UsageString()))
 		},
@@ -40,8 +40,8 @@ type inviteRow struct {
 func newAdminInvitesList() *cobra.Command {
 	var address string
 	var limit int
-	cmd := adminCommand("list", "List live invites, those that end first", cobra.NoArgs, func(s *adminSession, _ []string) error {
-		q, err := listQuery(limit, address)
+	cmd := adminCommand("list", "List live invites, those that end first", command.NoArgs, func(s *adminSession, _ []string) error {
+		q, err := listQuery(s, limit, address)
 		if err != nil {
 			return err
 		}

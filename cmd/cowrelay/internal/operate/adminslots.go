@@ -1,7 +1,6 @@
 package operate
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -19,12 +18,12 @@ func newAdminSlots() *cobra.Command {
 	var by string
 	var limit int
 	var blocked bool
-	cmd := adminCommand("slots", "List slots, the largest first", cobra.NoArgs, func(s *adminSession, _ []string) error {
+	cmd := adminCommand("slots", "List slots, the largest first", command.NoArgs, func(s *adminSession, _ []string) error {
 		if !slices.Contains(slotOrders, by) {
-			return command.Usage(fmt.Errorf("--by %s: it is one of %s", by, strings.Join(slotOrders, ", ")))
+			return command.Usage(fmt.Errorf("--by: %q: it is one of %s", by, strings.Join(slotOrders, ", ")))
 		}
 		if limit < 1 || limit > 1000 {
-			return command.Usage(errors.New("--limit is 1 to 1000"))
+			return command.WrongValue(s.cmd, "limit", "a whole number from 1 to 1000")
 		}
 		list, err := listSlots(s.cmd.Context(), s.Client, by, limit, blocked, false)
 		if err != nil {

@@ -31,9 +31,12 @@ variables and file that serve reads: that of --admin, else of --bind, else of
 can only say whether it is alive.`,
 		Example: `  cowrelay health
   cowrelay health --url https://relay.example.com --timeout 5s`,
-		Args:    cobra.NoArgs,
+		Args:    command.NoArgs,
 		GroupID: command.GroupServe,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if limit <= 0 {
+				return command.WrongValue(cmd, "timeout", "a time such as 3s")
+			}
 			path, socket := "/readyz", ""
 			if alive {
 				path = "/healthz"

@@ -35,10 +35,10 @@ Latencies are those between two looks, estimated from histograms. In a pipe, wit
 ends.`,
 		Example: "  cowrelay top --every 5s\n  cowrelay top --once | head -8",
 		GroupID: command.GroupOperate,
-		Args:    cobra.NoArgs,
+		Args:    command.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if every < 100*time.Millisecond {
-				return command.Usage(errors.New("--every is at least 100ms"))
+				return command.WrongValue(cmd, "every", "a time such as 2s, at least 100ms")
 			}
 			client, err := adminclient.New(cmd.Flags())
 			if err != nil {
@@ -73,7 +73,7 @@ func orderOf(text string) (string, error) {
 			return o, nil
 		}
 	}
-	return "", command.Usage(fmt.Errorf("--by %s: it is one of %s", text, strings.Join(topOrders, ", ")))
+	return "", command.Usage(fmt.Errorf("--by: %q: it is one of %s", text, strings.Join(topOrders, ", ")))
 }
 
 // top is one run of the command. Its view belongs to the goroutine of watch; what

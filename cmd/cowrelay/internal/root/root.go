@@ -35,11 +35,13 @@ A flag wins over its variable, a variable over the file.`,
 		Version:       versionText(release),
 		SilenceErrors: true,
 		SilenceUsage:  true,
+		Args:          command.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return command.Usage(errors.New("which command?\n\n" + cmd.UsageString()))
 		},
 	}
 	root.SetVersionTemplate(versionLine(release) + "\n")
+	root.SetFlagErrorFunc(command.FlagError)
 	// Long lines of help are wrapped at 100 columns.
 	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), "FlagUsages ", "FlagUsagesWrapped 100 "))
 	root.AddGroup(&cobra.Group{ID: command.GroupUse, Title: "Use a relay:"}, &cobra.Group{ID: command.GroupServe, Title: "Run a relay:"}, &cobra.Group{ID: command.GroupOperate, Title: "Look after a relay:"})
@@ -75,6 +77,7 @@ func Run(release string, args []string, stdin io.Reader, stdout, stderr io.Write
 	out := term.NewOutput(stdout)
 	root.SetOut(out)
 	root.SetErr(stderr)
+	adaptBuiltIn(root)
 	// cobra calls PersistentPreRun when flags and arguments are right. What fails
 	// before that was asked the wrong way.
 	running := false

@@ -5,6 +5,8 @@ import (
 	"runtime"
 	"runtime/debug"
 
+	"cowrelay/cmd/cowrelay/internal/command"
+
 	"github.com/spf13/cobra"
 )
 
@@ -13,7 +15,7 @@ func newVersionCommand(release string) *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "Print the version",
-		Args:  cobra.NoArgs,
+		Args:  command.NoArgs,
 		Run:   func(cmd *cobra.Command, _ []string) { fmt.Fprintln(cmd.OutOrStdout(), versionLine(release)) },
 	}
 }

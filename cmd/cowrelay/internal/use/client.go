@@ -19,7 +19,10 @@ func newClient(cmd *cobra.Command, relay string) (*relayclient.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	if patience <= 0 {
+	if patience < 0 {
+		return nil, command.WrongValue(cmd, "retry-for", "a time from 0s up")
+	}
+	if patience == 0 {
 		patience = -1
 	}
 	var away atomic.Bool // the client calls back from several goroutines

@@ -71,7 +71,7 @@ func (p *posting) check(args []string) error {
 	case p.id != "" && p.addID:
 		return errors.New("--id and --add-id exclude each other")
 	case p.parallel < 1 || p.parallel > 1024:
-		return errors.New("--parallel is from 1 to 1024")
+		return command.WrongValue(p.session.cmd, "parallel", "a whole number from 1 to 1024")
 	}
 	return nil
 }
@@ -81,10 +81,10 @@ func (p *posting) run(s *slotSession, args []string) error {
 	if p.file == "" && len(args) == 1 && args[0] == "-" {
 		p.file, args = "-", nil
 	}
+	p.session = s
 	if err := p.check(args); err != nil {
 		return command.Usage(err)
 	}
-	p.session = s
 	next, closeInput, err := p.open(args)
 	if err != nil {
 		return err

@@ -33,7 +33,7 @@ events, and reads no others.
   cowrelay pull --template '{{position}} {{.from}}: {{.text}}'
   cowrelay pull --from 1000 --limit 500
   cowrelay pull --last 20`,
-		Args: cobra.NoArgs,
+		Args: command.NoArgs,
 	}, p.run)
 	cmd.GroupID = command.GroupUse
 	f := cmd.Flags()
@@ -67,8 +67,14 @@ func (p *pulling) run(s *slotSession, _ []string) error {
 	switch {
 	case begins > 1:
 		return command.Usage(errors.New("--since, --since-id, --from and --last exclude each other"))
-	case p.limit < 0 || p.wait < 0 || p.from < 0 || p.last < 0:
-		return command.Usage(errors.New("--from, --last, --limit and --wait are not below 0"))
+	case p.from < 0:
+		return command.WrongValue(s.cmd, "from", "a position from 0 up")
+	case p.last < 0:
+		return command.WrongValue(s.cmd, "last", "a whole number from 0 up")
+	case p.limit < 0:
+		return command.WrongValue(s.cmd, "limit", "a whole number from 0 up")
+	case p.wait < 0:
+		return command.WrongValue(s.cmd, "wait", "a time from 0s up")
 	case last && (p.limit > 0 || p.wait > 0):
 		return command.Usage(errors.New("--last excludes --limit and --wait"))
 	}

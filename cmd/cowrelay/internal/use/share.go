@@ -25,7 +25,7 @@ in the folder of profiles, or sets COWRELAY_RELAY, COWRELAY_SLOT and COWRELAY_TO
 cowrelay token list shows the token under its id, and cowrelay token revoke ends it.`,
 		Example: `  cowrelay slot share --note "for mary" > mary.json
   cowrelay slot share --ttl 720h`,
-		Args: cobra.NoArgs,
+		Args: command.NoArgs,
 	}, func(s *slotSession, _ []string) error { return s.newToken(want) })
 	addTokenFlags(cmd, &want)
 	return cmd
@@ -43,7 +43,7 @@ func addTokenFlags(cmd *cobra.Command, want *relayclient.TokenRequest) {
 // newToken makes a token and prints what its holder needs.
 func (s *slotSession) newToken(want relayclient.TokenRequest) error {
 	if want.TTL < 0 {
-		return command.Usage(fmt.Errorf("--ttl is not below 0"))
+		return command.WrongValue(s.cmd, "ttl", "a time from 0s up")
 	}
 	if err := s.asOwner(); err != nil {
 		return err

@@ -26,7 +26,7 @@ Commands that use a slot take it from a profile: a file that only you can read.
 slot new --save makes one. Without --profile it is the profile "default". Or give
 --slot and a token, by --token-file or ` + tokenVariable + `.`,
 		GroupID: command.GroupUse,
-		Args:    cobra.NoArgs,
+		Args:    command.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return command.Usage(errors.New("what about the slot?\n\n" + cmd.UsageString()))
 		},
@@ -48,7 +48,7 @@ With --save NAME the command keeps the slot token in the profile NAME, and the o
 token in the profile NAME` + ownerSuffix + `. It prints none of them. Commands that need the
 owner find the second by the name of the first.`,
 		Example: "  cowrelay slot new --save default",
-		Args:    cobra.NoArgs,
+		Args:    command.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, stop := command.UntilInterrupted(cmd)
 			defer stop()
@@ -104,7 +104,7 @@ func newSlotStateCommand() *cobra.Command {
 	cmd := slotCommand(&cobra.Command{
 		Use:   "state",
 		Short: "Show the state of a slot",
-		Args:  cobra.NoArgs,
+		Args:  command.NoArgs,
 	}, func(s *slotSession, _ []string) error {
 		st, err := s.check()
 		if err != nil {
@@ -137,7 +137,7 @@ func newSlotRmCommand() *cobra.Command {
 		Short: "Remove a slot with all events in it",
 		Long: `rm removes a slot with all events in it, and the profiles that it was saved in. It
 needs the owner token, and asks before. Where there is nobody to ask, it needs --yes.`,
-		Args: cobra.NoArgs,
+		Args: command.NoArgs,
 	}, func(s *slotSession, _ []string) error {
 		if !yes {
 			if err := s.confirm(); err != nil {

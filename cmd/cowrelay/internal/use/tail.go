@@ -52,7 +52,7 @@ the last event again.`,
   cowrelay tail -n 0 -f --count 1
   cowrelay tail --since 10m --template '{{.from}}: {{.text}}'
   cowrelay tail -n -1 -f --exec ./handle-event --resume place.json`,
-		Args: cobra.NoArgs,
+		Args: command.NoArgs,
 	}, t.run)
 	cmd.GroupID = command.GroupUse
 	f := cmd.Flags()

@@ -27,7 +27,7 @@ It needs the owner token. Commands find it in the profile NAME` + ownerSuffix + 
 profile NAME that they are given, where slot new --save put it. Without a profile give
 the owner token as any token: --token-file or ` + tokenVariable + `.`,
 		GroupID: command.GroupUse,
-		Args:    cobra.NoArgs,
+		Args:    command.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return command.Usage(errors.New("what about tokens?\n\n" + cmd.UsageString()))
 		},
@@ -49,10 +49,15 @@ send it in a URL, as ?ticket=. The slot token may make tickets too, so these nee
 owner.`,
 		Example: `  cowrelay token new --may post --note "for mary"
   cowrelay token new --may read --ttl 30m`,
-		Args: cobra.NoArgs,
+		Args: command.NoArgs,
 	}, func(s *slotSession, _ []string) error {
 		if len(want.May) == 0 {
 			return command.Usage(errors.New("what may it do? --may post, --may read, or both: --may post,read"))
+		}
+		for _, right := range want.May {
+			if right != relayclient.MayPost && right != relayclient.MayRead {
+				return command.Usage(fmt.Errorf("--may: %q: it is post, read, or both with a comma between", right))
+			}
 		}
 		return s.newToken(want)
 	})
@@ -67,7 +72,7 @@ func newTokenListCommand() *cobra.Command {
 		Use:   "list",
 		Short: "List the tokens of a slot, without their secrets",
 		Long:  "list lists the tokens that were made for the slot. It needs the owner token.",
-		Args:  cobra.NoArgs,
+		Args:  command.NoArgs,
 	}, func(s *slotSession, _ []string) error {
 		if err := s.asOwner(); err != nil {
 			return err
@@ -113,7 +118,12 @@ func newTokenRevokeCommand() *cobra.Command {
 		Short: "End tokens of a slot at once",
 		Long: `revoke ends tokens by the ids that list shows. They are dead at once, and the streams
 that they opened end. It needs the owner token.`,
-		Args:              cobra.MinimumNArgs(1),
+		Args: func(_ *cobra.Command, ids []string) error {
+			if len(ids) == 0 {
+				return errors.New("which token? Give its id, as token list shows it")
+			}
+			return nil
+		},
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}, func(s *slotSession, ids []string) error {
 		if err := s.asOwner(); err != nil {
@@ -139,7 +149,7 @@ everybody who has it. It needs the owner token, which stays as it is.
 
 If the slot comes from a profile, the command writes the new token into it, and does
 not print it.`,
-		Args: cobra.NoArgs,
+		Args: command.NoArgs,
 	}, func(s *slotSession, _ []string) error {
 		if err := s.asOwner(); err != nil {
 			return err

@@ -254,14 +254,14 @@ func TestExport_DamagedStore(t *testing.T) {
 func TestExport_AskedWrongly(t *testing.T) {
 	id := strings.Repeat("0", 32)
 	for want, args := range map[string][]string{
-		"which slots?":                      {},
-		"--all and --slot exclude":          {"--all", "--slot=" + id},
-		"is no slot id":                     {"--slot=" + strings.Repeat("A", 32)},
-		"--bare is for one --slot":          {"--bare", "--all"},
-		"--admin and --data-dir exclude":    {"--all", "--admin=http://127.0.0.1:1", "--data-dir=x"},
-		"is no URL such as":                 {"--all", "--admin=ftp://x"},
-		"unknown flag: --everything":        {"--everything"},
-		`unknown command "x" for "cowrelay`: {"--all", "x"},
+		"which slots?":                   {},
+		"--all and --slot exclude":       {"--all", "--slot=" + id},
+		"is no slot id":                  {"--slot=" + strings.Repeat("A", 32)},
+		"--bare is for one --slot":       {"--bare", "--all"},
+		"--admin and --data-dir exclude": {"--all", "--admin=http://127.0.0.1:1", "--data-dir=x"},
+		"is no URL such as":              {"--all", "--admin=ftp://x"},
+		`unknown flag "--everything"`:    {"--everything"},
+		`unexpected argument "x"`:        {"--all", "x"},
 	} {
 		stdout, stderr, code := relaytest.Command(t, nil, append([]string{"export"}, args...)...)
 		if code != 2 || stdout != "" || !strings.Contains(stderr, want) {

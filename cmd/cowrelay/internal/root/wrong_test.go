@@ -1,0 +1,144 @@
+package root
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"testing"
+
+	"cowrelay/cmd/cowrelay/internal/command"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// rawErrors are the words of Go's own packages, which nobody should have to know.
+var rawErrors = []string{"strconv", "slog:", " time:", "invalid syntax", "invalid duration", "missing unit", " json:", "toml:", "parse error", "net/url", "arg(s)", "pflag"}
+
+// run runs a command to its end, and returns what it says on standard error.
+func run(t *testing.T, args ...string) (string, int) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	code := Run("", args, strings.NewReader(""), &out, &errs)
+	for _, word := range rawErrors {
+		if strings.Contains(errs.String(), word) {
+			t.Errorf("%q: people get to read %q: %s", args, word, errs.String())
+		}
+	}
+	return errs.String(), code
+}
+
+// eachCommand calls do for all commands but those that cobra makes for itself.
+func eachCommand(cmd *cobra.Command, do func(cmd *cobra.Command, path []string)) {
+	for _, c := range cmd.Commands() {
+		if c.IsAvailableCommand() || c.Name() == "help" {
+			do(c, strings.Fields(c.CommandPath())[1:])
+			eachCommand(c, do)
+		}
+	}
+}
+
+func testTree(t *testing.T) *cobra.Command {
+	t.Setenv("HOME", t.TempDir())
+	t.Setenv("XDG_CONFIG_HOME", t.TempDir())
+	// Nobody listens there. With a slot at hand, commands come to look at their flags.
+	t.Setenv("COWRELAY_RELAY", "http://127.0.0.1:1")
+	t.Setenv("COWRELAY_ADMIN_URL", "http://127.0.0.1:1")
+	t.Setenv("COWRELAY_SLOT", strings.Repeat("0", 32))
+	t.Setenv("COWRELAY_TOKEN", strings.Repeat("1", 64))
+	root := New("", nil)
+	adaptBuiltIn(root)
+	return root
+}
+
+// Every flag of every command says for a value that is none of its kind what was given
+// and what it is.
+func TestWrong_FlagValues(t *testing.T) {
+	flags := 0
+	eachCommand(testTree(t), func(cmd *cobra.Command, path []string) {
+		cmd.InitDefaultHelpFlag()
+		cmd.InheritedFlags() // merges them
+		cmd.Flags().VisitAll(func(f *pflag.Flag) {
+			values := map[string][]string{
+				"int": {"x", "", "1.5", "0x", "99999999999999999999"}, "int64": {"x", "", "1.5", "99999999999999999999"},
+				"duration": {"x", "", "5", "1 minute", "9999999999h"}, "bool": {"x", "", "perhaps"}, "stringSlice": {`a"b`},
+			}[f.Value.Type()]
+			if cmd.Name() == "serve" || cmd.Name() == "check-config" {
+				path, values = []string{"check-config"}, settingValues(f) // serve is one that does not end
+			}
+			for _, v := range values {
+				flags++
+				says, code := run(t, append(append([]string{}, path...), "--"+f.Name+"="+v)...)
+				if want := fmt.Sprintf("--%s: %q: it is ", f.Name, v); code != command.Misused || !strings.Contains(says, want) {
+					t.Errorf("%v: exit %d, want %q in: %s", path, code, want, says)
+				}
+			}
+			if f.NoOptDefVal == "" {
+				says, code := run(t, append(append([]string{}, path...), "--"+f.Name)...)
+				if want := "--" + f.Name + ": its value is missing"; code != command.Misused || !strings.Contains(says, want) {
+					t.Errorf("%v: exit %d, want %q in: %s", path, code, want, says)
+				}
+			}
+		})
+	})
+	if flags < 200 {
+		t.Errorf("tried %d values only", flags)
+	}
+}
+
+// settingValues are values that a setting of serve refuses.
+func settingValues(f *pflag.Flag) []string {
+	switch f.Name {
+	case "help", "accept-loss":
+		return nil
+	case "config", "uds", "data-dir", "admin-token-file":
+		return nil // any text may be the name of a file
+	}
+	return []string{"\x01 no such value", "-1"}
+}
+
+// Numbers that a flag's kind has and the command does not take are refused too, and
+// before anything is asked of a relay.
+func TestWrong_FlagsOutOfRange(t *testing.T) {
+	anyNumber := map[string]bool{"tail --lines": true}
+	eachCommand(testTree(t), func(cmd *cobra.Command, path []string) {
+		cmd.Flags().VisitAll(func(f *pflag.Flag) {
+			value := map[string]string{"int": "-1", "int64": "-1", "duration": "-1s"}[f.Value.Type()]
+			if value == "" || anyNumber[strings.Join(path, " ")+" --"+f.Name] {
+				return
+			}
+			args := append(append([]string{}, path...), "--"+f.Name+"="+value)
+			if path[0] == "post" {
+				args = append(args, "{}")
+			}
+			says, code := run(t, args...)
+			if want := fmt.Sprintf("--%s: %s: it is ", f.Name, value); code != command.Misused || !strings.Contains(says, want) {
+				t.Errorf("%v: exit %d, want %q in: %s", path, code, want, says)
+			}
+		})
+	})
+}
+
+// An argument that a command does not take is called that, and the name of a command
+// that is not there is called that.
+func TestWrong_Arguments(t *testing.T) {
+	eachCommand(testTree(t), func(cmd *cobra.Command, path []string) {
+		if cmd.Name() == "serve" {
+			return // the same as check-config, and one that does not end
+		}
+		says, code := run(t, append(append([]string{}, path...), "zzzzzz")...)
+		switch {
+		case cmd.HasAvailableSubCommands() || cmd.Name() == "help":
+			if code != command.Misused || !strings.Contains(says, `unknown command "zzzzzz"`) {
+				t.Errorf("%v: exit %d: %s", path, code, says)
+			}
+		case strings.Contains(says, "unknown command"):
+			t.Errorf("%v: an argument is called a command: %s", path, says)
+		case !strings.ContainsAny(cmd.Use, "[{.") && !strings.Contains(cmd.Use, " ") && (code != command.Misused || !strings.Contains(says, `unexpected argument "zzzzzz"`)):
+			t.Errorf("%v: exit %d: %s", path, code, says)
+		}
+		if code == command.OK {
+			t.Errorf("%v: exit 0", path)
+		}
+	})
+}
