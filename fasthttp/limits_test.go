@@ -317,6 +317,21 @@ func TestLimits_AccessLog(t *testing.T) {
 	})
 	g.call("GET", "/stats.json", "", nil, xff, "192.0.2.66, 192.0.2.1").want(t, 200)
 	g.call("GET", "/stats.json", "", nil).want(t, 200)
+	g.call("GET", "/healthz", "", nil).want(t, 200)
+	g.call("HEAD", "/healthz", "", nil).want(t, 200)
+	bytes := func(line string) string { // of the last line that holds this
+		mu.Lock()
+		defer mu.Unlock()
+		_, rest, _ := strings.Cut(text.String()[max(strings.LastIndex(text.String(), line), 0):], " bytes=")
+		n, _, _ := strings.Cut(rest, " ")
+		return n
+	}
+	g.eventually("short replies have their length", func() bool {
+		return bytes("method=GET path=/healthz") == "3" && bytes("method=HEAD path=/healthz") == "0"
+	})
+	if n := bytes("path=/stats.json"); len(n) < 3 {
+		t.Errorf("bytes of /stats.json: %q", n)
+	}
 	g.eventually("both are logged", func() bool {
 		mu.Lock()
 		defer mu.Unlock()

@@ -25,6 +25,7 @@ type Options struct {
 	MinWait  time.Duration // the first wait before a further try, give or take half (100 ms)
 	MaxWait  time.Duration // the longest wait, likewise, unless the relay asks for more (5 s)
 	MaxRetry time.Duration // the longest wait that a relay may ask for when a stream ends (30 s)
+	FailFast bool          // until the relay has answered once, no call tries again
 	Silence  time.Duration // a stream that is silent for so long counts as broken (30 s)
 
 	// RepeatWithoutID repeats a post whose answer was lost even if its event has
@@ -53,6 +54,9 @@ type Client struct {
 	// plain: the last page came without positions. It is a hint, for which question
 	// to put first. Every answer shows anew what the relay has.
 	plain atomic.Bool
+
+	// answered: the relay has answered, be it that it refused or was too busy.
+	answered atomic.Bool
 }
 
 // New returns a client of the relay at the URL, such as http://127.0.0.1:8770.
@@ -60,8 +64,8 @@ type Client struct {
 func New(relay string, opts Options) (*Client, error) {
 	u, err := url.Parse(relay)
 	switch {
-	case err != nil:
-		return nil, fmt.Errorf("bad URL of a relay: %w", err)
+	case err != nil: // its text repeats the URL
+		return nil, fmt.Errorf("bad URL of a relay %q: it is like http://127.0.0.1:8770", relay)
 	case u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
 		return nil, fmt.Errorf("bad URL of a relay %q: it is like http://127.0.0.1:8770", relay)
 	case u.User != nil || u.RawQuery != "" || u.Fragment != "":

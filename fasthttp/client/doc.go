@@ -9,7 +9,8 @@
 // The client tries again what it can repeat without harm: reads, and posts of
 // events that have an event_id, since a slot stores an id once. It waits between
 // the tries, longer each time and with jitter, and never less than Retry-After
-// says. It goes on for as long as [Options].RetryFor says.
+// says. It goes on for as long as [Options].RetryFor says. With [Options].FailFast it
+// does so only once the relay has answered: a wrong address is an error at once.
 //
 // A post without an id is repeated only if it is certain that nothing was stored:
 // there was no connection, or the relay said so (429, 503, 507). If the answer to

@@ -60,6 +60,7 @@ func (c *Client) do(ctx context.Context, q call) (reply, error) {
 		r, err := c.try(ctx, q)
 		r.lost = lost
 		if err == nil {
+			c.answered.Store(true)
 			b.back()
 			return r, nil
 		}
@@ -73,8 +74,12 @@ func (c *Client) do(ctx context.Context, q call) (reply, error) {
 			lost = lost || gone.Sent
 		case errors.As(err, &no):
 			again = no.notNow() || q.repeat && no.Status >= 500
+			if no.notNow() || no.Status < 500 { // else it may be a proxy that answers
+				c.answered.Store(true)
+			}
 		}
-		if !again || !b.wait(ctx, err) {
+		hasty := c.opts.FailFast && !c.answered.Load()
+		if !again || hasty || !b.wait(ctx, err) {
 			if gone != nil {
 				gone.GaveUp = again && ctx.Err() == nil
 			}

@@ -168,3 +168,48 @@ func TestRetry_NastyReplies(t *testing.T) {
 		}
 	}
 }
+
+// A client that fails fast waits for a relay only once it has answered: then a wrong
+// address shows at once, and a restart does no harm.
+func TestRetry_FailFast(t *testing.T) {
+	gone, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone.Close()
+	retries := 0
+	fast := func(o *client.Options) {
+		o.FailFast = true
+		o.OnRetry = func(error, time.Duration) { retries++ }
+	}
+	_, err = newClient(t, "http://"+gone.Addr().String(), fast).Allocate(t.Context())
+	if !errors.Is(err, client.ErrUnreachable) || retries != 0 {
+		t.Errorf("nobody there: %d retries, %v", retries, err)
+	}
+	for _, x := range []struct {
+		answers []int // statuses of the first calls; 0: no answer
+		tries   int64
+		good    bool
+	}{
+		{[]int{0}, 1, false},
+		{[]int{502}, 1, false},
+		{[]int{503}, 2, true}, // it is there, and busy
+		{[]int{429, 0, 502}, 4, true},
+	} {
+		f := newFake(t, func(n int, w http.ResponseWriter, _ *http.Request) {
+			switch {
+			case n > len(x.answers):
+				fmt.Fprint(w, `{"slot_id":"s","event_count":0}`)
+			case x.answers[n-1] == 0:
+				panic(http.ErrAbortHandler)
+			default:
+				w.WriteHeader(x.answers[n-1])
+				fmt.Fprint(w, `{"error":"no"}`)
+			}
+		})
+		c := newClient(t, f.URL, fast)
+		if _, err := c.Slot("s", "t").State(t.Context()); f.requests.Load() != x.tries || (err == nil) != x.good {
+			t.Errorf("%v: %d tries, %v", x.answers, f.requests.Load(), err)
+		}
+	}
+}

@@ -31,8 +31,8 @@ type Client struct {
 
 const (
 	defaultAdminURL  = "http://127.0.0.1:9770"
-	adminURLVariable = "COWRELAY_ADMIN_URL"
-	adminFileVar     = "COWRELAY_ADMIN_TOKEN_FILE"
+	adminURLVariable = command.AdminURLVariable
+	adminFileVar     = command.AdminFileVariable
 )
 
 // AddFlags adds the flags that New reads.

@@ -5,13 +5,14 @@ import (
 	"os"
 	"strings"
 
+	"cowrelay/cmd/cowrelay/internal/command"
 	"cowrelay/cmd/cowrelay/internal/wholefile"
 )
 
 // AdminTokenVariable holds the admin token itself, for machines that hand out
 // secrets as environment variables. There is no such flag: others can read command
 // lines.
-const AdminTokenVariable = "COWRELAY_ADMIN_TOKEN"
+const AdminTokenVariable = command.AdminTokenVariable
 
 // ReadAdminToken returns the token of the file, or of the environment if path is
 // "". A token of "" is none.

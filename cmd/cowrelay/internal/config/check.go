@@ -17,8 +17,9 @@ func NewCheckCommand(args []string) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check-config",
 		Short: "Check file, environment and flags, print what would apply",
-		Long: `check-config reads the configuration as serve would, and prints what would apply.
-It lists all mistakes at once. It also lists files that others on the machine can
+		Long: `check-config reads the configuration as serve would, and prints what would apply:
+one setting a line, with where its value is from: a flag, a variable, a line of the
+file, or the default. It lists all mistakes at once. It also lists files that others on the machine can
 reach and should not.`,
 		Example: "  cowrelay check-config --config cowrelay.toml",
 		GroupID: command.GroupServe,
@@ -32,6 +33,9 @@ reach and should not.`,
 				return err
 			}
 			c.print(cmd.OutOrStdout(), files)
+			for _, name := range c.Unread() {
+				fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s: nothing reads this variable\n", name)
+			}
 			for _, e := range c.Exposed() {
 				fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s\n", e)
 			}
@@ -44,8 +48,8 @@ reach and should not.`,
 
 // print shows what would run, with the budgets that follow from it.
 func (c *Config) print(w io.Writer, files plan.OpenFiles) {
-	for _, s := range c.settings {
-		v := s.Value
+	for i, s := range c.settings {
+		v, from := s.Value, c.origins[i]
 		switch s.Name {
 		case "memory-budget":
 			v = strconv.FormatInt(c.MemoryBudget, 10) + "B"
@@ -54,7 +58,10 @@ func (c *Config) print(w io.Writer, files plan.OpenFiles) {
 		case "request-budget":
 			v = strconv.FormatInt(plan.SplitBudget(c.MemoryBudget, c.RequestBudget).Requests, 10) + "B"
 		}
-		fmt.Fprintf(w, "%s=%s\n", s.Name, v)
+		if s.Name == "admin-token-file" && v == "" && c.AdminToken != "" {
+			from = "the token is in " + AdminTokenVariable
+		}
+		fmt.Fprintf(w, "%s=%s  # %s\n", s.Name, v, from)
 	}
 	files.Print(w)
 	fmt.Fprintln(w, "configuration ok")

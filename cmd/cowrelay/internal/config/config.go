@@ -67,4 +67,6 @@ type Config struct {
 	BlockRate int // as runtime.SetBlockProfileRate takes it
 
 	settings []Setting // with the values that were read
+	origins  []string  // where those are from, one for each
+	unread   []string  // variables that nothing reads
 }

@@ -7,6 +7,7 @@
 //
 //	settings.go    the table
 //	setting.go     what a line of it is
+//	form.go        how a value is written in the file, and completed by a shell
 //	values.go      how texts are read: addresses, sizes, times
 //	memory.go      the two settings of memory, which look at the machine
 //	admintoken.go  the file or variable of the admin token

@@ -28,6 +28,7 @@ func Bind(cmd *cobra.Command, args []string) *Layers {
 		if s.isSwitch() {
 			f.NoOptDefVal = "true"
 		}
+		s.Form.offer(cmd, s.Name)
 	}
 	// Parsing would stop at the first flag that is unknown. It goes on, and
 	// unknownFlags then names them all.

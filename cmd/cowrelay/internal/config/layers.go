@@ -24,11 +24,14 @@ type Layers struct {
 	path   string                      // of the file, "" for none
 	flags  map[string]string           // as given
 	lookup func(string) (string, bool) // os.LookupEnv
+	all    func() []string             // os.Environ
 	wrong  []error                     // arguments that are not flags of the command
 }
 
 // NewLayers returns the layers of a program that was given no flag.
-func NewLayers() *Layers { return &Layers{flags: make(map[string]string), lookup: os.LookupEnv} }
+func NewLayers() *Layers {
+	return &Layers{flags: make(map[string]string), lookup: os.LookupEnv, all: os.Environ}
+}
 
 // Load reads all layers. Its error, one of usage, lists everything that is wrong.
 func (l *Layers) Load() (*Config, error) {
@@ -36,30 +39,36 @@ func (l *Layers) Load() (*Config, error) {
 	c.settings = c.table()
 	wrong := slices.Clone(l.wrong)
 	path := l.path
-	if v, ok := l.lookup("COWRELAY_CONFIG"); ok && path == "" {
+	if v, ok := l.lookup(command.ConfigVariable); ok && path == "" {
 		path = v
 	}
-	file := make(map[string]string)
+	var unknown []error
+	unknown, c.unread = command.UnknownVariables(l.all(), c.variables())
+	wrong = append(wrong, unknown...)
+	file := make(map[string]fileValue)
 	if path != "" {
 		var faults []error
-		file, faults = readConfigFile(path, c.names())
+		file, faults = readConfigFile(path, c.settings)
 		wrong = append(wrong, faults...)
 	}
 	for i, s := range c.settings {
-		value, origin := s.Value, "--"+s.Name
+		value, origin, fault := s.Value, "default", "--"+s.Name // fault: where it is wrong
 		if v, ok := file[s.Name]; ok {
-			value, origin = v, path+": "+s.Name
+			value, origin, fault = v.text, v.place, v.place+": "+s.Name
 		}
 		if v, ok := l.lookup(s.Env()); ok {
-			value, origin = v, s.Env()
+			value, origin, fault = v, s.Env(), s.Env()
 		}
 		if v, ok := l.flags[s.Name]; ok {
-			value, origin = v, "--"+s.Name
+			value, origin, fault = v, "--"+s.Name, "--"+s.Name
 		}
-		if err := s.Set(value); err != nil {
-			wrong = append(wrong, fmt.Errorf("%s: %q: %w", origin, value, err))
+		if err := s.Set(value); err != nil && s.Name == "admin-token-file" && value == "" {
+			wrong = append(wrong, fmt.Errorf("%s: %w", AdminTokenVariable, err))
+		} else if err != nil {
+			wrong = append(wrong, fmt.Errorf("%s: %q: %w", fault, value, err))
 		}
 		c.settings[i].Value = value
+		c.origins = append(c.origins, origin)
 	}
 	if len(wrong) == 0 {
 		if err := c.shareMemory(); err != nil {
@@ -67,7 +76,7 @@ func (l *Layers) Load() (*Config, error) {
 		}
 	}
 	if len(wrong) == 0 && c.RequestBudget > c.MemoryBudget/2 {
-		wrong = append(wrong, fmt.Errorf("--request-budget: it is more than half of --memory-budget, which is %d bytes", c.MemoryBudget))
+		wrong = append(wrong, fmt.Errorf("--request-budget (%s): it is more than half of --memory-budget, which is %d bytes", c.origin("request-budget"), c.MemoryBudget))
 	}
 	if len(wrong) == 0 {
 		wrong = c.wrongListeners()
@@ -84,12 +93,12 @@ func (c *Config) wrongListeners() (wrong []error) {
 		wrong = append(wrong, errors.New("--bind and --uds: both are empty, so no client could connect"))
 	}
 	if c.Bind != "" && c.Bind == c.Admin && !strings.HasSuffix(c.Bind, ":0") {
-		wrong = append(wrong, fmt.Errorf("--bind and --admin: both are %s", c.Bind))
+		wrong = append(wrong, fmt.Errorf("--bind and --admin: both are %s (%s, %s)", c.Bind, c.origin("bind"), c.origin("admin")))
 	}
 	host, _, _ := net.SplitHostPort(c.Bind)
 	// What a name stands for is looked at when the relay listens on it.
 	if ip := net.ParseIP(host); c.LocalOnly && c.Bind != "" && (host == "" || ip != nil && !ip.IsLoopback()) {
-		wrong = append(wrong, PublicBind(c.Bind))
+		wrong = append(wrong, fmt.Errorf("%w (%s)", PublicBind(c.Bind), c.origin("bind")))
 	}
 	return wrong
 }
@@ -101,7 +110,7 @@ func PublicBind(address string) error {
 
 // Defaults returns the configuration of a relay that was given nothing.
 func Defaults() (*Config, error) {
-	return (&Layers{lookup: func(string) (string, bool) { return "", false }}).Load()
+	return (&Layers{lookup: func(string) (string, bool) { return "", false }, all: func() []string { return nil }}).Load()
 }
 
 // settingChange is a setting that differs between two configurations. Its value is
@@ -131,13 +140,26 @@ func (c *Config) KeepFixed(old *Config) (changes []settingChange, err error) {
 	return changes, err
 }
 
-func (c *Config) names() []string {
+// origin is where the value of a setting is from.
+func (c *Config) origin(name string) string {
+	return c.origins[slices.IndexFunc(c.settings, func(s Setting) bool { return s.Name == name })]
+}
+
+// variables returns the names of the settings' variables.
+func (c *Config) variables() []string {
 	var names []string
 	for _, s := range c.settings {
-		names = append(names, s.Name)
+		names = append(names, s.Env())
 	}
 	return names
 }
+
+// Variables returns the names of the settings' variables.
+func Variables() []string { return (&Config{settings: Settings()}).variables() }
+
+// Unread returns the variables of the environment that look like ours, and that nothing
+// reads.
+func (c *Config) Unread() []string { return c.unread }
 
 func wrongConfiguration(list []error) error {
 	text := "wrong configuration:"

@@ -7,6 +7,7 @@ import "strings"
 // with the value that was read.
 type Setting struct {
 	Name, Value, Help string
+	Form              form
 	Set               func(string) error // fills the field of the Config that the table was made for
 	Live              bool               // SIGHUP may change it
 }
@@ -19,4 +20,4 @@ func (s Setting) Env() string {
 }
 
 // isSwitch says whether the setting is true or false: such a flag needs no value.
-func (s Setting) isSwitch() bool { return s.Value == "true" || s.Value == "false" }
+func (s Setting) isSwitch() bool { return s.Form.also == aSwitch.also }

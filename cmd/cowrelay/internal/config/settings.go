@@ -16,59 +16,66 @@ func Settings() []Setting { return new(Config).table() }
 // table returns the settings with their defaults; their Set fills c.
 func (c *Config) table() []Setting {
 	return []Setting{
-		{"bind", "127.0.0.1:8770", "address that clients connect to; empty for none, beside --uds", address(&c.Bind), fixed},
-		{"uds", "", "path of a Unix socket that clients of the same user connect to, in a folder that nobody else can reach (made if missing); it serves what --local-only does, and closes after each reply", func(v string) error { c.UDS = v; return nil }, fixed},
-		{"local-only", "false", "serve only what agents on this machine need: mailboxes, pairing, claims and introductions, but no directory, invites, pages and statistics; --bind must be a loopback address then", onOff(&c.LocalOnly), fixed},
-		{"admin", "127.0.0.1:9770", "address for operators: /metrics, /healthz and /readyz for everybody who reaches it, /admin/v1 and /debug/pprof on loopback or with a token; empty for none", address(&c.Admin), fixed},
-		{"admin-token-file", "", "file with a token, which /admin/v1 and /debug/pprof then ask for; COWRELAY_ADMIN_TOKEN holds the token itself; without either, and off loopback, they answer nobody", c.setAdminToken, fixed},
-		{"data-dir", "cowrelay-data", "folder of the store; made if missing, used by one process at a time", text(&c.DataDir), fixed},
-		{"sync", "always", "when a post is made durable: always (before it is acknowledged), interval (every 100 ms: a crash of the machine may lose what was acknowledged since), off (it may lose more)", func(v string) (err error) {
-			c.Sync, err = filelog.ParseSync(v)
-			return err
+		{"bind", "127.0.0.1:8770", "address that clients connect to; empty for none, beside --uds", aText, address(&c.Bind), fixed},
+		{"uds", "", "path of a Unix socket that clients of the same user connect to, in a folder that nobody else can reach (made if missing); it serves what --local-only does, and closes after each reply", aFile, func(v string) error { c.UDS = v; return nil }, fixed},
+		{"local-only", "false", "serve only what agents on this machine need: mailboxes, pairing, claims and introductions, but no directory, invites, pages and statistics; --bind must be a loopback address then", aSwitch, onOff(&c.LocalOnly), fixed},
+		{"admin", "127.0.0.1:9770", "address for operators: /metrics, /healthz and /readyz for everybody who reaches it, /admin/v1 and /debug/pprof on loopback or with a token; empty for none", aText, address(&c.Admin), fixed},
+		{"admin-token-file", "", "file with a token, which /admin/v1 and /debug/pprof then ask for; COWRELAY_ADMIN_TOKEN holds the token itself; without either, and off loopback, they answer nobody", aFile, c.setAdminToken, fixed},
+		{"data-dir", "cowrelay-data", "folder of the store; made if missing, used by one process at a time", aFolder, text(&c.DataDir), fixed},
+		{"sync", "always", "when a post is made durable: always (before it is acknowledged), interval (every 100 ms: a crash of the machine may lose what was acknowledged since), off (it may lose more)", oneOf("always", "interval", "off"), func(v string) (err error) {
+			if c.Sync, err = filelog.ParseSync(v); err != nil {
+				return errors.New("it is always, interval or off")
+			}
+			return nil
 		}, fixed},
-		{"memory-budget", "", "memory for slots, store and requests that are arriving, such as 256MiB; default: 60 % of GOMEMLIMIT; else of what connections, page cache and a reserve leave of the control group's limit or the machine's memory; at least 32MiB", c.setBudget, fixed},
-		{"request-budget", "", "of --memory-budget, what requests may take while they arrive, such as 32MiB; beyond that they get 503, and one client has at most half; default: an eighth, and if that is less 16MiB or a quarter; at least 6MiB", c.setRequestBudget, fixed},
-		{"disk-reserve", "128MiB", "free space below which posts get 507 and nothing is written", size(&c.DiskReserve, 0), live},
-		{"max-slots", "200000", "slots that may exist", whole(&c.MaxSlots, 1), live},
-		{"max-handles", "100000", "handles that may be claimed; one client address may have a quarter of them, loopback is exempt", whole(&c.MaxHandles, 1), fixed},
-		{"max-invites", "50000", "invites that may be live at once; one client address may have a quarter of them, loopback is exempt", whole(&c.MaxInvites, 1), fixed},
-		{"invite-installer-url", "", "URL of a shell script that installs the client, such as https://example.com/install.sh; where the client is missing, the script of an invite runs it; empty: it only says that the client is missing", installer(&c.InviteInstaller), fixed},
-		{"max-pairs", "50000", "pairs that may be open at once; one client address may have a quarter of them, loopback is exempt", whole(&c.MaxPairs, 1), fixed},
-		{"handle-move-after", "24h", "how long nobody must have read a handle's slot before the handle may move to another slot: an agent's card is public, so anybody can send it again", duration(&c.HandleMoveAfter, 0), fixed},
-		{"max-connections", "60000", "connections open at once, streams included", whole(&c.MaxConns, 1), fixed},
-		{"max-connections-per-address", "0", "connections of one client address (IPv4, or IPv6 /64) at once, those of trusted proxies excepted; 0: as many as nobody else wants", whole(&c.MaxConnsPerAddress, 0), live},
-		{"max-streams", "50000", "streams open at once, over all slots", whole(&c.MaxStreams, 1), live},
-		{"max-long-polls", "4096", "long polls that wait at once", whole(&c.MaxLongPolls, 1), live},
-		{"rate-limits", "allocate=10/50,post=1000/5000,read=1000/5000,stream=500/5000,meet=10/50,other=200/1000,total=50000/100000", "requests a second / at once, beyond which a client address (IPv4, or IPv6 /64) gets 429, for each class of requests, and in total over all clients; 0: no limit; loopback is exempt", parsed(&c.RateLimits, limit.ParseRates), live},
-		{"trusted-proxies", "", "addresses and networks of the proxies that may say which client a request is from, such as 127.0.0.1,10.0.0.0/8", parsed(&c.TrustedProxies, limit.ParseProxies), live},
-		{"client-address-header", "X-Forwarded-For,CF-Connecting-IP,Fly-Client-IP", "headers in which they say it, of which the first that is there counts; better only the one that your proxy sets", parsed(&c.ClientHeaders, limit.ParseHeaders), live},
-		{"cors-origins", "", "origins whose pages may use the relay from a browser, such as https://app.example, or *", parsed(&c.CORSOrigins, relayhttp.ParseOrigins), live},
-		{"page-bytes", "4MiB", "most bytes of a page of events, if it holds more than one", func(v string) error {
+		{"memory-budget", "", "memory for slots, store and requests that are arriving, such as 256MiB; default: 60 % of GOMEMLIMIT; else of what connections, page cache and a reserve leave of the control group's limit or the machine's memory; at least 32MiB", aSize, c.setBudget, fixed},
+		{"request-budget", "", "of --memory-budget, what requests may take while they arrive, such as 32MiB; beyond that they get 503, and one client has at most half; default: an eighth, and if that is less 16MiB or a quarter; at least 6MiB", aSize, c.setRequestBudget, fixed},
+		{"disk-reserve", "128MiB", "free space below which posts get 507 and nothing is written", aSize, size(&c.DiskReserve, 0), live},
+		{"max-slots", "200000", "slots that may exist", aNumber, whole(&c.MaxSlots, 1), live},
+		{"max-handles", "100000", "handles that may be claimed; one client address may have a quarter of them, loopback is exempt", aNumber, whole(&c.MaxHandles, 1), fixed},
+		{"max-invites", "50000", "invites that may be live at once; one client address may have a quarter of them, loopback is exempt", aNumber, whole(&c.MaxInvites, 1), fixed},
+		{"invite-installer-url", "", "URL of a shell script that installs the client, such as https://example.com/install.sh; where the client is missing, the script of an invite runs it; empty: it only says that the client is missing", aText, installer(&c.InviteInstaller), fixed},
+		{"max-pairs", "50000", "pairs that may be open at once; one client address may have a quarter of them, loopback is exempt", aNumber, whole(&c.MaxPairs, 1), fixed},
+		{"handle-move-after", "24h", "how long nobody must have read a handle's slot before the handle may move to another slot: an agent's card is public, so anybody can send it again", aTime, duration(&c.HandleMoveAfter, 0), fixed},
+		{"max-connections", "60000", "connections open at once, streams included", aNumber, whole(&c.MaxConns, 1), fixed},
+		{"max-connections-per-address", "0", "connections of one client address (IPv4, or IPv6 /64) at once, those of trusted proxies excepted; 0: as many as nobody else wants", aNumber, whole(&c.MaxConnsPerAddress, 0), live},
+		{"max-streams", "50000", "streams open at once, over all slots", aNumber, whole(&c.MaxStreams, 1), live},
+		{"max-long-polls", "4096", "long polls that wait at once", aNumber, whole(&c.MaxLongPolls, 1), live},
+		{"rate-limits", "allocate=10/50,post=1000/5000,read=1000/5000,stream=500/5000,meet=10/50,other=200/1000,total=50000/100000", "requests a second / at once, beyond which a client address (IPv4, or IPv6 /64) gets 429, for each class of requests, and in total over all clients; 0: no limit; loopback is exempt", aList, parsed(&c.RateLimits, limit.ParseRates), live},
+		{"trusted-proxies", "", "addresses and networks of the proxies that may say which client a request is from, such as 127.0.0.1,10.0.0.0/8", aList, parsed(&c.TrustedProxies, limit.ParseProxies), live},
+		{"client-address-header", "X-Forwarded-For,CF-Connecting-IP,Fly-Client-IP", "headers in which they say it, of which the first that is there counts; better only the one that your proxy sets", aList, parsed(&c.ClientHeaders, limit.ParseHeaders), live},
+		{"cors-origins", "", "origins whose pages may use the relay from a browser, such as https://app.example, or *", aList, parsed(&c.CORSOrigins, relayhttp.ParseOrigins), live},
+		{"page-bytes", "4MiB", "most bytes of a page of events, if it holds more than one", aSize, func(v string) error {
 			var n int64
 			err := size(&n, 1<<10)(v)
 			c.PageBytes = int(n)
 			return err
 		}, fixed},
-		{"heartbeat", "12s", "longest silence on a stream before a comment line (clients give up after 30s)", duration(&c.Heartbeat, 500*time.Millisecond), fixed},
-		{"commit-wait", "", "longest time that a commit of a few posts is held back when more are coming, such as 1ms, so that they share one sync; 0s: never; default: 1ms where the process may use one CPU or less, else 0s", c.setCommitWait, fixed},
-		{"header-timeout", "10s", "longest time from the first byte of a request to the end of its header", duration(&c.HeaderTimeout, time.Millisecond), fixed},
-		{"body-timeout", "30s", "longest time from there to the end of its body", duration(&c.BodyTimeout, time.Millisecond), fixed},
-		{"write-timeout", "1m", "longest time to send a reply", duration(&c.WriteTimeout, time.Millisecond), fixed},
-		{"idle-timeout", "75s", "longest time between two requests on a connection", duration(&c.IdleTimeout, time.Millisecond), fixed},
-		{"stream-write-timeout", "10s", "longest time that the client of a stream or a long reply may take for 64 KiB before it is cut", duration(&c.StreamWriteTimeout, time.Millisecond), fixed},
-		{"drain-timeout", "8s", "longest time from SIGTERM to the closing of the store, which has 2 s more before the process ends in any case", duration(&c.DrainTimeout, time.Millisecond), live},
-		{"drain-delay", "300ms", "time between /readyz turning 503 and the closing of the listeners", duration(&c.DrainDelay, 0), live},
-		{"log-level", "info", "debug, info, warn or error", func(v string) error { return c.LogLevel.UnmarshalText([]byte(v)) }, live},
-		{"log-format", "text", "text or json", func(v string) error {
+		{"heartbeat", "12s", "longest silence on a stream before a comment line (clients give up after 30s)", aTime, duration(&c.Heartbeat, 500*time.Millisecond), fixed},
+		{"commit-wait", "", "longest time that a commit of a few posts is held back when more are coming, such as 1ms, so that they share one sync; 0s: never; default: 1ms where the process may use one CPU or less, else 0s", aTime, c.setCommitWait, fixed},
+		{"header-timeout", "10s", "longest time from the first byte of a request to the end of its header", aTime, duration(&c.HeaderTimeout, time.Millisecond), fixed},
+		{"body-timeout", "30s", "longest time from there to the end of its body", aTime, duration(&c.BodyTimeout, time.Millisecond), fixed},
+		{"write-timeout", "1m", "longest time to send a reply", aTime, duration(&c.WriteTimeout, time.Millisecond), fixed},
+		{"idle-timeout", "75s", "longest time between two requests on a connection", aTime, duration(&c.IdleTimeout, time.Millisecond), fixed},
+		{"stream-write-timeout", "10s", "longest time that the client of a stream or a long reply may take for 64 KiB before it is cut", aTime, duration(&c.StreamWriteTimeout, time.Millisecond), fixed},
+		{"drain-timeout", "8s", "longest time from SIGTERM to the closing of the store, which has 2 s more before the process ends in any case", aTime, duration(&c.DrainTimeout, time.Millisecond), live},
+		{"drain-delay", "300ms", "time between /readyz turning 503 and the closing of the listeners", aTime, duration(&c.DrainDelay, 0), live},
+		{"log-level", "info", "debug, info, warn or error", oneOf("debug", "info", "warn", "error"), func(v string) error {
+			if c.LogLevel.UnmarshalText([]byte(v)) != nil {
+				return errors.New("it is debug, info, warn or error")
+			}
+			return nil
+		}, live},
+		{"log-format", "text", "text or json", oneOf("text", "json"), func(v string) error {
 			if v != "text" && v != "json" {
 				return errors.New("it is text or json")
 			}
 			c.LogFormat = v
 			return nil
 		}, fixed},
-		{"access-log", "false", "log every request (never its token)", onOff(&c.AccessLog), live},
-		{"mutex-profile-fraction", "0", "sample one in so many contended lock waits for /debug/pprof/mutex; 0: none, 1: all", whole(&c.MutexRate, 0), live},
-		{"block-profile-rate", "0", "sample waits for /debug/pprof/block, one for each so many nanoseconds waited; 0: none, 1: all, 10000 costs little", whole(&c.BlockRate, 0), live},
+		{"access-log", "false", "log every request (never its token)", aSwitch, onOff(&c.AccessLog), live},
+		{"mutex-profile-fraction", "0", "sample one in so many contended lock waits for /debug/pprof/mutex; 0: none, 1: all", aNumber, whole(&c.MutexRate, 0), live},
+		{"block-profile-rate", "0", "sample waits for /debug/pprof/block, one for each so many nanoseconds waited; 0: none, 1: all, 10000 costs little", aNumber, whole(&c.BlockRate, 0), live},
 	}
 }
 

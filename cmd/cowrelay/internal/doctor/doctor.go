@@ -44,11 +44,11 @@ The exit status is 1 if there is trouble. Warnings leave it 0.`,
 		Example: `  cowrelay doctor
   cowrelay doctor --config /etc/cowrelay.toml --json
   cowrelay doctor --url https://relay.example.com`,
-		Args:    cobra.NoArgs,
+		Args:    command.NoArgs,
 		GroupID: command.GroupOperate,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if e.limit <= 0 {
-				return command.Usage(fmt.Errorf("--timeout is above 0"))
+				return command.WrongValue(cmd, "timeout", "a time such as 5s")
 			}
 			for _, u := range []*string{&e.url, &e.admin} {
 				if err := checkURL(u); err != nil {

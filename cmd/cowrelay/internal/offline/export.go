@@ -55,6 +55,8 @@ stays. If FILE is a FIFO or a device, export writes to it.`,
 	adminclient.AddFlags(f)
 	f.Lookup("admin").Usage = "URL of a running relay's admin listener, to ask it and read no store"
 	addDataDir(f)
+	command.NoFiles(cmd, "slot", "admin")
+	cmd.MarkFlagDirname("data-dir")
 	return cmd
 }
 

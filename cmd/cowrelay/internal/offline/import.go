@@ -52,6 +52,7 @@ when it ends. The exit status is 0 also if something was left out.`,
 	f.StringVar(&i.leftOut, "left-out", "left-out.jsonl", "file for what could not be taken, written if there is any")
 	addDataDir(f)
 	cmd.MarkFlagDirname("from")
+	cmd.MarkFlagDirname("data-dir")
 	return cmd
 }
 

@@ -57,6 +57,8 @@ for one that has faults or can't be opened, 2 for a wrong command line.`,
 	addDataDir(f)
 	f.BoolVar(&v.json, "json", false, "write JSON lines: each fault, and what was looked at last")
 	f.IntVar(&v.most, "max-faults", 100, "faults to list; the others are counted")
+	command.NoFiles(cmd, "max-faults")
+	cmd.MarkFlagDirname("data-dir")
 	return cmd
 }
 

@@ -33,17 +33,18 @@ tables. In a pipe, or with --json, it prints one JSON object a line.`,
 	f := cmd.PersistentFlags()
 	adminclient.AddFlags(f)
 	f.Bool("json", false, "print JSON lines also on a terminal")
+	command.NoFiles(cmd, "admin")
 	cmd.AddCommand(
 		adminCommand("status", "Show how the relay is", command.NoArgs, adminStatus),
 		newAdminSlots(),
-		adminCommand("slot ID...", "Show everything about slots", slotIDs, each(func(s *adminSession, id string) error {
+		offering(offerSlots, adminCommand("slot ID...", "Show everything about slots", slotIDs, each(func(s *adminSession, id string) error {
 			return s.show(http.MethodGet, "/admin/v1/slots/"+id, nil, printSlot)
-		})),
-		newAdminBlock(),
-		adminCommand("unblock ID...", "Let blocked slots be used again", slotIDs, each(func(s *adminSession, id string) error {
+		}))),
+		offering(offerSlots, newAdminBlock()),
+		offering(offerBlocked, adminCommand("unblock ID...", "Let blocked slots be used again", slotIDs, each(func(s *adminSession, id string) error {
 			return s.act(http.MethodPost, "/admin/v1/slots/"+id+"/unblock", map[string]string{}, "unblocked "+id)
-		})),
-		newAdminRemove(),
+		}))),
+		offering(offerSlots, newAdminRemove()),
 		newAdminHandles(),
 		newAdminInvites(),
 		newAdminPurge(),
@@ -76,7 +77,7 @@ func newAdminLogLevel() *cobra.Command {
 		return s.show(http.MethodPut, "/admin/v1/log-level", map[string]string{"level": args[0]}, print)
 	})
 	cmd.Long = `log-level sets the level until the relay ends or reads its configuration again.`
-	cmd.ValidArgs = levels
+	cmd.ValidArgs, cmd.ValidArgsFunction = levels, nil
 	return cmd
 }
 

@@ -27,10 +27,10 @@ func newAdminHandles() *cobra.Command {
 	}
 	cmd.AddCommand(
 		newAdminHandlesList(),
-		adminCommand("show NICK...", "Show all about handles, with their cards", nicks, each(func(s *adminSession, nick string) error {
+		offering(offerNicks, adminCommand("show NICK...", "Show all about handles, with their cards", nicks, each(func(s *adminSession, nick string) error {
 			return s.show(http.MethodGet, "/admin/v1/handles/"+url.PathEscape(nick), nil, printHandle)
-		})),
-		newAdminUnclaim(),
+		}))),
+		offering(offerNicks, newAdminUnclaim()),
 	)
 	return cmd
 }
@@ -149,7 +149,7 @@ func listQuery(s *adminSession, limit int, address string) (url.Values, error) {
 func addListFlags(cmd *cobra.Command, limit *int, address *string) {
 	cmd.Flags().IntVar(limit, "limit", 100, "how many to list, at most 1000")
 	cmd.Flags().StringVar(address, "address", "", "only what came from this address (IPv6: from its /64)")
-	command.NoFiles(cmd, "address")
+	command.NoFiles(cmd, "limit", "address")
 }
 
 // printList prints objects: a table for people, or one object a line.

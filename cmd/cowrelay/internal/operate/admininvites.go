@@ -24,7 +24,7 @@ func newAdminInvites() *cobra.Command {
 			return command.Usage(errors.New("which command?\n\n" + cmd.UsageString()))
 		},
 	}
-	cmd.AddCommand(newAdminInvitesList(), newAdminRevoke())
+	cmd.AddCommand(newAdminInvitesList(), offering(offerInvites, newAdminRevoke()))
 	return cmd
 }
 

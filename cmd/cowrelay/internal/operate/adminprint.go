@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -28,17 +29,19 @@ func printSlots(s *adminSession, list *slotList) error {
 	}
 	t := newTable(out)
 	rates := len(rows) > 0 && rows[0].Posts != nil
-	head := "SLOT\tEVENTS\tBYTES\tSTREAMS\t"
+	// A line has 80 columns at most. So rates take the place of streams, and ages have no
+	// "ago".
+	head := "STREAMS"
 	if rates {
-		head += "POSTS/S\t"
+		head = "POSTS/S"
 	}
-	fmt.Fprintln(t, head+"PULLED\tSTATE")
+	fmt.Fprintf(t, "SLOT\tEVENTS\tBYTES\t%s\tPULLED\tSTATE\n", head)
 	for _, r := range rows {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t", r.ID, human.Count(float64(r.Events)), human.Bytes(float64(r.Bytes)), human.Count(float64(r.Streams)))
+		now := human.Count(float64(r.Streams))
 		if rates {
-			fmt.Fprintf(t, "%s\t", human.Rate(*r.Posts))
+			now = human.Rate(*r.Posts)
 		}
-		fmt.Fprintf(t, "%s\t%s\n", r.pulled(time.Now()), r.state())
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", r.ID, human.Count(float64(r.Events)), human.Bytes(float64(r.Bytes)), now, strings.TrimSuffix(r.pulled(time.Now()), " ago"), r.state())
 	}
 	if err := t.Flush(); err != nil {
 		return err

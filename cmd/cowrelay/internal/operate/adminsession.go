@@ -22,7 +22,7 @@ type adminSession struct {
 // adminCommand returns a command that runs f, until a signal ends it.
 func adminCommand(use, short string, args cobra.PositionalArgs, f func(*adminSession, []string) error) *cobra.Command {
 	return &cobra.Command{
-		Use: use, Short: short, Args: args,
+		Use: use, Short: short, Args: args, ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			client, err := adminclient.New(cmd.Flags())
 			if err != nil {
@@ -38,6 +38,12 @@ func adminCommand(use, short string, args cobra.PositionalArgs, f func(*adminSes
 			return f(&adminSession{client, cmd, asked || !term.IsTerminal(cmd.OutOrStdout())}, args)
 		},
 	}
+}
+
+// offering has shells complete the arguments of a command with names that the relay knows.
+func offering(o offered, cmd *cobra.Command) *cobra.Command {
+	cmd.ValidArgsFunction = o.complete
+	return cmd
 }
 
 // slotIDs accepts one slot id or more.

@@ -37,8 +37,9 @@ are measured over a second when nobody asked just before.`
 	f := cmd.Flags()
 	f.StringVar(&by, "by", "bytes", "order: "+strings.Join(slotOrders, ", "))
 	f.IntVar(&limit, "limit", 20, "how many to list, at most 1000")
+	command.NoFiles(cmd, "limit")
 	f.BoolVar(&blocked, "blocked", false, "list blocked slots only")
-	cmd.AddCommand(newAdminOwner(), newAdminTokens(), newAdminRevokeToken())
+	cmd.AddCommand(offering(offerSlot, newAdminOwner()), offering(offerSlot, newAdminTokens()), offering(offerSlot, newAdminRevokeToken()))
 	cmd.RegisterFlagCompletionFunc("by", cobra.FixedCompletions(slotOrders, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
@@ -52,6 +53,7 @@ func newAdminBlock() *cobra.Command {
 unblock. Their open streams end, their events stay. Their owners can still read
 their state and delete them.`
 	cmd.Flags().StringVar(&reason, "reason", "", "why; admin slot tells it, clients don't hear it")
+	command.NoFiles(cmd, "reason")
 	return cmd
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	neturl "net/url"
 	"strings"
 	"time"
 
@@ -36,6 +37,9 @@ can only say whether it is alive.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if limit <= 0 {
 				return command.WrongValue(cmd, "timeout", "a time such as 3s")
+			}
+			if u, err := neturl.Parse(url); url != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
+				return command.Usage(fmt.Errorf("--url: %q: it is a URL such as https://relay.example.com", url))
 			}
 			path, socket := "/readyz", ""
 			if alive {
@@ -79,6 +83,7 @@ can only say whether it is alive.`,
 	fs.StringVar(&url, "url", "", "ask this relay, such as https://relay.example.com, by either listener")
 	fs.BoolVar(&alive, "alive", false, "ask whether it is alive, ready or not")
 	fs.DurationVar(&limit, "timeout", 3*time.Second, "longest time to wait for the answer")
+	command.NoFiles(cmd, "url", "timeout")
 	return cmd
 }
 

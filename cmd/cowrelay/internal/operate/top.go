@@ -62,6 +62,7 @@ ends.`,
 	f.DurationVar(&every, "every", 2*time.Second, "time between two looks")
 	f.BoolVar(&once, "once", false, "print one picture and end")
 	f.StringVar(&by, "by", "posts", "order of the slots: "+strings.Join(topOrders, ", "))
+	command.NoFiles(cmd, "admin", "every")
 	cmd.RegisterFlagCompletionFunc("by", cobra.FixedCompletions(topOrders, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"slices"
 	"strings"
 
 	"cowrelay/cmd/cowrelay/internal/command"
@@ -78,10 +80,13 @@ func Run(release string, args []string, stdin io.Reader, stdout, stderr io.Write
 	root.SetOut(out)
 	root.SetErr(stderr)
 	adaptBuiltIn(root)
-	// cobra calls PersistentPreRun when flags and arguments are right. What fails
+	// cobra calls PersistentPreRunE when flags and arguments are right. What fails
 	// before that was asked the wrong way.
 	running := false
-	root.PersistentPreRun = func(*cobra.Command, []string) { running = true }
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
+		running = true
+		return checkVariables(cmd)
+	}
 	cmd, err := root.ExecuteC()
 	name := cmd.CommandPath()
 	unsaid := out.Close() // why some of the output was not written
@@ -102,4 +107,18 @@ func Run(release string, args []string, stdin io.Reader, stdout, stderr io.Write
 		return command.Misused
 	}
 	return command.Failed
+}
+
+// checkVariables refuses an environment with a mistyped variable, before a command does
+// something else than was meant. Commands that read the configuration list it among their
+// other faults, and some read no variables.
+func checkVariables(cmd *cobra.Command) error {
+	path := strings.Fields(cmd.CommandPath())
+	if len(path) < 2 || slices.Contains([]string{"serve", "check-config", "health", "default-config", "version", "help", "completion"}, path[1]) {
+		return nil
+	}
+	if wrong, _ := command.UnknownVariables(os.Environ(), config.Variables()); len(wrong) > 0 {
+		return command.Usage(errors.Join(wrong...))
+	}
+	return nil
 }

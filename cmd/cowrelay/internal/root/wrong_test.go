@@ -13,7 +13,7 @@ import (
 )
 
 // rawErrors are the words of Go's own packages, which nobody should have to know.
-var rawErrors = []string{"strconv", "slog:", " time:", "invalid syntax", "invalid duration", "missing unit", " json:", "toml:", "parse error", "net/url", "arg(s)", "pflag"}
+var rawErrors = []string{"strconv", "slog:", " time:", "invalid syntax", "invalid duration", "missing unit", " json:", "toml:", "parse error", "net/url", "missing ']'", "protocol scheme", "arg(s)", "pflag"}
 
 // run runs a command to its end, and returns what it says on standard error.
 func run(t *testing.T, args ...string) (string, int) {
@@ -69,7 +69,7 @@ func TestWrong_FlagValues(t *testing.T) {
 			for _, v := range values {
 				flags++
 				says, code := run(t, append(append([]string{}, path...), "--"+f.Name+"="+v)...)
-				if want := fmt.Sprintf("--%s: %q: it is ", f.Name, v); code != command.Misused || !strings.Contains(says, want) {
+				if want := fmt.Sprintf("--%s: %q: %s", f.Name, v, wantedBehind(f.Name)); code != command.Misused || !strings.Contains(says, want) {
 					t.Errorf("%v: exit %d, want %q in: %s", path, code, want, says)
 				}
 			}
@@ -86,6 +86,15 @@ func TestWrong_FlagValues(t *testing.T) {
 	}
 }
 
+// wantedBehind is how it goes on behind the value. What a list takes is said by item.
+func wantedBehind(flag string) string {
+	switch flag {
+	case "rate-limits", "trusted-proxies", "client-address-header", "cors-origins":
+		return ""
+	}
+	return "it is "
+}
+
 // settingValues are values that a setting of serve refuses.
 func settingValues(f *pflag.Flag) []string {
 	switch f.Name {
@@ -93,6 +102,9 @@ func settingValues(f *pflag.Flag) []string {
 		return nil
 	case "config", "uds", "data-dir", "admin-token-file":
 		return nil // any text may be the name of a file
+	}
+	if f.Name == "client-address-header" {
+		return []string{"\x01 no such value"} // -1 is the name of a header
 	}
 	return []string{"\x01 no such value", "-1"}
 }
@@ -104,19 +116,50 @@ func TestWrong_FlagsOutOfRange(t *testing.T) {
 	eachCommand(testTree(t), func(cmd *cobra.Command, path []string) {
 		cmd.Flags().VisitAll(func(f *pflag.Flag) {
 			value := map[string]string{"int": "-1", "int64": "-1", "duration": "-1s"}[f.Value.Type()]
-			if value == "" || anyNumber[strings.Join(path, " ")+" --"+f.Name] {
+			if value == "" || f.Hidden || anyNumber[strings.Join(path, " ")+" --"+f.Name] {
 				return
 			}
 			args := append(append([]string{}, path...), "--"+f.Name+"="+value)
-			if path[0] == "post" {
-				args = append(args, "{}")
-			}
+			// What these want beside.
+			args = append(args, map[string][]string{"post": {"{}"}, "token new": {"--may=post"}, "token revoke": {"x"}}[strings.Join(path, " ")]...)
 			says, code := run(t, args...)
 			if want := fmt.Sprintf("--%s: %s: it is ", f.Name, value); code != command.Misused || !strings.Contains(says, want) {
 				t.Errorf("%v: exit %d, want %q in: %s", path, code, want, says)
 			}
 		})
 	})
+}
+
+// A URL that is none is refused before anything is asked.
+func TestWrong_URLs(t *testing.T) {
+	urls := 0
+	eachCommand(testTree(t), func(cmd *cobra.Command, path []string) {
+		if cmd.Name() == "serve" || cmd.Name() == "check-config" || cmd.RunE == nil || cmd.HasAvailableSubCommands() && cmd.Name() != "slots" {
+			return // there --admin is an address
+		}
+		cmd.InheritedFlags() // merges them
+		for _, flag := range []string{"relay", "admin", "url"} {
+			if cmd.Flags().Lookup(flag) == nil {
+				continue
+			}
+			for _, v := range []string{"http://[::1", "ftp://a.example", "http://a:b:c"} {
+				urls++
+				args := append(append([]string{}, path...), "--"+flag+"="+v)
+				args = append(args, map[string][]string{
+					"post": {"{}"}, "token new": {"--may=post"}, "token revoke": {"x"}, "slot rm": {"--yes"}, "export": {"--all"},
+					"admin slot": {strings.Repeat("0", 32)}, "admin block": {strings.Repeat("0", 32)}, "admin unblock": {strings.Repeat("0", 32)}, "admin rm": {strings.Repeat("0", 32), "--yes"},
+					"admin slots owner": {strings.Repeat("0", 32)}, "admin slots tokens": {strings.Repeat("0", 32)}, "admin slots revoke": {strings.Repeat("0", 32), strings.Repeat("0", 16)},
+					"admin handles show": {"x"}, "admin handles unclaim": {"x", "--yes"}, "admin invites revoke": {strings.Repeat("0", 32)}, "admin purge": {"192.0.2.1"}, "admin drain": {"--yes"},
+				}[strings.Join(path, " ")]...)
+				if says, code := run(t, args...); code != command.Misused || !strings.Contains(says, fmt.Sprintf("%q", v)) {
+					t.Errorf("%v: exit %d: %s", args, code, says)
+				}
+			}
+		}
+	})
+	if urls < 60 {
+		t.Errorf("tried %d only", urls)
+	}
 }
 
 // An argument that a command does not take is called that, and the name of a command

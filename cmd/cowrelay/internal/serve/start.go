@@ -45,6 +45,9 @@ func (s *server) start(stderr io.Writer) (err error) {
 	}
 	s.log.Info("starting", "bind", addrText(s.ln), "uds", s.UDS, "admin", addrText(s.adminLn), "data_dir", s.DataDir)
 	s.files.Log(s.log)
+	for _, name := range s.Unread() {
+		s.log.Warn("nothing reads this variable", "variable", name)
+	}
 	for _, e := range s.Exposed() {
 		e.Log(s.log)
 	}

@@ -82,9 +82,9 @@ func (x *executor) check(cmd *cobra.Command) error {
 	f := cmd.Flags()
 	switch {
 	case x.parallel < 1 || x.parallel > 256:
-		return errors.New("--parallel is from 1 to 256")
+		return command.WrongValue(cmd, "parallel", "a whole number from 1 to 256")
 	case x.waiting < 1 || x.waiting > 1000:
-		return errors.New("--queue is from 1 to 1000")
+		return command.WrongValue(cmd, "queue", "a whole number from 1 to 1000")
 	case f.Changed("exec") && strings.TrimSpace(x.text) == "":
 		return errors.New("--exec: which command?")
 	case x.text == "" && (x.keepGoing || f.Changed("parallel") || f.Changed("queue")):

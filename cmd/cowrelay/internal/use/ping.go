@@ -46,7 +46,7 @@ one in the end.`,
   cowrelay ping --count 100 --interval 50ms --size 4000
   cowrelay ping --count 0 --profile notes`,
 		GroupID: command.GroupUse,
-		Args:    cobra.NoArgs,
+		Args:    command.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return p.run(cmd) },
 	}
 	addSlotFlags(cmd)
@@ -94,13 +94,13 @@ var pingParts = [3]string{"post", "pull", "stream"}
 func (p *pinging) run(cmd *cobra.Command) (err error) {
 	switch {
 	case p.count < 0:
-		return command.Usage(errors.New("--count is not below 0"))
+		return command.WrongValue(cmd, "count", "a whole number from 0 up")
 	case p.interval < 10*time.Millisecond:
-		return command.Usage(errors.New("--interval is at least 10ms: others use the relay too"))
+		return command.WrongValue(cmd, "interval", "a time such as 1s, at least 10ms: others use the relay too")
 	case p.timeout <= 0:
-		return command.Usage(errors.New("--timeout is above 0"))
+		return command.WrongValue(cmd, "timeout", "a time such as 5s")
 	case p.size < 0 || p.size > 250_000:
-		return command.Usage(errors.New("--size is from 0 to 250000"))
+		return command.WrongValue(cmd, "size", "a whole number from 0 to 250000")
 	}
 	ctx, stop := command.UntilInterrupted(cmd)
 	defer stop()
@@ -177,7 +177,7 @@ func (p *pinging) open(ctx context.Context) (remove func() error, err error) {
 	}
 	if given != nil {
 		p.mailbox = p.client.Slot(given.slot, given.token)
-		s := slotSession{target: given, cmd: p.cmd, ctx: ctx}
+		s := slotSession{target: given, cmd: p.cmd, ctx: ctx, client: p.client}
 		_, err := s.check()
 		return func() error { return nil }, s.explain(err)
 	}

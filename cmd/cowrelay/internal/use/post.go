@@ -41,7 +41,10 @@ the relay has no batches or positions, and where the token may not read the slot
 order.
 
 post reports a line that is not an event with its number, and posts the rest. The
-exit status is then 1.`,
+exit status is then 1.
+
+In the end post prints how many events were stored, how many were there already and
+how many failed. If there was one event only, it prints its event_id too.`,
 		Example: `  cowrelay post '{"event_id":"a","text":"hello"}'
   cowrelay post --parallel 64 --file events.jsonl
   tail -f log.jsonl | cowrelay post -`,

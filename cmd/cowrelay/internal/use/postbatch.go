@@ -78,6 +78,7 @@ func (b *batches) post(ctx context.Context, lines *outLines) error {
 			} else {
 				b.counts.Duplicate += got.Duplicates
 			}
+			b.lastID = relayclient.EventID(lines.item(at + n - 1).event)
 			at += n
 			b.most = min(2*b.most, relayclient.BatchEvents)
 			limit = b.most

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	"cowrelay/cmd/cowrelay/internal/command"
 	"cowrelay/cmd/cowrelay/internal/human"
@@ -42,16 +43,19 @@ type posting struct {
 
 	under   []postItem // posted and not answered, in order
 	last    int        // the last line that was dealt with
+	lastID  string     // the event_id of the last event that the relay has, or ""
 	stopped error      // why not all were posted
-	counts  struct {
-		Stored    int `json:"stored"`
-		Duplicate int `json:"duplicate"`
-		Failed    int `json:"failed"`
-	}
+	counts  sums
 }
 
-// result counts what became of one event, and prints it if it came from the command
-// line. An error ends the whole.
+// sums is what became of the events.
+type sums struct {
+	Stored    int `json:"stored"`
+	Duplicate int `json:"duplicate"`
+	Failed    int `json:"failed"`
+}
+
+// result counts what became of one event. An error ends the whole.
 func (p *posting) result(it postItem, posted relayclient.Posted, err error) error {
 	if err != nil && relayclient.Hopeless(err) {
 		p.under = append([]postItem{it}, p.under...)
@@ -62,30 +66,14 @@ func (p *posting) result(it postItem, posted relayclient.Posted, err error) erro
 		p.fail(it, p.session.explain(err))
 		return nil
 	}
-	status := "stored"
 	// A duplicate of a post that was sent again is most likely that post itself.
 	if posted.Duplicate && !posted.Repeated {
-		status = "duplicate"
 		p.counts.Duplicate++
 	} else {
 		p.counts.Stored++
 	}
-	if p.input != nil {
-		return nil
-	}
-	out := p.session.cmd.OutOrStdout()
-	if !p.session.json {
-		_, err = fmt.Fprintln(out, status, term.Printable(posted.ID))
-		return err
-	}
-	line := struct {
-		ID     *string `json:"event_id"`
-		Status string  `json:"status"`
-	}{&posted.ID, status}
-	if posted.ID == "" {
-		line.ID = nil
-	}
-	return json.NewEncoder(out).Encode(line)
+	p.lastID = posted.ID
+	return nil
 }
 
 // fail counts an event that is not posted, and says why.
@@ -123,13 +111,7 @@ func (p *posting) finish() error {
 		p.clear()
 		p.bar.Exit()
 	}
-	c, out := p.counts, p.session.cmd.OutOrStdout()
-	var err error
-	if p.input != nil && p.session.json {
-		err = json.NewEncoder(out).Encode(c)
-	} else if p.input != nil {
-		_, err = fmt.Fprintf(out, "%s stored, %s duplicate, %s failed\n", human.Count(float64(c.Stored)), human.Count(float64(c.Duplicate)), human.Count(float64(c.Failed)))
-	}
+	err := p.print()
 	if p.stopped != nil {
 		stopped := command.Interrupted(p.session.ctx, p.session.explain(p.stopped))
 		if p.input != nil {
@@ -141,8 +123,39 @@ func (p *posting) finish() error {
 		}
 		return errors.Join(stopped, err)
 	}
-	if err == nil && c.Failed > 0 {
+	if c := p.counts; err == nil && c.Failed > 0 {
 		err = fmt.Errorf("%d of %d events failed", c.Failed, c.Failed+c.Stored+c.Duplicate)
+	}
+	return err
+}
+
+// print prints what became of the events, wherever they came from: the sums, and of an
+// event that was the only one its id too.
+func (p *posting) print() error {
+	c, out := p.counts, p.session.cmd.OutOrStdout()
+	one := c.Failed == 0 && c.Stored+c.Duplicate == 1
+	status := "stored"
+	if c.Duplicate > 0 {
+		status = "duplicate"
+	}
+	var err error
+	switch {
+	case p.session.json && one:
+		line := struct {
+			ID     *string `json:"event_id"`
+			Status string  `json:"status"`
+			sums
+		}{&p.lastID, status, c}
+		if p.lastID == "" {
+			line.ID = nil
+		}
+		err = json.NewEncoder(out).Encode(line)
+	case p.session.json:
+		err = json.NewEncoder(out).Encode(c)
+	case one:
+		_, err = fmt.Fprintln(out, strings.TrimSpace(status+" "+term.Printable(p.lastID)))
+	default:
+		_, err = fmt.Fprintf(out, "%s stored, %s duplicate, %s failed\n", human.Count(float64(c.Stored)), human.Count(float64(c.Duplicate)), human.Count(float64(c.Failed)))
 	}
 	return err
 }

@@ -46,8 +46,8 @@ func (p *profile) token() string {
 
 const (
 	defaultProfile  = "default"
-	profileVariable = "COWRELAY_PROFILE"
-	profileDirVar   = "COWRELAY_PROFILE_DIR"
+	profileVariable = command.ProfileVariable
+	profileDirVar   = command.ProfileDirVariable
 )
 
 var profileName = regexp.MustCompile(`^[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}$`)

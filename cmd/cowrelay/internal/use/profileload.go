@@ -1,19 +1,18 @@
 package use
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
-	"strings"
 	"syscall"
 
 	"cowrelay/cmd/cowrelay/internal/command"
 	"cowrelay/cmd/cowrelay/internal/wholefile"
 
-	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
 
@@ -58,8 +57,12 @@ func (p *profile) load() error {
 	if err := p.trust(info); err != nil {
 		return err
 	}
-	if err := json.NewDecoder(io.LimitReader(file, wholefile.TokenBytes)).Decode(p); err != nil {
-		return fmt.Errorf("profile %q is broken: %s: %w", p.name, p.path, err)
+	text, err := io.ReadAll(io.LimitReader(file, wholefile.TokenBytes))
+	if err != nil {
+		return fmt.Errorf("cannot read profile %q: %w", p.name, err)
+	}
+	if err := json.Unmarshal(text, p); err != nil {
+		return fmt.Errorf("profile %q is broken: %s:%d: it is a JSON object of texts, as slot new --save writes it", p.name, p.path, lineOf(text, err))
 	}
 	if p.Relay == "" || p.Slot == "" || p.token() == "" {
 		return fmt.Errorf("profile %q is broken: %s lacks relay, slot_id or slot_token", p.name, p.path)
@@ -85,18 +88,15 @@ func (p *profile) loadOwner() (token, from string, err error) {
 	return o.token(), o.path, nil
 }
 
-// completeProfile offers the names of profiles to the shell.
-func completeProfile(cmd *cobra.Command, _ []string, begun string) ([]string, cobra.ShellCompDirective) {
-	dir, err := profileFolder(cmd.Flags())
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveError
+// lineOf is the line of a text at which it stops being what JSON should be.
+func lineOf(text []byte, err error) int {
+	at := int64(len(text))
+	var syntax *json.SyntaxError
+	var kind *json.UnmarshalTypeError
+	if errors.As(err, &syntax) {
+		at = syntax.Offset
+	} else if errors.As(err, &kind) {
+		at = kind.Offset
 	}
-	entries, _ := os.ReadDir(dir) // a folder that is not there has none
-	var names []string
-	for _, e := range entries {
-		if name, ok := strings.CutSuffix(e.Name(), ".json"); ok && profileName.MatchString(name) && strings.HasPrefix(name, begun) {
-			names = append(names, name)
-		}
-	}
-	return names, cobra.ShellCompDirectiveNoFileComp
+	return 1 + bytes.Count(bytes.TrimRight(text[:min(at, int64(len(text)))], "\n"), []byte{'\n'})
 }

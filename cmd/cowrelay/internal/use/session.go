@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"cowrelay/cmd/cowrelay/internal/command"
@@ -26,8 +27,8 @@ type slotSession struct {
 }
 
 // slotCommand completes a command: it gets the flags of a slot, and runs f with the
-// slot at hand. f calls check before its work: a wrong token or a relay that is not
-// there is an error at once, while what fails later is waited for.
+// slot at hand. f calls check before it reads an input: a wrong token, or a relay that is
+// not there, is an error at once.
 func slotCommand(cmd *cobra.Command, f func(*slotSession, []string) error) *cobra.Command {
 	addSlotFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -68,14 +69,9 @@ func (s *slotSession) asOwner() error {
 	return err
 }
 
-// check asks for the slot's state, and tries that once.
+// check asks for the slot's state.
 func (s *slotSession) check() (*relayclient.State, error) {
-	c, err := relayclient.New(s.relay, relayclient.Options{RetryFor: -1, Timeout: 30 * time.Second})
-	if err != nil {
-		return nil, command.Usage(err)
-	}
-	defer c.Close()
-	return c.Slot(s.slot, s.token).State(s.ctx)
+	return s.client.Slot(s.slot, s.token).State(s.ctx)
 }
 
 // explain says what an error means for the person who gave relay, slot and token.
@@ -95,4 +91,46 @@ func (s *slotSession) explain(err error) error {
 		return fmt.Errorf("is there a relay at %s? %w", s.relay, err)
 	}
 	return err
+}
+
+// newClient returns a client of a relay. One rule holds for all commands: while the relay
+// has not answered at all, a try that fails is an error at once, unless somebody asked
+// for patience. After that the client waits. It says so on stderr, once until the relay
+// answers again.
+func newClient(cmd *cobra.Command, relay string) (*relayclient.Client, error) {
+	patience, err := cmd.Flags().GetDuration("retry-for")
+	if err != nil {
+		return nil, err
+	}
+	if patience < 0 {
+		return nil, command.WrongValue(cmd, "retry-for", "a time from 0s up")
+	}
+	if patience == 0 {
+		patience = -1
+	}
+	var away atomic.Bool // the client calls back from several goroutines
+	begin := cmd.CommandPath() + ": "
+	if term.IsTerminal(cmd.ErrOrStderr()) {
+		begin = "\r\x1b[K" + begin // a bar may be there
+	}
+	note := func(format string, args ...any) {
+		fmt.Fprint(cmd.ErrOrStderr(), begin+term.Shown(fmt.Sprintf(format, args...))+"\n")
+	}
+	c, err := relayclient.New(relay, relayclient.Options{
+		RetryFor: patience, FailFast: !cmd.Flags().Changed("retry-for"), UserAgent: "cowrelay/" + cmd.Root().Version,
+		OnRetry: func(err error, wait time.Duration) {
+			if !away.Swap(true) {
+				note("%v; trying again", err)
+			}
+		},
+		OnBack: func() {
+			if away.Swap(false) {
+				note("the relay answers again")
+			}
+		},
+	})
+	if err != nil {
+		return nil, command.Usage(err)
+	}
+	return c, nil
 }

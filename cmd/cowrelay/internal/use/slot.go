@@ -20,7 +20,7 @@ func NewSlotCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "slot",
 		Short: "Make, look at, share and remove a slot",
-		Long: `slot makes, looks at, shares and removes a slot of a relay.
+		Long: `slot makes, lists, looks at, shares and removes slots of relays.
 
 Commands that use a slot take it from a profile: a file that only you can read.
 slot new --save makes one. Without --profile it is the profile "default". Or give
@@ -31,7 +31,7 @@ slot new --save makes one. Without --profile it is the profile "default". Or giv
 			return command.Usage(errors.New("what about the slot?\n\n" + cmd.UsageString()))
 		},
 	}
-	cmd.AddCommand(newSlotNewCommand(), newSlotStateCommand(), newSlotShareCommand(), newSlotRmCommand())
+	cmd.AddCommand(newSlotNewCommand(), newSlotListCommand(), newSlotStateCommand(), newSlotShareCommand(), newSlotRmCommand())
 	return cmd
 }
 
@@ -97,6 +97,7 @@ owner find the second by the name of the first.`,
 	addRelayFlags(cmd)
 	cmd.Flags().StringVar(&save, "save", "", "name of a new profile for the slot; \""+defaultProfile+"\" is the one that commands use by themselves")
 	cmd.Flags().Bool("json", false, "print JSON; also without it when the output is no terminal")
+	command.NoFiles(cmd, "save")
 	return cmd
 }
 

@@ -89,8 +89,10 @@ func (t *tailing) read(s *slotSession) error {
 		return command.Usage(err)
 	}
 	switch from := f.Changed("from"); {
-	case t.from < 0 || t.count < 0:
-		return command.Usage(errors.New("--from and --count are not below 0"))
+	case t.from < 0:
+		return command.WrongValue(s.cmd, "from", "a position from 0 up")
+	case t.count < 0:
+		return command.WrongValue(s.cmd, "count", "a whole number from 0 up")
 	case from && (f.Changed("since") || f.Changed("since-id") || f.Changed("lines")):
 		return command.Usage(errors.New("--from excludes --since, --since-id and --lines"))
 	}

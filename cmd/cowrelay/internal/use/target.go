@@ -16,20 +16,24 @@ import (
 
 const (
 	defaultRelay  = "http://127.0.0.1:8770"
-	relayVariable = "COWRELAY_RELAY"
-	slotVariable  = "COWRELAY_SLOT"
-	tokenVariable = "COWRELAY_TOKEN"
-	tokenFileVar  = "COWRELAY_TOKEN_FILE"
+	relayVariable = command.RelayVariable
+	slotVariable  = command.SlotVariable
+	tokenVariable = command.TokenVariable
+	tokenFileVar  = command.TokenFileVariable
 )
 
 // addRelayFlags adds the flags of every command that asks a relay.
 func addRelayFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.String("relay", "", "URL of the relay; else "+relayVariable+", else the profile's, else "+defaultRelay)
-	f.String("profile-dir", "", "folder of profiles; else "+profileDirVar+", else cowrelay in your configuration folder")
-	f.Duration("retry-for", time.Minute, "how long to try again while the relay does not answer; 0: not at all")
+	f.Duration("retry-for", time.Minute, "how long to try again while the relay does not answer, once it has; if you give it, from the beginning; 0: not at all")
 	cmd.RegisterFlagCompletionFunc("relay", cobra.NoFileCompletions)
 	cmd.RegisterFlagCompletionFunc("retry-for", cobra.NoFileCompletions)
+	addProfileDirFlag(cmd)
+}
+
+func addProfileDirFlag(cmd *cobra.Command) {
+	cmd.Flags().String("profile-dir", "", "folder of profiles; else "+profileDirVar+", else cowrelay in your configuration folder")
 	cmd.MarkFlagDirname("profile-dir")
 }
 
@@ -43,7 +47,7 @@ func addSlotFlags(cmd *cobra.Command) {
 	f.String("token", "", "")
 	f.MarkHidden("token")
 	cmd.RegisterFlagCompletionFunc("profile", completeProfile)
-	cmd.RegisterFlagCompletionFunc("slot", cobra.NoFileCompletions)
+	cmd.RegisterFlagCompletionFunc("slot", completeSlot)
 }
 
 // target is the slot that a command uses, and what opens it.

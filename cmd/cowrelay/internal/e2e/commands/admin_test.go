@@ -51,6 +51,21 @@ func TestAdmin_BlocksASlotOverARestart(t *testing.T) {
 		relaytest.Contains(t, errs, "blocked by the relay's operator")
 	}
 	relaytest.Contains(t, r.Admin(t, "slots", "--blocked"), loud.ID)
+	for args, want := range map[string]string{
+		"unblock ":                         loud.ID + "\n:4\n",
+		"slot " + quiet.ID[:8]:             quiet.ID + "\n:4\n",
+		"slots tokens " + loud.ID + " ":    ":4\n", // it takes one
+		"slot no":                          ":4\n",
+		"slots --by ":                      "bytes\nevents\nposts\nstreams\npulled\n:4\n",
+		"handles show ":                    ":4\n", // there are none
+		"status ":                          ":4\n",
+		"slot --admin=http://127.0.0.1:1 ": ":4\n", // nobody answers
+	} {
+		out, _, code := relaytest.Command(t, []string{"COWRELAY_ADMIN_URL=" + r.AdminURL}, append([]string{"__completeNoDesc", "admin"}, strings.Split(args, " ")...)...)
+		if code != 0 || out != want {
+			t.Errorf("completion of %q: %q, want %q", args, out, want)
+		}
+	}
 	relaytest.Contains(t, r.Admin(t, "status"), `"slots_blocked":1`, `"ready":true`, `"handles":0,"invites":0,"pairs":0`)
 	relaytest.Contains(t, r.Admin(t, "unblock", loud.ID), `"blocked":false`)
 	if n := len(r.Pull(loud, "")); n != 3 {

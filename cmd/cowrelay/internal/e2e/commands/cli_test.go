@@ -47,7 +47,7 @@ func TestCLI_AskedWrongly(t *testing.T) {
 		{[]string{"slot", "nwe", "--save", "x"}, []string{`unknown command "nwe"; did you mean new?`, "slot --help"}},
 		{[]string{"admin", "zzzz"}, []string{`unknown command "zzzz": it is one of block, drain,`}},
 		{[]string{"help", "sevre"}, []string{`unknown command "sevre"; did you mean serve?`}},
-		{[]string{"help", "admin", "slost"}, []string{`unknown command "slost"; did you mean slots?`}},
+		{[]string{"help", "admin", "handels"}, []string{`unknown command "handels"; did you mean handles?`}},
 		{[]string{"help", "serve", "now"}, []string{`there is no command "serve now"`}},
 		{[]string{"completion"}, []string{"which shell?"}},
 		{[]string{"completion", "bsh"}, []string{`unknown command "bsh"; did you mean bash?`}},
@@ -94,7 +94,12 @@ func TestCLI_AllWrongValuesAtOnce(t *testing.T) {
 	if code != 2 {
 		t.Errorf("one address twice: exit %d", code)
 	}
-	relaytest.Contains(t, errs, "--bind and --admin")
+	relaytest.Contains(t, errs, "--bind and --admin: both are 127.0.0.1:1 (--bind, --admin)")
+	_, errs, code = relaytest.Command(t, []string{"COWRELAY_ADMIN_TOKEN=short"}, "check-config")
+	if code != 2 || strings.Contains(errs, `"short"`) {
+		t.Errorf("a short token: exit %d: %s", code, errs)
+	}
+	relaytest.Contains(t, errs, "COWRELAY_ADMIN_TOKEN: the admin token is shorter than 16 characters")
 }
 
 // otherValues holds two values beside the default for each flag.
@@ -157,10 +162,11 @@ func TestCLI_FlagOverEnvironmentOverDefault(t *testing.T) {
 		env   []string
 		flags []string
 		value func(config.Setting) string
+		from  func(config.Setting) string
 	}{
-		{"default", nil, nil, func(s config.Setting) string { return s.Value }},
-		{"environment", env, nil, func(s config.Setting) string { return otherValues[s.Name][0] }},
-		{"flag", env, flags, func(s config.Setting) string { return otherValues[s.Name][1] }},
+		{"default", nil, nil, func(s config.Setting) string { return s.Value }, func(config.Setting) string { return "default" }},
+		{"environment", env, nil, func(s config.Setting) string { return otherValues[s.Name][0] }, config.Setting.Env},
+		{"flag", env, flags, func(s config.Setting) string { return otherValues[s.Name][1] }, func(s config.Setting) string { return "--" + s.Name }},
 	} {
 		out, errs, code := relaytest.Command(t, c.env, append([]string{"check-config"}, c.flags...)...)
 		// A checked-out file can be read by others.
@@ -179,7 +185,7 @@ func TestCLI_FlagOverEnvironmentOverDefault(t *testing.T) {
 			default:
 				want = map[string]string{"16MiB": "16777216B", "64MiB": "67108864B", "128MiB": "134217728B", "1GiB": "1073741824B"}[want]
 			}
-			relaytest.Contains(t, "\n"+out, "\n"+s.Name+"="+want+"\n")
+			relaytest.Contains(t, "\n"+out, "\n"+s.Name+"="+want+"  # "+c.from(s)+"\n")
 		}
 	}
 }
@@ -190,7 +196,7 @@ func TestCLI_SwitchWithoutValue(t *testing.T) {
 	if code != 0 {
 		t.Fatalf("exit %d: %s", code, errs)
 	}
-	relaytest.Contains(t, out, "access-log=true\n", "sync=off\n")
+	relaytest.Contains(t, out, "access-log=true  # --access-log\n", "sync=off  # --sync\n")
 }
 
 // The budget follows the limit that the Go runtime is given.
@@ -200,7 +206,7 @@ func TestCLI_MemoryBudgetFromLimit(t *testing.T) {
 		if code != 0 {
 			t.Fatalf("exit %d: %s", code, errs)
 		}
-		relaytest.Contains(t, out, "memory-budget="+want+"\n")
+		relaytest.Contains(t, out, "memory-budget="+want+"  # default\n")
 	}
 }
 
@@ -211,11 +217,36 @@ func TestCLI_RequestBudget(t *testing.T) {
 		if code != 0 {
 			t.Fatalf("exit %d: %s", code, errs)
 		}
-		relaytest.Contains(t, out, "request-budget="+want+"\n")
+		relaytest.Contains(t, out, "request-budget="+want+"  # default\n")
 	}
 	_, errs, code := relaytest.Command(t, nil, "check-config", "--memory-budget=32MiB", "--request-budget=17MiB")
 	if code != command.Misused {
 		t.Errorf("exit %d", code)
 	}
 	relaytest.Contains(t, errs, "--request-budget", "half")
+}
+
+// A mistyped variable is a fault, for serve and for those that ask a relay. Somebody else's
+// is none.
+func TestCLI_UnknownVariables(t *testing.T) {
+	wrong := []string{"COWRELAY_BND=1", "COWRELAY_TOKENS=1", "COWRELAY_DATA=/x"}
+	for _, args := range [][]string{{"check-config"}, {"serve"}, {"pull"}, {"slot", "new"}, {"admin", "status"}, {"verify"}} {
+		_, errs, code := relaytest.Command(t, wrong, args...)
+		if code != command.Misused {
+			t.Errorf("%v: exit %d", args, code)
+		}
+		relaytest.Contains(t, errs, "unknown variable COWRELAY_BND; did you mean COWRELAY_BIND?", "COWRELAY_TOKENS; did you mean COWRELAY_TOKEN?", "COWRELAY_DATA; did you mean COWRELAY_DATA_DIR?")
+	}
+	for _, args := range [][]string{{"version"}, {"help"}, {"default-config"}} {
+		if _, errs, code := relaytest.Command(t, wrong, args...); code != 0 || errs != "" {
+			t.Errorf("%v: exit %d: %s", args, code, errs)
+		}
+	}
+	// Kubernetes sets the first four for a service of this name.
+	out, errs, code := relaytest.Command(t, []string{"COWRELAY_SERVICE_HOST=10.0.0.1", "COWRELAY_SERVICE_PORT=8770", "COWRELAY_PORT=tcp://10.0.0.1:8770",
+		"COWRELAY_PORT_8770_TCP_ADDR=10.0.0.1", "COWRELAY_IMAGE_VERSION=7", "COWRELAY_SLOT=x", "COWRELAY_PROFILE=x"}, "check-config")
+	if code != 0 || errs != "warning: COWRELAY_IMAGE_VERSION: nothing reads this variable\n" {
+		t.Errorf("exit %d: %s", code, errs)
+	}
+	relaytest.Contains(t, out, "configuration ok\n")
 }

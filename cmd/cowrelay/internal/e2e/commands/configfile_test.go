@@ -1,6 +1,8 @@
 package commands
 
 import (
+	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -28,7 +30,8 @@ func TestConfig_DefaultIsWhatRunsWithout(t *testing.T) {
 	if code != 0 {
 		t.Fatalf("exit %d: %s", code, errs)
 	}
-	if without, _, _ := relaytest.Command(t, nil, "check-config"); with != without {
+	without, _, _ := relaytest.Command(t, nil, "check-config")
+	if origin := regexp.MustCompile(`  # .*`); origin.ReplaceAllString(with, "") != origin.ReplaceAllString(without, "") {
 		t.Errorf("with the file:\n%s\nwithout:\n%s", with, without)
 	}
 }
@@ -52,9 +55,9 @@ func TestConfig_FileUnderEnvironmentUnderFlags(t *testing.T) {
 		t.Fatalf("exit %d: %s", code, errs)
 	}
 	for i, s := range config.Settings() {
-		want := otherValues[s.Name][0]
+		want, from := otherValues[s.Name][0], fmt.Sprintf("%s:%d", path, i+1)
 		if i < 2 {
-			want = otherValues[s.Name][1]
+			want, from = otherValues[s.Name][1], []string{s.Env(), "--" + s.Name}[i]
 		}
 		switch s.Name {
 		case "memory-budget":
@@ -62,17 +65,17 @@ func TestConfig_FileUnderEnvironmentUnderFlags(t *testing.T) {
 		case "request-budget":
 			want = "16777216B"
 		}
-		relaytest.Contains(t, "\n"+out, "\n"+s.Name+"="+want+"\n")
+		relaytest.Contains(t, "\n"+out, "\n"+s.Name+"="+want+"  # "+from+"\n")
 	}
 }
 
 // Values may be written as TOML would have them.
 func TestConfig_Types(t *testing.T) {
-	out, errs, code := relaytest.Command(t, nil, "check-config", "--config", relaytest.ConfigFile(t, "max-slots = 7\naccess-log = true\ndisk-reserve = 1024 # bytes\nheartbeat = '2s'\n"))
+	out, errs, code := relaytest.Command(t, nil, "check-config", "--config", relaytest.ConfigFile(t, "max-slots = 7\naccess-log = true\ndisk-reserve = 1024 # bytes\nheartbeat = '2s'\ntrusted-proxies = ['127.0.0.1', '::1']\n"))
 	if code != 0 {
 		t.Fatalf("exit %d: %s", code, errs)
 	}
-	relaytest.Contains(t, out, "max-slots=7\n", "access-log=true\n", "disk-reserve=1024\n", "heartbeat=2s\n")
+	relaytest.Contains(t, out, "max-slots=7  # ", "access-log=true  # ", "disk-reserve=1024  # ", "heartbeat=2s  # ", "trusted-proxies=127.0.0.1,::1  # ")
 }
 
 func TestConfig_WrongFileSaysAllAtOnce(t *testing.T) {
@@ -81,8 +84,18 @@ func TestConfig_WrongFileSaysAllAtOnce(t *testing.T) {
 	if code != 2 {
 		t.Errorf("exit %d", code)
 	}
-	relaytest.Contains(t, errs, path, `unknown key "max_slots"; did you mean max-slots?`, `unknown key "heartbeet"; did you mean heartbeat?`, `unknown key "zzz"`+"\n",
-		`sync: "often"`, "bind: it is", "log-level: it is a list of texts", "admin: it is", "COWRELAY_DRAIN_DELAY", "--max-streams")
+	relaytest.Contains(t, errs, path+`:1: unknown key "max_slots"; did you mean max-slots?`, path+`:2: unknown key "heartbeet"; did you mean heartbeat?`, path+`:3: unknown key "zzz"`+"\n",
+		path+`:4: sync: "often": it is always, interval or off`, path+":5: bind: it is a text in quotes, not the number 3.5", path+":6: log-level: it is debug, info, warn or error, in quotes, not a list",
+		path+":7: admin: it is a text in quotes, not a table", `COWRELAY_DRAIN_DELAY: "soon": it is a time`, `--max-streams: "none": it is a whole number`)
+	// A value of another kind would be taken for what nobody meant. Lines count from where
+	// keys stand, whatever is before them.
+	path = relaytest.ConfigFile(t, "# sync = 1\ncors-origins = [\n  'https://a.example',\n  1,\n]\ndata-dir = 5\n\naccess-log = 1\nuds = \"\"\"\nbind = 1\n\"\"\"\nheartbeat = 12\nmax-slots = true\nlog-format = 2020-01-01\n")
+	_, errs, code = relaytest.Command(t, nil, "check-config", "--config", path)
+	if code != 2 {
+		t.Errorf("exit %d", code)
+	}
+	relaytest.Contains(t, errs, path+":2: cors-origins: it is a list of texts in quotes, and one", path+":6: data-dir: it is the name of a folder, in quotes, not the number 5",
+		path+":8: access-log: it is true or false, not the number 1", path+`:12: heartbeat: it is a time in quotes, such as "10s", not the number 12`, path+":13: max-slots: it is a whole number, not true", path+":14: log-format: it is text or json, in quotes, not a date")
 	for _, c := range []struct{ text, says string }{
 		{"bind = \n", ":1:"},
 		{"bind = 'a'\nbind = 'b'\n", ":2:"},
@@ -113,6 +126,22 @@ func TestCompletion(t *testing.T) {
 	relaytest.Contains(t, out, "--max-slots\t", "--max-streams\t")
 	out, _, _ = relaytest.Command(t, nil, "__complete", "def")
 	relaytest.Contains(t, out, "default-config\t")
+	for _, c := range []struct{ args, says string }{
+		{"serve --sync ", "always\ninterval\noff\n:4\n"},
+		{"serve --log-level ", "debug\ninfo\nwarn\nerror\n:4\n"},
+		{"check-config --log-format ", "text\njson\n:4\n"}, // the shell takes those that fit
+		{"serve --max-slots ", ":4\n"},
+		{"serve --data-dir ", ":16\n"}, // folders
+		{"serve --config ", ":0\n"},    // files
+		{"admin log-level w", "warn\n:4\n"},
+		{"top --by ", "posts\nbytes\nevents\nstreams\n:4\n"},
+		{"token new --may ", "post\nread\npost,read\n:4\n"},
+	} {
+		out, _, _ := relaytest.Command(t, nil, append([]string{"__completeNoDesc"}, strings.Split(c.args, " ")...)...)
+		if out != c.says {
+			t.Errorf("%s: %q, want %q", c.args, out, c.says)
+		}
+	}
 }
 
 // A file that never ends, or is none of ours, is not read whole.

@@ -69,6 +69,7 @@ func TestOutput_FullDisk(t *testing.T) {
 		"cowrelay __completeNoDesc":      {{"__completeNoDesc", "slot", ""}},
 		"cowrelay health":                {{"health", "--url", r.URL}},
 		"cowrelay slot new":              {{"slot", "new"}, {"slot", "new", "--json"}},
+		"cowrelay slot list":             {{"slot", "list"}},
 		"cowrelay slot state":            {{"slot", "state"}},
 		"cowrelay slot share":            {{"slot", "share"}},
 		"cowrelay token new":             {{"token", "new", "--may=post"}},

@@ -60,8 +60,9 @@ func TestUse_ASlotsLife(t *testing.T) {
 	_, errs := u.run(1, "", "slot", "new", "--save", "default")
 	relaytest.Contains(t, errs, `profile "default" exists`)
 	out, _ = u.run(0, "", "post", `{"event_id":"a"}`, `{"event_id":"a"}`, `{"n":1.0}`)
-	u.equal(out, `{"event_id":"a","status":"stored"}`+"\n"+`{"event_id":"a","status":"duplicate"}`+"\n"+`{"event_id":null,"status":"stored"}`+"\n")
-	u.run(0, "", "post", "--id", "b", `{"n":2}`)
+	u.equal(out, `{"stored":2,"duplicate":1,"failed":0}`+"\n")
+	out, _ = u.run(0, "", "post", "--id", "b", `{"n":2}`)
+	u.equal(out, `{"event_id":"b","status":"stored","stored":1,"duplicate":0,"failed":0}`+"\n")
 	out, errs = u.run(1, "{\"n\":3}\nnonsense\n\n[]\n{\n \"n\": 4\n}\n", "post", "--add-id", "-")
 	u.equal(out, `{"stored":2,"duplicate":0,"failed":2}`+"\n")
 	relaytest.Contains(t, errs, "line 2: ", "line 4: ", "2 of 4 events failed")
@@ -312,5 +313,5 @@ func TestUse_OverRestart(t *testing.T) {
 		t.Errorf("post after Ctrl-C: %v", err)
 	}
 	relaytest.Contains(t, post.errs.String(), "interrupted")
-	u.equal(post.out.String(), `{"stored":1,"duplicate":0,"failed":0}`+"\n")
+	relaytest.Contains(t, post.out.String(), `"stored":1,"duplicate":0,"failed":0}`+"\n")
 }
