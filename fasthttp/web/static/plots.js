@@ -33,6 +33,7 @@ export class Plots {
   #figures;
   #series = { t: [], now_unix: 0, span: 86400, limits: {}, latest: {} };
   #live = null; // of /stats.json
+  #away = false; // nobody knows what is now
   #last = null; // index of the latest row
   #say;
   #at = null; // index under the cursor
@@ -69,6 +70,7 @@ export class Plots {
   // now takes a reply of /stats.json, or null if there is none.
   now(stats) {
     this.#live = stats;
+    this.#away = !stats;
     for (const f of this.#figures) this.#read(f);
   }
 
@@ -190,6 +192,7 @@ export class Plots {
     return (member) => this.#series[member]?.[at];
   }
   #now({ live }) {
+    if (this.#away) return () => null;
     return (member) => (live && this.#live ? this.#live[live] : this.#series.latest[member]);
   }
 

@@ -73,6 +73,7 @@ func TestReal_DashboardOfAYoungRelay(t *testing.T) {
 	b.says("#status-text", "The relay can't be reached, since")
 	b.until(`document.querySelector("#tiles").classList.contains("stale")`)
 	// Then nobody knows for how long it is up.
+	b.says("[data-plot=memory] .reading", "–")
 	if about, rate := b.text("#about"), b.text("[data-live=rate]"); about != "" || rate != "–" {
 		t.Errorf("a relay that can't be reached is %q and stores %s posts a second", about, rate)
 	}
