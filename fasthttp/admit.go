@@ -18,17 +18,18 @@ import (
 // reply that the request gets whatever its body holds.
 func (r *Relay) admit(h *fasthttp.RequestHeader, req *request) (handler, *refusal.Reply) {
 	rt, text := r.find(req.conn, h.RequestURI())
-	req.route = rt
+	m := rt.method(h)
+	req.route, req.op = rt, m.op
 	if refused := r.limited(req, h); refused != nil {
 		return nil, refused
 	}
 	if r.live.Load().origins().preflight(h) {
+		req.op = opPreflight
 		return (*Relay).servePreflight, nil
 	}
 	if rt == routeNone {
 		return nil, refusal.NotFound
 	}
-	m := rt.method(h)
 	if m.serve == nil {
 		return nil, &refusal.Reply{Status: fasthttp.StatusMethodNotAllowed, Text: "method not allowed", Allow: rt.allow}
 	}
@@ -78,7 +79,7 @@ func (r *Relay) admit(h *fasthttp.RequestHeader, req *request) (handler, *refusa
 		case !refusal.IsLines(kind):
 			return nil, refusal.LinesType
 		default:
-			m.serve = rt.lines
+			m.serve, req.op = rt.lines, opBatchPost
 		}
 		if n > rt.maxBody || req.withheld { // what else a body is withheld for is refused above
 			return nil, refusal.BodyTooLarge
@@ -95,6 +96,7 @@ type verdict struct {
 	serve   handler
 	refused *refusal.Reply
 	route   *route
+	op      int // of route and method
 	slot    *cow.Slot
 	grant   cow.Grant
 	head    bool
@@ -115,7 +117,7 @@ func verdictOn(c *conn.Conn) *verdict {
 func (r *Relay) admitEarly(h *fasthttp.RequestHeader, req *request) *refusal.Reply {
 	serve, refused := r.admit(h, req)
 	if req.conn != nil {
-		*verdictOn(req.conn) = verdict{stands: true, serve: serve, refused: refused, route: req.route, slot: req.slot, grant: req.grant, head: req.head}
+		*verdictOn(req.conn) = verdict{stands: true, serve: serve, refused: refused, route: req.route, op: req.op, slot: req.slot, grant: req.grant, head: req.head}
 	}
 	return refused
 }
@@ -125,7 +127,7 @@ func (r *Relay) admitEarly(h *fasthttp.RequestHeader, req *request) *refusal.Rep
 func (r *Relay) admitOnce(h *fasthttp.RequestHeader, req *request) (handler, *refusal.Reply) {
 	if req.conn != nil {
 		if v, ok := req.conn.Verdict.(*verdict); ok && v.stands {
-			req.route, req.slot, req.grant, req.head = v.route, v.slot, v.grant, v.head
+			req.route, req.op, req.slot, req.grant, req.head = v.route, v.op, v.slot, v.grant, v.head
 			serve, refused := v.serve, v.refused
 			*v = verdict{} // it must not keep a slot that is removed
 			if refused == nil && req.grant.OK() && !req.grant.Live() {

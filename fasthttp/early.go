@@ -122,7 +122,8 @@ func (r *Relay) failed(ctx *fasthttp.RequestCtx, err error) {
 		c.Arrived()
 	}
 	forget(&ctx.Request.Header)
-	r.requests.Count(routeNone.index, f.Status, -1)
+	r.requests.Begin(opNone)
+	r.requests.Count(opNone, f.Status, -1)
 }
 
 // dropConn closes a connection that gets no answer.

@@ -138,6 +138,7 @@ func (r *Relay) servePull(req request) error {
 // knows the position from which on everything is new.
 func (r *Relay) await(req request, q reading, w *cow.Window) error {
 	req.slot.MarkPulled(time.Now())
+	req.waited(r)
 	var socket syscall.Conn
 	if req.conn != nil {
 		socket = req.conn.Socket

@@ -30,7 +30,10 @@ func (r *Relay) handle(ctx *fasthttp.RequestCtx) {
 		serve, refused = r.admitOnce(&ctx.Request.Header, &req)
 	} else {
 		req.route, _ = r.find(req.conn, ctx.Request.Header.RequestURI())
+		req.op = req.route.method(&ctx.Request.Header).op
 	}
+	req.begun = true
+	r.requests.Begin(req.op)
 	if refused == nil {
 		if err := serve(r, req); err != nil {
 			refused = r.refusalOf(req.name(), err)
@@ -49,7 +52,8 @@ func (r *Relay) handle(ctx *fasthttp.RequestCtx) {
 	}
 	status := ctx.Response.StatusCode()
 	took := time.Duration(r.store.Now() - startNs)
-	r.requests.Count(req.route.index, status, took)
+	r.requests.Count(req.counts(), status, took)
+	req.begun = false
 	if refused == refusal.ManyFields {
 		defer forget(&ctx.Request.Header)
 	}

@@ -1,6 +1,7 @@
 package fasthttp
 
 import (
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -13,6 +14,8 @@ import (
 
 	"cowrelay/fasthttp/admin"
 	"cowrelay/fasthttp/stats"
+
+	"github.com/getkin/kin-openapi/openapi3"
 )
 
 func metricsText(g *rig) string {
@@ -168,9 +171,9 @@ func TestMetrics_MoveWithTraffic(t *testing.T) {
 		"cowrelay_slots": 1, "cowrelay_slots_hot": 1, "cowrelay_events": 6, "cowrelay_streams": 2, "cowrelay_streams_opened_total": 2,
 		"cowrelay_posts_stored_total": 6, "cowrelay_posts_duplicate_total": 1, "cowrelay_panics_total": 0,
 		"cowrelay_event_bytes": float64(6 * len(eventN(0))), "cowrelay_queue_posts": 0, "cowrelay_queue_bytes": 0,
-		`cowrelay_http_requests_total{route="events",status="201"}`: 6, `cowrelay_http_requests_total{route="events",status="200"}`: 2,
-		`cowrelay_http_requests_total{route="events",status="401"}`: 1, `cowrelay_http_requests_total{route="none",status="404"}`: 1,
-		`cowrelay_http_requests_total{route="allocate",status="201"}`: 1, `cowrelay_http_requests_total{route="stream",status="200"}`: 2,
+		`cowrelay_http_requests_total{route="events",method="POST",status="201"}`: 6, `cowrelay_http_requests_total{route="events",method="POST",status="200"}`: 1, `cowrelay_http_requests_total{route="events",method="GET",status="200"}`: 1,
+		`cowrelay_http_requests_total{route="events",method="GET",status="401"}`: 1, `cowrelay_http_requests_total{route="none",method="other",status="404"}`: 1,
+		`cowrelay_http_requests_total{route="allocate",method="POST",status="201"}`: 1, `cowrelay_http_requests_total{route="stream",method="GET",status="200"}`: 2, `cowrelay_http_requests_in_flight{route="long_poll",method="GET"}`: 1, `cowrelay_http_requests_in_flight{route="events",method="GET"}`: 0,
 		`cowrelay_streams_closed_total{reason="client"}`: 0, "cowrelay_frames_encoded_total": 1, `cowrelay_build_info{version="dev"}`: 1,
 	} {
 		if got := metric(g, series); got != want {
@@ -235,5 +238,79 @@ func TestAdmin(t *testing.T) {
 	g.stop()
 	if status, _ := get("/readyz"); status != 503 {
 		t.Errorf("/readyz after the drain: %d", status)
+	}
+}
+
+// Every status that is described can be seen coming: it stands at 0 from the start.
+// No other series of a route begins later.
+func TestMetrics_StatusesStandAtZero(t *testing.T) {
+	g := newRig(t)
+	text := metricsText(g)
+	for template, item := range described().Paths.Map() {
+		path := template
+		for _, p := range item.Parameters {
+			if p.Value.In == openapi3.ParameterInPath {
+				path = strings.ReplaceAll(path, "{"+p.Value.Name+"}", p.Value.Example.(string))
+			}
+		}
+		rt, _ := findRoute([]byte(path))
+		for method, op := range item.Operations() {
+			if method == "HEAD" {
+				continue // counts as GET
+			}
+			for status := range op.Responses.Map() {
+				if !strings.Contains(text, fmt.Sprintf("\ncowrelay_http_requests_total{route=%q,method=%q,status=%q} 0\n", rt.name, method, status)) {
+					t.Errorf("%s %s: %s does not stand at 0", method, rt.name, status)
+				}
+			}
+		}
+	}
+	for _, series := range []string{
+		`{route="long_poll",method="GET",status="503"}`, `{route="batch_post",method="POST",status="201"}`,
+		`{route="none",method="other",status="405"}`, `{route="preflight",method="OPTIONS",status="204"}`,
+	} {
+		if metric(g, "cowrelay_http_requests_total"+series) != 0 {
+			t.Errorf("%s is not 0", series)
+		}
+	}
+}
+
+// What is asked for is counted where it belongs: a pull that waits is not among the
+// pulls' times, and what is in flight is seen.
+func TestMetrics_Operations(t *testing.T) {
+	g := newRig(t, sharedWith("https://a.example"))
+	m := g.allocate()
+	m.longPoll("?wait=20")
+	const flying = `cowrelay_http_requests_in_flight{route="long_poll",method="GET"}`
+	g.eventually("the poll is in flight", func() bool { return metric(g, flying) == 1 })
+	m.post(eventN(0)).want(t, 201)
+	g.eventually("the poll has landed", func() bool { return metric(g, flying) == 0 })
+	m.pull("")
+	m.pull("?wait=20")
+	g.call("HEAD", "/v1/events/"+m.id, m.token, nil).want(t, 200)
+	g.call("POST", "/v1/events/"+m.id, m.token, []byte(eventN(1)+"\n"+eventN(2)), "Content-Type", "application/x-ndjson").want(t, 201)
+	g.call("DELETE", "/v1/events/"+m.id, m.token, nil).want(t, 405)
+	g.call("OPTIONS", "/v1/events/"+m.id, "", nil, "Origin", "https://a.example", "Access-Control-Request-Method", "POST").want(t, 204)
+	w := g.dial()
+	w.out = nil
+	w.send("no request\n\n")
+	w.reply("GET").want(t, 400)
+	for series, want := range map[string]float64{
+		`{route="long_poll",method="GET",status="200"}`: 1, `{route="events",method="GET",status="200"}`: 3,
+		`{route="events",method="POST",status="201"}`: 1, `{route="batch_post",method="POST",status="201"}`: 1,
+		`{route="none",method="other",status="405"}`: 1, `{route="preflight",method="OPTIONS",status="204"}`: 1,
+		`{route="none",method="other",status="400"}`: 1,
+	} {
+		if got := metric(g, "cowrelay_http_requests_total"+series); got != want {
+			t.Errorf("%s is %v, want %v", series, got, want)
+		}
+	}
+	if n := metric(g, `cowrelay_http_request_duration_seconds_count{route="events",method="GET"}`); n != 3 {
+		t.Errorf("%v pulls were measured, want 3", n)
+	}
+	for line := range strings.Lines(metricsText(g)) {
+		if strings.HasPrefix(line, "cowrelay_http_requests_in_flight{") && !strings.HasSuffix(line, " 0\n") {
+			t.Errorf("nothing is asked: %s", line)
+		}
 	}
 }

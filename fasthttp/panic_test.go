@@ -54,7 +54,7 @@ func TestPanic_IsA500(t *testing.T) {
 		t.Errorf("the log holds no stack: %.300s", log.String())
 	}
 	if text := metricsText(g); !strings.Contains(text, "cowrelay_panics_total 3\n") ||
-		!strings.Contains(text, `cowrelay_http_requests_total{route="stats",status="500"} 3`) {
+		!strings.Contains(text, `cowrelay_http_requests_total{route="stats",method="GET",status="500"} 3`) {
 		t.Error("/metrics does not tell of the panics")
 	}
 	restore()

@@ -36,13 +36,14 @@ type route struct {
 	lines   handler
 	maxBody int    // bytes of a post's body, 0 if it has none
 	allow   string // for 405; made from the methods
-	index   int    // in routes
 }
 
 // method is what a route does for a method. Without serve the route does not have
 // it.
 type method struct {
 	serve  handler
+	op     int         // which operation it is; set by init
+	also   []int       // statuses that its operation can have beside the usual ones
 	class  limit.Class // the limit that it counts for
 	needs  token.Right // of a route with a bearer: what the token must allow
 	ticket bool        // the token may stand in the query
@@ -68,12 +69,14 @@ func (rt *route) method(h *fasthttp.RequestHeader) method {
 type request struct {
 	ctx      *fasthttp.RequestCtx
 	route    *route
+	op       int        // an index of operations
 	slot     *cow.Slot  // of a route with a bearer
 	grant    cow.Grant  // what its token allows there
 	head     bool       // HEAD: the body is not sent
 	conn     *conn.Conn // nil if it is not one of the listener's
 	withheld bool       // the header said that the body is not to be read
 	startNs  int64      // on the store's clock
+	begun    bool       // it is in flight: begun, and not counted yet
 	id       string     // ""; or what the log, the reply and errors call the request
 }
 
@@ -91,6 +94,23 @@ func (req *request) name() string {
 		req.id = trace.NewID()
 	}
 	return req.id
+}
+
+// waits is the user value of a pull that waits for an event.
+const waits = "waits"
+
+// waited has a pull count as one that waits.
+func (req request) waited(r *Relay) {
+	r.requests.Move(req.op, opLongPoll)
+	req.ctx.SetUserValue(waits, true)
+}
+
+// counts is the operation that the request counts for.
+func (req request) counts() int {
+	if req.ctx.UserValue(waits) != nil {
+		return opLongPoll
+	}
+	return req.op
 }
 
 // reply fills the response with a JSON body.

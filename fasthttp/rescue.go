@@ -41,7 +41,10 @@ func (r *Relay) rescueRequest(req *request) {
 		r.faulted("handler", fault, "request_id", req.name())
 		writeRefusal(&req.ctx.Response, refusal.Internal, req.id)
 		refuse(req.ctx)
-		r.requests.Count(req.route.index, fasthttp.StatusInternalServerError, time.Duration(r.store.Now()-req.startNs))
+		if !req.begun {
+			r.requests.Begin(req.op)
+		}
+		r.requests.Count(req.counts(), fasthttp.StatusInternalServerError, time.Duration(r.store.Now()-req.startNs))
 	}
 }
 

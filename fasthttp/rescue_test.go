@@ -102,7 +102,7 @@ func TestRescue_ErrorReply(t *testing.T) {
 	g := newFaultyRig(t, 1)
 	m := g.allocate()
 	all := g.relay.requests
-	g.relay.requests = stats.NewRequests(routeNames()[:routeNone.index])
+	g.relay.requests = stats.NewRequests(operations[:opNone])
 	w := g.dial()
 	w.out = nil
 	w.send("no request\n\n")

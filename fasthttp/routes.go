@@ -10,6 +10,7 @@ import (
 	"cowrelay/fasthttp/limit"
 	"cowrelay/fasthttp/manual"
 	"cowrelay/fasthttp/meet"
+	"cowrelay/fasthttp/stats"
 	"cowrelay/fasthttp/web"
 )
 
@@ -17,37 +18,37 @@ var (
 	routeHealthz   = &route{name: "healthz", get: method{serve: (*Relay).serveHealthz, class: limit.Other}, unlimited: true}
 	routeReadyz    = &route{name: "readyz", get: method{serve: (*Relay).serveReadyz, class: limit.Other}, unlimited: true}
 	routeStats     = &route{name: "stats", get: method{serve: (*Relay).serveStats, class: limit.Other}}
-	routeEither    = &route{name: "stats_either", get: method{serve: (*Relay).serveStatsEither, class: limit.Other}}
+	routeEither    = &route{name: "stats_either", get: method{serve: (*Relay).serveStatsEither, class: limit.Other, also: []int{304}}}
 	routeHistory   = &route{name: "stats_history", get: method{serve: (*Relay).serveStatsHistory, class: limit.Other}}
 	routeSeries    = &route{name: "stats_series", get: method{serve: (*Relay).serveStatsSeries, class: limit.Other}}
-	routeOpenAPI   = &route{name: "openapi", get: method{serve: (*Relay).serveDescription, class: limit.Other}}
-	routeAlloc     = &route{name: "allocate", post: method{serve: (*Relay).serveAllocate, class: limit.Allocate}, maxBody: 16 << 10}
-	routeEvents    = &route{name: "events", get: method{serve: (*Relay).servePull, class: limit.Read, needs: token.Read, ticket: true}, post: method{serve: (*Relay).servePost, class: limit.Post, needs: token.Post}, lines: (*Relay).servePostLines, bearer: true, maxBody: event.MaxBodyBytes}
+	routeOpenAPI   = &route{name: "openapi", get: method{serve: (*Relay).serveDescription, class: limit.Other, also: []int{304}}}
+	routeAlloc     = &route{name: "allocate", post: method{serve: (*Relay).serveAllocate, class: limit.Allocate, also: []int{507}}, maxBody: 16 << 10}
+	routeEvents    = &route{name: "events", get: method{serve: (*Relay).servePull, class: limit.Read, needs: token.Read, ticket: true}, post: method{serve: (*Relay).servePost, class: limit.Post, also: []int{200, 507}, needs: token.Post}, lines: (*Relay).servePostLines, bearer: true, maxBody: event.MaxBodyBytes}
 	routeStream    = &route{name: "stream", get: method{serve: (*Relay).serveStream, class: limit.Stream, needs: token.Read, ticket: true}, bearer: true}
-	routeSlot      = &route{name: "slot", delete: method{serve: (*Relay).serveDelete, class: limit.Post, needs: token.Owner}, bearer: true, evenBlocked: true}
+	routeSlot      = &route{name: "slot", delete: method{serve: (*Relay).serveDelete, class: limit.Post, also: []int{507}, needs: token.Owner}, bearer: true, evenBlocked: true}
 	routeState     = &route{name: "state", get: method{serve: (*Relay).serveState, class: limit.Read, needs: token.Read}, bearer: true, evenBlocked: true}
-	routeHealth    = &route{name: "responder_health", post: method{serve: (*Relay).serveHealth, class: limit.Post, needs: token.Slot}, bearer: true, shapeFirst: true, maxBody: 64 << 10}
-	routeTokens    = &route{name: "tokens", get: method{serve: (*Relay).serveTokens, class: limit.Read, needs: token.Owner}, post: method{serve: (*Relay).serveMakeToken, class: limit.Post, needs: token.Slot}, bearer: true, maxBody: keys.MaxBody}
+	routeHealth    = &route{name: "responder_health", post: method{serve: (*Relay).serveHealth, class: limit.Post, also: []int{200, 507}, needs: token.Slot}, bearer: true, shapeFirst: true, maxBody: 64 << 10}
+	routeTokens    = &route{name: "tokens", get: method{serve: (*Relay).serveTokens, class: limit.Read, needs: token.Owner}, post: method{serve: (*Relay).serveMakeToken, class: limit.Post, also: []int{409, 507}, needs: token.Slot}, bearer: true, maxBody: keys.MaxBody}
 	routeToken     = &route{name: "token", delete: method{serve: (*Relay).serveRevoke, class: limit.Post, needs: token.Owner}, bearer: true, evenBlocked: true}
-	routeRotate    = &route{name: "token_rotate", post: method{serve: (*Relay).serveRotate, class: limit.Post, needs: token.Owner}, bearer: true, evenBlocked: true, noBody: true, maxBody: keys.MaxBody}
-	routeClaim     = &route{name: "claim", post: method{serve: (*Relay).serveClaim, class: limit.Post}, anyBearer: true, maxBody: meet.MaxClaimBody}
-	routeUnclaim   = &route{name: "unclaim", delete: method{serve: (*Relay).serveUnclaim, class: limit.Post}}
+	routeRotate    = &route{name: "token_rotate", post: method{serve: (*Relay).serveRotate, class: limit.Post, also: []int{507}, needs: token.Owner}, bearer: true, evenBlocked: true, noBody: true, maxBody: keys.MaxBody}
+	routeClaim     = &route{name: "claim", post: method{serve: (*Relay).serveClaim, class: limit.Post, also: []int{404, 409, 507}}, anyBearer: true, maxBody: meet.MaxClaimBody}
+	routeUnclaim   = &route{name: "unclaim", delete: method{serve: (*Relay).serveUnclaim, class: limit.Post, also: []int{200, 401, 403, 404, 507}}}
 	routeHandles   = &route{name: "handles", get: method{serve: (*Relay).serveHandles, class: limit.Other}}
-	routeWhois     = &route{name: "whois", get: method{serve: (*Relay).serveWhois, class: limit.Other}}
-	routeA2A       = &route{name: "agent_card", get: method{serve: (*Relay).serveAgentCard, class: limit.Other}}
-	routeIntro     = &route{name: "intro", post: method{serve: (*Relay).serveIntro, class: limit.Meet}, maxBody: event.MaxBodyBytes}
-	routeRegister  = &route{name: "invite_register", post: method{serve: (*Relay).serveRegister, class: limit.Meet}, maxBody: 64 << 10}
-	routeInvite    = &route{name: "invite", get: method{serve: (*Relay).serveInvite, class: limit.Other}}
-	routePairs     = &route{name: "pairs", post: method{serve: (*Relay).servePair, class: limit.Meet}, maxBody: 128 << 10}
-	routePair      = &route{name: "pair", get: method{serve: (*Relay).serveLook, class: limit.Other}}
-	routeBootstrap = &route{name: "pair_bootstrap", post: method{serve: (*Relay).serveBootstrap, class: limit.Meet}, maxBody: 64 << 10}
-	routeAbandon   = &route{name: "pair_abandon", post: method{serve: (*Relay).serveAbandon, class: limit.Meet}, maxBody: 64 << 10}
-	routeLanding   = &route{name: "landing", get: method{serve: (*Relay).serveLanding, class: limit.Other}}
-	routeBoard     = &route{name: "dashboard", get: method{serve: (*Relay).serveDashboard, class: limit.Other}}
-	routeBook      = &route{name: "phonebook", get: method{serve: (*Relay).servePhonebook, class: limit.Other}}
-	routeAPI       = &route{name: "api", get: method{serve: (*Relay).serveAPI, class: limit.Other}}
-	routeManual    = &route{name: "manual", get: method{serve: (*Relay).serveManual, class: limit.Other}}
-	routeAsset     = &route{name: "asset", get: method{serve: (*Relay).serveAsset, class: limit.Other}}
+	routeWhois     = &route{name: "whois", get: method{serve: (*Relay).serveWhois, class: limit.Other, also: []int{404}}}
+	routeA2A       = &route{name: "agent_card", get: method{serve: (*Relay).serveAgentCard, class: limit.Other, also: []int{404}}}
+	routeIntro     = &route{name: "intro", post: method{serve: (*Relay).serveIntro, class: limit.Meet, also: []int{200, 403, 404, 507}}, maxBody: event.MaxBodyBytes}
+	routeRegister  = &route{name: "invite_register", post: method{serve: (*Relay).serveRegister, class: limit.Meet, also: []int{507}}, maxBody: 64 << 10}
+	routeInvite    = &route{name: "invite", get: method{serve: (*Relay).serveInvite, class: limit.Other, also: []int{404, 410, 507}}}
+	routePairs     = &route{name: "pairs", post: method{serve: (*Relay).servePair, class: limit.Meet, also: []int{409}}, maxBody: 128 << 10}
+	routePair      = &route{name: "pair", get: method{serve: (*Relay).serveLook, class: limit.Other, also: []int{404}}}
+	routeBootstrap = &route{name: "pair_bootstrap", post: method{serve: (*Relay).serveBootstrap, class: limit.Meet, also: []int{404}}, maxBody: 64 << 10}
+	routeAbandon   = &route{name: "pair_abandon", post: method{serve: (*Relay).serveAbandon, class: limit.Meet, also: []int{204}}, maxBody: 64 << 10}
+	routeLanding   = &route{name: "landing", get: method{serve: (*Relay).serveLanding, class: limit.Other, also: []int{304}}}
+	routeBoard     = &route{name: "dashboard", get: method{serve: (*Relay).serveDashboard, class: limit.Other, also: []int{304}}}
+	routeBook      = &route{name: "phonebook", get: method{serve: (*Relay).servePhonebook, class: limit.Other, also: []int{304}}}
+	routeAPI       = &route{name: "api", get: method{serve: (*Relay).serveAPI, class: limit.Other, also: []int{304}}}
+	routeManual    = &route{name: "manual", get: method{serve: (*Relay).serveManual, class: limit.Other, also: []int{304, 404}}}
+	routeAsset     = &route{name: "asset", get: method{serve: (*Relay).serveAsset, class: limit.Other, also: []int{304, 404}}}
 	routeNone      = &route{name: "none"}
 
 	routes = []*route{
@@ -65,28 +66,61 @@ func init() {
 	for _, rt := range []*route{routeHealthz, routeAlloc, routeEvents, routeStream, routeSlot, routeState, routeHealth, routeTokens, routeToken, routeRotate, routeClaim, routeUnclaim, routeIntro, routePairs, routePair, routeBootstrap, routeAbandon} {
 		rt.local = true
 	}
-	for i, rt := range routes {
-		rt.index = i
+	for _, rt := range routes {
 		for _, m := range []struct {
-			on   bool
-			name string
-		}{{rt.get.serve != nil, "GET, HEAD"}, {rt.post.serve != nil, "POST"}, {rt.delete.serve != nil, "DELETE"}} {
-			if m.on {
-				if rt.allow != "" {
-					rt.allow += ", "
-				}
-				rt.allow += m.name
+			*method
+			name, allow string
+			success     int
+		}{{&rt.get, "GET", "GET, HEAD", 200}, {&rt.post, "POST", "POST", 201}, {&rt.delete, "DELETE", "DELETE", 204}} {
+			if m.serve == nil {
+				continue
 			}
+			if rt.allow != "" {
+				rt.allow += ", "
+			}
+			rt.allow += m.allow
+			m.op = len(operations)
+			operations = append(operations, stats.Operation{Route: rt.name, Method: m.name, Statuses: append(rt.refusals(m.name), append(m.also, m.success)...)})
 		}
 	}
+	operations[opLongPoll].Statuses = operations[routeEvents.get.op].Statuses
+	operations[opBatchPost].Statuses = operations[routeEvents.post.op].Statuses
 }
 
-// routeNames are the routes' names, by index.
-func routeNames() (names []string) {
-	for _, rt := range routes {
-		names = append(names, rt.name)
+// Operations that are no method of a route. A method that no route has is opNone,
+// which is the zero value.
+const (
+	opNone = iota
+	opPreflight
+	opLongPoll
+	opBatchPost
+)
+
+// operations is what requests are counted by: these, and each method of each route.
+var operations = []stats.Operation{
+	opNone:      {Route: "none", Method: "other", Statuses: []int{400, 404, 405, 408, 413, 429, 431, 500, 503}},
+	opPreflight: {Route: "preflight", Method: "OPTIONS", Statuses: []int{204, 400, 429, 431, 500, 503}},
+	opLongPoll:  {Route: "long_poll", Method: "GET"},
+	opBatchPost: {Route: "batch_post", Method: "POST"},
+}
+
+// refusals are the statuses of refusals that a method of the route can have, but for
+// those that its handler alone knows.
+func (rt *route) refusals(method string) []int {
+	list := []int{400, 408, 431, 500, 503}
+	if !rt.unlimited {
+		list = append(list, 429)
 	}
-	return names
+	if rt.bearer {
+		list = append(list, 404)
+	}
+	if rt.bearer || rt.anyBearer {
+		list = append(list, 401, 403)
+	}
+	if method == "POST" {
+		list = append(list, 413, 415, 422)
+	}
+	return list
 }
 
 var (

@@ -21,7 +21,7 @@ import (
 func NewRelay(store *cow.Store, opts Options) *Relay {
 	opts.setDefaults()
 	r := &Relay{opts: opts, store: store, started: time.Now(), drain: make(chan struct{}), manual: chapters(opts.Manual)}
-	r.requests, r.commits, r.lag = stats.NewRequests(routeNames()), stats.NewCommits(), stats.NewHistogram(stats.LagBounds)
+	r.requests, r.commits, r.lag = stats.NewRequests(operations), stats.NewCommits(), stats.NewHistogram(stats.LagBounds)
 	r.batches, r.sieve = stats.NewBatches(), make(chan struct{}, max(1, int(opts.CPUs/2)))
 	r.places = accept.NewPlaces("public", opts.MaxConns)
 	r.conns = newConns(r)
@@ -29,7 +29,7 @@ func NewRelay(store *cow.Store, opts Options) *Relay {
 	r.polls = poll.NewSet(r.streams.Subscribe, r.streams.Hangups())
 	r.SetLive(opts.Live)
 	r.recorder = stats.Start(stats.Sources{
-		Store: store, Requests: r.requests, Events: routeEvents.index, Commits: r.commits, Lag: r.lag,
+		Store: store, Requests: r.requests, Pulls: []int{routeEvents.get.op, opLongPoll}, Commits: r.commits, Lag: r.lag,
 		Streams: r.streams.Len, Connections: r.conns.Len, LongPolls: r.polls.Len,
 		Handles: func() int64 { return int64(opts.Desk.Handles.Len()) },
 		Pairs:   func() int64 { return int64(opts.Desk.Pairs.Len()) },

@@ -47,7 +47,7 @@ type Batches struct {
 }
 
 // NewBatches returns one that has counted nothing.
-func NewBatches() *Batches { return &Batches{events: newHistogram(batchBounds, 1)} }
+func NewBatches() *Batches { return &Batches{events: newHistogram(batchBounds[1:], 1)} }
 
 // Count counts a post that was answered.
 func (b *Batches) Count(stored, duplicates int) {

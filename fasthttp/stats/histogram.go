@@ -23,7 +23,7 @@ type Histogram struct {
 var (
 	// requestBounds fit requests, commits and syncs.
 	requestBounds = []time.Duration{
-		100 * time.Microsecond, 250 * time.Microsecond, 500 * time.Microsecond, time.Millisecond, 2500 * time.Microsecond,
+		10 * time.Microsecond, 25 * time.Microsecond, 50 * time.Microsecond, 100 * time.Microsecond, 250 * time.Microsecond, 500 * time.Microsecond, time.Millisecond, 2500 * time.Microsecond,
 		5 * time.Millisecond, 10 * time.Millisecond, 25 * time.Millisecond, 50 * time.Millisecond, 100 * time.Millisecond,
 		250 * time.Millisecond, 500 * time.Millisecond, time.Second, 2500 * time.Millisecond, 5 * time.Second, 10 * time.Second, 30 * time.Second,
 	}
@@ -33,8 +33,9 @@ var (
 		50 * time.Microsecond, 100 * time.Microsecond, 250 * time.Microsecond, 500 * time.Microsecond, time.Millisecond,
 		2500 * time.Microsecond, 5 * time.Millisecond, 10 * time.Millisecond, 50 * time.Millisecond, 100 * time.Millisecond, time.Second, 10 * time.Second,
 	}
-	// batchBounds are plain numbers: posts of a batch.
-	batchBounds = []time.Duration{1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024}
+	// batchBounds are plain numbers: posts of a batch. A batch without posts makes or
+	// removes slots, or notes when they were read.
+	batchBounds = []time.Duration{0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024}
 )
 
 // NewHistogram returns an empty histogram of durations, printed in seconds.

@@ -11,9 +11,8 @@ import (
 type Sources struct {
 	Store    *cow.Store
 	Requests *Requests
-	// Events is the route that answers 200 to a pull and to a duplicate, an index
-	// as for Requests.Count.
-	Events  int
+	// Pulls are the operations that are pulls, indexes as for Requests.Count.
+	Pulls   []int
 	Commits *Commits
 	Lag     *Histogram // from an event being visible to its first write to a stream
 
@@ -72,12 +71,9 @@ func (m *meter) count() counts {
 		}
 		c.limited += replies[429].Load()
 	}
-	// A 200 of the events route is a pull or a duplicate. The two are counted one
-	// after the other, and a moment between them must not let pulls go back.
-	if ok := m.Requests.replies[m.Events][200].Load(); ok > c.duplicates {
-		c.pulls = ok - c.duplicates
+	for _, op := range m.Pulls {
+		c.pulls += m.Requests.replies[op][200].Load()
 	}
-	c.pulls = max(c.pulls, m.before.pulls)
 	return c
 }
 

@@ -3,6 +3,7 @@ package stats
 import (
 	"fmt"
 	"io"
+	"slices"
 	"sync/atomic"
 	"time"
 )
@@ -10,54 +11,91 @@ import (
 // statuses is one more than the highest status that is counted by itself.
 const statuses = 600
 
-// Requests counts replies by route and status, and measures the time to them.
-// NewRequests makes it; any goroutine may count.
+// Operation is one kind of request: a method of a route.
+type Operation struct {
+	Route, Method string
+	// Statuses are those that can occur. They are shown from the start, at 0: a
+	// series that begins with its first case hides that case from increase().
+	Statuses []int
+}
+
+// labels are those that all series of an operation have.
+func (o *Operation) labels() string { return fmt.Sprintf("route=%q,method=%q", o.Route, o.Method) }
+
+// Requests counts replies by operation and status, and measures the time to them.
+// NewRequests makes it; any goroutine may count. A request is begun once, may be
+// moved, and is counted once, in this order.
 type Requests struct {
-	routes []string
-	// By route, an index of routes.
+	operations []Operation
+	// By operation, an index of operations.
+	begun   []atomic.Uint64           // requests; Move takes one away
 	replies [][statuses]atomic.Uint64 // and by status
 	took    []*Histogram
 }
 
-// NewRequests counts for the routes of these names.
-func NewRequests(routes []string) *Requests {
-	r := &Requests{routes: routes, replies: make([][statuses]atomic.Uint64, len(routes))}
-	for range routes {
+// NewRequests counts for these operations.
+func NewRequests(operations []Operation) *Requests {
+	n := len(operations)
+	r := &Requests{operations: operations, begun: make([]atomic.Uint64, n), replies: make([][statuses]atomic.Uint64, n)}
+	for range operations {
 		r.took = append(r.took, newHistogram(requestBounds, time.Second))
 	}
 	return r
 }
 
-// Count counts a reply. route is an index of the names; took is the time from
-// the request's header to its reply, negative if nobody knows.
-func (r *Requests) Count(route, status int, took time.Duration) {
-	r.replies[route][min(max(status, 0), statuses-1)].Add(1)
+// Begin counts a request that is under way. op is an index of the operations.
+func (r *Requests) Begin(op int) { r.begun[op].Add(1) }
+
+// Move has a request that is under way count for another operation.
+func (r *Requests) Move(from, to int) {
+	r.begun[to].Add(1)
+	r.begun[from].Add(^uint64(0))
+}
+
+// Count counts a reply to a request that has begun. took is the time from the
+// request's header to its reply, negative if nobody knows.
+func (r *Requests) Count(op, status int, took time.Duration) {
+	r.replies[op][min(max(status, 0), statuses-1)].Add(1)
 	if took >= 0 {
-		r.took[route].Observe(took)
+		r.took[op].Observe(took)
 	}
 }
 
 // Families are the families of requests, in their order.
 func (r *Requests) Families() []Family {
 	return []Family{
-		{Info{"cowrelay_http_requests_total", "counter", "Requests answered, by route and status."}, r.printReplies},
-		{Info{"cowrelay_http_request_duration_seconds", "histogram", "Time from a request's header to its reply being ready to send, by route. Streams count until they open."},
+		{Info{"cowrelay_http_requests_total", "counter", "Requests answered, by route, method and status. HEAD counts as GET. Pulls that waited have the route long_poll, posts of many events batch_post. Whatever has no handler has the route none, and questions of browsers what they may do (CORS) have preflight."}, r.printReplies},
+		{Info{"cowrelay_http_requests_in_flight", "gauge", "Requests whose reply is not ready yet, by route and method. Long polls are among them, streams only until they open."}, r.printInFlight},
+		{Info{"cowrelay_http_request_duration_seconds", "histogram", "Time from a request's header to its reply being ready to send, by route and method. Streams count until they open."},
 			func(w io.Writer, name string) {
-				for i, route := range r.routes {
-					r.took[i].Print(w, name, `route="`+route+`"`)
+				for i := range r.operations {
+					r.took[i].Print(w, name, r.operations[i].labels())
 				}
 			}},
 	}
 }
 
-// printReplies prints the statuses that were there. All of them would be
-// thousands of series.
+// printReplies prints the statuses that can occur, and those that have occurred all
+// the same. All of them would be thousands of series.
 func (r *Requests) printReplies(w io.Writer, name string) {
-	for i, route := range r.routes {
+	for i := range r.operations {
+		o := &r.operations[i]
 		for status := range r.replies[i] {
-			if n := r.replies[i][status].Load(); n > 0 {
-				fmt.Fprintf(w, "%s{route=%q,status=\"%d\"} %d\n", name, route, status, n)
+			if n := r.replies[i][status].Load(); n > 0 || slices.Contains(o.Statuses, status) {
+				fmt.Fprintf(w, "%s{%s,status=\"%d\"} %d\n", name, o.labels(), status, n)
 			}
 		}
+	}
+}
+
+// printInFlight prints what has begun and was not counted yet. What was counted is
+// read first: it has begun, so the difference is never below 0 for that.
+func (r *Requests) printInFlight(w io.Writer, name string) {
+	for i := range r.operations {
+		var done uint64
+		for status := range r.replies[i] {
+			done += r.replies[i][status].Load()
+		}
+		fmt.Fprintf(w, "%s{%s} %d\n", name, r.operations[i].labels(), max(0, int64(r.begun[i].Load()-done)))
 	}
 }

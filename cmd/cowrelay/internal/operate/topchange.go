@@ -28,6 +28,6 @@ func (c change) rate(family string, labels ...label) float64 {
 	return max(c.to.value(family, labels...)-c.from.value(family, labels...), 0) / c.seconds()
 }
 
-func (c change) histogram(family string, l label) buckets {
-	return c.to.histogram(family, l).minus(c.from.histogram(family, l))
+func (c change) histogram(family string, labels ...label) buckets {
+	return c.to.histogram(family, labels...).minus(c.from.histogram(family, labels...))
 }

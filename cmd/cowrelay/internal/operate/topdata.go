@@ -66,15 +66,20 @@ func (l label) of(m *dto.Metric) (value string, counts bool) {
 	return value, counts || len(l.values) == 0
 }
 
+// countsAll says whether a series counts by each of the labels.
+func countsAll(labels []label, m *dto.Metric) bool {
+	for _, l := range labels {
+		if _, ok := l.of(m); !ok {
+			return false
+		}
+	}
+	return true
+}
+
 // value is the sum of a family's series that have the labels.
 func (r *reading) value(family string, labels ...label) (sum float64) {
 	for _, m := range r.families[family].GetMetric() {
-		all := true
-		for _, l := range labels {
-			_, ok := l.of(m)
-			all = all && ok
-		}
-		if all {
+		if countsAll(labels, m) {
 			sum += m.GetGauge().GetValue() + m.GetCounter().GetValue() + m.GetUntyped().GetValue()
 		}
 	}

@@ -12,9 +12,9 @@ type buckets struct {
 	n, sum float64
 }
 
-func (r *reading) histogram(family string, l label) (b buckets) {
+func (r *reading) histogram(family string, labels ...label) (b buckets) {
 	for _, m := range r.families[family].GetMetric() {
-		if _, ok := l.of(m); !ok {
+		if !countsAll(labels, m) {
 			continue
 		}
 		h := m.GetHistogram()

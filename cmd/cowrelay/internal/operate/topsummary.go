@@ -107,7 +107,7 @@ func (c change) summary() []row {
 	upTo := func(of, family, limit string) cellText {
 		return near(number(of, family), r.value(family), r.value(limit))
 	}
-	batch := c.histogram("cowrelay_commit_batch_posts", label{})
+	batch := c.histogram("cowrelay_commit_batch_posts")
 	perBatch := "-"
 	if batch.n > 0 {
 		perBatch = human.Digits(batch.sum / batch.n)

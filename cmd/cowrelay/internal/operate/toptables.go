@@ -24,17 +24,19 @@ func (v *topView) latencies(width int) []line {
 	}
 	var list []entry
 	for _, name := range r.values(requests, "route") {
-		l := label{"route", []string{name}}
-		if b := c.histogram(requests, l); b.n > 0 {
-			list = append(list, entry{name, b,
-				c.rate("cowrelay_http_requests_total", l, r.statuses('4')), c.rate("cowrelay_http_requests_total", l, r.statuses('5')), true})
+		for _, method := range r.values(requests, "method") {
+			l, of := label{"route", []string{name}}, label{"method", []string{method}}
+			if b := c.histogram(requests, l, of); b.n > 0 {
+				list = append(list, entry{name + " " + method, b,
+					c.rate("cowrelay_http_requests_total", l, of, r.statuses('4')), c.rate("cowrelay_http_requests_total", l, of, r.statuses('5')), true})
+			}
 		}
 	}
 	slices.SortStableFunc(list, func(a, b entry) int { return cmp.Compare(b.b.n, a.b.n) })
 	disk := []entry{
-		{name: "commit", b: c.histogram("cowrelay_commit_duration_seconds", label{})},
-		{name: "disk sync", b: c.histogram("cowrelay_journal_sync_duration_seconds", label{})},
-		{name: "stream lag", b: c.histogram("cowrelay_stream_lag_seconds", label{})},
+		{name: "commit", b: c.histogram("cowrelay_commit_duration_seconds")},
+		{name: "disk sync", b: c.histogram("cowrelay_journal_sync_duration_seconds")},
+		{name: "stream lag", b: c.histogram("cowrelay_stream_lag_seconds")},
 	}
 	// The rows of the disk stand behind the two busiest routes, so that a small
 	// screen has them.
@@ -42,9 +44,9 @@ func (v *topView) latencies(width int) []line {
 	// A narrow screen goes without p90.
 	columns := func(name, rate, p50, p90, p99 string) string {
 		if width < 72 {
-			return fmt.Sprintf("%-18s%11s%10s%10s", name, rate, p50, p99)
+			return fmt.Sprintf("%-22s%9s%9s%9s", name, rate, p50, p99)
 		}
-		return fmt.Sprintf("%-18s%12s%11s%11s%11s", name, rate, p50, p90, p99)
+		return fmt.Sprintf("%-22s%8s%11s%11s%11s", name, rate, p50, p90, p99)
 	}
 	head := columns("latency", "rate", "p50", "p90", "p99") + fmt.Sprintf("%9s", "errors")
 	lines := []line{{{bold, strings.ToUpper(head)}}}

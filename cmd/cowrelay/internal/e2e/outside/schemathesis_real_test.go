@@ -83,7 +83,7 @@ func TestReal_Schemathesis(t *testing.T) {
 		"allocate 201", "stream 403", "slot 204", "stats 200", "stats_history 200", "stats_series 200", "openapi 200",
 	} {
 		route, status, _ := strings.Cut(want, " ")
-		if !regexp.MustCompile(`cowrelay_http_requests_total\{route="` + route + `",status="` + status + `"\} [1-9]`).Match(text) {
+		if !regexp.MustCompile(`cowrelay_http_requests_total\{route="` + route + `",method="[A-Z]+",status="` + status + `"\} [1-9]`).Match(text) {
 			t.Errorf("no request got %s", want)
 		}
 	}
