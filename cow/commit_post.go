@@ -45,13 +45,14 @@ type Post struct {
 	queue *postQueue   // of the store; nil: Release must leave the post alone
 	seed  maphash.Seed // of the store's hashes of ids
 
-	kind   postKind
-	slot   *Slot
-	event  event.Event
-	idHash uint32 // of the event's id
-	many   *many  // of a post of many events, which has no event; else nil
-	buf    []byte // owns the events
-	bytes  int64  // what the post takes of the queue's bound
+	kind     postKind
+	slot     *Slot
+	event    event.Event
+	idHash   uint32 // of the event's id
+	many     *many  // of a post of many events, which has no event; else nil
+	buf      []byte // owns the events
+	bytes    int64  // what the post takes of the queue's bound
+	queuedNs int64  // when it was queued, on the queue's clock
 
 	// state: pairs with itself. See the picture above.
 	state atomic.Uint32

@@ -1,6 +1,7 @@
 package cow
 
 import (
+	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -48,6 +49,13 @@ type postQueue struct {
 	// writeBegan is when the commit under way began, on the clock; 0 for none.
 	// commitBatch stores it. Posters learn from it that the disk hangs.
 	writeBegan atomic.Int64
+	// oldest is when the post was queued that has waited longest, as far as the queue
+	// knows: the first one in an empty queue stores it, and then the loop, which takes
+	// posts in their order, with each that it takes.
+	oldest atomic.Int64
+	// told is the writeBegan of the last commit that the log names as one that hangs.
+	told atomic.Int64
+	log  *slog.Logger // nil: nothing is logged
 	// records is how many requests are writing a record.
 	records atomic.Int64
 }
@@ -92,8 +100,10 @@ func (q *postQueue) submit(p *Post) (duplicate bool, err error) {
 func (q *postQueue) put(p *Post) error {
 	if q.stalled() {
 		q.stats.PostsStalled.Add(1)
+		q.tellHang()
 		return ErrBusy
 	}
+	p.queuedNs = q.clock.now()
 	to, fits := q.enter(p)
 	if q.closed.Load() {
 		q.leave(p)
@@ -117,11 +127,17 @@ func (q *postQueue) enter(p *Post) (to chan *Post, fits bool) {
 	bytes := q.bytes.Add(p.bytes)
 	if p.many == nil {
 		n := q.count.Add(1)
+		if n == 1 && q.manyEvents.Load() == 0 {
+			q.oldest.Store(p.queuedNs)
+		}
 		return q.posts, n <= int64(q.limits.posts) && bytes <= q.limits.bytes
 	}
 	own := int64(len(p.many.events))
 	events, share := q.manyEvents.Add(own), q.manyBytes.Add(p.bytes)
 	alone := events == own
+	if alone && q.count.Load() == 0 {
+		q.oldest.Store(p.queuedNs)
+	}
 	return q.many, bytes <= q.limits.bytes &&
 		(alone || events <= manyTimes*int64(q.limits.posts) && share <= q.limits.bytes/2)
 }
@@ -168,6 +184,44 @@ func (q *postQueue) stalled() bool {
 	return began != 0 && q.clock.now()-began > int64(q.limits.stallAfter)
 }
 
+// tellHang logs that the commit under way hangs, once for each commit.
+func (q *postQueue) tellHang() {
+	began := q.writeBegan.Load()
+	if q.log != nil && began != 0 && q.told.Swap(began) != began {
+		q.log.Warn("a commit hangs: posts get 503 until it ends", "for", time.Duration(q.clock.now()-began).Round(time.Millisecond).String())
+	}
+}
+
+// wrote counts a commit that took so long that posts were turned away, or would have
+// been, and logs it. turned is how many were.
+func (q *postQueue) wrote(took time.Duration, turned uint64) {
+	if took <= q.limits.stallAfter {
+		return
+	}
+	q.stats.CommitsStalled.Add(1)
+	if q.log != nil {
+		q.log.Warn("a commit took long", "took", took.Round(time.Millisecond).String(), "posts_turned_away", turned)
+	}
+}
+
+// oldestWait is how long the post waits that has waited longest. Posts that wait for
+// their slot to be loaded may have waited longer.
+func (q *postQueue) oldestWait() time.Duration {
+	if q.count.Load() == 0 && q.manyEvents.Load() == 0 {
+		return 0
+	}
+	return max(0, time.Duration(q.clock.now()-q.oldest.Load()))
+}
+
+// commitAge is how long the commit under way has taken, 0 if there is none.
+func (q *postQueue) commitAge() time.Duration {
+	began := q.writeBegan.Load()
+	if began == 0 {
+		return 0
+	}
+	return max(0, time.Duration(q.clock.now()-began))
+}
+
 // close turns away what comes from now on.
 func (q *postQueue) close() { q.closed.Store(true) }
 
@@ -179,6 +233,7 @@ func (q *postQueue) take(p *Post) bool {
 		return p.state.Load() == postTaken
 	}
 	q.leave(p)
+	q.oldest.Store(p.queuedNs)
 	return true
 }
 

@@ -3,12 +3,15 @@ package cow_test
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"cowrelay/cow"
+	"cowrelay/cow/event"
 )
 
 // The queue is bounded in posts.
@@ -108,7 +111,8 @@ func TestCommit_ExpiredPostIsNeverStored(t *testing.T) {
 // posts go on when it ends. The clock is a virtual one.
 func TestCommit_StalledCommitTurnsPostsAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := open(t, cow.Options{StallAfter: time.Second})
+		log := new(lockedLog)
+		f := open(t, cow.Options{StallAfter: time.Second, Logger: slog.New(slog.NewTextHandler(log, nil))})
 		defer f.close()
 		slot := f.slot()
 		f.must(slot, ev("a"))
@@ -126,6 +130,9 @@ func TestCommit_StalledCommitTurnsPostsAway(t *testing.T) {
 		if n := f.Stats().PostsStalled.Load(); n != 2 {
 			t.Errorf("%d posts are counted as turned away", n)
 		}
+		if commit, post := f.CommitAge(), f.OldestWait(); commit.Round(time.Second) != 2*time.Second || post.Round(time.Second) != 2*time.Second {
+			t.Errorf("a commit and a post that wait for 2 s have ages of %v and %v", commit, post)
+		}
 		start := time.Now()
 		f.holds(slot, ev("a"))
 		f.subscribe(slot, true, "").Close()
@@ -137,6 +144,14 @@ func TestCommit_StalledCommitTurnsPostsAway(t *testing.T) {
 		f.wait(soon)
 		f.must(slot, ev("late"))
 		f.holds(slot, ev("a"), ev("held"), ev("soon"), ev("late"))
+		if n, commit, post := f.Stats().CommitsStalled.Load(), f.CommitAge(), f.OldestWait(); n != 1 || commit != 0 || post != 0 {
+			t.Errorf("%d commits hung; ages of %v and %v where nothing waits", n, commit, post)
+		}
+		for line, n := range map[string]int{"a commit hangs": 1, "a commit took long": 1, "took=2s posts_turned_away=2": 1} {
+			if strings.Count(log.String(), line) != n {
+				t.Errorf("the log does not say %q once:\n%s", line, log.String())
+			}
+		}
 	})
 }
 
@@ -184,4 +199,48 @@ func TestCommit_NoSpace(t *testing.T) {
 	free <- 1 << 30
 	f.until("room", func() bool { _, err := f.post(slot, ev("b")); return err == nil })
 	f.duplicate(slot, ev("b"))
+}
+
+// lockedLog is a log that many goroutines write.
+type lockedLog struct {
+	mu   sync.Mutex
+	text strings.Builder // guarded by mu
+}
+
+func (l *lockedLog) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *lockedLog) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+// The slot that holds most, and those that are nearly full, are known, and so is what
+// came and went.
+func TestStore_Fullest(t *testing.T) {
+	f := open(t, cow.Options{})
+	a, b := f.slot(), f.slot()
+	f.must(a, ev("a"))
+	if bytes, near := f.Fullest(); bytes != a.Bytes() || bytes == 0 || near != 0 {
+		t.Errorf("the fullest of an event holds %d bytes, %d are near full", bytes, near)
+	}
+	for i := 0; b.Bytes() < cow.MaxSlotBytes/10*9; i++ {
+		f.must(b, fmt.Sprintf(`{"event_id":"%d","p":"%s"}`, i, strings.Repeat("x", event.MaxBytes-100)))
+	}
+	if bytes, near := f.Fullest(); bytes != b.Bytes() || near != 1 {
+		t.Errorf("the fullest holds %d bytes of %d, %d are near full", bytes, b.Bytes(), near)
+	}
+	if err := f.Remove(b); err != nil {
+		t.Fatal(err)
+	}
+	if bytes, near := f.Fullest(); bytes != a.Bytes() || near != 0 {
+		t.Errorf("with the fullest removed: %d bytes, %d near full", bytes, near)
+	}
+	if made, gone := f.Stats().SlotsMade.Load(), f.Stats().SlotsRemoved.Load(); made != 2 || gone != 1 {
+		t.Errorf("%d slots made, %d removed", made, gone)
+	}
 }

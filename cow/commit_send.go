@@ -69,11 +69,12 @@ func (c *commitPipeline) refuse(b *batch, err error) {
 // commitBatch has the journal store a batch. When it returns all that is Stored is
 // durable. Posters see meanwhile since when it has been under way.
 func (c *commitPipeline) commitBatch(b *batch) {
-	began := c.env.clock.now()
+	began, turned := c.env.clock.now(), c.env.stats.PostsStalled.Load()
 	c.queue.writeBegan.Store(max(began, 1))
 	c.env.write(b.groups)
 	c.queue.writeBegan.Store(0)
 	b.took = time.Duration(c.env.clock.now() - began)
+	c.queue.wrote(b.took, c.env.stats.PostsStalled.Load()-turned)
 }
 
 // writeBatches is the goroutine that calls the journal beside the loop.

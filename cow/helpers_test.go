@@ -32,7 +32,9 @@ func open(t testing.TB, opts cow.Options) *fixture {
 
 func openOn(t testing.TB, m *journaltest.Memory, opts cow.Options) *fixture {
 	t.Helper()
-	opts.Logger = slog.New(slog.DiscardHandler)
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
 	// A test that holds the journal back on a busy machine is not a disk that
 	// hangs, unless it is about one.
 	if opts.StallAfter == 0 {

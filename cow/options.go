@@ -107,6 +107,9 @@ type Stats struct {
 	PostsStalled   atomic.Uint64 // turned away while a commit hung
 	PostsExpired   atomic.Uint64 // waited too long for the journal
 	PostsNoSpace   atomic.Uint64
+	CommitsStalled atomic.Uint64 // that took so long that new posts were turned away
+	SlotsMade      atomic.Uint64
+	SlotsRemoved   atomic.Uint64
 	FramesEncoded  atomic.Uint64 // into shared frames
 	FramesReplayed atomic.Uint64 // for one reader
 	SlotLoads      atomic.Uint64

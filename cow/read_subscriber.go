@@ -111,6 +111,9 @@ func (sub *Subscriber) Plain() { sub.form = frame.Plain }
 // Slot returns the slot that the subscriber reads.
 func (sub *Subscriber) Slot() *Slot { return sub.slot }
 
+// Position returns the position of the event at the cursor: all before it went out.
+func (sub *Subscriber) Position() uint64 { return sub.pos }
+
 // Behind returns how many events stand behind the cursor.
 func (sub *Subscriber) Behind() uint64 { return sub.slot.Count() - min(sub.pos, sub.slot.Count()) }
 

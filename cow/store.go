@@ -63,6 +63,7 @@ func Open(j Journal, r Records, opts Options) (*Store, error) {
 		posts: opts.QueuePosts, bytes: int64(opts.QueueBytes),
 		patience: opts.QueueTimeout, stallAfter: opts.StallAfter,
 	}, s.clock, &s.stats)
+	s.queue.log = opts.Logger
 	s.inbox = newInbox()
 	s.budget = newBudget(opts.MemoryBudget, s.inbox.askCool)
 	s.loads = newLoader(loadEnv{
@@ -250,6 +251,31 @@ func (s *Store) Queue() (posts, bytes int64) { return s.queue.waiting() }
 
 // QueuedLines returns how many events of posts of many wait for the journal.
 func (s *Store) QueuedLines() int64 { return s.queue.manyEvents.Load() }
+
+// OldestWait returns how long the post has waited for the journal that has waited
+// longest, and CommitAge how long the commit under way has taken. Both are 0 where
+// nothing waits.
+func (s *Store) OldestWait() time.Duration { return s.queue.oldestWait() }
+
+// CommitAge: see OldestWait.
+func (s *Store) CommitAge() time.Duration { return s.queue.commitAge() }
+
+// nearFull is how much a slot holds that is nearly full.
+const nearFull = MaxSlotBytes / 10 * 9
+
+// Fullest returns how much the slot holds that holds most, and how many slots have
+// less than a tenth of what they may hold left. It looks at every slot: call it for a
+// scrape, not for a request.
+func (s *Store) Fullest() (bytes uint64, near int) {
+	for slot := range s.All {
+		n := slot.Bytes()
+		bytes = max(bytes, n)
+		if n >= nearFull {
+			near++
+		}
+	}
+	return bytes, near
+}
 
 // Memory returns the state of the budget.
 func (s *Store) Memory() Memory { return s.budget.state() }

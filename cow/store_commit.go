@@ -29,6 +29,7 @@ func (s *Store) commitEnv() commitEnv {
 func (s *Store) enter(slot *Slot) {
 	if _, known := s.slots.LoadOrStore(slot.id, slot); !known {
 		s.slotCount.Add(1)
+		s.stats.SlotsMade.Add(1)
 	}
 }
 
@@ -39,6 +40,7 @@ func (s *Store) bury(slot *Slot) {
 	s.markBlocked(slot, false)
 	s.slots.Delete(slot.id)
 	s.slotCount.Add(-1)
+	s.stats.SlotsRemoved.Add(1)
 	s.stats.Events.Add(-int64(slot.count.Load()))
 	s.stats.Bytes.Add(-int64(slot.bytes.Load()))
 	s.budget.cool(slot)

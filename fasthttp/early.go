@@ -122,6 +122,7 @@ func (r *Relay) failed(ctx *fasthttp.RequestCtx, err error) {
 		c.Arrived()
 	}
 	forget(&ctx.Request.Header)
+	r.refusals.Count(int(f.Reason()))
 	r.requests.Begin(opNone)
 	r.requests.Count(opNone, f.Status, -1)
 }

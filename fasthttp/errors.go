@@ -3,6 +3,7 @@ package fasthttp
 import (
 	"strconv"
 
+	"cowrelay/fasthttp/redact"
 	"cowrelay/fasthttp/refusal"
 
 	"github.com/valyala/fasthttp"
@@ -21,6 +22,28 @@ func (r *Relay) refusalOf(id string, err error) *refusal.Reply {
 		r.opts.Logger.Error("request failed", "request_id", id, "error", err)
 	}
 	return reply
+}
+
+// reasonNames are the names of the reasons for refusals, by reason.
+func reasonNames() []string {
+	list := make([]string, refusal.Reasons)
+	for why := range refusal.Reasons {
+		list[why] = why.String()
+	}
+	return list
+}
+
+// countRefusal counts a refusal. Of those that ran into a limit it logs some.
+func (r *Relay) countRefusal(req *request, f *refusal.Reply) {
+	why := f.Reason()
+	r.refusals.Count(int(why))
+	if !why.AtLimit() {
+		return
+	}
+	if n, due := r.refusals.Sample(int(why), req.startNs); due {
+		r.opts.Logger.Warn("requests are refused at a limit", "reason", why.String(), "request_id", req.name(), "refused", n, "answer", f.Text, "route", req.route.name,
+			"path", redact.Path(string(req.ctx.Path())), "remote", r.live.Load().remote(req.ctx))
+	}
 }
 
 // writeRefusal fills the response. It does not send it. id is the request's, or "" if

@@ -119,6 +119,7 @@ func (r *Relay) servePull(req request) error {
 	}
 	if !req.head {
 		req.slot.MarkPulled(time.Now())
+		r.pulled.Add(uint64(p.Events()))
 	}
 	res := &req.ctx.Response
 	res.Header.SetContentTypeBytes(contentTypeJSON)

@@ -1,6 +1,7 @@
 package fasthttp
 
 import (
+	"runtime/pprof"
 	"time"
 
 	"cowrelay/fasthttp/conn"
@@ -34,6 +35,7 @@ func (r *Relay) handle(ctx *fasthttp.RequestCtx) {
 	}
 	req.begun = true
 	r.requests.Begin(req.op)
+	pprof.SetGoroutineLabels(r.labels[req.op]) // until the next request: its reply's way out has them, too
 	if refused == nil {
 		if err := serve(r, req); err != nil {
 			refused = r.refusalOf(req.name(), err)
@@ -41,6 +43,7 @@ func (r *Relay) handle(ctx *fasthttp.RequestCtx) {
 	}
 	if refused != nil {
 		writeRefusal(&ctx.Response, refused, req.name())
+		r.countRefusal(&req, refused)
 	} else if req.id != "" {
 		ctx.Response.Header.SetCanonical(requestID, []byte(req.id))
 	}

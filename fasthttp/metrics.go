@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -32,9 +33,10 @@ func (r *Relay) WriteMetrics(w io.Writer) { stats.PrintAll(w, r.families()) }
 // families are the families of all metrics, in their order. Those of what stats
 // counts itself are its own.
 func (r *Relay) families() []stats.Family {
+	journal := sync.OnceValue(r.journal) // once for a scrape: it looks at every file
 	return slices.Concat(
-		r.relayFamilies(), r.requests.Families(), r.connectionFamilies(), r.arrivalFamilies(), r.limitFamilies(),
-		stats.StoreFamilies(r.store, r.commits, r.journal), r.batches.Families(),
+		r.relayFamilies(), r.opts.Process.Families(), r.requests.Families(), r.connectionFamilies(), r.arrivalFamilies(), r.refusals.Families(), r.limitFamilies(),
+		stats.StoreFamilies(r.store, r.commits, journal), r.batches.Families(),
 		stats.DeskFamilies(r.opts.Desk), r.streamFamilies(), r.pollFamilies(), r.frameFamilies(),
 		stats.MemoryFamilies(r.store), r.recorder.Families(),
 	)
@@ -42,8 +44,10 @@ func (r *Relay) families() []stats.Family {
 
 func (r *Relay) relayFamilies() []stats.Family {
 	return []stats.Family{
-		{Info: stats.Info{Name: "cowrelay_build_info", Type: "gauge", Help: "The version that runs, as a label; the value is 1."},
-			Print: func(w io.Writer, name string) { fmt.Fprintf(w, "%s{version=%q} 1\n", name, r.opts.Version) }},
+		{Info: stats.Info{Name: "cowrelay_build_info", Type: "gauge", Help: "The version that runs and how the journal syncs (--sync), as labels; the value is 1."},
+			Print: func(w io.Writer, name string) {
+				fmt.Fprintf(w, "%s{version=%q,sync=%q} 1\n", name, r.opts.Version, r.opts.Sync)
+			}},
 		stats.Gauge("cowrelay_ready", "1 while the relay serves, 0 while it ends.", func() int64 {
 			if r.Ready() {
 				return 1
@@ -84,6 +88,15 @@ func (r *Relay) connectionFamilies() []stats.Family {
 			}},
 		stats.Gauge("cowrelay_admin_connections", "Connections of operators open now.", func() int64 { return r.shownOperators().Connections() }),
 		stats.Gauge("cowrelay_admin_connections_max", "Connections that operators may have open at once.", func() int64 { return r.shownOperators().MaxConnections() }),
+		stats.Counter("cowrelay_http_received_bytes_total", "Bytes that connections of clients have brought, headers included.", func() uint64 { in, _ := r.conns.Traffic(); return in }),
+		stats.CounterBy("cowrelay_http_sent_bytes_total", "by", "Bytes that were sent to clients, headers included, by what sent them: reply, stream.", func(show stats.Show) {
+			_, out := r.conns.Traffic()
+			show("reply", out)
+			_, out = r.streams.Written()
+			show("stream", out)
+		}),
+		stats.CounterBy("cowrelay_admin_requests_total", "outcome", "Requests to the operators' listener that need a token or this machine, by outcome: done, failed (what they asked for), refused (those who asked).",
+			func(show stats.Show) { r.shownOperators().Requests(show) }),
 		stats.Counter("cowrelay_admin_wrong_tokens_total", "Requests to the operators' listener with a wrong token.", func() uint64 { return r.shownOperators().WrongTokens() }),
 	}
 }
@@ -171,11 +184,21 @@ func (r *Relay) pollFamilies() []stats.Family {
 
 func (r *Relay) frameFamilies() []stats.Family {
 	return []stats.Family{
+		stats.CounterBy("cowrelay_events_delivered_total", "by", "Events that were sent to readers, by what sent them: pull (long polls too; counted when the reply begins), stream. An event counts for each reader.", func(show stats.Show) {
+			show("pull", r.pulled.Load())
+			events, _ := r.streams.Written()
+			show("stream", events)
+		}),
+		stats.Gauge("cowrelay_streams_queued", "Streams that have something to write and wait for a writer. Many, for long: the machine has too little CPU.", r.queuedStreams),
+		stats.Gauge("cowrelay_streams_stalled", "Streams that wait for their client to take more, or for the store.", r.stalledStreams),
 		stats.Durations("cowrelay_stream_lag_seconds", "Time from an event being visible to the first write of it to a stream.", func() *stats.Histogram { return r.lag }),
 		stats.Counter("cowrelay_frames_encoded_total", "Stream frames encoded once for all live readers of a slot.", func() uint64 { return r.store.Stats().FramesEncoded.Load() }),
 		stats.Counter("cowrelay_frames_replayed_total", "Stream frames encoded for one reader behind the shared ones.", func() uint64 { return r.store.Stats().FramesReplayed.Load() }),
 	}
 }
+
+func (r *Relay) queuedStreams() int64  { return r.streams.Queued() }
+func (r *Relay) stalledStreams() int64 { return int64(r.streams.Stalled()) }
 
 // ObserveCommit counts a batch that the journal wrote. It is for
 // cow.Options.Committed.

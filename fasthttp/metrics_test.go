@@ -3,10 +3,12 @@ package fasthttp
 import (
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
+	"runtime/pprof"
 	"slices"
 	"strconv"
 	"strings"
@@ -174,7 +176,7 @@ func TestMetrics_MoveWithTraffic(t *testing.T) {
 		`cowrelay_http_requests_total{route="events",method="POST",status="201"}`: 6, `cowrelay_http_requests_total{route="events",method="POST",status="200"}`: 1, `cowrelay_http_requests_total{route="events",method="GET",status="200"}`: 1,
 		`cowrelay_http_requests_total{route="events",method="GET",status="401"}`: 1, `cowrelay_http_requests_total{route="none",method="other",status="404"}`: 1,
 		`cowrelay_http_requests_total{route="allocate",method="POST",status="201"}`: 1, `cowrelay_http_requests_total{route="stream",method="GET",status="200"}`: 2, `cowrelay_http_requests_in_flight{route="long_poll",method="GET"}`: 1, `cowrelay_http_requests_in_flight{route="events",method="GET"}`: 0,
-		`cowrelay_streams_closed_total{reason="client"}`: 0, "cowrelay_frames_encoded_total": 1, `cowrelay_build_info{version="dev"}`: 1,
+		`cowrelay_streams_closed_total{reason="client"}`: 0, "cowrelay_frames_encoded_total": 1, `cowrelay_build_info{version="dev",sync="unknown"}`: 1,
 	} {
 		if got := metric(g, series); got != want {
 			t.Errorf("%s is %v, want %v", series, got, want)
@@ -290,7 +292,9 @@ func TestMetrics_Operations(t *testing.T) {
 	g.call("HEAD", "/v1/events/"+m.id, m.token, nil).want(t, 200)
 	g.call("POST", "/v1/events/"+m.id, m.token, []byte(eventN(1)+"\n"+eventN(2)), "Content-Type", "application/x-ndjson").want(t, 201)
 	g.call("DELETE", "/v1/events/"+m.id, m.token, nil).want(t, 405)
-	g.call("OPTIONS", "/v1/events/"+m.id, "", nil, "Origin", "https://a.example", "Access-Control-Request-Method", "POST").want(t, 204)
+	if res, _ := g.options("/v1/events/"+m.id, "Origin: https://a.example\nAccess-Control-Request-Method: POST\n"); res.StatusCode != 204 {
+		t.Errorf("a preflight gets %d", res.StatusCode)
+	}
 	w := g.dial()
 	w.out = nil
 	w.send("no request\n\n")
@@ -313,4 +317,89 @@ func TestMetrics_Operations(t *testing.T) {
 			t.Errorf("nothing is asked: %s", line)
 		}
 	}
+}
+
+// A refusal is counted by its reason. One that ran into a limit has a line in the log,
+// of a crowd some.
+func TestMetrics_Refusals(t *testing.T) {
+	var log safeBuffer
+	g := newRig(t, func(o *rigOptions) {
+		o.relay.Logger = slog.New(slog.NewTextHandler(&log, nil))
+		o.store.StreamsPerSlot, o.store.MaxSlots = 1, 1
+	})
+	m := g.allocate()
+	for range 3 {
+		g.call("POST", "/v1/slot/allocate", "", "{}").want(t, 503)
+	}
+	s := m.stream("", "")
+	defer s.close()
+	(<-m.longPoll("?wait=25")).want(t, 503)
+	g.call("GET", "/v1/events/"+m.id, strings.Repeat("ab", 32), nil).want(t, 403)
+	g.call("GET", "/v1/events/"+noSlot, m.token, nil).want(t, 404)
+	g.call("GET", "/v1/events/"+m.id+"?limit=x", m.token, nil).want(t, 400)
+	m.post(`{"event":`).want(t, 400)
+	m.post(`{"event":{"p":"`+strings.Repeat("x", 300<<10)+`"}}`).want(t, 413)
+	for reason, want := range map[string]float64{
+		"slots": 3, "slot_streams": 1, "token": 1, "not_found": 1, "invalid": 2, "too_large": 1, "slot_full": 0, "long_polls": 0, "fault": 0,
+	} {
+		if got := metric(g, `cowrelay_refusals_total{reason="`+reason+`"}`); got != want {
+			t.Errorf("%v refused for %s, want %v", got, reason, want)
+		}
+	}
+	for part, n := range map[string]int{"requests are refused at a limit": 2, "reason=slots refused=1": 1, "reason=slot_streams": 1, m.token: 0} {
+		if strings.Count(log.String(), part) != n {
+			t.Errorf("%q does not stand %d times in the log:\n%s", part, n, log.String())
+		}
+	}
+}
+
+// What comes, what goes out and what readers get is counted.
+func TestMetrics_Traffic(t *testing.T) {
+	g := newRig(t)
+	m := g.allocate()
+	s := m.stream("", "")
+	in, out, streamed := metric(g, "cowrelay_http_received_bytes_total"), metric(g, `cowrelay_http_sent_bytes_total{by="reply"}`), metric(g, `cowrelay_http_sent_bytes_total{by="stream"}`)
+	big := bigEvent("big", 100_000)
+	m.post(big).want(t, 201)
+	m.fill(3)
+	s.next()
+	s.want(0, 3)
+	m.pull("?limit=3")
+	m.pull("")
+	old := m.stream("?from=0", "")
+	old.next()
+	old.want(0, 3)
+	g.eventually("events are counted", func() bool { return metric(g, `cowrelay_events_delivered_total{by="stream"}`) == 8 })
+	if n := metric(g, `cowrelay_events_delivered_total{by="pull"}`); n != 7 {
+		t.Errorf("%v events pulled, want 7", n)
+	}
+	old.close()
+	for series, before := range map[string]float64{
+		"cowrelay_http_received_bytes_total": in, `cowrelay_http_sent_bytes_total{by="reply"}`: out + 100_000, `cowrelay_http_sent_bytes_total{by="stream"}`: streamed + 100_000,
+	} {
+		if n := metric(g, series) - before; n < 100_000 || n > 120_000 {
+			t.Errorf("%s grew by %v, want somewhat more than 100,000", series, n)
+		}
+	}
+	g.eventually("no stream waits", func() bool {
+		return metric(g, "cowrelay_streams_queued") == 0 && metric(g, "cowrelay_streams_stalled") == 0
+	})
+	if made, gone := metric(g, "cowrelay_slots_allocated_total"), metric(g, "cowrelay_slots_removed_total"); made != 1 || gone != 0 {
+		t.Errorf("%v slots made, %v removed", made, gone)
+	}
+	if n := metric(g, "cowrelay_slot_bytes_largest"); n < 100_000 || n != metric(g, "cowrelay_event_bytes") {
+		t.Errorf("the largest slot holds %v", n)
+	}
+}
+
+// A profile tells the routes apart.
+func TestMetrics_ProfileLabels(t *testing.T) {
+	g := newRig(t)
+	m := g.allocate()
+	m.longPoll("?wait=25")
+	g.eventually("the poll waits", func() bool {
+		var b strings.Builder
+		pprof.Lookup("goroutine").WriteTo(&b, 1)
+		return regexp.MustCompile(`labels: \{"method":"GET", "relay":"request", "route":"long_poll"\}`).MatchString(b.String())
+	})
 }

@@ -15,6 +15,7 @@ import (
 // Options are a relay's limits and habits. A zero field takes its default.
 type Options struct {
 	Version string // as /stats.json shows it ("dev")
+	Sync    string // how the journal syncs, for the metrics ("unknown")
 
 	// Desk is where agents find each other. It must be set, and stays the caller's.
 	Desk *rendezvous.Desk
@@ -56,6 +57,9 @@ type Options struct {
 	// Journal, if set, is asked at every scrape for the journal's figures.
 	Journal func() stats.Journal
 
+	// Process, if set, is what the process tells of itself.
+	Process *stats.Process
+
 	// LogDropped, if set, is asked at every scrape how many lines of the log were
 	// dropped: because too many waited, and because they could not be written.
 	LogDropped func() (full, failed uint64)
@@ -67,6 +71,10 @@ type Options struct {
 
 func (o *Options) setDefaults() {
 	def(&o.Version, "dev")
+	def(&o.Sync, "unknown")
+	if o.Process == nil {
+		o.Process = new(stats.Process)
+	}
 	def(&o.HeaderTimeout, 10*time.Second)
 	def(&o.BodyTimeout, 30*time.Second)
 	def(&o.WriteTimeout, time.Minute)

@@ -1,6 +1,7 @@
 package fasthttp
 
 import (
+	"context"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -45,6 +46,8 @@ type Relay struct {
 	requests *stats.Requests
 	commits  *stats.Commits
 	batches  *stats.Batches
+	refusals *stats.Refusals
+	pulled   atomic.Uint64    // events in replies to pulls
 	lag      *stats.Histogram // from an event being visible to its first write to a stream
 	recorder *stats.Recorder
 	panics   atomic.Uint64
@@ -54,6 +57,9 @@ type Relay struct {
 	// takes milliseconds of CPU time, so some CPUs are left to all others. Nobody holds
 	// a token while waiting for anything, and whoever waits for one has booked the body.
 	sieve chan struct{}
+
+	// labels are the pprof labels of a request, by operation.
+	labels []context.Context
 
 	lnMu      sync.Mutex
 	listeners []net.Listener // guarded by lnMu

@@ -2,6 +2,7 @@ package fasthttp
 
 import (
 	"math"
+	"runtime/pprof"
 	"time"
 
 	"cowrelay/cow"
@@ -103,6 +104,7 @@ const waits = "waits"
 func (req request) waited(r *Relay) {
 	r.requests.Move(req.op, opLongPoll)
 	req.ctx.SetUserValue(waits, true)
+	pprof.SetGoroutineLabels(r.labels[opLongPoll])
 }
 
 // counts is the operation that the request counts for.

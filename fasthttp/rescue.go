@@ -41,6 +41,7 @@ func (r *Relay) rescueRequest(req *request) {
 		r.faulted("handler", fault, "request_id", req.name())
 		writeRefusal(&req.ctx.Response, refusal.Internal, req.id)
 		refuse(req.ctx)
+		r.refusals.Count(int(refusal.Fault))
 		if !req.begun {
 			r.requests.Begin(req.op)
 		}

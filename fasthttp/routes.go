@@ -2,6 +2,8 @@ package fasthttp
 
 import (
 	"bytes"
+	"context"
+	"runtime/pprof"
 
 	"cowrelay/cow/event"
 	"cowrelay/cow/token"
@@ -102,6 +104,15 @@ var operations = []stats.Operation{
 	opPreflight: {Route: "preflight", Method: "OPTIONS", Statuses: []int{204, 400, 429, 431, 500, 503}},
 	opLongPoll:  {Route: "long_poll", Method: "GET"},
 	opBatchPost: {Route: "batch_post", Method: "POST"},
+}
+
+// operationLabels are the pprof labels of requests, by operation: go tool pprof
+// -tagfocus=route=events.
+func operationLabels() (list []context.Context) {
+	for _, o := range operations {
+		list = append(list, pprof.WithLabels(context.Background(), pprof.Labels("relay", "request", "route", o.Route, "method", o.Method)))
+	}
+	return list
 }
 
 // refusals are the statuses of refusals that a method of the route can have, but for

@@ -22,6 +22,7 @@ func NewRelay(store *cow.Store, opts Options) *Relay {
 	opts.setDefaults()
 	r := &Relay{opts: opts, store: store, started: time.Now(), drain: make(chan struct{}), manual: chapters(opts.Manual)}
 	r.requests, r.commits, r.lag = stats.NewRequests(operations), stats.NewCommits(), stats.NewHistogram(stats.LagBounds)
+	r.refusals, r.labels = stats.NewRefusals(reasonNames()), operationLabels()
 	r.batches, r.sieve = stats.NewBatches(), make(chan struct{}, max(1, int(opts.CPUs/2)))
 	r.places = accept.NewPlaces("public", opts.MaxConns)
 	r.conns = newConns(r)

@@ -25,6 +25,8 @@ type Journal struct {
 	log     *filelog.Log
 	store   *pebblestore.Store
 	backlog int64
+	// recovery is how long the replay at the start took; set by Open.
+	recovery time.Duration
 }
 
 var (
@@ -92,8 +94,9 @@ func (j *Journal) replay(opts Options) (err error) {
 	if err != nil {
 		return err
 	}
+	j.recovery = time.Since(start)
 	if n := j.Journal.Stats().Replayed; n > 0 {
-		opts.Logger.Info("the rest of the log was applied to the store", "entries", n, "took", time.Since(start).Round(time.Millisecond).String())
+		opts.Logger.Info("the rest of the log was applied to the store", "entries", n, "took", j.recovery.Round(time.Millisecond).String())
 	}
 	return nil
 }
@@ -115,7 +118,8 @@ func IsCorrupt(err error) bool {
 // Stats is what metrics show of a Journal. Counts are since Open.
 type Stats struct {
 	replay.Stats
-	BacklogMax int64 // bytes at which commits wait
+	BacklogMax int64         // bytes at which commits wait
+	Recovery   time.Duration // how long the replay at the start took
 	Log        filelog.Stats
 	Store      pebblestore.Stats
 }
@@ -132,7 +136,7 @@ func (s Stats) TornBytes() uint64 { return s.Store.TornBytes + uint64(s.Log.Torn
 // Stats takes some 10 µs and a lock of Pebble's. Call it for a scrape, not for a
 // request.
 func (j *Journal) Stats() Stats {
-	return Stats{Stats: j.Journal.Stats(), BacklogMax: j.backlog, Log: j.log.Stats(), Store: j.store.Stats()}
+	return Stats{Stats: j.Journal.Stats(), BacklogMax: j.backlog, Recovery: j.recovery, Log: j.log.Stats(), Store: j.store.Stats()}
 }
 
 // Full reports that the log can't grow, because the disk or the share of this user is
@@ -145,6 +149,10 @@ func (j *Journal) Full() bool {
 // FreeSpace returns how many bytes an unprivileged process can still write to the
 // file system that holds dir.
 func FreeSpace(dir string) (uint64, error) { return pebblestore.FreeSpace(dir) }
+
+// UsedSpace returns how many bytes of the disk a data folder takes, as du does. It
+// looks at every file.
+func UsedSpace(dir string) (uint64, error) { return pebblestore.UsedSpace(dir) }
 
 func (o *Options) ensureDefaults() {
 	if o.OpenFiles <= 0 {

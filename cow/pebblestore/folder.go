@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -99,6 +101,27 @@ func (s *Store) unlockStore() (err error) {
 		err = errors.Join(err, s.folder.Close())
 	}
 	return err
+}
+
+// UsedSpace returns how many bytes of the disk the files in dir take, and those in its
+// folders. That is what du says: space that a file has reserved counts, and a hole in
+// it does not. A file that goes meanwhile counts or not.
+func UsedSpace(dir string) (bytes uint64, err error) {
+	err = filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+		var s unix.Stat_t
+		if err == nil {
+			err = unix.Lstat(path, &s)
+		}
+		if errors.Is(err, fs.ErrNotExist) && path != dir {
+			return nil
+		}
+		bytes += uint64(s.Blocks) * 512
+		return err
+	})
+	if err != nil {
+		return 0, fmt.Errorf("cannot read the space that %q takes: %w", dir, err)
+	}
+	return bytes, nil
 }
 
 // FreeSpace returns how many bytes an unprivileged process can still write to

@@ -23,6 +23,10 @@ type Stats struct {
 	LastError        error  // of the background or the fatal one; nil for none
 	TornBytes        uint64 // at the end of a log of format 1, which Open could not read
 	DiskBytes        uint64 // of all files of the store
+	CompactionDebt   uint64 // bytes that compactions would write to come to rest
+	CacheHits        uint64 // blocks of tables that were in the cache
+	CacheMisses      uint64 // and that were not
+	CacheBytes       uint64 // that the cache holds
 	Pebble           *pebble.Metrics
 }
 
@@ -41,6 +45,10 @@ func (s *Store) Stats() Stats {
 		RangeDeletes:     s.rangeDeletes.Load(),
 		TornBytes:        s.tornBytes.Load(),
 		DiskBytes:        m.DiskSpaceUsage(),
+		CompactionDebt:   m.Compact.EstimatedDebt,
+		CacheHits:        uint64(m.BlockCache.Hits),
+		CacheMisses:      uint64(m.BlockCache.Misses),
+		CacheBytes:       uint64(m.BlockCache.Size),
 		Pebble:           m,
 	}
 	if err := s.lastError.Load(); err != nil {

@@ -59,7 +59,13 @@ func (s *Server) Attach(relay Relay, store *cow.Store) {
 		Connections:    s.places.Used,
 		MaxConnections: func() int64 { return int64(s.opts.MaxConns) },
 		WrongTokens:    s.guesses.wrong.Load,
-		AcceptErrors:   func(show stats.Show) { s.places.Errors(show) },
+		Requests: func(show stats.Show) {
+			failed := s.tally.failed.Load()
+			show("done", max(s.tally.served.Load(), failed)-failed)
+			show("failed", failed)
+			show("refused", s.tally.refused.Load())
+		},
+		AcceptErrors: func(show stats.Show) { s.places.Errors(show) },
 	})
 	// Publish: pairs with the Loads along requests.
 	s.relay.Store(&attached{relay, store})

@@ -1,8 +1,11 @@
 package admin
 
 import (
+	"compress/gzip"
 	"net/http"
 	"net/http/pprof"
+	"strconv"
+	"strings"
 	"time"
 
 	"cowrelay/fasthttp/redact"
@@ -56,6 +59,7 @@ func (s *Server) handle(pattern string, serve func(*attached, http.ResponseWrite
 	s.mux.HandleFunc(pattern, func(w http.ResponseWriter, req *http.Request) {
 		r := s.relay.Load()
 		if refused := s.guard(req); refused != nil {
+			s.tally.refused.Add(1)
 			// Once a second, or a client that guesses tokens fills the log.
 			if now := time.Now().Unix(); s.deniedUnix.Swap(now) != now {
 				s.opts.Logger.Warn("admin request refused", "remote", req.RemoteAddr, "method", req.Method, "path", redact.Path(req.URL.Path), "why", refused.Text)
@@ -66,18 +70,43 @@ func (s *Server) handle(pattern string, serve func(*attached, http.ResponseWrite
 			refuse(w, refused)
 			return
 		}
+		s.tally.served.Add(1)
 		if placeOf(req).Begin() {
 			w.Header().Set("Connection", "close")
 		}
 		if err := serve(r, w, req); err != nil {
+			s.tally.failed.Add(1)
 			s.fail(w, err)
 		}
 	})
 }
 
-func (s *Server) metrics(w http.ResponseWriter, _ *http.Request) {
+func (s *Server) metrics(w http.ResponseWriter, req *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
-	s.relay.Load().WriteMetrics(w)
+	w.Header().Set("Vary", "Accept-Encoding")
+	if !takesGzip(req.Header) {
+		s.relay.Load().WriteMetrics(w)
+		return
+	}
+	w.Header().Set("Content-Encoding", "gzip")
+	zipped := gzip.NewWriter(w)
+	s.relay.Load().WriteMetrics(zipped)
+	zipped.Close() // an error: the client has left
+}
+
+// takesGzip says whether a client takes a reply in gzip, as scrapers do.
+func takesGzip(h http.Header) bool {
+	for _, list := range h.Values("Accept-Encoding") {
+		for coding := range strings.SplitSeq(list, ",") {
+			name, quality, _ := strings.Cut(coding, ";")
+			if strings.EqualFold(strings.TrimSpace(name), "gzip") {
+				q, given := strings.CutPrefix(strings.TrimSpace(quality), "q=")
+				n, err := strconv.ParseFloat(strings.TrimSpace(q), 64)
+				return !given || err == nil && n > 0
+			}
+		}
+	}
+	return false
 }
 
 func (s *Server) healthz(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("ok\n")) }

@@ -38,8 +38,14 @@ type Server struct {
 
 	places     *accept.Places
 	guesses    *guesses
+	tally      tally
 	deniedUnix atomic.Int64  // when a refusal was logged last
 	served     chan struct{} // closed when nothing is accepted any more; nil: nothing was
+}
+
+// tally counts requests to protected routes.
+type tally struct {
+	served, failed, refused atomic.Uint64 // failed ones are among the served
 }
 
 // acted logs an act of an operator, and returns its error.

@@ -135,6 +135,7 @@ func (c *Conn) Read(b []byte) (n int, err error) {
 		return 0, ErrNoRoom
 	}
 	n, err = c.Socket.Read(b)
+	c.set.in.Add(uint64(n))
 	switch {
 	case c.booked != nil:
 		c.booked.gotBytes.Add(int64(n))
@@ -164,7 +165,9 @@ func (c *Conn) Write(b []byte) (n int, err error) {
 	if len(b) > frame.MaxPiece {
 		return c.writePieces(b)
 	}
-	if n, err = c.Socket.Write(b); err != nil {
+	n, err = c.Socket.Write(b)
+	c.set.out.Add(uint64(n))
+	if err != nil {
 		c.late(err)
 	}
 	return n, err
@@ -179,6 +182,7 @@ func (c *Conn) writePieces(b []byte) (n int, err error) {
 			var m int
 			m, err = c.Socket.Write(b[n:min(n+frame.MaxPiece, len(b))])
 			n += m
+			c.set.out.Add(uint64(m))
 		}
 	}
 	if err != nil {

@@ -68,6 +68,7 @@ func (p *Page) attempt(fd uintptr) bool {
 }
 
 func (p *Page) wrote(n int) {
+	p.set.out.Add(uint64(n))
 	p.pieceLeft -= n
 	k := min(n, len(p.head)-p.sent)
 	p.sent += k

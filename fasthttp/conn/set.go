@@ -40,6 +40,14 @@ type Set struct {
 	lingering atomic.Int64 // see Conn.Close
 
 	cuts cuts
+
+	// Bytes that connections have read and written, those of streams written
+	// aside. Each has a cache line of its own.
+	_   [64]byte
+	in  atomic.Uint64
+	_   [56]byte
+	out atomic.Uint64
+	_   [56]byte
 }
 
 // NewSet returns a set without connections.
@@ -60,6 +68,10 @@ func (s *Set) Now() int64 { return int64(time.Since(s.made)) }
 
 // Cuts counts the replies that were cut, by reason.
 func (s *Set) Cuts() []atomic.Uint64 { return s.cuts.count[:] }
+
+// Traffic is how many bytes connections have read, and how many they have written
+// but for those of streams.
+func (s *Set) Traffic() (in, out uint64) { return s.in.Load(), s.out.Load() }
 
 // Len is how many connections are open, those that are turned away included.
 func (s *Set) Len() int64 { return s.open.Load() }

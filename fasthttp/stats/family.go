@@ -4,8 +4,7 @@ import (
 	"fmt"
 	"io"
 	"sync/atomic"
-
-	"github.com/VictoriaMetrics/metrics"
+	"time"
 )
 
 // Info describes one family of metrics.
@@ -23,6 +22,13 @@ type Family struct {
 func Gauge(name, help string, value func() int64) Family {
 	return Family{Info{name, "gauge", help}, func(w io.Writer, name string) {
 		fmt.Fprintf(w, "%s %d\n", name, value())
+	}}
+}
+
+// Seconds is a family of one duration that goes up and down.
+func Seconds(name, help string, value func() time.Duration) Family {
+	return Family{Info{name, "gauge", help}, func(w io.Writer, name string) {
+		fmt.Fprintf(w, "%s %g\n", name, value().Seconds())
 	}}
 }
 
@@ -70,6 +76,5 @@ func PrintAll(w io.Writer, families []Family) {
 		fmt.Fprintf(w, "# HELP %s %s\n# TYPE %s %s\n", f.Name, f.Help, f.Name, f.Type)
 		f.Print(w, f.Name)
 	}
-	metrics.WriteProcessMetrics(w)
-	metrics.WriteFDMetrics(w)
+	printProcess(w)
 }

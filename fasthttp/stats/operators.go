@@ -7,6 +7,7 @@ type Operators struct {
 	Connections, MaxConnections func() int64
 	WrongTokens                 func() uint64
 	AcceptErrors                func(show Show) // by error
+	Requests                    func(show Show) // by outcome
 }
 
 // NoOperators shows a listener that is not there.
@@ -15,6 +16,11 @@ var NoOperators = &Operators{
 	MaxConnections: func() int64 { return 0 },
 	WrongTokens:    func() uint64 { return 0 },
 	AcceptErrors:   func(Show) {},
+	Requests: func(show Show) {
+		for _, outcome := range []string{"done", "failed", "refused"} {
+			show(outcome, 0)
+		}
+	},
 }
 
 // Figures are what the relay says of itself at a moment.

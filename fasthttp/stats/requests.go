@@ -99,3 +99,53 @@ func (r *Requests) printInFlight(w io.Writer, name string) {
 		fmt.Fprintf(w, "%s{%s} %d\n", name, r.operations[i].labels(), max(0, int64(r.begun[i].Load()-done)))
 	}
 }
+
+// Refusals counts refusals by reason, and picks those that get a line in the log.
+// NewRefusals makes it; any goroutine may count.
+type Refusals struct {
+	reasons []string // by reason; an empty one is none
+	counts  []refusals
+}
+
+// refusals are those of one reason. told and left belong together: who moves told
+// forward takes what is left.
+type refusals struct {
+	n    atomic.Uint64
+	left atomic.Uint64 // since the last line
+	told atomic.Int64  // when the last line was due, in nanoseconds on the caller's clock; 0 for never
+}
+
+// NewRefusals counts for the reasons of these names.
+func NewRefusals(reasons []string) *Refusals {
+	return &Refusals{reasons: reasons, counts: make([]refusals, len(reasons))}
+}
+
+// Count counts a refusal. reason is an index of the names.
+func (r *Refusals) Count(reason int) { r.counts[reason].n.Add(1) }
+
+// sampleEvery is the time between two lines about refusals of one reason.
+const sampleEvery = 10 * time.Second
+
+// Sample says whether this refusal gets a line in the log, and how many had this
+// reason since the last line, this one included. Of a crowd one gets it.
+func (r *Refusals) Sample(reason int, nowNs int64) (n uint64, due bool) {
+	c := &r.counts[reason]
+	c.left.Add(1)
+	told := c.told.Load()
+	if told != 0 && nowNs-told < int64(sampleEvery) || !c.told.CompareAndSwap(told, max(nowNs, 1)) {
+		return 0, false
+	}
+	return c.left.Swap(0), true
+}
+
+// Families are its families of metrics.
+func (r *Refusals) Families() []Family {
+	return []Family{CounterBy("cowrelay_refusals_total", "reason", "Requests refused, by reason: invalid, not_found, token (none, or a wrong one), right (cowrelay_token_rights_refused_total says which), blocked, too_large (a body or an event), slot_full, rate (cowrelay_rate_limited_total says which), conflict, slots, streams, stream_share, slot_streams, long_polls (limits that were reached), arriving (no memory for what is arriving), busy, no_space, draining, fault, other.",
+		func(show Show) {
+			for i, name := range r.reasons {
+				if name != "" {
+					show(name, r.counts[i].n.Load())
+				}
+			}
+		})}
+}

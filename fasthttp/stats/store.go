@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"sync"
+	"time"
 
 	"cowrelay/cow"
 )
@@ -15,11 +17,17 @@ func StoreFamilies(store *cow.Store, commits *Commits, journal func() Journal) [
 }
 
 func slotFamilies(store *cow.Store) []Family {
+	fullest := sync.OnceValues(func() (uint64, int) { return store.Fullest() }) // one look at all slots for a scrape
 	return []Family{
 		Gauge("cowrelay_slots", "Slots that exist.", func() int64 { return int64(store.Len()) }),
 		Gauge("cowrelay_slots_max", "Slots that may exist.", func() int64 { return int64(store.Limits().Slots) }),
 		Gauge("cowrelay_slots_hot", "Slots whose events are in memory, in whole or in part.", func() int64 { return int64(store.Memory().HotSlots) }),
 		Gauge("cowrelay_slots_blocked", "Slots that the operator has blocked.", func() int64 { return store.BlockedSlots() }),
+		Counter("cowrelay_slots_allocated_total", "Slots made since the start.", func() uint64 { return store.Stats().SlotsMade.Load() }),
+		Counter("cowrelay_slots_removed_total", "Slots removed since the start, by their owners or the operator.", func() uint64 { return store.Stats().SlotsRemoved.Load() }),
+		Gauge("cowrelay_slot_bytes_largest", "Bytes of events of the slot that holds most.", func() int64 { bytes, _ := fullest(); return int64(bytes) }),
+		Gauge("cowrelay_slot_bytes_max", "Bytes of events that a slot may hold; beyond that posts to it get 413.", func() int64 { return cow.MaxSlotBytes }),
+		Gauge("cowrelay_slots_near_full", "Slots that hold 90% of what they may, or more.", func() int64 { _, near := fullest(); return int64(near) }),
 		Gauge("cowrelay_events", "Events held by all slots.", func() int64 { return store.Stats().Events.Load() }),
 		Gauge("cowrelay_event_bytes", "Bytes of events held by all slots.", func() int64 { return store.Stats().Bytes.Load() }),
 	}
@@ -36,6 +44,9 @@ func postFamilies(store *cow.Store) []Family {
 			show("expired", st.PostsExpired.Load())
 			show("no_space", st.PostsNoSpace.Load())
 		}),
+		Seconds("cowrelay_queue_oldest_seconds", "How long the post has waited for the journal that has waited longest. Posts to slots that are being loaded may have waited longer.", func() time.Duration { return store.OldestWait() }),
+		Seconds("cowrelay_commit_age_seconds", "How long the commit under way has taken; 0 if there is none. From a second on new posts get 503.", func() time.Duration { return store.CommitAge() }),
+		Counter("cowrelay_commits_stalled_total", "Commits that took longer than a second, so that new posts got 503.", func() uint64 { return store.Stats().CommitsStalled.Load() }),
 		Gauge("cowrelay_queue_posts", "Posts of one event that wait to be handed to the journal.", func() int64 { posts, _ := store.Queue(); return posts }),
 		Gauge("cowrelay_queue_posts_max", "Posts of one event that may wait; beyond that they get 503.", func() int64 { return int64(store.Limits().QueuePosts) }),
 		Gauge("cowrelay_queue_batch_events", "Events of posts of many that wait beside them.", func() int64 { return store.QueuedLines() }),

@@ -60,7 +60,7 @@ func (s *Set) Open(o Opening) (*Stream, error) {
 		return nil, err
 	}
 	s.opened.Add(1)
-	st.sub = sub
+	st.sub, st.told = sub, sub.Position()
 	if !o.Chunked {
 		sub.Plain()
 	}

@@ -1,6 +1,9 @@
 package stream
 
-import "sync"
+import (
+	"sync"
+	"sync/atomic"
+)
 
 // queue is a list of streams that want to be written to, each at most once. It
 // is linked through the streams, so it needs no memory and can't be full.
@@ -10,6 +13,8 @@ type queue struct {
 	first, last *Stream
 	idle        int // writers that wait
 	closed      bool
+
+	len atomic.Int64 // of the list; changed under mu
 }
 
 func (q *queue) push(st *Stream) {
@@ -21,6 +26,7 @@ func (q *queue) push(st *Stream) {
 		q.last.next = st
 	}
 	q.last = st
+	q.len.Add(1)
 	wake := q.idle > 0
 	q.mu.Unlock()
 	if wake {
@@ -45,6 +51,7 @@ func (q *queue) pop() *Stream {
 		q.last = nil
 	}
 	st.next = nil
+	q.len.Add(-1)
 	return st
 }
 

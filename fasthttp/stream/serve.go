@@ -112,7 +112,12 @@ func (st *Stream) wrote(n int, control bool) (now int64) {
 		}
 	} else {
 		st.sub.Wrote(n)
+		if pos := st.sub.Position(); pos > st.told {
+			st.set.events.Add(pos - st.told)
+			st.told = pos
+		}
 	}
+	st.set.written.Add(uint64(max(n, 0)))
 	now = st.set.env.Now()
 	if n > 0 {
 		st.wroteNs.Store(now)

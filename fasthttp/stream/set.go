@@ -70,6 +70,9 @@ type Set struct {
 	opened atomic.Uint64
 	ended  [Reasons]atomic.Uint64
 
+	events  atomic.Uint64 // written in whole
+	written atomic.Uint64 // bytes
+
 	books   *share.Ledger[uint64] // how many each client has
 	share   atomic.Int64          // how many one client may have
 	refused struct{ cap, share, slot atomic.Uint64 }
@@ -105,6 +108,12 @@ func (s *Set) Len() int64 { return s.open.Load() }
 
 // Opened returns how many streams were ever opened.
 func (s *Set) Opened() uint64 { return s.opened.Load() }
+
+// Written returns how many events and bytes were written to streams.
+func (s *Set) Written() (events, bytes uint64) { return s.events.Load(), s.written.Load() }
+
+// Queued returns how many streams have something to write and wait for a writer.
+func (s *Set) Queued() int64 { return s.queue.len.Load() }
 
 // Ended returns how many streams ended for a reason.
 func (s *Set) Ended(why Reason) uint64 { return s.ended[why].Load() }

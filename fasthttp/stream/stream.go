@@ -74,6 +74,7 @@ type Stream struct {
 	pieceLeft int    // bytes of that piece; what follows it is another, with a deadline of its own
 	last      bool   // close when control is written
 	reason    Reason // why, then
+	told      uint64 // the position up to which its events are counted
 
 	// Under the wheel's lock.
 	prev, succ *Stream // in the wheel's bucket

@@ -84,6 +84,7 @@ func TestTables_Alerts(t *testing.T) {
 		t.Fatal(err)
 	}
 	var b strings.Builder
+	var book strings.Builder // what to do: the headings that runbook_url names
 	b.WriteString("| alert | severity | after | what it says |\n| --- | --- | --- | --- |\n")
 	variables := regexp.MustCompile(`\{\{ \$labels\.([a-z]+) \}\}|\{\{ \$(value)[^}]*\}\}`)
 	n := 0
@@ -101,13 +102,19 @@ func TestTables_Alerts(t *testing.T) {
 				m := variables.FindStringSubmatch(s)
 				return "*" + m[1] + m[2] + "*"
 			})
-			fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", r.Alert, r.Labels["severity"], after, cell(says))
+			fmt.Fprintf(&b, "| [%s](#%s) | %s | %s | %s |\n", r.Alert, strings.ToLower(r.Alert), r.Labels["severity"], after, cell(says))
+			what := variables.ReplaceAllString(r.Annotations["description"], "*$1$2*")
+			fmt.Fprintf(&book, "### %s\n\n%s\n\n", r.Alert, what)
+			if url := "cmd/cowrelay/docs/metrics.md#" + strings.ToLower(r.Alert); r.Annotations["runbook_url"] != url {
+				t.Errorf("%s: its runbook_url is %q, want %q", r.Alert, r.Annotations["runbook_url"], url)
+			}
 		}
 	}
 	if n < 20 {
 		t.Fatalf("found %d alerts", n)
 	}
 	checkTable(t, "cmd/cowrelay/docs/metrics.md", "alerts", b.String())
+	checkTable(t, "cmd/cowrelay/docs/metrics.md", "runbook", book.String())
 }
 
 // The routes of using.md are those of the OpenAPI description, with the same

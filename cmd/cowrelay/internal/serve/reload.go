@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"runtime/pprof"
 	"time"
+
+	"cowrelay/fasthttp/stats"
 )
 
 // reloader reads the configuration when a signal asks for it. It reads on a
@@ -22,14 +24,15 @@ type reloader struct {
 	tuner   *tuner
 	log     *slog.Logger
 	manager *supervisor
+	figures *stats.Process
 	done    chan *reread // what was read; end takes it
 
 	reading bool
 	again   bool // somebody asked while it was read
 }
 
-func newReloader(t *tuner, log *slog.Logger, manager *supervisor) *reloader {
-	return &reloader{tuner: t, log: log, manager: manager, done: make(chan *reread, 1)}
+func newReloader(t *tuner, log *slog.Logger, manager *supervisor, figures *stats.Process) *reloader {
+	return &reloader{tuner: t, log: log, manager: manager, figures: figures, done: make(chan *reread, 1)}
 }
 
 // reloadSlow is the time after which the log says that the configuration is still
@@ -62,6 +65,7 @@ func (r *reloader) end(next *reread) {
 	if next != nil {
 		r.tuner.adopt(next, r.log)
 	}
+	r.figures.Reloaded(next != nil, time.Now())
 	if r.again {
 		r.again = false
 		r.begin()

@@ -13,6 +13,7 @@ import (
 	"cowrelay/cow/rendezvous"
 	relayhttp "cowrelay/fasthttp"
 	"cowrelay/fasthttp/admin"
+	"cowrelay/fasthttp/stats"
 )
 
 // server is one run of a relay.
@@ -49,6 +50,7 @@ type server struct {
 	manager *supervisor
 	journal *engine.Journal
 	desk    *rendezvous.Desk
+	figures stats.Process
 
 	// observer is the relay once it serves. The store is opened first, and its
 	// goroutines report to the relay from then on: start stores it, the callbacks
@@ -72,7 +74,7 @@ func (s *server) serve(stderr io.Writer) error {
 // run returns when the relay is to stop: nil for a signal, or why it can't serve.
 // All changes of the configuration happen on this goroutine.
 func (s *server) run() error {
-	reload := newReloader(s.tuner, s.log, s.manager)
+	reload := newReloader(s.tuner, s.log, s.manager, &s.figures)
 	for {
 		select {
 		case <-s.process.hup:

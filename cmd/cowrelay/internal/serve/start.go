@@ -28,6 +28,7 @@ import (
 
 // start brings the relay up, in the order that server explains.
 func (s *server) start(stderr io.Writer) (err error) {
+	began := time.Now()
 	s.level.Set(s.LogLevel)
 	s.process = newProcess(s.tuner, stderr)
 	s.later(s.process.close)
@@ -69,6 +70,7 @@ func (s *server) start(stderr io.Writer) (err error) {
 	s.apply()
 	s.observer.Store(s.relay)
 	s.begin()
+	s.figures.Started(time.Since(began), time.Now())
 	return nil
 }
 
@@ -176,16 +178,23 @@ func book() *manual.Book {
 }
 
 func (s *server) newRelay() *relayhttp.Relay {
+	dataDir := s.DataDir // a reload replaces the configuration meanwhile
 	return relayhttp.NewRelay(s.store, relayhttp.Options{
-		Version: s.version, Desk: s.desk, Manual: book(),
+		Version: s.version, Sync: s.Sync.String(), Process: &s.figures, Desk: s.desk, Manual: book(),
 		HeaderTimeout: s.HeaderTimeout, BodyTimeout: s.BodyTimeout, WriteTimeout: s.WriteTimeout, IdleTimeout: s.IdleTimeout,
 		CPUs: plan.CPUs(plan.GroupRoot, plan.GroupSelf), LocalOnly: s.LocalOnly, MaxConns: s.files.Conns, RequestBytes: s.memory.Requests,
 		Heartbeat: s.Heartbeat, StreamWriteTimeout: s.StreamWriteTimeout,
 		Live: liveOptions(s.Config), Logger: s.log, LogDropped: s.process.lines.dropped,
 		Journal: func() stats.Journal {
 			j := s.journal.Stats()
+			used, err := engine.UsedSpace(dataDir)
+			if err != nil {
+				s.log.Debug("the disk can't be asked", "error", err)
+			}
 			return stats.Journal{
-				Errors: j.Errors(), SlowWrites: j.Store.SlowWrites, Stalls: j.Store.WriteStalls, TornBytes: j.TornBytes(), DiskBytes: j.DiskBytes(),
+				Errors: j.Errors(), SlowWrites: j.Store.SlowWrites, Stalls: j.Store.WriteStalls, TornBytes: j.TornBytes(), DiskBytes: j.DiskBytes(), DiskUsed: used,
+				CompactionDebt: j.Store.CompactionDebt, CacheHits: j.Store.CacheHits, CacheMisses: j.Store.CacheMisses, CacheBytes: j.Store.CacheBytes,
+				Recovery: j.Recovery, Replayed: j.Replayed,
 				LogBytes: uint64(j.Log.Bytes), LogSegments: uint64(j.Log.Segments), LogSyncs: j.Log.Syncs, LogWritten: j.Log.Written,
 				BacklogBytes: uint64(j.BacklogBytes), BacklogMax: uint64(j.BacklogMax), BacklogEntries: uint64(j.BacklogEntries), BacklogWaits: j.Waits,
 			}

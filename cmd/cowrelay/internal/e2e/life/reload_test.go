@@ -51,10 +51,26 @@ func TestReload(t *testing.T) {
 	r.Reload("configuration not reloaded")
 	relaytest.Contains(t, r.Log.String(), "log-levle", "did you mean log-level?", "many")
 	allocate(503)
+	for series, want := range map[string]float64{
+		"cowrelay_config_last_reload_successful": 0, `cowrelay_config_reloads_total{outcome="done"}`: 1, `cowrelay_config_reloads_total{outcome="failed"}`: 1,
+	} {
+		if got := r.Metric(series); got != want {
+			t.Errorf("%s is %v, want %v", series, got, want)
+		}
+	}
 
 	// What is gone from the file has its default; what needs a restart is said
 	// again.
 	write("max-slots = 3\npage-bytes = '2MiB'\n")
 	r.Reload("configuration reloaded")
 	relaytest.Contains(t, r.Log.String(), `"setting":"log-level","from":"debug","to":"info"`, `"changed":2,"need_restart":1`)
+	if r.Metric("cowrelay_config_last_reload_successful") != 1 {
+		t.Error("the reload that worked does not show")
+	}
+	if read := r.Metric("cowrelay_config_read_timestamp_seconds"); read < r.Metric("process_start_time_seconds") || read > r.Metric("cowrelay_clock_seconds") {
+		t.Errorf("the configuration was read at %v", read)
+	}
+	if took := r.Metric("cowrelay_start_duration_seconds"); took <= 0 || took > 60 {
+		t.Errorf("the start took %v s", took)
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -62,8 +63,17 @@ type panel struct {
 	Type, Title, Description string
 	Datasource               struct{ UID string }
 	GridPos                  struct{ X, Y, W, H int }
-	Targets                  []struct{ RefID, Expr string }
-	FieldConfig              struct{ Defaults struct{ Unit string } }
+	Targets                  []struct{ RefID, Expr, LegendFormat string }
+	FieldConfig              struct {
+		Defaults  struct{ Unit string }
+		Overrides []struct {
+			Matcher    struct{ Options any }
+			Properties []struct {
+				ID    string
+				Value any
+			}
+		}
+	}
 }
 
 type dashboard struct {
@@ -92,6 +102,21 @@ func readDashboard(t *testing.T) (d dashboard) {
 // concrete puts values in the place of a dashboard's variables.
 func concrete(expr string) string {
 	return strings.NewReplacer("$__rate_interval", "5m", "$instance", ".*", "$route", ".*").Replace(expr)
+}
+
+// ownAxis says whether a series of the panel has an axis beside that of the others.
+func (p *panel) ownAxis(legend string) bool {
+	for _, o := range p.FieldConfig.Overrides {
+		if name, ok := o.Matcher.Options.(string); !ok || !regexp.MustCompile("^(?:"+name+")$").MatchString(legend) {
+			continue
+		}
+		for _, q := range o.Properties {
+			if q.ID == "custom.axisPlacement" && q.Value == "right" {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // expressions returns all queries of the dashboard, by where they stand.
@@ -148,6 +173,9 @@ func TestDeploy_DashboardForm(t *testing.T) {
 		if p.Type == "row" {
 			continue
 		}
+		if p.Title == "Up since" && !strings.HasPrefix(p.FieldConfig.Defaults.Unit, "dateTime") {
+			t.Errorf("up since %s is no time", p.FieldConfig.Defaults.Unit)
+		}
 		if len(p.Description) < 10 || p.FieldConfig.Defaults.Unit == "" || p.Datasource.UID != "${datasource}" || len(p.Targets) == 0 {
 			t.Errorf("panel %q lacks a description, a unit, the variable data source or a query", p.Title)
 		}
@@ -157,6 +185,11 @@ func TestDeploy_DashboardForm(t *testing.T) {
 				t.Errorf("panel %q has two queries %s", p.Title, q.RefID)
 			}
 			refs[q.RefID] = true
+			// A limit is far above what there is mostly, which would be a line at 0.
+			limit := strings.Contains(q.Expr, "_max{") || strings.Contains(q.LegendFormat, "limit")
+			if p.Type == "timeseries" && limit && !strings.Contains(q.Expr, "/") && !p.ownAxis(q.LegendFormat) {
+				t.Errorf("panel %q: the limit %q has no axis of its own", p.Title, q.LegendFormat)
+			}
 			if !strings.Contains(q.Expr, `instance=~"$instance"`) {
 				t.Errorf("panel %q, query %s does not follow the variable instance", p.Title, q.RefID)
 			}
