@@ -41,8 +41,8 @@ func (r *Relay) countRefusal(req *request, f *refusal.Reply) {
 		return
 	}
 	if n, due := r.refusals.Sample(int(why), req.startNs); due {
-		r.opts.Logger.Warn("requests are refused at a limit", "reason", why.String(), "request_id", req.name(), "refused", n, "answer", f.Text, "route", req.route.name,
-			"path", redact.Path(string(req.ctx.Path())), "remote", r.live.Load().remote(req.ctx))
+		r.opts.Logger.Warn("requests are refused at a limit", "reason", why.String(), "refused", n, "answer", f.Text, "route", req.route.name,
+			"path", redact.Path(string(req.ctx.Path())), "remote", r.live.Load().remote(req.ctx), "request_id", req.name())
 	}
 }
 
