@@ -71,6 +71,11 @@ type Post struct {
 	// the comparison can't make the post wait again.
 	pinned  *segment
 	pinnedC *chunk
+
+	// timed: the poster asks when the loop takes the post. The loop writes takenNs
+	// before it sends to done.
+	timed   bool
+	takenNs int64
 }
 
 func newFreePost() any {
@@ -198,6 +203,14 @@ func (p *Post) JSON() []byte { return p.event.JSON }
 // Valid until Release.
 func (p *Post) RawID() []byte { return p.event.RawID() }
 
+// Time has the post note when the commit loop takes it, which is when it has decided
+// on the post. It is called before Commit or CommitLines.
+func (p *Post) Time() { p.timed = true }
+
+// Taken returns when that was, on the clock of Store.Now. It is 0 for a post that was
+// never taken, or not timed.
+func (p *Post) Taken() int64 { return p.takenNs }
+
 // Commit puts the accepted event behind the others of the slot. It returns
 // when the event is durable, or certainly not stored. duplicate says that the
 // slot held its id already; nothing was stored then. Errors: ErrNoSlot,
@@ -245,6 +258,7 @@ func (p *Post) Release() {
 	}
 	p.queue, p.slot, p.event, p.many, p.err, p.pinned, p.pinnedC = nil, nil, event.Event{}, nil, nil, nil, nil
 	p.idHash, p.duplicate, p.end, p.next = 0, false, 0, 0
+	p.timed, p.takenNs = false, 0
 	p.state.Store(postQueued)
 	q.free.Put(p)
 }

@@ -234,6 +234,9 @@ func (q *postQueue) take(p *Post) bool {
 	}
 	q.leave(p)
 	q.oldest.Store(p.queuedNs)
+	if p.timed {
+		p.takenNs = q.clock.now()
+	}
 	return true
 }
 

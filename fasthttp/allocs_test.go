@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"cowrelay/cow/invariants"
+	"cowrelay/fasthttp/trace"
 
 	"github.com/valyala/fasthttp"
 )
@@ -262,3 +263,30 @@ func TestAllocs_PostIsBounded(t *testing.T) {
 		t.Errorf("a post makes %v allocations", n)
 	}
 }
+
+// Requests that are not traced cost nothing where others are: neither a poll, nor a
+// window, nor a post.
+func TestAllocs_NotTraced(t *testing.T) {
+	var cost [2][3]float64
+	for i, tracer := range []trace.Tracer{nil, noTraces{}} {
+		g := newRig(t, func(o *rigOptions) { o.relay.Tracer = tracer })
+		m := g.allocate()
+		m.fill(100)
+		head := " HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + m.token + "\r\n"
+		body := `{"event":` + eventN(0) + `}` // a duplicate: its reply has the same length each time
+		cost[i] = [3]float64{
+			roundTrips(t, g, "GET /v1/events/"+m.id+"?since=e99"+head+"\r\n"),
+			roundTrips(t, g, "GET /v1/events/"+m.id+"?limit=100"+head+"\r\n"),
+			roundTrips(t, g, "POST /v1/events/"+m.id+head+fmt.Sprintf("Content-Type: application/json\r\nContent-Length: %d\r\n\r\n", len(body))+body),
+		}
+	}
+	if cost[0] != cost[1] || cost[0][0] > 1 || cost[0][1] > 1 {
+		t.Errorf("poll, window, post: %v allocations, with a tracer %v", cost[0], cost[1])
+	}
+}
+
+// noTraces traces nothing.
+type noTraces struct{}
+
+func (noTraces) Start(trace.Asked) trace.Span { return nil }
+func (noTraces) Counts() (n trace.Counts)     { return n }

@@ -10,6 +10,7 @@ import (
 	"cowrelay/cow"
 	"cowrelay/fasthttp/poll"
 	"cowrelay/fasthttp/refusal"
+	"cowrelay/fasthttp/trace"
 
 	"github.com/valyala/fasthttp"
 )
@@ -21,7 +22,15 @@ func (r *Relay) servePost(req request) error {
 	if err := r.withBody(&req, p.Accept); err != nil {
 		return err
 	}
+	var began time.Time
+	if req.span != nil {
+		p.Time()
+		began = time.Now()
+	}
 	duplicate, err := p.Commit(req.slot)
+	if req.span != nil {
+		r.tracePost(req, p, began)
+	}
 	if err != nil {
 		return ofPost(req, req.slot, err)
 	}
@@ -60,7 +69,15 @@ func (r *Relay) servePostLines(req request) error {
 	if refused := r.limitedFor(&req, p.Lines()); refused != nil {
 		return refused
 	}
+	var began time.Time
+	if req.span != nil {
+		p.Time()
+		began = time.Now()
+	}
 	stored, duplicates, next, err := p.CommitLines(req.slot)
+	if req.span != nil {
+		r.tracePost(req, p, began)
+	}
 	if err != nil {
 		return ofPost(req, req.slot, err)
 	}
@@ -109,9 +126,19 @@ func (r *Relay) servePull(req request) error {
 		return err
 	}
 	p := r.conns.NewPage(req.ctx.Conn())
-	err = r.store.Window(req.slot, q.start, q.limit, &p.Window)
+	if req.span != nil && !req.slot.Hot() && req.slot.Count() > 0 {
+		began := time.Now()
+		err = r.store.Window(req.slot, q.start, q.limit, &p.Window)
+		req.span.Part(trace.Load, began, time.Now())
+	} else {
+		err = r.store.Window(req.slot, q.start, q.limit, &p.Window)
+	}
 	if err == nil && p.Events() == 0 && q.wait > 0 && q.limit > 0 && !req.head {
+		began := time.Now()
 		err = r.await(req, q, &p.Window)
+		if req.span != nil {
+			req.span.Part(trace.Wait, began, time.Now())
+		}
 	}
 	if err != nil {
 		p.Close()

@@ -1,12 +1,16 @@
 package fasthttp
 
 import (
+	"bytes"
 	"runtime/pprof"
+	"slices"
 	"time"
 
+	"cowrelay/cow"
 	"cowrelay/fasthttp/conn"
 	"cowrelay/fasthttp/redact"
 	"cowrelay/fasthttp/refusal"
+	"cowrelay/fasthttp/trace"
 
 	"github.com/valyala/fasthttp"
 )
@@ -23,6 +27,9 @@ func (r *Relay) handle(ctx *fasthttp.RequestCtx) {
 	}
 	if req.conn, _ = ctx.Conn().(*conn.Conn); req.conn != nil {
 		defer req.conn.Arrived()
+	}
+	if r.opts.Tracer != nil {
+		req.span = r.startSpan(&req)
 	}
 	why := withheld(ctx)
 	req.withheld = why != ""
@@ -60,9 +67,66 @@ func (r *Relay) handle(ctx *fasthttp.RequestCtx) {
 	if refused == refusal.ManyFields {
 		defer forget(&ctx.Request.Header)
 	}
+	traceID := ""
+	if req.span != nil {
+		traceID = req.span.TraceID()
+		req.endSpan(status)
+	}
 	if live.AccessLog {
-		r.opts.Logger.Info("request", "request_id", req.id, "method", redact.Method(string(ctx.Method())), "path", redact.Path(string(ctx.Path())), "route", req.route.name,
-			"status", status, "took", took, "bytes", bodyBytes(ctx), "remote", live.remote(ctx))
+		line := []any{
+			"request_id", req.id, "method", redact.Method(string(ctx.Method())), "path", redact.Path(string(ctx.Path())), "route", req.route.name,
+			"status", status, "took", took, "bytes", bodyBytes(ctx), "remote", live.remote(ctx),
+		}
+		if traceID != "" {
+			line = append(line, "trace_id", traceID)
+		}
+		r.opts.Logger.Info("request", line...)
+	}
+}
+
+// startSpan begins the span of a request, if that is to be traced.
+func (r *Relay) startSpan(req *request) trace.Span {
+	var asked trace.Asked
+	h := &req.ctx.Request.Header
+	if parents := h.PeekAll("Traceparent"); len(parents) == 1 { // more than one are none
+		asked.Parent, asked.Client = string(parents[0]), uint64(r.clientOf(*req))
+		if state := bytes.Join(h.PeekAll("Tracestate"), []byte{','}); len(state) <= trace.MaxState {
+			asked.State = string(state)
+		}
+	}
+	return r.opts.Tracer.Start(asked)
+}
+
+// endSpan ends the span of a request, which is traced.
+func (req *request) endSpan(status int) {
+	o := trace.Outcome{Method: string(req.ctx.Method()), Route: req.route.name, Status: status, RequestID: req.id}
+	if !slices.Contains(knownMethods, o.Method) {
+		o.Method = "" // a client may send any word
+	}
+	if req.slot != nil {
+		o.Slot = req.slot.ID().String()
+	}
+	span := req.span
+	req.span = nil // a panic behind this must not end it again
+	span.End(o)
+}
+
+var knownMethods = []string{"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"}
+
+// tracePost tells of the parts of a post, which began at that time and is answered
+// now. One that the commit loop has never taken has waited all the time.
+func (r *Relay) tracePost(req request, p *cow.Post, began time.Time) {
+	now := time.Now()
+	taken := now
+	if at := p.Taken(); at != 0 {
+		taken = now.Add(time.Duration(at - r.store.Now()))
+	}
+	if taken.Before(began) {
+		taken = began // the two clocks are read one after the other
+	}
+	req.span.Part(trace.Queue, began, taken)
+	if p.Taken() != 0 {
+		req.span.Part(trace.Commit, taken, now)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"cowrelay/fasthttp/limit"
 	"cowrelay/fasthttp/manual"
 	"cowrelay/fasthttp/stats"
+	"cowrelay/fasthttp/trace"
 )
 
 // Options are a relay's limits and habits. A zero field takes its default.
@@ -59,6 +60,9 @@ type Options struct {
 
 	// Process, if set, is what the process tells of itself.
 	Process *stats.Process
+
+	// Tracer, if set, traces requests. Without it, no request costs anything for that.
+	Tracer trace.Tracer
 
 	// LogDropped, if set, is asked at every scrape how many lines of the log were
 	// dropped: because too many waited, and because they could not be written.

@@ -79,6 +79,7 @@ type request struct {
 	startNs  int64      // on the store's clock
 	begun    bool       // it is in flight: begun, and not counted yet
 	id       string     // ""; or what the log, the reply and errors call the request
+	span     trace.Span // nil: the request is not traced
 }
 
 // idOf returns the id that the client has given its request, if that may be its name.

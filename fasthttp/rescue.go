@@ -46,6 +46,9 @@ func (r *Relay) rescueRequest(req *request) {
 			r.requests.Begin(req.op)
 		}
 		r.requests.Count(req.counts(), fasthttp.StatusInternalServerError, time.Duration(r.store.Now()-req.startNs))
+		if req.span != nil {
+			req.endSpan(fasthttp.StatusInternalServerError)
+		}
 	}
 }
 

@@ -116,12 +116,13 @@ var mayImport = map[string][]string{
 	server + "term":              {},
 	server + "wholefile":         {},
 	server + "use":               {relay + "client", server + "command", server + "human", server + "term", server + "wholefile"},
+	server + "otlp":              {slots + "rate", relay + "trace"},
 	server + "plan":              {slots + "engine", "cowrelay/fasthttp", relay + "admin"},
-	server + "config":            {slots + "filelog", "cowrelay/fasthttp", relay + "limit", server + "command", server + "plan", server + "wholefile"},
+	server + "config":            {slots + "filelog", "cowrelay/fasthttp", relay + "limit", server + "command", server + "otlp", server + "plan", server + "wholefile"},
 	server + "adminclient":       {server + "command", server + "config"},
 	server + "serve": {
-		"cowrelay/cow", slots + "engine", slots + "filelog", slots + "rendezvous", "cowrelay/fasthttp", relay + "admin", relay + "manual", relay + "stats", "cowrelay/cmd/cowrelay/docs", server + "command",
-		server + "config", server + "plan", server + "probe", server + "trim", server + "wholefile",
+		"cowrelay/cow", slots + "engine", slots + "filelog", slots + "rendezvous", "cowrelay/fasthttp", relay + "admin", relay + "manual", relay + "stats", relay + "trace", "cowrelay/cmd/cowrelay/docs", server + "command",
+		server + "config", server + "otlp", server + "plan", server + "probe", server + "trim", server + "wholefile",
 	},
 	server + "trim": {server + "plan"},
 	server + "offline": {

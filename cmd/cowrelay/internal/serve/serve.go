@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync/atomic"
 
+	"cowrelay/cmd/cowrelay/internal/otlp"
 	"cowrelay/cmd/cowrelay/internal/plan"
 	"cowrelay/cow/engine"
 	"cowrelay/cow/rendezvous"
@@ -27,7 +28,8 @@ import (
 //	manager     hears that the store opens, which may take longer than a start may
 //	store       the journal replays its log, then the slots are read
 //	desk        reads the records that stand beside the slots
-//	relay       has both from its first request on
+//	traces      have a collector, if there is one; nobody waits for it
+//	relay       has all of them from its first request on
 //	service     connections have waited in the listener since it was opened
 //
 // and stops in the reverse, with two exceptions. The process's deadline begins
@@ -51,6 +53,7 @@ type server struct {
 	journal *engine.Journal
 	desk    *rendezvous.Desk
 	figures stats.Process
+	tracer  *otlp.Tracer // nil: nothing is traced
 
 	// observer is the relay once it serves. The store is opened first, and its
 	// goroutines report to the relay from then on: start stores it, the callbacks

@@ -14,6 +14,7 @@ import (
 
 	"cowrelay/cmd/cowrelay/docs"
 	"cowrelay/cmd/cowrelay/internal/config"
+	"cowrelay/cmd/cowrelay/internal/otlp"
 	"cowrelay/cmd/cowrelay/internal/plan"
 	"cowrelay/cmd/cowrelay/internal/trim"
 	"cowrelay/cow"
@@ -24,6 +25,7 @@ import (
 	"cowrelay/fasthttp/admin"
 	"cowrelay/fasthttp/manual"
 	"cowrelay/fasthttp/stats"
+	"cowrelay/fasthttp/trace"
 )
 
 // start brings the relay up, in the order that server explains.
@@ -64,6 +66,7 @@ func (s *server) start(stderr io.Writer) (err error) {
 		return errors.Join(err, s.store.Close(), s.journal.Close())
 	}
 	s.later(trim.Start(s.DataDir, s.log))
+	s.startTraces()
 	s.relay = s.newRelay()
 	opened()
 	opening() // from here on a signal drains
@@ -177,6 +180,30 @@ func book() *manual.Book {
 	return b
 }
 
+// startTraces begins to trace, if the configuration says so. A relay without traces is
+// better than none: what is wrong is logged.
+func (s *server) startTraces() {
+	if s.OTLPEndpoint == "" {
+		return
+	}
+	var err error
+	if s.tracer, err = otlp.Start(otlp.Options{Endpoint: s.OTLPEndpoint, Ratio: s.TraceSample, Version: s.version, Logger: s.log}); err != nil {
+		s.log.Error("nothing is traced: OTEL_EXPORTER_OTLP_* of the environment can't be used", "error", err)
+		s.tracer = nil
+		return
+	}
+	s.log.Info("tracing", "endpoint", s.OTLPEndpoint, "sample", s.TraceSample)
+}
+
+// traces is the tracer for the relay: nil, and no interface that holds nil, if there is
+// none.
+func (s *server) traces() trace.Tracer {
+	if s.tracer == nil {
+		return nil
+	}
+	return s.tracer
+}
+
 func (s *server) newRelay() *relayhttp.Relay {
 	dataDir := s.DataDir // a reload replaces the configuration meanwhile
 	return relayhttp.NewRelay(s.store, relayhttp.Options{
@@ -184,7 +211,7 @@ func (s *server) newRelay() *relayhttp.Relay {
 		HeaderTimeout: s.HeaderTimeout, BodyTimeout: s.BodyTimeout, WriteTimeout: s.WriteTimeout, IdleTimeout: s.IdleTimeout,
 		CPUs: plan.CPUs(plan.GroupRoot, plan.GroupSelf), LocalOnly: s.LocalOnly, MaxConns: s.files.Conns, RequestBytes: s.memory.Requests,
 		Heartbeat: s.Heartbeat, StreamWriteTimeout: s.StreamWriteTimeout,
-		Live: liveOptions(s.Config), Logger: s.log, LogDropped: s.process.lines.dropped,
+		Live: liveOptions(s.Config), Logger: s.log, LogDropped: s.process.lines.dropped, Tracer: s.traces(),
 		Journal: func() stats.Journal {
 			j := s.journal.Stats()
 			used, err := engine.UsedSpace(dataDir)

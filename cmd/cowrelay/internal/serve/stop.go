@@ -3,6 +3,8 @@ package serve
 import (
 	"context"
 	"errors"
+	"runtime/pprof"
+	"time"
 )
 
 // stop drains the relay and closes the store. err is why it stops, nil for a
@@ -12,6 +14,8 @@ import (
 //	manager    hears that the relay stops, so that it does not take it for dead
 //	drain      /readyz turns 503, the listener closes, requests under way are
 //	           answered, streams end with their retry lines
+//	traces     after the drain: what waits is sent beside the steps below, which do
+//	           not wait for the collector
 //	desk       after the drain too, before the records close
 //	store      after the drain, because those requests still post
 //	journal    after the store, whose commit loop writes to it
@@ -26,10 +30,35 @@ func (s *server) stop(err error) error {
 	if e := s.relay.Drain(ctx, s.DrainDelay); e != nil && !errors.Is(e, context.DeadlineExceeded) {
 		err = errors.Join(err, e)
 	}
+	sent := s.flushTraces()
 	s.desk.Close()
 	err = errors.Join(err, s.store.Close(), s.journal.Close())
+	<-sent
 	if err == nil {
 		s.log.Info("stopped")
 	}
 	return err
+}
+
+// flushTime is what the collector of traces has for the last spans. It is less than
+// CloseTime.
+const flushTime = time.Second
+
+// flushTraces ends the traces. The channel is closed when what waited is sent, or when
+// the time for that is over.
+func (s *server) flushTraces() <-chan struct{} {
+	done := make(chan struct{})
+	if s.tracer == nil {
+		close(done)
+		return done
+	}
+	go pprof.Do(context.Background(), pprof.Labels("relay", "traces"), func(ctx context.Context) {
+		defer close(done)
+		ctx, cancel := context.WithTimeout(ctx, flushTime)
+		defer cancel()
+		if err := s.tracer.Close(ctx); err != nil {
+			s.log.Warn("the last traces were not sent in time", "limit", flushTime)
+		}
+	})
+	return done
 }

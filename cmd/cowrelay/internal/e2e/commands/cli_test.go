@@ -140,6 +140,8 @@ var otherValues = map[string][2]string{
 	"log-level":                   {"debug", "error"},
 	"log-format":                  {"json", "text"},
 	"access-log":                  {"true", "false"},
+	"otlp-endpoint":               {"http://127.0.0.1:4318", "https://a.example/otlp"},
+	"trace-sample":                {"0.5", "1"},
 
 	"client-address-header":  {"Fly-Client-IP", "X-Real-IP,X-Forwarded-For"},
 	"mutex-profile-fraction": {"1", "5"},
