@@ -2,6 +2,7 @@ package soak
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -14,7 +15,12 @@ const (
 	// memory fills and pools grow.
 	fitted = 0.75
 	// A figure is flat if its line rises by no more in an hour than flatPart of its
-	// mean, or than a fixed amount, where that is more.
+	// mean, or than a fixed amount, where that is more. What readings scatter by, as
+	// memory does between two collections, lets a line rise by chance: noise standard
+	// errors of the slope are taken off. Readings close to each other are alike, so
+	// that error is that of a line through the means of blocks parts of the time.
+	noise       = 2
+	blocks      = 9
 	flatPart    = 0.05
 	flatBytes   = 8 << 20
 	flatThings  = 50      // goroutines, descriptors
@@ -89,6 +95,38 @@ func fit(ps []point) line {
 	return l
 }
 
+// noiseOf returns the standard error of how much a line through ps rises in an hour.
+func noiseOf(ps []point) float64 {
+	if len(ps) > 2*blocks {
+		means := make([]point, blocks)
+		for i := range means {
+			part := ps[i*len(ps)/blocks : (i+1)*len(ps)/blocks]
+			for _, p := range part {
+				means[i].at += p.at / float64(len(part))
+				means[i].v += p.v / float64(len(part))
+			}
+		}
+		ps = means
+	}
+	l, at := fit(ps), 0.0
+	if l.n < 3 {
+		return 0
+	}
+	for _, p := range ps {
+		at += p.at / float64(l.n)
+	}
+	left, under := 0.0, 0.0
+	for _, p := range ps {
+		d := p.v - l.mean - l.hour/time.Hour.Seconds()*(p.at-at)
+		left += d * d
+		under += (p.at - at) * (p.at - at)
+	}
+	if under == 0 {
+		return 0
+	}
+	return math.Sqrt(left/float64(l.n-2)/under) * time.Hour.Seconds()
+}
+
 // last returns the points of the last part of the time.
 func last(ps []point, total time.Duration) []point {
 	from := total.Seconds() * (1 - fitted)
@@ -102,18 +140,19 @@ func last(ps []point, total time.Duration) []point {
 
 // flat holds the rise of a figure against its bound.
 func (v *Verdict) flat(name string, total time.Duration, ps []point, fixed float64, show func(float64) string) {
-	l := fit(last(ps, total))
+	ps = last(ps, total)
+	l, err := fit(ps), noiseOf(ps)
 	if l.n < 3 {
 		v.bar(name, false, "%d readings are too few to say anything", l.n)
 		return
 	}
 	rise, over := l.hour, "an hour"
 	if total < shortestRun { // it says little about an hour
-		rise, over = l.hour*l.minute/60, fmt.Sprintf("%.1f min", l.minute)
+		rise, err, over = l.hour*l.minute/60, err*l.minute/60, fmt.Sprintf("%.1f min", l.minute)
 	}
 	most := max(flatPart*l.mean, fixed)
-	v.bar(name, rise <= most, "%s in the mean, %s in %s (at most %s; %d readings over the last %.1f min)",
-		show(l.mean), signed(rise, show), over, show(most), l.n, l.minute)
+	v.bar(name, rise-noise*err <= most, "%s in the mean, %s in %s, standard error %s (at most %s; %d readings over the last %.1f min)",
+		show(l.mean), signed(rise, show), over, show(err), show(most), l.n, l.minute)
 }
 
 func signed(f float64, show func(float64) string) string {
@@ -163,6 +202,7 @@ func (r *Record) Judge() *Verdict {
 		{"resident memory is flat", func(s *Sample) int64 { return s.RSS }, flatBytes, bytesText},
 		{"the group's own memory is flat", func(s *Sample) int64 { return s.Own }, flatBytes, bytesText},
 		{"memory of Go's runtime is flat", func(s *Sample) int64 { return s.Go }, flatBytes, bytesText},
+		{"memory outside Go's runtime is flat", func(s *Sample) int64 { return s.RSS - s.Go }, flatBytes, bytesText},
 		{"counted memory is flat", func(s *Sample) int64 { return s.Counted }, flatBytes, bytesText},
 		{"goroutines are flat", func(s *Sample) int64 { return s.Goroutines }, flatThings, things},
 		{"descriptors are flat", func(s *Sample) int64 { return s.Descriptors }, flatThings, things},

@@ -71,7 +71,7 @@ func TestJudge(t *testing.T) {
 	// What fills up in the first quarter is no growth, and less is none either.
 	f("", func(part float64, s *Sample, _ *Reading) { s.RSS = int64(min(part, 0.25) * 1e9) })
 	f("", func(part float64, s *Sample, _ *Reading) { s.RSS -= int64(part * 1e8) })
-	f("resident memory is flat", func(part float64, s *Sample, _ *Reading) { s.RSS += int64(part * 20 * (1 << 20)) })
+	f("resident memory is flat; memory outside Go's runtime is flat", func(part float64, s *Sample, _ *Reading) { s.RSS += int64(part * 20 * (1 << 20)) })
 	f("live heap is flat", func(part float64, _ *Sample, b *Reading) { b.Store += int64(part * 9 * (1 << 20)) })
 	f("goroutines are flat", func(part float64, s *Sample, _ *Reading) { s.Goroutines += int64(part * 150) })
 	f("descriptors are flat", func(part float64, s *Sample, _ *Reading) { s.Descriptors += int64(part * 150) })
@@ -95,6 +95,26 @@ func TestJudge(t *testing.T) {
 	}
 	if got := (&Record{}).Judge(); got.OK {
 		t.Errorf("nothing at all: %s", got)
+	}
+}
+
+// Readings that scatter let a line rise by chance. That fails nothing, and a rise that
+// stands out of the scatter does.
+func TestJudge_scatter(t *testing.T) {
+	for _, c := range []struct {
+		grows float64 // MiB in the hour
+		ok    bool
+	}{{10, true}, {90, false}} {
+		v := record(func(part float64, s *Sample, _ *Reading) {
+			// Up and down by 30 MiB in some minutes, as between collections.
+			s.Go += int64((30*math.Sin(part*60) + c.grows*part) * (1 << 20))
+			s.RSS = s.Go + 100<<20
+		}).Judge()
+		for _, b := range v.Bars {
+			if b.Name == "memory of Go's runtime is flat" && b.OK != c.ok || b.Name == "memory outside Go's runtime is flat" && !b.OK {
+				t.Errorf("%v MiB more: %v: %s", c.grows, b.OK, b.Text)
+			}
+		}
 	}
 }
 

@@ -29,7 +29,7 @@ Usage:
 At the end it says whether each bar holds: no answer wrong or missing; live
 heap, resident memory, counted memory, goroutines, descriptors and the log flat
 (a line over the last 75 % rises by at most 5 % an hour, or 8 MiB, 50 things,
-1 MiB of log where that is more); the books (live heap beside
+1 MiB of log where that is more, less two standard errors); the books (live heap beside
 cowrelay_memory_bytes) within 10 % and 16 MiB; the disk at most twice the events
 and 256 MiB. Latency has no bar. DIR gets soak.jsonl, NOTES.md and pictures.
 
