@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"cowrelay/cmd/cowrelay/internal/relaytest"
 )
@@ -59,6 +60,15 @@ func checkModes(t *testing.T, dir string) {
 			want = 0o700
 		} else {
 			files++
+		}
+		// A file gets its mode just behind its creation. Until then the folder keeps
+		// others out.
+		for end := time.Now().Add(10 * time.Second); info.Mode().Perm() != want && time.Now().Before(end); time.Sleep(time.Millisecond) {
+			if info, err = os.Lstat(name); os.IsNotExist(err) {
+				return nil
+			} else if err != nil {
+				return err
+			}
 		}
 		if got := info.Mode().Perm(); got != want {
 			t.Errorf("%s: mode %o, want %o", name, got, want)
