@@ -20,7 +20,12 @@ func smallLog(t testing.TB, segments int) (*memFS, uint64) {
 	t.Helper()
 	m := newMemFS()
 	l := mustOpen(t, memDir, Options{FS: m, Create: true, SegmentBytes: MinSegmentBytes})
-	for l.Stats().Segments < segments+2-1 || len(l.full)+len(l.kept) < segments-1 {
+	left := func() int { // segments that Append has left
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return len(l.full) + len(l.kept)
+	}
+	for l.Stats().Segments < segments+2-1 || left() < segments-1 {
 		mustAppend(t, l, 1)
 	}
 	mustAppend(t, l, 2)
