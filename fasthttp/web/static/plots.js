@@ -71,7 +71,10 @@ export class Plots {
   now(stats) {
     this.#live = stats;
     this.#away = !stats;
-    for (const f of this.#figures) this.#read(f);
+    for (const f of this.#figures) {
+      if (this.#last !== null) f.caption.replaceChildren(...this.#summary(f.kind));
+      this.#read(f);
+    }
   }
 
   // #data is what is drawn. A logarithmic axis has no place for 0.

@@ -134,6 +134,7 @@ func TestReal_DashboardDrawsTheHistory(t *testing.T) {
 		b.screen(1280, 900, false, theme)
 		b.open(origin + "/stats.html")
 		b.says("[data-plot=memory] figcaption", "max")
+		b.says("[data-plot=slots] figcaption", "now 0") // of another reply
 		if n := len(eval[map[string]int](b, strokes)); n != len(plotNames) {
 			t.Errorf("%d plots, want %d", n, len(plotNames))
 		}

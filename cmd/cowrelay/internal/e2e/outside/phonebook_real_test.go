@@ -180,11 +180,11 @@ func TestReal_PhonebookByKeyboard(t *testing.T) {
 		if (s.outlineStyle === "none" && !e.classList.contains("skip")) return "unseen: " + e.outerHTML;
 		return e.id || e.textContent.trim(); })()`
 	var order []string
-	for range 10 {
+	for range 11 {
 		b.press(kb.Tab)
 		order = append(order, eval[string](b, focused))
 	}
-	if got, want := strings.Join(order, "|"), "Skip to the content|cowrelay|Phonebook|Statistics|OpenAPI|search|vibe|zelda|Quiet|more"; got != want {
+	if got, want := strings.Join(order, "|"), "Skip to the content|cowrelay|Phonebook|Statistics|API|Manual|search|vibe|zelda|Quiet|more"; got != want {
 		t.Errorf("Tab goes to %s\nwant %s", got, want)
 	}
 	// Enter on a vibe filters, and the field has the focus; Enter on the button
