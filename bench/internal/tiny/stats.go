@@ -21,7 +21,7 @@ func metrics(w http.ResponseWriter, _ *http.Request) {
 
 // Config prints a memory budget, as `cowrelay check-config` does.
 func Config([]string) error {
-	fmt.Println("sync=always\nmemory-budget=200000B\nconfiguration ok")
+	fmt.Println("sync=always  # default\nmemory-budget=200000B  # default\nconfiguration ok")
 	return nil
 }
 

@@ -27,6 +27,7 @@ func memoryBudget(ctx context.Context, e *run.Env) (int64, error) {
 	}
 	for line := range strings.Lines(string(b)) {
 		if v, ok := strings.CutPrefix(strings.TrimSpace(line), "memory-budget="); ok {
+			v, _, _ = strings.Cut(v, " ") // where the value is from
 			return parseSize(v)
 		}
 	}
