@@ -15,15 +15,18 @@ const (
 	hexMost = 32
 	// part is how many characters of a secret an id may not have in common with it.
 	part = 16
+	// secretMost is how long bearer and target may be. In longer ones it would cost
+	// more to look for parts than the rest of the request.
+	secretMost = 1024
 )
 
 // ClientID returns the id that a client gives its request, or "" if the request gets
 // one of ours. The id goes into logs, headers and JSON as it is. So it is 1 to 128
 // letters, digits and - . _ ~ + / =. It must not be a secret: an id with a long row of
 // hex digits is not taken, nor one that has a part of the bearer or of the target in
-// it. The target may hold a ticket, an invite's token or a pair's id.
+// it, nor any beside a bearer or a target of more than 1,024 bytes. The target may hold a ticket, an invite's token or a pair's id.
 func ClientID(id, bearer, target []byte) string {
-	if len(id) == 0 || len(id) > idMost {
+	if len(id) == 0 || len(id) > idMost || max(len(bearer), len(target)) > secretMost {
 		return ""
 	}
 	row := 0

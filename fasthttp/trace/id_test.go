@@ -18,6 +18,9 @@ func TestClientID(t *testing.T) {
 			t.Errorf("%q: %q", id, got)
 		}
 	}
+	if long := make([]byte, secretMost+1); ClientID([]byte("x"), long, nil)+ClientID([]byte("x"), nil, long) != "" {
+		t.Error("an id beside a long bearer or target is taken")
+	}
 	const secret = "0123456789-abcdefghij"
 	for _, id := range []string{secret, secret[:16], secret[5:], "my-" + secret[1:17] + "-x"} {
 		if got := ClientID([]byte(id), []byte(secret), nil) + ClientID([]byte(id), nil, []byte("/i/"+secret+"?x")); got != "" {
