@@ -1,7 +1,9 @@
 package cow
 
 import (
+	"context"
 	"errors"
+	"time"
 
 	"cowrelay/cow/event"
 )
@@ -55,7 +57,7 @@ type Group struct {
 
 // Append is a group of events as a journal gives it back.
 type Append struct {
-	Op      Op // OpAppend; from a feed also OpCreate and OpRemove
+	Op      Op // OpAppend; from a feed also OpCreate, OpRemove and OpTouch
 	Slot    ID
 	Token   TokenHash     // OpCreate
 	Owner   TokenHash     // OpCreate; zero for none
@@ -63,6 +65,9 @@ type Append struct {
 	First   uint64        // position of Events[0]
 	Events  []event.Event // valid only during the call that delivers them
 	Mark    uint64        // as the writer gave it; 0 where the journal keeps no marks
+
+	PulledAt   int64 // OpTouch: Unix seconds
+	StreamedAt int64 // OpTouch: Unix seconds
 }
 
 // SlotRecord is what a journal keeps of a slot beside its events. It is
@@ -149,6 +154,26 @@ type Journal interface {
 	Close() error
 }
 
+// Shared is what a journal has beside Journal if other relays write to it too. Reads
+// of such a journal show what this relay has heard of. Without it a journal has one
+// writer, and its reads show all there is.
+type Shared interface {
+	// Barrier returns when all that any relay acknowledged before the call is in what
+	// the reads give, and was given to the feed and to the watches. Calls that wait at
+	// the same time share the work. Errors: those of ctx, and ErrAway when the journal
+	// closes.
+	Barrier(ctx context.Context) error
+	// Health is how far this relay is behind. It takes no lock.
+	Health() Health
+}
+
+// Health is how a relay stands to the log that it shares.
+type Health struct {
+	Applied uint64        // newest entry that this relay has applied
+	Head    uint64        // newest entry that the log is known to have, at least Applied
+	Away    time.Duration // for so long the log could not be reached; 0: it can be
+}
+
 // Records keeps small values under names, each with a version. It decides
 // claims and use counts by compare-and-set, so it is safe with other writers.
 type Records interface {
@@ -179,4 +204,7 @@ var (
 	ErrNoSlot   = errors.New("cow: no such slot")
 	ErrNoRecord = errors.New("cow: no such record")
 	ErrConflict = errors.New("cow: version conflict")
+	// ErrAway: the log that relays share did not answer in time. What was asked for
+	// may still happen.
+	ErrAway = errors.New("cow: the shared log can't be reached")
 )
