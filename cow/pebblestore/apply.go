@@ -66,6 +66,9 @@ func (s *Store) Apply(b *replay.Batch) (err error) {
 	s.addRecords(pb, b.Records)
 	s.applying.value = appendApplied(s.applying.value[:0], b.Seq, b.Totals)
 	must(pb.Set(metaApplied, s.applying.value, nil))
+	if b.Shared {
+		addMember(pb, b)
+	}
 	size := pb.Len()
 	if err := s.applyBatch(pb); err != nil {
 		return fmt.Errorf("data folder %q: writing to the store failed: %w", s.dir, err)

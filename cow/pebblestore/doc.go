@@ -24,6 +24,12 @@
 // brings it up (see bringup.go). Store.New tells both from a store that has a log, so
 // that a lost log is never taken for an empty one.
 //
+// # A log that relays share
+//
+// JoinLog makes the store one of such a log. Then each batch also has the digest of the
+// log, and what it changed of the table of producers, under keys of their own. LeaveLog
+// takes these keys away, so that the store can have a log of its own again.
+//
 // # When the disk fails
 //
 //   - Pebble can't go on, for instance since it can't write its manifest:

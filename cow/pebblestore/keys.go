@@ -32,6 +32,11 @@ var (
 	metaApplied = []byte("mapplied") // uvarint number of the newest applied entry, then the uvarints of cow.Totals in its order
 	metaLogMade = []byte("mlogmade") // uvarint 1, once there is a log (see Store.New)
 
+	// Of a store that belongs to a log that relays share (see member.go).
+	metaMember   = []byte("mmember") // 16 bytes of the log's id, uvarint base
+	metaDigest   = []byte("mdigest") // 8 bytes, behind the newest applied entry
+	metaProducer = []byte("mp/")     // begins a key that ends with 8 bytes of a producer -> uvarint number, uvarint entry, ops of its next entry
+
 	// Format 1 had these. What it called counted was what came with records.
 	metaEpoch   = []byte("mepoch")   // uvarint, one more at each open
 	metaTotals  = []byte("mtotals")  // uvarint slot allocations, uvarint events posted

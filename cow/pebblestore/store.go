@@ -45,7 +45,7 @@ type Store struct {
 	stats
 }
 
-var _ replay.Store = (*Store)(nil)
+var _ replay.MemberStore = (*Store)(nil)
 
 // New reports whether no log was made for this store yet: it was made just now, or
 // brought up from format 1, which had a log of its own. Then a new log begins behind

@@ -9,6 +9,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 
 	"cowrelay/cow"
+	"cowrelay/cow/replay"
 )
 
 // Kinds of faults. Programs read these texts: do not change them.
@@ -181,6 +182,15 @@ func (v *verifier) meta() error {
 		switch k := string(it.Key()); {
 		case k == string(metaFormat), k == string(metaLogMade) && !old, k == string(metaEpoch) && old:
 			_, err = decodeMeta(value)
+		case k == string(metaMember) && !old:
+			_, _, err = decodeMember(value)
+		case k == string(metaDigest) && !old:
+			_, err = decodeDigest(value)
+		case strings.HasPrefix(k, string(metaProducer)) && !old:
+			var p replay.Producer
+			if p, err = decodeProducer(it.Key(), value); err == nil && p.Seq > v.view.seq {
+				v.fault(FaultTotals, cow.ID{}, -1, "a producer's newest entry is %d, the newest one that was applied is %d", p.Seq, v.view.seq)
+			}
 		case k == string(metaApplied) && !old:
 			_, _, err = decodeApplied(value)
 		case k == string(metaTotals) && old:

@@ -9,35 +9,35 @@ import (
 
 // startApplier starts the goroutine that writes the backlog into the store. Close
 // ends it and waits for it.
-func (j *Journal) startApplier() {
-	j.wg.Go(func() {
-		pprof.Do(context.Background(), pprof.Labels("relay", "replay-apply"), func(context.Context) { j.applyLoop() })
+func (m *machine) startApplier() {
+	m.wg.Go(func() {
+		pprof.Do(context.Background(), pprof.Labels("relay", "replay-apply"), func(context.Context) { m.applyLoop() })
 	})
 }
 
 // applyLoop gives one chunk after the other to the store. While the backlog is
 // short, it rests after each as long as that took, or the commits of a small machine
 // would wait for the processor.
-func (j *Journal) applyLoop() {
+func (m *machine) applyLoop() {
 	timer := time.NewTimer(batchDelay)
 	defer timer.Stop()
 	for {
-		c, wait := j.backlog.next(batchDelay)
+		c, wait := m.backlog.next(batchDelay)
 		if c != nil {
 			start := time.Now()
-			if err := j.apply(c); err != nil {
-				j.die(err)
+			if err := m.apply(c); err != nil {
+				m.die(err)
 			}
-			if err := j.trim(); err != nil {
-				j.die(err)
+			if err := m.trim(); err != nil {
+				m.die(err)
 			}
-			if j.backlog.long() {
+			if m.backlog.long() {
 				continue
 			}
 			timer.Reset(min(time.Since(start), batchDelay))
 			select {
 			case <-timer.C:
-			case <-j.stop:
+			case <-m.stop:
 				return
 			}
 			continue
@@ -48,9 +48,9 @@ func (j *Journal) applyLoop() {
 			later = timer.C
 		}
 		select {
-		case <-j.stop:
+		case <-m.stop:
 			return
-		case <-j.backlog.wake:
+		case <-m.backlog.wake:
 		case <-later:
 		}
 	}
@@ -65,33 +65,40 @@ func (b *backlog) long() bool {
 
 // apply writes the oldest chunk into the store and takes it out of the backlog. One
 // apply runs at a time.
-func (j *Journal) apply(c *chunk) error {
+func (m *machine) apply(c *chunk) error {
 	start := time.Now()
-	if err := j.store.Apply(c.batch()); err != nil {
+	if err := m.store.Apply(c.batch(m.state.chain != nil)); err != nil {
 		return fmt.Errorf("writing to the store failed: %w", err)
 	}
-	j.batches.Add(1)
-	j.applyTime.Add(int64(time.Since(start)))
-	j.backlog.drop(c)
+	m.batches.Add(1)
+	m.applyTime.Add(int64(time.Since(start)))
+	m.backlog.drop(c)
 	return nil
 }
 
 // batch is what the store gets of a sealed chunk. Nobody changes a sealed chunk, so
 // its fields need no lock here.
-func (c *chunk) batch() *Batch {
-	return &Batch{Seq: c.last, Groups: c.groups, Records: c.records, Totals: c.totals}
+func (c *chunk) batch(shared bool) *Batch {
+	return &Batch{
+		Seq: c.last, Groups: c.groups, Records: c.records, Totals: c.totals,
+		Shared: shared, Digest: c.fx.digest, Producers: c.fx.producers,
+	}
 }
 
 // trim lets the log forget what the store keeps over a crash. One trim runs at a
 // time.
-func (j *Journal) trim() error {
-	seq := j.store.Durable()
-	if seq <= j.trimmed.Load() {
+func (m *machine) trim() error {
+	seq := m.store.Durable()
+	if seq <= m.trimmed.Load() {
 		return nil
 	}
-	if err := j.log.Trim(seq); err != nil {
+	if m.trimLog == nil {
+		m.trimmed.Store(seq)
+		return nil
+	}
+	if err := m.trimLog(seq); err != nil {
 		return fmt.Errorf("trimming the log failed: %w", err)
 	}
-	j.trimmed.Store(seq)
+	m.trimmed.Store(seq)
 	return nil
 }

@@ -60,6 +60,7 @@ type backlog struct {
 	records    map[string]unapplied // guarded by mu
 	totals     cow.Totals           // of all entries up to last; guarded by mu
 	counted    cow.Totals           // by Count, and in no entry up to last; guarded by mu
+	unsent     cow.Totals           // of these, what is in no entry under way; guarded by mu
 	free       []*chunk             // to be used again; guarded by mu
 	waits      uint64               // of cycles for room; guarded by mu
 
@@ -87,9 +88,9 @@ func (b *backlog) init(limit int64, target int) {
 	b.records = make(map[string]unapplied)
 }
 
-// begin returns a chunk with room for an entry, and what Count has added so far. It
-// waits while the backlog is full. publish must follow.
-func (b *backlog) begin(size int) (*chunk, cow.Totals) {
+// begin returns a chunk with room for an entry. It waits while the backlog is full.
+// publish must follow.
+func (b *backlog) begin(size int) *chunk {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.bytes >= b.limit {
@@ -116,7 +117,16 @@ func (b *backlog) begin(size int) (*chunk, cow.Totals) {
 		c.buf = make([]byte, 0, size)
 	}
 	c.filling = true
-	return c, b.counted
+	return c
+}
+
+// takeCounted returns what Count has added and no entry under way holds. The caller
+// writes it into an entry.
+func (b *backlog) takeCounted() (counted cow.Totals) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	counted, b.unsent = b.unsent, cow.Totals{}
+	return counted
 }
 
 func (b *backlog) freshLocked() *chunk {
@@ -129,15 +139,15 @@ func (b *backlog) freshLocked() *chunk {
 }
 
 // publish shows what the newest entry did: it is durable now. It returns what the
-// entry did to records, which is valid until done.
-func (b *backlog) publish(c *chunk, seq uint64, totals, counted cow.Totals) (records []Record, done func()) {
+// entry did, which is valid until done.
+func (b *backlog) publish(c *chunk, seq uint64, totals, counted cow.Totals) (groups []Group, records []Record, done func()) {
 	for i := len(c.keys); i < len(c.fx.groups); i++ {
 		c.keys = append(c.keys, slotKey(c.fx.groups[i].Slot))
 	}
-	size := int64(len(c.buf)) + int64(len(c.fx.events))*eventBytes + int64(len(c.fx.groups))*groupBytes + int64(len(c.fx.records))*recordBytes
+	size := int64(len(c.buf)) + c.fx.apart + int64(len(c.fx.events))*eventBytes + int64(len(c.fx.groups))*groupBytes + int64(len(c.fx.records))*recordBytes
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	records = c.fx.records[len(c.records):]
+	groups, records = c.fx.groups[len(c.groups):], c.fx.records[len(c.records):]
 	for i := range records {
 		r := &records[i]
 		b.records[r.Key] = unapplied{r.Value, r.Version, seq}
@@ -156,7 +166,7 @@ func (b *backlog) publish(c *chunk, seq uint64, totals, counted cow.Totals) (rec
 		b.sealLocked(c)
 	}
 	b.reading.Add(1)
-	return records, b.read
+	return groups, records, b.read
 }
 
 // slotKey is what tells most slots apart: ids are random.
@@ -230,7 +240,7 @@ func (b *backlog) drop(c *chunk) {
 		clear(c.fx.records)
 		clear(c.fx.events)
 		*c = chunk{buf: c.buf[:0], keys: c.keys[:0], fx: effects{
-			groups: c.fx.groups[:0], records: c.fx.records[:0], events: c.fx.events[:0],
+			groups: c.fx.groups[:0], records: c.fx.records[:0], events: c.fx.events[:0], producers: c.fx.producers[:0],
 		}}
 		b.free = append(b.free, c)
 	}

@@ -11,41 +11,11 @@ import (
 // cycle writes groups and the records that wait, and answers both. The caller holds
 // the turn.
 func (j *Journal) cycle(groups []cow.Group) {
-	j.takeQueue()
-	ops := j.taken
+	j.taken = j.takeQueue(j.taken[:0])
+	p := packer{groups: groups, records: j.taken, limit: j.limit, state: j.state}
 	for {
-		size := entryHead + 1 + totalsSize + entryChecksum
-		records := 0
-		j.sent = j.sent[:0]
-		for ; len(groups) > 0; groups = groups[1:] {
-			g := &groups[0]
-			g.Outcome, g.NewVersion, g.Err = cow.Unknown, 0, nil
-			n, err := checkGroup(g)
-			if err != nil {
-				g.Outcome, g.Err = cow.Refused, err
-				continue
-			}
-			if len(j.sent) > 0 && size+n > MaxEntry {
-				break
-			}
-			size += n
-			j.sent = append(j.sent, sent{group: g})
-		}
-		for ; len(ops) > 0; ops = ops[1:] {
-			op := ops[0]
-			if j.conflicts(op) {
-				op.answer(0, cow.ErrConflict)
-				continue
-			}
-			n := recordSize(op.key, op.value)
-			if len(j.sent) > 0 && size+n > MaxEntry || records == maxRecords {
-				break
-			}
-			size += n
-			records++
-			j.sent = append(j.sent, sent{record: op})
-		}
-		if len(j.sent) == 0 {
+		size := 0
+		if j.sent, size = p.next(j.sent[:0]); len(j.sent) == 0 {
 			break
 		}
 		j.write(size)
@@ -55,8 +25,59 @@ func (j *Journal) cycle(groups []cow.Group) {
 	j.taken = j.taken[:0]
 }
 
-// checkGroup finds a group that contradicts itself. No other writer can have caused
-// that. It returns how long the group's op is at most.
+// packer makes entries of groups and records, in their order.
+type packer struct {
+	groups  []cow.Group
+	records []*recordOp
+	limit   int // of an entry of more than one op, in bytes
+	// state answers records that can't hold without an entry. nil: only the log can
+	// say, as other relays write to it too.
+	state *State
+}
+
+// entryFrame is how many bytes an entry has beside its groups and records, at most.
+const entryFrame = entryHead + 1 + totalsSize + entryChecksum
+
+// spare is what an entry keeps free beside one large op.
+const spare = 1024
+
+// next appends the ops of the next entry to list. It returns how long the entry is at
+// most. No ops: there is no other. Groups that contradict themselves are answered.
+func (p *packer) next(list []sent) (_ []sent, size int) {
+	size = entryFrame
+	for ; len(p.groups) > 0; p.groups = p.groups[1:] {
+		g := &p.groups[0]
+		g.Outcome, g.NewVersion, g.Err = cow.Unknown, 0, nil
+		n, err := checkGroup(g)
+		if err != nil {
+			g.Outcome, g.Err = cow.Refused, err
+			continue
+		}
+		if len(list) > 0 && size+n > p.limit {
+			return list, size
+		}
+		size += n
+		list = append(list, sent{group: g})
+	}
+	for records := 0; len(p.records) > 0; p.records = p.records[1:] {
+		op := p.records[0]
+		if p.state != nil && p.state.conflicts(op) {
+			op.answer(0, cow.ErrConflict)
+			continue
+		}
+		n := recordSize(op.key, op.value)
+		if len(list) > 0 && size+n > p.limit || records == maxRecords {
+			break
+		}
+		size += n
+		records++
+		list = append(list, sent{record: op})
+	}
+	return list, size
+}
+
+// checkGroup finds a group that contradicts itself, or that no entry has room for. No
+// other writer can have caused that. It returns how long the group's op is at most.
 func checkGroup(g *cow.Group) (size int, err error) {
 	switch n := uint64(len(g.Events)); {
 	case g.Op < cow.OpAppend || g.Op > cow.OpTouch:
@@ -70,24 +91,15 @@ func checkGroup(g *cow.Group) (size int, err error) {
 		return 0, fmt.Errorf("BUG: append of %d events at position %d says that the slot then has %d", n, g.First, g.Count)
 	}
 	size = groupSize(g)
-	if size > MaxEntry-1024 {
+	if size > MaxEntry-spare {
 		return 0, fmt.Errorf("BUG: a group of %d bytes, an entry has at most %d", size, MaxEntry)
 	}
 	return size, nil
 }
 
-// write makes an entry of j.sent, which has at most size bytes. It writes the entry
-// to the log, applies it, shows it and answers.
-//
-// The order of the steps keeps I3 and I4: nothing of an entry reaches the state, the
-// backlog or a watcher before the log has it, and nothing is answered before readers
-// can see it.
-func (j *Journal) write(size int) {
-	c, counted := j.backlog.begin(size)
-	start := len(c.buf)
-	j.number++
-	b := appendHead(c.buf, header{producer: j.producer, number: j.number})
-	for _, s := range j.sent {
+// appendOps writes the ops of an entry, and what Count has added.
+func appendOps(b []byte, ops []sent, counted cow.Totals) []byte {
+	for _, s := range ops {
 		switch {
 		case s.group != nil:
 			b = appendGroup(b, s.group)
@@ -100,29 +112,32 @@ func (j *Journal) write(size int) {
 	if counted != (cow.Totals{}) {
 		b = appendCount(b, counted)
 	}
-	b = appendChecksum(b, start)
-	c.buf = b
-	seq := j.append(b[start:])
+	return b
+}
 
-	if err := j.state.own(header{producer: j.producer, number: j.number}, seq, b[start:], &c.fx); err != nil {
+// write makes an entry of j.sent, which has at most size bytes. It writes the entry
+// to the log, applies it, shows it and answers.
+//
+// The order of the steps keeps I3 and I4: nothing of an entry reaches the state, the
+// backlog or a watcher before the log has it, and nothing is answered before readers
+// can see it.
+func (j *Journal) write(size int) {
+	c, counted := j.backlog.begin(size), j.backlog.takeCounted()
+	start := len(c.buf)
+	j.number++
+	h := header{producer: j.producer, number: j.number}
+	c.buf = appendChecksum(appendOps(appendHead(c.buf, h), j.sent, counted), start)
+	entry := c.buf[start:]
+	seq := j.append(entry)
+
+	if err := j.state.own(h, seq, entry, &c.fx); err != nil {
 		j.die(err)
 	}
-	records, done := j.backlog.publish(c, seq, j.state.totals, counted)
-	for i := range records {
-		j.watchers.tell(&records[i])
-	}
+	_, done := j.show(c, seq, counted)
 	done()
 	j.entries.Add(1)
-	for i, s := range j.sent {
-		res := &j.state.results[i]
-		switch {
-		case s.group != nil:
-			s.group.Outcome, s.group.NewVersion, s.group.Err = res.outcome, res.version, res.err
-		case res.outcome == cow.Stored:
-			s.record.answer(res.version, nil)
-		default:
-			s.record.answer(0, cow.ErrConflict)
-		}
+	for i := range j.sent {
+		j.sent[i].answer(&j.state.results[i])
 	}
 }
 

@@ -17,7 +17,7 @@ import (
 //	producer  8 bytes, random at each start of a program
 //	number    8 bytes, 1, 2, 3 … of this producer
 //	applied   8 bytes, 0 on one machine: the log's number up to which the producer
-//	          had applied the log when it wrote the entry
+//	          had applied the log when it made the entry
 //	digest    8 bytes, 0 on one machine: of the producer's state there
 //	ops       each a byte for its kind, then as append* below writes it
 //	checksum  4 bytes, CRC-32C of all before it
@@ -40,6 +40,8 @@ const (
 	opDelete                      // expected version, key
 	opCount                       // totals
 	opCreateOwned                 // slot, token, owner's token; a slot without an owner is opCreate
+	opPart                        // the rest of the entry: ops of its producer's next entry that is no part, in front of its own
+	opGenesis                     // the first of a shared log: its id, whether a store was there before, base, digest (8 bytes)
 )
 
 // MaxEntry is how long an entry may be, in bytes. One commit may become more than
@@ -80,6 +82,11 @@ func appendHead(b []byte, h header) []byte {
 // appendChecksum ends the entry that begins at b[start].
 func appendChecksum(b []byte, start int) []byte {
 	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b[start:], castagnoli))
+}
+
+// checksumOf is what appendChecksum has written.
+func checksumOf(entry []byte) uint32 {
+	return binary.BigEndian.Uint32(entry[len(entry)-entryChecksum:])
 }
 
 // uvarintLen is how many bytes a uvarint takes.
@@ -265,21 +272,40 @@ func (r *reader) mark() uint64 {
 
 // events appends the events of an append to list.
 func (r *reader) events(list []event.Event) []event.Event {
+	for range r.eventCount() {
+		e := r.event()
+		if r.err != nil {
+			break
+		}
+		list = append(list, e)
+	}
+	return list
+}
+
+// skipEvents reads the events of an append and gives none.
+func (r *reader) skipEvents() {
+	for n := r.eventCount(); n > 0 && r.err == nil; n-- {
+		r.event()
+	}
+}
+
+func (r *reader) eventCount() uint64 {
 	n := r.uvarint()
 	if n == 0 || n > uint64(len(r.b))/minEvent {
 		r.fail("an append has no such number of events")
-		return list
+		return 0
 	}
-	for range n {
-		off := r.uvarint()
-		json := r.take(r.uvarint())
-		if len(json) < minEvent || off >= uint64(len(json)) {
-			r.fail("an event can't be read")
-			return list
-		}
-		list = append(list, event.Event{JSON: json, IDOff: uint32(off)})
+	return n
+}
+
+func (r *reader) event() event.Event {
+	off := r.uvarint()
+	json := r.take(r.uvarint())
+	if len(json) < minEvent || off >= uint64(len(json)) {
+		r.fail("an event can't be read")
+		return event.Event{}
 	}
-	return list
+	return event.Event{JSON: json, IDOff: uint32(off)}
 }
 
 func (r *reader) totals() (t cow.Totals) {

@@ -40,7 +40,7 @@ func TestEntry_RoundTrip(t *testing.T) {
 	}
 	s := newState()
 	var fx effects
-	if err := s.replay(1, entry, &fx); err != nil {
+	if _, _, err := s.replay(1, entry, &fx); err != nil {
 		t.Fatal(err)
 	}
 	want := []result{
@@ -101,16 +101,16 @@ func TestState_Order(t *testing.T) {
 		{1, 1, 1}, {1, 2, 2}, {2, 40, 3}, {1, 2, 3}, {1, 1, 3}, {1, 3, 4}, {2, 41, 5}, {2, 40, 5},
 	} {
 		seq++
-		if err := s.replay(seq, entry(step.producer, step.number), &fx); err != nil || s.totals.PairOpens != step.opens {
+		if _, _, err := s.replay(seq, entry(step.producer, step.number), &fx); err != nil || s.totals.PairOpens != step.opens {
 			t.Fatalf("step %d: %d counted, %v; want %d", i, s.totals.PairOpens, err, step.opens)
 		}
 	}
 	for name, try := range map[string]func(*State) error{
-		"gap of a producer": func(s *State) error { return s.replay(seq+1, entry(1, 5), &fx) },
-		"gap of the log":    func(s *State) error { return s.replay(seq+2, entry(1, 4), &fx) },
-		"log goes back":     func(s *State) error { return s.replay(seq, entry(1, 4), &fx) },
+		"gap of a producer": func(s *State) error { _, _, err := s.replay(seq+1, entry(1, 5), &fx); return err },
+		"gap of the log":    func(s *State) error { _, _, err := s.replay(seq+2, entry(1, 4), &fx); return err },
+		"log goes back":     func(s *State) error { _, _, err := s.replay(seq, entry(1, 4), &fx); return err },
 	} {
-		s := &State{seq: seq, producers: map[uint64]uint64{1: 3}}
+		s := &State{seq: seq, producers: map[uint64]produced{1: {number: 3}}}
 		if err := try(s); err == nil || !strings.Contains(err.Error(), "missing") {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -125,7 +125,7 @@ func TestState_TooManyRecords(t *testing.T) {
 			b = appendDelete(b, "k", 1)
 		}
 		s := newState()
-		if err := s.replay(1, appendChecksum(b, 0), new(effects)); (err == nil) != ok {
+		if _, _, err := s.replay(1, appendChecksum(b, 0), new(effects)); (err == nil) != ok {
 			t.Errorf("an entry with %d records: %v", n, err)
 		}
 	}
@@ -153,7 +153,7 @@ func FuzzEntry(f *testing.F) {
 		s.heads[slot] = counts{2, 40}
 		s.versions[recordIDOf("k")] = 4
 		var fx effects
-		if err := s.replay(1, entry, &fx); err != nil {
+		if _, _, err := s.replay(1, entry, &fx); err != nil {
 			if !strings.HasPrefix(err.Error(), "replay: ") {
 				t.Fatalf("error %v", err)
 			}

@@ -3,7 +3,6 @@ package replay
 import (
 	"crypto/rand"
 	"encoding/binary"
-	"sync"
 	"sync/atomic"
 
 	"cowrelay/cow"
@@ -16,9 +15,8 @@ import (
 // Every write is made by a cycle: one entry, for all that waits. One cycle runs at a
 // time. It holds the turn.
 type Journal struct {
-	reads
-	log  Log
-	opts Options
+	machine
+	log Log
 
 	turn chan struct{} // a cycle runs while it holds one
 	// committing: a Commit waits for the turn and will take all of the queue along.
@@ -27,28 +25,10 @@ type Journal struct {
 	committing atomic.Bool
 
 	// Owned by the holder of the turn.
-	state    *State
 	producer uint64
 	number   uint64 // of this producer's newest entry
 	sent     []sent // the ops of the entry under way
 	taken    []*recordOp
-
-	queueMu sync.Mutex
-	queue   []*recordOp // that wait for a cycle; guarded by queueMu
-
-	watchers watchers
-
-	dead      atomic.Bool           // Fatal was called: set by die, read before anything is acknowledged
-	lastError atomic.Pointer[error] // what die was called with
-	stop      chan struct{}
-	wg        sync.WaitGroup
-	counters
-}
-
-// sent is an op of an entry: of a group or of a record.
-type sent struct {
-	group  *cow.Group
-	record *recordOp
 }
 
 var (
@@ -57,14 +37,19 @@ var (
 )
 
 func newJournal(log Log, store Store, opts Options) *Journal {
-	opts.ensureDefaults()
-	j := &Journal{log: log, opts: opts, turn: make(chan struct{}, 1), state: newState(), stop: make(chan struct{})}
-	j.store = store
-	j.backlog.init(opts.Backlog, batchBytes)
+	j := &Journal{log: log, turn: make(chan struct{}, 1), producer: newProducer()}
+	j.init(store, opts, MaxEntry)
+	if log != nil {
+		j.trimLog = log.Trim
+	}
+	return j
+}
+
+// newProducer chooses the number that a writer has until its program ends.
+func newProducer() uint64 {
 	var random [8]byte
 	rand.Read(random[:])
-	j.producer = binary.BigEndian.Uint64(random[:])
-	return j
+	return binary.BigEndian.Uint64(random[:])
 }
 
 // Commit implements cow.Journal: one entry, with all records that wait, and one
@@ -89,17 +74,6 @@ func (j *Journal) Commit(groups []cow.Group) {
 	j.committing.Store(false)
 	j.cycle(groups)
 	<-j.turn
-}
-
-// die ends the process, because what is durable can't be known any more. It never
-// returns, not even if Options.Fatal does: then each caller that waits for the log
-// or the store waits for ever, and nothing is acknowledged.
-func (j *Journal) die(err error) {
-	if j.dead.CompareAndSwap(false, true) {
-		j.lastError.Store(&err)
-		go j.opts.Fatal(err)
-	}
-	select {}
 }
 
 // Feed returns at once: the log has one writer.

@@ -15,6 +15,11 @@ import (
 // Options.Fatal may be called before Open returns.
 func Open(log Log, store Store, opts Options) (*Journal, error) {
 	j := newJournal(log, store, opts)
+	if m, err := j.member(); err != nil {
+		return nil, err
+	} else if m.Log != (LogID{}) {
+		return nil, fmt.Errorf("%w: log %x", ErrShared, m.Log)
+	}
 	if err := j.readState(); err != nil {
 		return nil, err
 	}
@@ -76,40 +81,6 @@ func (r *Reader) Stats() Stats { return r.j.Stats() }
 // Close gives log and store back.
 func (r *Reader) Close() error { return errors.Join(r.log.Close(), r.j.store.Close()) }
 
-// readState reads from the store what decides about entries.
-func (j *Journal) readState() error {
-	v, err := j.store.View()
-	if err != nil {
-		return err
-	}
-	defer v.Close()
-	s := j.state
-	s.seq = v.Applied()
-	if s.totals, err = v.Totals(); err != nil {
-		return err
-	}
-	err = v.Slots(func(r cow.SlotRecord) error {
-		if r.Bytes > cow.MaxSlotBytes || r.Count > r.Bytes {
-			return fmt.Errorf("%w: the store says that slot %s has %d events of %d bytes", ErrCorrupt, r.Slot, r.Count, r.Bytes)
-		}
-		s.heads[r.Slot] = counts{count: uint32(r.Count), bytes: uint32(r.Bytes)}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	err = v.Versions(func(key []byte, version uint64) error {
-		s.versions[recordIDOf(key)] = version
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	b := &j.backlog
-	b.applied, b.last, b.totals = s.seq, s.seq, s.totals
-	return nil
-}
-
 // replay reads the rest of the log into the backlog. It calls each after each entry.
 func (j *Journal) replay(log LogReader, each func() error) error {
 	s := j.state
@@ -119,13 +90,11 @@ func (j *Journal) replay(log LogReader, each func() error) error {
 	}
 	if last > from {
 		err := log.Read(from+1, func(seq uint64, entry []byte) error {
-			c, _ := j.backlog.begin(len(entry))
-			start := len(c.buf)
-			c.buf = append(c.buf, entry...)
-			if err := s.replay(seq, c.buf[start:], &c.fx); err != nil {
+			c, _, _, err := j.take(seq, entry)
+			if err != nil {
 				return fmt.Errorf("entry %d of the log: %w", seq, err)
 			}
-			_, done := j.backlog.publish(c, seq, s.totals, cow.Totals{})
+			_, done := j.show(c, seq, cow.Totals{})
 			done()
 			if j.opts.Progress != nil && (seq%1024 == 0 || seq == last) {
 				j.opts.Progress(seq-from, last-from)
@@ -144,26 +113,26 @@ func (j *Journal) replay(log LogReader, each func() error) error {
 }
 
 // applySealed brings the chunks that are full into the store.
-func (j *Journal) applySealed() error {
+func (m *machine) applySealed() error {
 	for {
-		c, _ := j.backlog.next(math.MaxInt64)
+		c, _ := m.backlog.next(math.MaxInt64)
 		if c == nil {
 			return nil
 		}
-		if err := j.apply(c); err != nil {
+		if err := m.apply(c); err != nil {
 			return err
 		}
 	}
 }
 
 // applyAll brings everything into the store.
-func (j *Journal) applyAll() error {
+func (m *machine) applyAll() error {
 	for {
-		c, _ := j.backlog.next(0)
+		c, _ := m.backlog.next(0)
 		if c == nil {
 			return nil
 		}
-		if err := j.apply(c); err != nil {
+		if err := m.apply(c); err != nil {
 			return err
 		}
 	}
@@ -181,7 +150,7 @@ func (j *Journal) Close() error {
 	j.turn <- struct{}{}
 	if j.backlog.counts() {
 		j.sent = j.sent[:0]
-		j.write(entryHead + 1 + totalsSize + entryChecksum)
+		j.write(entryFrame)
 	}
 	<-j.turn
 	err := j.applyAll()
@@ -195,5 +164,5 @@ func (j *Journal) Close() error {
 func (b *backlog) counts() bool {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
-	return b.counted != cow.Totals{}
+	return b.unsent != cow.Totals{}
 }

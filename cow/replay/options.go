@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Options of Open. The zero value means the defaults.
+// Options of Open and OpenShared. The zero value means the defaults.
 type Options struct {
 	// Logger gets what an operator should know. Default slog.Default().
 	Logger *slog.Logger
@@ -20,7 +20,7 @@ type Options struct {
 	// Exit ends the process for the default Fatal. Default os.Exit.
 	Exit func(code int)
 	// Observe is called after each write to the log with the time it took and the
-	// bytes of its entry. It must be fast and must not call the Journal. Default
+	// bytes of its entry; of a shared log, when the entry was applied here. It must be fast and must not call the Journal. Default
 	// none.
 	Observe func(took time.Duration, bytes int)
 	// Backlog bounds in bytes what may wait in memory for the store. Commits wait
@@ -29,6 +29,16 @@ type Options struct {
 	// Progress is called now and then while Open replays the log: so many entries
 	// of so many. Default none.
 	Progress func(done, all uint64)
+
+	// These are of a shared log.
+
+	// Patience is how long Put and Delete wait for it. Default 10 s.
+	Patience time.Duration
+	// ResendAfter is how long an entry waits until it is sent again. Default 2 s.
+	ResendAfter time.Duration
+	// FeedBytes bounds in bytes what waits for the function given to Feed. Beyond it
+	// appends are told of without their events. Default 16 MiB.
+	FeedBytes int64
 }
 
 // Defaults of Options, and how entries become batches.
@@ -36,6 +46,10 @@ const (
 	DefaultBacklog = 64 << 20
 	batchBytes     = 1 << 20                // of the entries that a batch is made of
 	batchDelay     = 500 * time.Millisecond // that an entry waits for others at most
+
+	DefaultPatience    = 10 * time.Second
+	DefaultResendAfter = 2 * time.Second
+	DefaultFeedBytes   = 16 << 20
 )
 
 func (o *Options) ensureDefaults() {
@@ -50,6 +64,15 @@ func (o *Options) ensureDefaults() {
 	}
 	if o.Backlog <= 0 {
 		o.Backlog = DefaultBacklog
+	}
+	if o.Patience <= 0 {
+		o.Patience = DefaultPatience
+	}
+	if o.ResendAfter <= 0 {
+		o.ResendAfter = DefaultResendAfter
+	}
+	if o.FeedBytes <= 0 {
+		o.FeedBytes = DefaultFeedBytes
 	}
 }
 

@@ -24,7 +24,7 @@ type recordOp struct {
 	done    chan struct{} // gets one value when version and err are set
 }
 
-var recordOps = sync.Pool{New: func() any { return &recordOp{done: make(chan struct{}, 1)} }}
+func newRecordOp() any { return &recordOp{done: make(chan struct{}, 1)} }
 
 func (op *recordOp) answer(version uint64, err error) {
 	op.version, op.err = version, err
@@ -33,10 +33,18 @@ func (op *recordOp) answer(version uint64, err error) {
 
 // Put implements cow.Records.
 func (j *Journal) Put(key string, value []byte, expected uint64, count cow.Totals) (uint64, error) {
-	if n := recordSize(key, value); n > MaxEntry-1024 {
-		return 0, fmt.Errorf("cannot store a record of %q: %d bytes, an entry has at most %d", kindOf(key), n, MaxEntry)
+	if err := checkRecord(key, value); err != nil {
+		return 0, err
 	}
 	return j.swap(key, value, expected, false, count)
+}
+
+// checkRecord finds a record that no entry has room for.
+func checkRecord(key string, value []byte) error {
+	if n := recordSize(key, value); n > MaxEntry-spare {
+		return fmt.Errorf("cannot store a record of %q: %d bytes, an entry has at most %d", kindOf(key), n, MaxEntry)
+	}
+	return nil
 }
 
 // Delete implements cow.Records.
@@ -50,7 +58,7 @@ func (j *Journal) Delete(key string, expected uint64) error {
 // queue that is not empty the first one waits for the turn, or a Commit will take
 // the whole queue along.
 func (j *Journal) swap(key string, value []byte, expected uint64, remove bool, count cow.Totals) (uint64, error) {
-	op := recordOps.Get().(*recordOp)
+	op := j.ops.Get().(*recordOp)
 	op.key, op.value, op.expected, op.remove, op.count = key, value, expected, remove, count
 	j.queueMu.Lock()
 	j.queue = append(j.queue, op)
@@ -63,7 +71,7 @@ func (j *Journal) swap(key string, value []byte, expected uint64, remove bool, c
 	}
 	version, err := op.version, op.err
 	*op = recordOp{done: op.done}
-	recordOps.Put(op)
+	j.ops.Put(op)
 	return version, err
 }
 
@@ -83,24 +91,25 @@ func (j *Journal) lead(op *recordOp) {
 	<-op.done
 }
 
-// takeQueue moves all that waits to j.taken. The caller holds the turn.
-func (j *Journal) takeQueue() {
-	j.queueMu.Lock()
-	j.taken, j.queue = j.queue, j.taken[:0]
-	j.queueMu.Unlock()
+// takeQueue returns all that waits. room is an empty list that is used again.
+func (m *machine) takeQueue(room []*recordOp) (taken []*recordOp) {
+	m.queueMu.Lock()
+	taken, m.queue = m.queue, room
+	m.queueMu.Unlock()
+	return taken
 }
 
-// conflicts says whether an op can't hold. The caller holds the turn.
-func (j *Journal) conflicts(op *recordOp) bool {
-	return j.state.versions[recordIDOf(op.key)] != op.expected || op.remove && op.expected == 0
+// conflicts says whether an op can't hold.
+func (s *State) conflicts(op *recordOp) bool {
+	return s.versions[recordIDOf(op.key)] != op.expected || op.remove && op.expected == 0
 }
 
 // Count implements cow.Records.
-func (j *Journal) Count(add cow.Totals) error {
-	b := &j.backlog
+func (m *machine) Count(add cow.Totals) error {
+	b := &m.backlog
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.counted = b.counted.Add(add)
+	b.counted, b.unsent = b.counted.Add(add), b.unsent.Add(add)
 	return nil
 }
 
@@ -126,11 +135,11 @@ type watcher struct {
 // returns. The calls come in the order of the log. changed must be fast: commits
 // wait for it. It must not write to the value, and must not put or delete. A call of
 // changed that runs while stop is called may still finish.
-func (j *Journal) Watch(prefix string, changed func(key string, value []byte, version uint64)) (stop func()) {
+func (m *machine) Watch(prefix string, changed func(key string, value []byte, version uint64)) (stop func()) {
 	w := &watcher{prefix, changed}
-	j.watchers.update(func(list []*watcher) []*watcher { return append(list, w) })
+	m.watchers.update(func(list []*watcher) []*watcher { return append(list, w) })
 	return func() {
-		j.watchers.update(func(list []*watcher) []*watcher {
+		m.watchers.update(func(list []*watcher) []*watcher {
 			return slices.DeleteFunc(list, func(o *watcher) bool { return o == w })
 		})
 	}

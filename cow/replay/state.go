@@ -15,9 +15,18 @@ type State struct {
 	heads     map[cow.ID]counts   // of every slot
 	versions  map[recordID]uint64 // of every record
 	totals    cow.Totals
-	seq       uint64            // of the newest entry that was applied
-	producers map[uint64]uint64 // producer: number of its newest entry
-	results   []result          // of the newest entry's ops, without counts
+	seq       uint64              // of the newest entry that was applied
+	producers map[uint64]produced // by producer
+	results   []result            // of the newest entry's ops, without counts
+	chain     *chain              // of a log that relays share; nil on one machine
+	forgot    uint64              // the producer that was forgotten last; 0: none was
+}
+
+// produced is what a producer has brought into the log: the number of its newest
+// entry, where that stands, and ops that belong to its next one. part never changes.
+type produced struct {
+	number, seq uint64
+	part        []byte
 }
 
 // counts is the head of a slot. A slot takes some 40 bytes in the map, without a
@@ -36,7 +45,7 @@ func recordIDOf[T string | []byte](key T) recordID {
 }
 
 func newState() *State {
-	return &State{heads: make(map[cow.ID]counts), versions: make(map[recordID]uint64), producers: make(map[uint64]uint64)}
+	return &State{heads: make(map[cow.ID]counts), versions: make(map[recordID]uint64), producers: make(map[uint64]produced)}
 }
 
 // result is what became of an op.
@@ -52,6 +61,11 @@ type effects struct {
 	groups  []Group
 	records []Record
 	events  []event.Event // of the groups
+
+	// Of a shared log.
+	digest    uint64     // behind the newest entry
+	producers []Producer // that changed, one of each
+	apart     int64      // bytes that the effects point into and that are no part of an entry
 }
 
 // errGap: an entry of a producer is missing.
@@ -63,19 +77,22 @@ var errGap = errors.New("replay: an entry is missing")
 // any more. Its next entry tells its number. On one machine that loses nothing: the
 // numbers of the log have no gaps either. A log with more than one producer must
 // keep the numbers in the store.
-func (s *State) begin(h header, seq uint64) (bool, error) {
+func (s *State) begin(h header, seq uint64, fx *effects) (bool, error) {
 	if seq != s.seq+1 {
 		return false, fmt.Errorf("%w: behind entry %d of the log comes entry %d", errGap, s.seq, seq)
 	}
+	if s.chain != nil {
+		return s.beginShared(h, seq, fx)
+	}
 	s.seq = seq
-	last, known := s.producers[h.producer]
-	switch {
+	p, known := s.producers[h.producer]
+	switch last := p.number; {
 	case known && h.number <= last:
 		return false, nil // sent twice
 	case known && h.number > last+1:
 		return false, fmt.Errorf("%w: behind number %d of its producer comes number %d in entry %d of the log", errGap, last, h.number, seq)
 	}
-	s.producers[h.producer] = h.number
+	s.producers[h.producer] = produced{number: h.number, seq: seq}
 	return true, nil
 }
 
@@ -128,6 +145,8 @@ func (s *State) apply(r *reader, fx *effects) error {
 				break
 			}
 			res = s.record(r, kind, s.seq<<versionBits|records, fx)
+		case opGenesis:
+			res = s.genesis(r)
 		case opCount:
 			if t := r.totals(); r.err == nil {
 				s.totals = s.totals.Add(t)
@@ -143,7 +162,7 @@ func (s *State) apply(r *reader, fx *effects) error {
 
 // own applies an entry that this process has just written.
 func (s *State) own(h header, seq uint64, entry []byte, fx *effects) error {
-	counts, err := s.begin(h, seq)
+	counts, err := s.begin(h, seq, fx)
 	if err == nil && !counts {
 		err = errors.New("BUG: an own entry does not count")
 	}
@@ -154,16 +173,28 @@ func (s *State) own(h header, seq uint64, entry []byte, fx *effects) error {
 	return s.apply(&r, fx)
 }
 
-// replay applies an entry that is read from the log.
-func (s *State) replay(seq uint64, entry []byte, fx *effects) error {
+// replay applies an entry that is read from the log, and says whether it counts.
+func (s *State) replay(seq uint64, entry []byte, fx *effects) (h header, counts bool, err error) {
 	h, r, err := openEntry(entry)
 	if err != nil {
-		return err
+		return h, false, err
 	}
-	if counts, err := s.begin(h, seq); err != nil || !counts {
-		return err
+	s.results = s.results[:0]
+	if counts, err = s.begin(h, seq, fx); err != nil {
+		return h, false, err
 	}
-	return s.apply(&r, fx)
+	if counts {
+		if s.chain != nil {
+			r.b, err = s.join(h, r.b, fx)
+		}
+		if err == nil {
+			err = s.apply(&r, fx)
+		}
+	}
+	if s.chain != nil {
+		fx.digest = s.chain.add(s.seq, checksumOf(entry), counts, s.results)
+	}
+	return h, counts, err
 }
 
 func (s *State) append(r *reader, fx *effects) result {

@@ -3,6 +3,8 @@ package replay
 import (
 	"sync/atomic"
 	"time"
+
+	"cowrelay/cow"
 )
 
 // Stats is what metrics show of a Journal. Counts are since Open.
@@ -30,17 +32,50 @@ type counters struct {
 }
 
 // Stats takes a lock for a moment.
-func (j *Journal) Stats() Stats {
+func (m *machine) Stats() Stats {
 	s := Stats{
-		Trimmed: j.trimmed.Load(), Replayed: j.replayed, Entries: j.entries.Load(),
-		Batches: j.batches.Load(), ApplyTime: time.Duration(j.applyTime.Load()),
+		Trimmed: m.trimmed.Load(), Replayed: m.replayed, Entries: m.entries.Load(),
+		Batches: m.batches.Load(), ApplyTime: time.Duration(m.applyTime.Load()),
 	}
-	if err := j.lastError.Load(); err != nil {
+	if err := m.lastError.Load(); err != nil {
 		s.LastError = *err
 	}
-	b := &j.backlog
+	b := &m.backlog
 	b.mu.RLock()
 	defer b.mu.RUnlock()
 	s.BacklogBytes, s.BacklogEntries, s.Last, s.Applied, s.Waits = b.bytes, b.entries, b.last, b.applied, b.waits
+	return s
+}
+
+// SharedStats is what metrics show of a SharedJournal. Numbers of entries are those of
+// the shared log, in the embedded Stats too. Counts are since OpenShared.
+type SharedStats struct {
+	Stats
+	Health       cow.Health
+	Durable      uint64 // newest entry that the store keeps over a crash
+	Digest       uint64 // behind the newest applied entry
+	Seen         uint64 // entries that came from the log
+	Own          uint64 // of them, those of this relay
+	Ignored      uint64 // of them, those that do not count: sent twice, or before one that was lost
+	Resent       uint64 // entries that were sent again
+	Pending      int    // entries that were sent and not seen
+	PendingBytes int
+	FeedEntries  int    // that wait for cow
+	FeedBytes    int64  // of them
+	FeedLost     uint64 // appends that cow had to read, as too many waited
+}
+
+// Stats takes a lock for a moment, three times.
+func (j *SharedJournal) Stats() SharedStats {
+	s := SharedStats{
+		Stats: j.machine.Stats(), Health: j.Health(), Durable: j.Durable(),
+		Seen: j.seen.Load(), Own: j.own.Load(), Ignored: j.ignored.Load(), Resent: j.resent.Load(),
+	}
+	s.Last, s.Stats.Applied = s.Last-j.base, s.Stats.Applied-j.base
+	s.Trimmed -= min(j.base, s.Trimmed)
+	s.FeedEntries, s.FeedBytes, s.FeedLost = j.feed.state()
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	s.Digest, s.Pending, s.PendingBytes = j.digest, len(j.pending), j.bytes
 	return s
 }

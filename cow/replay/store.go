@@ -32,7 +32,32 @@ type Batch struct {
 	Groups  []Group
 	Records []Record
 	Totals  cow.Totals // with these entries
+
+	// Of a shared log.
+	Shared    bool
+	Digest    uint64     // of the chain behind the newest entry
+	Producers []Producer // that changed, in no order, one of each
 }
+
+// Producer is a writer of a shared log: one start of one relay.
+type Producer struct {
+	ID     uint64
+	Number uint64 // of its newest entry that counts; 0: it is forgotten
+	Seq    uint64 // of that entry, as Batch.Seq counts
+	Part   []byte // ops that belong to its next entry, as one was too short for all; it never changes
+}
+
+// Member says to which shared log a store belongs, and what it must know of it beside
+// slots and records.
+type Member struct {
+	Log       LogID      // zero: to none
+	Base      uint64     // what the store had applied before: entry n of the log is its entry Base+n
+	Digest    uint64     // of the chain behind the newest applied entry
+	Producers []Producer // in no order
+}
+
+// LogID tells a shared log from every other.
+type LogID = [16]byte
 
 // Store keeps what the entries of a log did. One Apply runs at a time. All else may
 // be called at any time until Close.
@@ -55,6 +80,18 @@ type Store interface {
 	Close() error
 }
 
+// MemberStore is a store that can belong to a shared log. JoinLog and LeaveLog run
+// beside no Apply.
+type MemberStore interface {
+	Store
+	// JoinLog makes the store one of a shared log that begins behind what it has
+	// applied. digest is what the chain begins with. It is durable on return, as is
+	// all that was applied before.
+	JoinLog(log LogID, digest uint64) error
+	// LeaveLog forgets the shared log. It is durable on return.
+	LeaveLog() error
+}
+
 // View is a store at one moment. It belongs to one goroutine, which must close it.
 type View interface {
 	// Applied is the number of the newest entry in this view, 0 for none.
@@ -72,5 +109,7 @@ type View interface {
 	// Versions yields key and version of every record, in no order. The key is valid
 	// during the call.
 	Versions(yield func(key []byte, version uint64) error) error
+	// Member says to which shared log the store belongs. A zero Log says to none.
+	Member() (Member, error)
 	Close() error
 }

@@ -14,6 +14,7 @@ const (
 	Trim   Call = "trim"
 	Apply  Call = "apply"
 	Flush  Call = "flush"
+	Join   Call = "join" // JoinLog and LeaveLog
 )
 
 // Faults are hooks of a Log or a Store. They must be set before the first call. A hook

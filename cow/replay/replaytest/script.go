@@ -2,6 +2,7 @@ package replaytest
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -167,6 +168,9 @@ func CompareViews(got, want replay.View) error {
 			}
 		}
 	}
+	if err := compareMembers(got, want); err != nil {
+		return err
+	}
 	grec, gver, err := recordsOf(got)
 	if err != nil {
 		return err
@@ -182,6 +186,28 @@ func CompareViews(got, want replay.View) error {
 		return fmt.Errorf("versions %v, want %v", gver, wver)
 	}
 	return nil
+}
+
+func compareMembers(got, want replay.View) error {
+	g, err := got.Member()
+	if err != nil {
+		return err
+	}
+	w, err := want.Member()
+	if err != nil {
+		return err
+	}
+	for _, m := range []*replay.Member{&g, &w} {
+		slices.SortFunc(m.Producers, func(a, b replay.Producer) int { return cmp.Compare(a.ID, b.ID) })
+	}
+	if g.Log != w.Log || g.Base != w.Base || g.Digest != w.Digest || !slices.EqualFunc(g.Producers, w.Producers, sameProducer) {
+		return fmt.Errorf("member %+v, want %+v", g, w)
+	}
+	return nil
+}
+
+func sameProducer(a, b replay.Producer) bool {
+	return a.ID == b.ID && a.Number == b.Number && a.Seq == b.Seq && bytes.Equal(a.Part, b.Part)
 }
 
 func slotsOf(v replay.View) (list []cow.SlotRecord, err error) {

@@ -29,13 +29,16 @@ type Store struct {
 	closed  bool     // guarded by mu
 }
 
-var _ replay.Store = (*Store)(nil)
+var _ replay.MemberStore = (*Store)(nil)
 
 type state struct {
 	applied uint64
 	totals  cow.Totals
 	slots   map[cow.ID]slot
 	records map[string]record
+	member  replay.Member // its Producers are in producers
+
+	producers map[uint64]replay.Producer
 }
 
 type slot struct {
@@ -80,7 +83,16 @@ func (s *state) with(b *replay.Batch) (*state, error) {
 	if b.Seq <= s.applied {
 		return nil, fmt.Errorf("BUG: entry %d is applied behind entry %d", b.Seq, s.applied)
 	}
-	n := &state{applied: b.Seq, totals: b.Totals, slots: maps.Clone(s.slots), records: maps.Clone(s.records)}
+	if b.Shared != (s.member.Log != replay.LogID{}) {
+		return nil, fmt.Errorf("BUG: a batch of a shared log: %v; the store belongs to log %x", b.Shared, s.member.Log)
+	}
+	n := &state{applied: b.Seq, totals: b.Totals, slots: maps.Clone(s.slots), records: maps.Clone(s.records), member: s.member, producers: maps.Clone(s.producers)}
+	if b.Shared {
+		n.member.Digest = b.Digest
+		if err := n.produce(b); err != nil {
+			return nil, err
+		}
+	}
 	for i := range b.Groups {
 		if err := n.act(&b.Groups[i]); err != nil {
 			return nil, err
@@ -97,6 +109,54 @@ func (s *state) with(b *replay.Batch) (*state, error) {
 		n.records[strings.Clone(r.Key)] = record{string(r.Value), r.Version}
 	}
 	return n, nil
+}
+
+// produce takes over what a batch says of producers.
+func (s *state) produce(b *replay.Batch) error {
+	if n := s.applied - s.member.Base; s.applied < s.member.Base || n == 0 {
+		return fmt.Errorf("BUG: entry %d of a log that begins behind entry %d", s.applied, s.member.Base)
+	}
+	seen := make(map[uint64]bool)
+	for _, p := range b.Producers {
+		was := s.producers[p.ID]
+		switch {
+		case seen[p.ID]:
+			return fmt.Errorf("BUG: producer %x stands twice in a batch", p.ID)
+		case p.Number == 0:
+			delete(s.producers, p.ID)
+		case p.Seq > b.Seq, p.Seq <= was.Seq, p.Seq <= s.member.Base:
+			return fmt.Errorf("BUG: producer %x is at entry %d in a batch up to entry %d, it was at entry %d", p.ID, p.Seq, b.Seq, was.Seq)
+		default:
+			p.Part = slices.Clone(p.Part)
+			s.producers[p.ID] = p
+		}
+		seen[p.ID] = true
+	}
+	return nil
+}
+
+// JoinLog implements replay.MemberStore.
+func (s *Store) JoinLog(log replay.LogID, digest uint64) error {
+	return s.setMember(func(n *state) {
+		n.member = replay.Member{Log: log, Base: n.applied, Digest: digest}
+	})
+}
+
+// LeaveLog implements replay.MemberStore.
+func (s *Store) LeaveLog() error {
+	return s.setMember(func(n *state) { n.member = replay.Member{} })
+}
+
+func (s *Store) setMember(set func(*state)) error {
+	return s.run(Join, func() error {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		n := *s.now
+		n.producers = make(map[uint64]replay.Producer)
+		set(&n)
+		s.now, s.durable, s.behind = &n, &n, nil
+		return nil
+	})
 }
 
 func (s *state) act(g *replay.Group) error {

@@ -103,3 +103,11 @@ func (v *view) Versions(yield func(key []byte, version uint64) error) error {
 	}
 	return nil
 }
+
+func (v *view) Member() (replay.Member, error) {
+	m := v.state.member
+	for _, p := range v.state.producers {
+		m.Producers = append(m.Producers, p)
+	}
+	return m, nil
+}

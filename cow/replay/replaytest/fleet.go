@@ -1,0 +1,514 @@
+package replaytest
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"cowrelay/cow"
+	"cowrelay/cow/event"
+	"cowrelay/cow/replay"
+)
+
+// Fleet is a run of relays that write to one log at random.
+type Fleet struct {
+	Relays int // at least 1
+	Steps  int // of each
+	Seed   uint64
+	// Connect makes a connection to the log, which is empty at first. Every start of
+	// a relay makes its own.
+	Connect func(t testing.TB) replay.SharedLog
+	// Restarts has relays stop and crash in between.
+	Restarts bool
+	// Options of all relays. Logger, Fatal and Progress are set.
+	Options replay.Options
+	// Quiet is called when all relays have done their steps: what went wrong on the
+	// way to the log must end.
+	Quiet func()
+}
+
+// RunFleet runs a fleet and holds it to what package replay promises:
+//
+//   - in the end all relays have the same slots, events, records, totals, producers and
+//     digest;
+//   - an acknowledged event is there once, a conflict left none, and an unknown outcome
+//     at most one;
+//   - a counter that is raised by compare-and-set shows each acknowledged raise;
+//   - behind a barrier a relay sees what any relay had acknowledged before, and its
+//     feed had told of it;
+//   - a feed tells nothing twice, and nothing is lost between Slots and Feed.
+func RunFleet(t testing.TB, f Fleet) {
+	r := &fleetRun{Fleet: f, TB: t, acked: make(map[string]cow.ID), refused: make(map[string]bool), removed: make(map[cow.ID]bool), floor: make(map[cow.ID]uint64)}
+	r.Options.Logger = slog.New(slog.DiscardHandler)
+	r.Options.Fatal = func(err error) { panic(fmt.Sprintf("a relay failed: %v", err)) }
+	for i := range f.Relays {
+		r.relays = append(r.relays, &fleetRelay{r: r, name: i, rng: rand.New(rand.NewPCG(f.Seed, uint64(i))), store: NewStore()})
+		r.relays[i].store.FlushEvery = 1 + i
+		r.relays[i].open()
+	}
+	var wg sync.WaitGroup
+	for _, relay := range r.relays {
+		wg.Go(func() {
+			for n := range f.Steps {
+				relay.step(n)
+			}
+		})
+	}
+	wg.Wait()
+	if f.Quiet != nil {
+		f.Quiet()
+	}
+	r.settle()
+	r.check()
+}
+
+type fleetRun struct {
+	Fleet
+	testing.TB
+	relays []*fleetRelay
+
+	mu      sync.Mutex
+	slots   []cow.ID          // that were created; guarded by mu
+	acked   map[string]cow.ID // events that must be there once; guarded by mu
+	refused map[string]bool   // events that must not be there; guarded by mu
+	removed map[cow.ID]bool   // slots that are removed, or may be; guarded by mu
+	floor   map[cow.ID]uint64 // events that were acknowledged; guarded by mu
+	raised  uint64            // of the counter, for certain; guarded by mu
+	perhaps uint64            // beyond that, at most; guarded by mu
+}
+
+// fleetRelay is one relay. It belongs to its goroutine, but for mirror.
+type fleetRelay struct {
+	r     *fleetRun
+	name  int
+	rng   *rand.Rand
+	store *Store
+	j     *replay.SharedJournal
+	made  int // events
+
+	mu     sync.Mutex
+	mirror map[cow.ID]uint64 // slots and their events, by Slots, the feed and own acts; guarded by mu
+	own    map[cow.ID]uint64 // the position behind own appends: the feed may tell of the slot later; guarded by mu
+	fed    map[cow.ID]uint64 // the position behind what Slots and the feed gave; guarded by mu
+}
+
+func (m *fleetRelay) open() {
+	r := m.r
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	defer cancel()
+	j, err := replay.OpenShared(ctx, r.Connect(r.TB), m.store, r.Options)
+	if err != nil {
+		panic(fmt.Sprintf("relay %d: %v", m.name, err))
+	}
+	m.j = j
+	m.mirror, m.own, m.fed = make(map[cow.ID]uint64), make(map[cow.ID]uint64), make(map[cow.ID]uint64)
+	err = j.Slots(func(s cow.SlotRecord) error {
+		m.mirror[s.Slot], m.fed[s.Slot] = s.Count, s.Count
+		return nil
+	})
+	if err != nil {
+		panic(err)
+	}
+	if m.rng.IntN(2) == 0 { // what comes now must not be lost
+		time.Sleep(time.Duration(m.rng.IntN(20)) * time.Millisecond)
+	}
+	j.Feed(m.deliver)
+}
+
+// deliver is what the feed calls.
+func (m *fleetRelay) deliver(a *cow.Append) {
+	r, loaded := m.r, uint64(0)
+	if a.Op == cow.OpAppend && len(a.Events) == 0 { // the journal has it
+		loaded, _, _ = m.counts(a.Slot)
+	}
+	r.mu.Lock()
+	removed := r.removed[a.Slot]
+	r.mu.Unlock()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	count, known := m.mirror[a.Slot]
+	switch a.Op {
+	case cow.OpCreate:
+		if known {
+			r.Errorf("relay %d: the feed creates slot %s, which is there", m.name, a.Slot)
+		}
+		m.mirror[a.Slot] = m.own[a.Slot]
+	case cow.OpRemove:
+		delete(m.mirror, a.Slot)
+	case cow.OpAppend:
+		if a.First < m.fed[a.Slot] {
+			r.Errorf("relay %d: the feed gives position %d of slot %s again, it was behind %d", m.name, a.First, a.Slot, m.fed[a.Slot])
+		}
+		if n := uint64(len(a.Events)); n > 0 && a.Version != a.First+n {
+			r.Errorf("relay %d: an append of %d events at %d has version %d", m.name, n, a.First, a.Version)
+		}
+		m.fed[a.Slot] = a.Version
+		switch {
+		case known:
+			m.mirror[a.Slot] = max(count, a.Version, loaded)
+		case !removed:
+			r.Errorf("relay %d: the feed appends to slot %s, which is not there", m.name, a.Slot)
+		}
+	}
+}
+
+// restart stops a relay or has it crash, and starts it again.
+func (m *fleetRelay) restart() {
+	old := m.j
+	if m.rng.IntN(2) == 0 {
+		if err := old.Close(); err != nil {
+			panic(err)
+		}
+		m.store = m.store.Reopen()
+		m.open()
+		return
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() { m.append(2) }) // that is under way
+	time.Sleep(time.Duration(m.rng.IntN(3)) * time.Millisecond)
+	store := m.store.Crash(m.rng.IntN(3))
+	old.Stop()
+	wg.Wait()
+	m.store = store
+	if err := old.Close(); err != nil { // writes to a store that is not used any more
+		panic(err)
+	}
+	m.open()
+}
+
+func (m *fleetRelay) step(n int) {
+	r := m.r
+	switch k := m.rng.IntN(100); {
+	case k < 2 && r.Restarts:
+		m.restart()
+	case k < 10:
+		m.create()
+	case k < 12:
+		m.remove()
+	case k < 18:
+		if id, ok := m.slot(); ok {
+			m.j.Commit([]cow.Group{{Op: cow.OpTouch, Slot: id, PulledAt: int64(n), StreamedAt: int64(m.name)}})
+		}
+	case k < 30:
+		m.raise()
+	case k < 34:
+		m.barrier()
+	case k < 36:
+		m.j.Count(cow.Totals{PairOpens: 1})
+	case k < 40:
+		var wg sync.WaitGroup
+		for i := range 5 {
+			key := fmt.Sprintf("own/%d/%d", m.name, i)
+			wg.Go(func() {
+				_, version, _ := m.j.Value(key)
+				if version != 0 && i%2 == 0 {
+					m.j.Delete(key, version)
+				} else {
+					m.j.Put(key, fmt.Appendf(nil, "%d of step %d", i, n), version, cow.Totals{HandleClaims: 1})
+				}
+			})
+		}
+		m.append(1)
+		wg.Wait()
+	default:
+		m.append(1 + m.rng.IntN(4))
+	}
+}
+
+func (m *fleetRelay) slot() (cow.ID, bool) {
+	m.r.mu.Lock()
+	defer m.r.mu.Unlock()
+	if len(m.r.slots) == 0 {
+		return cow.ID{}, false
+	}
+	return m.r.slots[m.rng.IntN(len(m.r.slots))], true
+}
+
+func (m *fleetRelay) create() {
+	var id cow.ID
+	for i := range id {
+		id[i] = byte(m.rng.Uint32())
+	}
+	groups := []cow.Group{{Op: cow.OpCreate, Slot: id, Token: cow.HashToken(id[:]), Owner: cow.HashToken(id[1:])}, m.events(id, 0, 0, 1+m.rng.IntN(3))}
+	m.commit(groups)
+	if groups[0].Outcome == cow.Stored {
+		m.r.mu.Lock()
+		m.r.slots = append(m.r.slots, id)
+		m.r.mu.Unlock()
+	}
+}
+
+func (m *fleetRelay) remove() {
+	id, ok := m.slot()
+	if !ok {
+		return
+	}
+	m.r.mu.Lock()
+	m.r.removed[id] = true // its events may be gone
+	m.r.slots = slices.DeleteFunc(m.r.slots, func(o cow.ID) bool { return o == id })
+	m.r.mu.Unlock()
+	count, _, err := m.counts(id)
+	if err != nil {
+		return
+	}
+	m.commit([]cow.Group{{Op: cow.OpRemove, Slot: id, Version: count}})
+}
+
+func (m *fleetRelay) counts(id cow.ID) (count, size uint64, err error) {
+	err = m.j.Load(id, 0, func(a *cow.Append) error {
+		if a.First != count {
+			return fmt.Errorf("slot %s: position %d behind %d", id, a.First, count)
+		}
+		for _, e := range a.Events {
+			count, size = count+1, size+uint64(len(e.JSON))
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, cow.ErrNoSlot) {
+		panic(err)
+	}
+	return count, size, err
+}
+
+// events makes an append of events that no other has.
+func (m *fleetRelay) events(id cow.ID, count, size uint64, n int) cow.Group {
+	g := cow.Group{Op: cow.OpAppend, Slot: id, Version: count, First: count, Count: count, Bytes: size, Mark: m.rng.Uint64()}
+	for range n {
+		m.made++
+		json := fmt.Appendf(nil, `{"event_id":"%d-%d","pad":"%s"}`, m.name, m.made, bytes.Repeat([]byte{'x'}, m.rng.IntN(300)))
+		g.Events = append(g.Events, event.Event{JSON: json, IDOff: 12})
+		g.Count, g.Bytes = g.Count+1, g.Bytes+uint64(len(json))
+	}
+	return g
+}
+
+// append appends to some slots in one commit.
+func (m *fleetRelay) append(slots int) {
+	var groups []cow.Group
+	used := make(map[cow.ID]bool)
+	for range slots {
+		id, ok := m.slot()
+		if !ok || used[id] {
+			continue
+		}
+		used[id] = true
+		if count, size, err := m.counts(id); err == nil {
+			groups = append(groups, m.events(id, count, size, 1+m.rng.IntN(5)))
+		}
+	}
+	m.commit(groups)
+}
+
+// commit notes what must be there then.
+func (m *fleetRelay) commit(groups []cow.Group) {
+	m.j.Commit(groups)
+	r := m.r
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i := range groups {
+		g := &groups[i]
+		switch {
+		case g.Outcome == cow.Refused:
+			r.Errorf("relay %d: refused: %v", m.name, g.Err)
+		case g.Outcome == cow.Stored && g.Op == cow.OpRemove:
+			delete(m.mirror, g.Slot)
+		case g.Outcome == cow.Stored && g.Op == cow.OpCreate:
+			m.mirror[g.Slot] = 0
+		case g.Op != cow.OpAppend:
+		case g.Outcome == cow.Stored:
+			if g.NewVersion != g.Count {
+				r.Errorf("relay %d: an append has version %d, want %d", m.name, g.NewVersion, g.Count)
+			}
+			m.own[g.Slot] = g.Count
+			if count, ok := m.mirror[g.Slot]; ok { // the feed may be behind, or ahead with a removal
+				m.mirror[g.Slot] = max(count, g.Count)
+			}
+			r.floor[g.Slot] = max(r.floor[g.Slot], g.Count)
+			for _, e := range g.Events {
+				r.acked[string(e.JSON)] = g.Slot
+			}
+		case g.Outcome == cow.Conflict:
+			for _, e := range g.Events {
+				r.refused[string(e.JSON)] = true
+			}
+		}
+	}
+}
+
+// raise adds one to the counter of all.
+func (m *fleetRelay) raise() {
+	const key = "counter"
+	value, version, err := m.j.Value(key)
+	if err != nil && !errors.Is(err, cow.ErrNoRecord) {
+		panic(err)
+	}
+	n := uint64(0)
+	if len(value) > 0 {
+		n = binary.BigEndian.Uint64(value)
+	}
+	_, err = m.j.Put(key, binary.BigEndian.AppendUint64(nil, n+1), version, cow.Totals{HandleFirstClaims: 1})
+	m.r.mu.Lock()
+	defer m.r.mu.Unlock()
+	switch {
+	case err == nil:
+		m.r.raised++
+	case errors.Is(err, cow.ErrAway):
+		m.r.perhaps++
+	case !errors.Is(err, cow.ErrConflict):
+		panic(err)
+	}
+}
+
+// barrier checks that behind a barrier this relay has what all had acknowledged.
+func (m *fleetRelay) barrier() {
+	r := m.r
+	r.mu.Lock()
+	floor, raised := maps.Clone(r.floor), r.raised
+	r.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if err := m.j.Barrier(ctx); err != nil {
+		r.Errorf("relay %d: barrier: %v", m.name, err)
+		return
+	}
+	m.mu.Lock()
+	mirror := maps.Clone(m.mirror)
+	m.mu.Unlock()
+	for id, want := range floor {
+		count, _, err := m.counts(id)
+		r.mu.Lock()
+		removed := r.removed[id]
+		r.mu.Unlock()
+		if removed {
+			continue
+		}
+		if err != nil || count < want || mirror[id] < want {
+			r.Errorf("relay %d: behind a barrier slot %s has %d events, the feed told of %d, %d were acknowledged: %v", m.name, id, count, mirror[id], want, err)
+		}
+	}
+	value, _, _ := m.j.Value("counter")
+	if raised > 0 && (len(value) == 0 || binary.BigEndian.Uint64(value) < raised) {
+		r.Errorf("relay %d: behind a barrier the counter is %x, it was raised %d times", m.name, value, raised)
+	}
+}
+
+// settle waits until all relays have applied the whole log, and stops them.
+func (r *fleetRun) settle() {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	defer cancel()
+	for still := 0; still < 5; {
+		for _, m := range r.relays {
+			if err := m.j.Barrier(ctx); err != nil {
+				r.Fatalf("relay %d: barrier at the end: %v; %+v", m.name, err, m.j.Stats())
+			}
+		}
+		// What was sent more than once comes late.
+		for still = 0; still < 5; still++ {
+			time.Sleep(100 * time.Millisecond)
+			if !r.level() {
+				break
+			}
+		}
+	}
+	for _, m := range r.relays {
+		m.checkMirror()
+	}
+	for _, m := range r.relays {
+		if err := m.j.Close(); err != nil {
+			r.Fatalf("relay %d: close: %v", m.name, err)
+		}
+	}
+}
+
+// level says whether all relays stand at the same entry and have nothing pending.
+func (r *fleetRun) level() bool {
+	applied := r.relays[0].j.Stats().Health.Applied
+	for _, m := range r.relays {
+		if s := m.j.Stats(); s.Health.Applied != applied || s.Pending != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// checkMirror compares what the feed and the own acts made of a start's Slots with what
+// Slots gives now.
+func (m *fleetRelay) checkMirror() {
+	now := make(map[cow.ID]uint64)
+	if err := m.j.Slots(func(s cow.SlotRecord) error { now[s.Slot] = s.Count; return nil }); err != nil {
+		panic(err)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !maps.Equal(now, m.mirror) {
+		m.r.Errorf("relay %d: the feed and its own acts make %d slots, there are %d:\n%v\n%v", m.name, len(m.mirror), len(now), m.mirror, now)
+	}
+}
+
+// check looks at what is left.
+func (r *fleetRun) check() {
+	r.Helper()
+	first := r.relays[0].store.Reopen()
+	for _, m := range r.relays[1:] {
+		if err := Compare(m.store.Reopen(), first); err != nil {
+			r.Fatalf("relays 0 and %d differ: %v", m.name, err)
+		}
+	}
+	v, err := first.View()
+	if err != nil {
+		r.Fatal(err)
+	}
+	defer v.Close()
+	seen := make(map[string]cow.ID)
+	slots, err := slotsOf(v)
+	if err != nil {
+		r.Fatal(err)
+	}
+	events := 0
+	for _, s := range slots {
+		list, err := eventsOf(v, s.Slot, 0)
+		if err != nil {
+			r.Fatal(err)
+		}
+		for _, e := range list {
+			if _, twice := seen[string(e.JSON)]; twice {
+				r.Errorf("an event is there twice: %s", e.JSON)
+			}
+			seen[string(e.JSON)] = s.Slot
+			events++
+		}
+	}
+	for json, slot := range r.acked {
+		if at, ok := seen[json]; !r.removed[slot] && (!ok || at != slot) {
+			r.Errorf("an acknowledged event is not there: %s", json)
+		}
+	}
+	for json := range r.refused {
+		if _, ok := seen[json]; ok {
+			r.Errorf("an event is there that met a conflict: %s", json)
+		}
+	}
+	value, _, err := first.Value("counter")
+	if err != nil && r.raised > 0 {
+		r.Fatal(err)
+	}
+	n := uint64(0)
+	if len(value) > 0 {
+		n = binary.BigEndian.Uint64(value)
+	}
+	if n < r.raised || n > r.raised+r.perhaps {
+		r.Errorf("the counter is %d, it was raised %d times and perhaps %d times more", n, r.raised, r.perhaps)
+	}
+	r.Logf("%d slots, %d events, %d acknowledged, counter %d of %d+%d", len(slots), events, len(r.acked), n, r.raised, r.perhaps)
+}
