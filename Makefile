@@ -111,6 +111,8 @@ test-real: real-deps peer-deps foreign-deps ## checks that need Chromium, promto
 	go test -tags real -count=1 -run Real ./cmd/cowrelay/... ./bench/peer
 	go vet -C bench/peers ./...
 	go test -C bench/peers -count=1 ./...
+	go vet -C bench/fleet ./...
+	go test -C bench/fleet -count=1 ./...
 
 # Building the client takes some minutes, once for each version. 0.16.0 is to work,
 # too.
@@ -170,6 +172,31 @@ peers: build natspeer peer-deps ## the relay by turns with Nchan and NATS JetStr
 natspeer: ## build bin/natspeer, which is NATS for relaybench peers
 	@mkdir -p bin
 	CGO_ENABLED=0 go build -C bench/peers -trimpath -o $(CURDIR)/bin/ ./natspeer
+
+# What breaks and measures a fleet is in a module of its own, too: run `go mod tidy -C
+# bench/fleet` after a change of the relay's requirements.
+.PHONY: relayfleet
+relayfleet: ## build bin/relayfleet, which runs make chaos and make fleet
+	@mkdir -p bin
+	CGO_ENABLED=0 go build -C bench/fleet -trimpath -o $(CURDIR)/bin/ ./relayfleet
+
+# A round is repeated by its seed: make chaos ROUNDS=1 CHAOS_ARGS="--seed N".
+ROUNDS     ?= 100
+JOURNAL    ?= jetstream
+CHAOS_ARGS ?=
+.PHONY: chaos
+chaos: build relayfleet ## ROUNDS (100) of faults under random requests through all relays, and what clients saw checked; JOURNAL=file for one relay
+	@mkdir -p $(LOAD_DIR)
+	./bin/relayfleet chaos --relay ./bin/cowrelay --journal $(JOURNAL) --dir $(LOAD_DIR) --rounds $(ROUNDS) $(CHAOS_ARGS)
+
+FLEET_ARGS ?=
+FLEET      := bench/results/fleet/$(DATE)-$(COMMIT)
+.PHONY: fleet
+fleet: build relayfleet ## three relays on three servers of one log by turns with bare publishes to these, into bench/results/fleet; takes 10 minutes and wants the machine alone
+	@mkdir -p $(LOAD_DIR) $(dir $(FLEET))
+	set -o pipefail; ./bin/relaybench fleet --relay ./bin/cowrelay --dir $(LOAD_DIR) --commit $(COMMIT) \
+		--out $(FLEET).jsonl $(FLEET_ARGS) | tee -a $(FLEET).txt
+	./bin/relaybench plot $(FLEET).jsonl --out $(if $(strip $(FLEET_ARGS)),.cache/plots,$(PLOTS))
 
 .PHONY: peer-deps
 peer-deps:

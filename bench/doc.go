@@ -22,10 +22,12 @@
 //	peer      the relay beside Nchan, NATS JetStream or another relay
 //	attack    the relay under attack, and its honest clients meanwhile
 //	soak      the mix for an hour on a small machine
+//	model     what a fleet of cells costs, worked out
 //	plot      pictures of results
 //
-// Folder peers is a module of its own, which has NATS, and results holds what was
-// measured. Nothing here imports the relay's packages: a load generator knows
+// Folder peers is a module of its own, which has NATS. Folder fleet is another, which
+// breaks and measures relays that share a log. Folder results holds what was measured.
+// Nothing here imports the relay's packages: a load generator knows
 // what a client knows.
 //
 // All of it reads /proc and uses Linux system calls. It runs on Linux only.

@@ -20,6 +20,7 @@ var pictures = []picture{
 	{"slots", slotsPicture},
 	{"nchan", peerPicture("nchan", "Nchan")},
 	{"nats", peerPicture("nats", "NATS JetStream")},
+	{"fleet", peerPicture("bare publish", "a bare publish")},
 }
 
 // Draw draws what the results have, as DIR/NAME-light.svg and

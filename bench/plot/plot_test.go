@@ -70,6 +70,8 @@ func plotResults() []report.Result {
 	peer = add("post", "64 conns; relay: --sync off", nil, report.Throughput)
 	peer.Peer, peer.Promises = "nchan", "nothing, "+strings.Repeat("and again nothing ", 10)
 	peer.Variant = "64 conns, the last 1000 of 3495 x 300 B; relay: --sync off"
+	bare := add("fleet-post", "63 posters", nil, report.Throughput)
+	bare.Peer, bare.Promises = "bare publish", "three copies"
 	rs = append(rs, report.Result{Scenario: "peers", Peer: "nats", Skipped: "not installed"})
 	for _, x := range []float64{1, 256} {
 		add("growth", fmt.Sprint("streams ", x), &report.Point{Curve: "fanout", Axis: "streams", X: x}, report.Throughput)
@@ -90,6 +92,7 @@ func TestPlot(t *testing.T) {
 		"growth":  {"post", "pull from a random place", "200k", "events in the slot", "3 ms"},
 		"memory":  {"relay", "5 KB", "bound", "4 KB", "nchan", "9 KB", "9.5 KB"},
 		"nchan":   {"post: 64 conns, the last 1000 of 3495 x 300 B; relay: --sync off", "0.9×", "900 against 1k requests/s", "Nchan: nothing,"},
+		"fleet":   {"fleet-post: 63 posters", "0.9×", "a bare publish: three copies"},
 		"fanout":  {"streams", "256", "90 %"},
 		"slots":   {"200,000 slots", "300 B"},
 	} {

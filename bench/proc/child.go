@@ -33,7 +33,18 @@ func Start(dir, name string, argv []string) (*Child, error) {
 // StartTo is Start with another file for the command's standard output; nil is
 // the log too.
 func StartTo(dir, name string, argv []string, stdout *os.File) (*Child, error) {
-	log, err := os.Create(filepath.Join(dir, name+".log"))
+	return start(dir, name, argv, stdout, os.O_TRUNC, syscall.SIGTERM)
+}
+
+// Append is Start for a command that is started again and again: its output goes
+// behind what stands in the log. The command may be paused when we are killed, so it
+// is killed then, too.
+func Append(dir, name string, argv []string) (*Child, error) {
+	return start(dir, name, argv, nil, os.O_APPEND, syscall.SIGKILL)
+}
+
+func start(dir, name string, argv []string, stdout *os.File, mode int, orphaned syscall.Signal) (*Child, error) {
+	log, err := os.OpenFile(filepath.Join(dir, name+".log"), os.O_CREATE|os.O_WRONLY|mode, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("cannot make the log of %s: %w", name, err)
 	}
@@ -50,7 +61,7 @@ func StartTo(dir, name string, argv []string, stdout *os.File) (*Child, error) {
 	}
 	// In a group of its own it does not get our Ctrl-C: we stop our servers in
 	// order. Pdeathsig ends it if we are killed.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: orphaned}
 	if err := cmd.Start(); err != nil {
 		out.Close()
 		return nil, fmt.Errorf("cannot start %s: %w", name, err)

@@ -99,12 +99,13 @@ var mayImport = map[string][]string{
 		bench + "attack/books", bench + "attack/client", bench + "attack/drill", bench + "attack/honest",
 		bench + "attack/relay", bench + "cgroup", bench + "proc", bench + "report",
 	},
-	bench + "plot": {bench + "load", bench + "report", bench + "soak"},
+	bench + "model": {},
+	bench + "plot":  {bench + "load", bench + "report", bench + "soak"},
 	// What only tests of the load generator need.
 	bench + "internal/tiny":  {},
 	bench + "internal/short": {bench + "bound", bench + "internal/tiny", bench + "load/pullers", bench + "report", bench + "run", bench + "wire"},
 	"cowrelay/cmd/relaybench": {
-		bench + "attack", bench + "attack/drill", bench + "bound", bench + "load/pullers", bench + "peer",
+		bench + "attack", bench + "attack/drill", bench + "bound", bench + "load/pullers", bench + "model", bench + "peer",
 		bench + "plot", bench + "report", bench + "run", bench + "scenario", bench + "soak",
 	},
 	// The relay's program. Only its root knows all rooms; use speaks to a relay as any

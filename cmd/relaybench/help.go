@@ -18,6 +18,12 @@ Usage:
                                                   --help explains
   relaybench soak --relay PATH --out DIR [flags]   mix for an hour on a small
                                                   machine; soak --help explains
+  relaybench fleet --relay PATH [flags]            three relays on three servers of
+                                                  one log, beside bare publishes to
+                                                  these; fleet --help explains
+  relaybench model [flags]                        what a fleet of cells costs, and
+                                                  where it breaks first; model
+                                                  --help explains
   relaybench plot RESULTS.jsonl... --out DIR      draw what --out wrote, each as
                                                   NAME-light.svg and -dark.svg
 

@@ -54,6 +54,12 @@ func command(ctx context.Context, args []string, stdout io.Writer, stderr *os.Fi
 	if len(args) > 0 && args[0] == soakCommand {
 		return soakRelay(ctx, args[1:], stdout, stderr)
 	}
+	if len(args) > 0 && args[0] == modelCommand {
+		return workOut(args[1:], stdout, stderr)
+	}
+	if len(args) > 0 && args[0] == fleetCommand {
+		return measureFleet(ctx, args[1:], stdout, stderr)
+	}
 	o, err := parse(args)
 	switch {
 	case errors.Is(err, errHelp):

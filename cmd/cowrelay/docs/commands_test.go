@@ -77,7 +77,7 @@ func TestDocs_CommandsAndFlagsExist(t *testing.T) {
 	if out, err := exec.Command("go", "build", "-o", relaybench, "cowrelay/cmd/relaybench").CombinedOutput(); err != nil {
 		t.Fatalf("cannot build relaybench: %v\n%s", err, out)
 	}
-	for _, args := range [][]string{{"--help"}, {"attack", "--help"}} {
+	for _, args := range [][]string{{"--help"}, {"attack", "--help"}, {"model", "--help"}} {
 		out, err := exec.Command(relaybench, args...).CombinedOutput()
 		if err != nil {
 			t.Fatalf("relaybench %v: %v\n%s", args, err, out)

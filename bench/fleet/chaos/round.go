@@ -1,0 +1,131 @@
+package chaos
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"cowrelay/bench/fleet/act"
+	"cowrelay/bench/fleet/call"
+	"cowrelay/bench/fleet/check"
+	"cowrelay/bench/fleet/fault"
+)
+
+// Config says what a round is.
+type Config struct {
+	Faulty time.Duration // how long faults come and go
+	Calm   time.Duration // how long the clients go on without
+	AtOnce int           // how many faults at the same time
+	// Patience is how long all may take to be whole again after the faults.
+	Patience time.Duration
+}
+
+// Defaults returns a round of some 10 s.
+func Defaults() Config {
+	return Config{Faulty: 6 * time.Second, Calm: 2500 * time.Millisecond, AtOnce: 2, Patience: 60 * time.Second}
+}
+
+// A Result is what a round came to.
+type Result struct {
+	Seed   uint64
+	Faults []string
+	Healed time.Duration // from the end of the last fault until all relays were ready
+	*check.Report
+}
+
+// OK says whether nothing was wrong.
+func (r *Result) OK() bool { return len(r.Violations) == 0 }
+
+// Line tells the round in a line.
+func (r *Result) Line() string {
+	return fmt.Sprintf("%d calls (%d unknown), %d events, %d frames over %d moves, %d histories in order, %d faults, healed in %v",
+		r.Calls, r.Unknown, r.Events, r.Frames, r.Moves, r.Linear, len(r.Faults), r.Healed.Round(10*time.Millisecond))
+}
+
+// follow is how long streams may take to their ends when all is over. Tests set it.
+var follow = 20 * time.Second
+
+// Round runs one round on a rig. An error says that it could not be carried out, or
+// that a relay did not come back.
+func Round(ctx context.Context, rig fault.Rig, seed uint64, cfg Config, said func(string)) (*Result, error) {
+	res := &Result{Seed: seed, Report: &check.Report{}}
+	rec := call.NewRecorder()
+	c := call.NewClient(rec, rig.Relays())
+	defer c.Close()
+	if err := allReady(ctx, c, cfg.Patience); err != nil {
+		return res, err
+	}
+	l := act.New(act.Defaults(seed), c)
+	if err := l.Setup(ctx); err != nil {
+		return res, err
+	}
+	loadCtx, end := context.WithCancel(ctx)
+	defer end()
+	l.Run(loadCtx)
+	said("faults")
+	targets := rig.Kinds()
+	steps := fault.Plan(rand.New(rand.NewPCG(seed, 1<<41)), targets, cfg.Faulty, cfg.AtOnce)
+	faults := make(chan string, len(steps))
+	err := fault.Run(ctx, targets, steps, func(what string) { faults <- what; said(what) })
+	close(faults)
+	for what := range faults {
+		res.Faults = append(res.Faults, what)
+	}
+	healing := time.Now()
+	said("healing")
+	if err == nil {
+		err = errors.Join(rig.Sound(), allReady(ctx, c, cfg.Patience))
+	}
+	res.Healed = time.Since(healing)
+	if err == nil {
+		said("calm")
+		span := call.Span{Begin: rec.Now()}
+		select {
+		case <-ctx.Done():
+		case <-time.After(cfg.Calm):
+		}
+		span.End = rec.Now()
+		rec.Calm(span)
+	}
+	l.Stop()
+	if err = errors.Join(err, ctx.Err()); err != nil {
+		end()
+		l.Follow(ctx, nil, 0)
+		return res, err
+	}
+	said("reading all")
+	reads, err := l.ReadAll(ctx, cfg.Patience)
+	counts := map[string]int{}
+	for _, rd := range reads {
+		counts[rd.Slot] = len(rd.Events)
+	}
+	said("following")
+	trails := l.Follow(ctx, counts, follow)
+	if err = errors.Join(err, ctx.Err(), rig.Sound()); err != nil {
+		return res, err
+	}
+	said("checking")
+	calls, calm := rec.Calls()
+	res.Report = check.Check(&check.World{Calls: calls, Calm: calm, Reads: reads, Trails: trails})
+	return res, nil
+}
+
+// allReady waits until all relays are ready.
+func allReady(ctx context.Context, c *call.Client, patience time.Duration) error {
+	end := time.Now().Add(patience)
+	for relay := range c.Relays {
+		for {
+			err := c.Ready(ctx, relay)
+			if err == nil {
+				break
+			}
+			if ctx.Err() != nil || time.Now().After(end) {
+				return fmt.Errorf("after %v: %w", patience, err)
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+	}
+	return nil
+}
