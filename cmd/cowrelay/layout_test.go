@@ -39,12 +39,15 @@ var mayImport = map[string][]string{
 	slots + "journaltest":   {"cowrelay/cow", slots + "event", slots + "frame", slots + "token"},
 	slots + "replay":        {"cowrelay/cow", slots + "event"},
 	slots + "filelog":       {slots + "replay"},
+	slots + "natslog":       {slots + "replay"},
 	slots + "pebblestore":   {"cowrelay/cow", slots + "event", slots + "replay"},
 	slots + "engine":        {"cowrelay/cow", slots + "event", slots + "filelog", slots + "pebblestore", slots + "replay"},
 	slots + "card":          {},
 	slots + "rendezvous":    {"cowrelay/cow", slots + "card", slots + "event", slots + "rate", slots + "share"},
 	// What only tests of journals need.
 	slots + "replay/replaytest": {"cowrelay/cow", slots + "event", slots + "replay"},
+	// NATS servers for tests and loads. It knows nothing of the relay.
+	slots + "natslog/natstest": {},
 	// HTTP.
 	relay + "client":  {},
 	relay + "redact":  {},
@@ -154,6 +157,7 @@ var never = map[string][]string{
 	"cowrelay/cow/replay":       {"net/http", "github.com/valyala", "github.com/cockroachdb", "github.com/VictoriaMetrics"},
 	"cowrelay/cow/engine":       {"net/http", "github.com/valyala/fasthttp"},
 	"cowrelay/cow/filelog":      {"net/http", "github.com/valyala", "github.com/cockroachdb", "github.com/VictoriaMetrics"},
+	"cowrelay/cow/natslog":      {"github.com/valyala", "github.com/cockroachdb", "github.com/VictoriaMetrics"}, // by HTTP it asks NATS servers what they promise
 	"cowrelay/cow/pebblestore":  {"net/http", "github.com/valyala/fasthttp"},
 	"cowrelay/fasthttp":         {"github.com/cockroachdb", "github.com/getkin", "go.opentelemetry.io"}, // its tests validate by it
 	"cowrelay/fasthttp/stats":   {"net/http", "github.com/valyala", "github.com/cockroachdb"},
@@ -199,7 +203,7 @@ func listPackages(t *testing.T) []goPackage {
 // own, bench/peers, so that the relay's does not need it.
 func benchMayImport(path string) bool {
 	if strings.HasPrefix(path, "cowrelay/") {
-		return strings.HasPrefix(path, bench) || path == "cowrelay/fasthttp/client"
+		return strings.HasPrefix(path, bench) || path == "cowrelay/fasthttp/client" || path == slots+"natslog/natstest"
 	}
 	return !strings.HasPrefix(path, "github.com/nats-io")
 }

@@ -1,0 +1,293 @@
+package natslog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"cowrelay/cow/replay"
+)
+
+const (
+	// heartbeat is how often a consumer says that it is there.
+	heartbeat = 500 * time.Millisecond
+	// silence is how long a consumer may say nothing: three heartbeats.
+	silence = 3 * heartbeat
+	// behindFor is how long Follow may be behind the leader without an entry.
+	behindFor = 1500 * time.Millisecond
+	// consumerIdle is how long the server keeps a consumer that nobody listens to.
+	consumerIdle = 10 * time.Second
+	// maxWaiting is what may wait for yield, in bytes. The server sends no more than
+	// 32 MiB ahead of what was taken.
+	maxWaiting = 64 << 20
+	// minPause and maxPause are between two consumers, if the first had no entry.
+	minPause = 50 * time.Millisecond
+	maxPause = 500 * time.Millisecond
+)
+
+// final is an error that ends Follow.
+type final struct{ error }
+
+// follower is one call of Follow.
+type follower struct {
+	l       *Log
+	yield   func(uint64, []byte) error
+	next    uint64 // number of the entry to yield next
+	pause   time.Duration
+	missing time.Time // since when the log seems to lack entry next; zero if it does not
+}
+
+// Follow calls yield for each entry from number from on.
+func (l *Log) Follow(ctx context.Context, from uint64, yield func(seq uint64, entry []byte) error) error {
+	l.mu.Lock()
+	if l.closed {
+		l.mu.Unlock()
+		return errClosed
+	}
+	l.wg.Add(1)
+	l.mu.Unlock()
+	defer l.wg.Done()
+	stop, both := l.within(ctx)
+	defer stop()
+	f := &follower{l: l, yield: yield, next: max(from, 1)}
+	l.raise(f.next - 1)
+	for {
+		err := f.session(both)
+		var end final
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case l.ctx.Err() != nil:
+			return errClosed
+		case errors.As(err, &end):
+			return end.error
+		}
+		if fault := l.fault.Load(); fault != nil {
+			return *fault
+		}
+		if l.noteError(err) {
+			l.o.Logger.Debug("following the log is interrupted", "next", f.next, "reason", err)
+		}
+		if f.pause > 0 {
+			select {
+			case <-time.After(f.pause):
+			case <-both.Done():
+			}
+		}
+		f.pause = min(max(2*f.pause, minPause), maxPause)
+	}
+}
+
+// raise notes a number that the log is known to have reached.
+func (l *Log) raise(seq uint64) {
+	for {
+		old := l.high.Load()
+		if old >= seq || l.high.CompareAndSwap(old, seq) {
+			break
+		}
+	}
+	for {
+		old := l.head.Load()
+		if old >= seq || l.head.CompareAndSwap(old, seq) {
+			return
+		}
+	}
+}
+
+// session reads through one consumer until something is wrong with it.
+func (f *follower) session(ctx context.Context) error {
+	l := f.l
+	st, err := l.ask(ctx)
+	if err != nil {
+		return err
+	}
+	if st.first > f.next {
+		return final{fmt.Errorf("%w: it begins with entry %d, and entry %d is needed", replay.ErrTrimmed, st.first, f.next)}
+	}
+	inbox := nats.NewInbox()
+	sub, err := l.nc.SubscribeSync(inbox)
+	if err != nil {
+		return err
+	}
+	defer sub.Unsubscribe()
+	if err := sub.SetPendingLimits(-1, maxWaiting); err != nil {
+		return err
+	}
+	if !l.hold(sub) {
+		return errors.New("natslog: not connected to NATS")
+	}
+	defer l.release(sub)
+	unhook := context.AfterFunc(ctx, func() { _ = sub.Unsubscribe() })
+	defer unhook()
+	l.sessions.Add(1)
+	if err := f.begin(ctx, inbox); err != nil {
+		return err
+	}
+	return f.read(sub)
+}
+
+// begin makes the consumer. Its name is random, so a repeated request finds it, and no
+// other is touched. The server drops it when nobody listens any more.
+func (f *follower) begin(ctx context.Context, inbox string) error {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	_, err := f.l.js.CreateOrUpdatePushConsumer(ctx, f.l.o.Stream, jetstream.ConsumerConfig{
+		Name:              "cowrelay_" + inbox[strings.LastIndexByte(inbox, '.')+1:],
+		Description:       "cowrelay " + f.l.o.Version + " " + f.l.o.Name,
+		DeliverPolicy:     jetstream.DeliverByStartSequencePolicy,
+		OptStartSeq:       f.next,
+		AckPolicy:         jetstream.AckNonePolicy,
+		DeliverSubject:    inbox,
+		FlowControl:       true,
+		IdleHeartbeat:     heartbeat,
+		InactiveThreshold: consumerIdle,
+		Replicas:          1,
+		MemoryStorage:     true,
+	})
+	return err
+}
+
+// hold keeps a subscription until the connection breaks. It is false without one.
+func (l *Log) hold(sub *nats.Subscription) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.connected {
+		return false
+	}
+	if l.subs == nil {
+		l.subs = make(map[*nats.Subscription]struct{})
+	}
+	l.subs[sub] = struct{}{}
+	return true
+}
+
+func (l *Log) release(sub *nats.Subscription) {
+	l.mu.Lock()
+	delete(l.subs, sub)
+	l.mu.Unlock()
+}
+
+// read takes what the consumer delivers.
+func (f *follower) read(sub *nats.Subscription) error {
+	l := f.l
+	var delivered uint64 // number of the consumer's newest delivery
+	var behind time.Time // since when the leader is known to have entry next
+	for {
+		m, err := sub.NextMsg(silence)
+		if errors.Is(err, nats.ErrTimeout) {
+			return errors.New("natslog: a consumer says nothing any more")
+		} else if err != nil {
+			return err
+		}
+		if len(m.Header) > 0 && m.Header.Get("Status") != "" {
+			if err := f.control(m, delivered); err != nil {
+				return err
+			}
+			if fault := l.fault.Load(); fault != nil {
+				return final{*fault}
+			}
+			switch {
+			case l.head.Load() < f.next:
+				behind = time.Time{}
+			case behind.IsZero():
+				behind = time.Now()
+			case time.Since(behind) > behindFor:
+				return errors.New("natslog: a consumer is behind the stream's leader")
+			}
+			continue
+		}
+		seq, number, ok := numbers(m.Reply)
+		if !ok {
+			continue // somebody else sent to our inbox
+		}
+		if number != delivered+1 {
+			return errors.New("natslog: a delivery is missing")
+		}
+		if seq != f.next {
+			return f.gap(seq)
+		}
+		delivered, behind, f.missing, f.pause = number, time.Time{}, time.Time{}, 0
+		now := time.Now()
+		l.entryAt.Store(now.UnixNano())
+		l.stuckUntil.Store(0)
+		l.hear(now)
+		l.raise(seq)
+		if err := f.yield(seq, m.Data); err != nil {
+			return final{err}
+		}
+		f.next++
+	}
+}
+
+// gap judges an entry that is not the next one. The consumer missed nothing, so its
+// server lacks what is between. That server may be behind, so others are asked first.
+func (f *follower) gap(seq uint64) error {
+	now := time.Now()
+	if f.missing.IsZero() {
+		f.missing = now
+	}
+	err := fmt.Errorf("the log has entry %d where entry %d has to be", seq, f.next)
+	if now.Sub(f.missing) > f.l.o.Confirm {
+		return final{fmt.Errorf("%w: %w", replay.ErrLost, err)}
+	}
+	return err
+}
+
+// control takes a heartbeat, or a question whether all was taken until here.
+func (f *follower) control(m *nats.Msg, delivered uint64) error {
+	if m.Header.Get("Status") != "100" {
+		return fmt.Errorf("natslog: a consumer says %s %s", m.Header.Get("Status"), m.Header.Get("Description"))
+	}
+	answer := m.Reply
+	if answer == "" {
+		// A heartbeat tells what the consumer has sent before it. If it waits for an
+		// answer, it says so.
+		if last := m.Header.Get("Nats-Last-Consumer"); last != "" && last != strconv.FormatUint(delivered, 10) {
+			return errors.New("natslog: the last delivery is missing")
+		}
+		answer = m.Header.Get("Nats-Consumer-Stalled")
+	}
+	if answer == "" {
+		return nil
+	}
+	return f.l.nc.Publish(answer, nil)
+}
+
+// numbers reads what the server puts into the reply subject of a delivery:
+//
+//	$JS.ACK.<stream>.<consumer>.<times>.<stream seq>.<consumer seq>.<time>.<pending>
+//	$JS.ACK.<domain>.<account>.<stream>.<consumer>.<times>.<stream seq>.<consumer seq>.<time>.<pending>[.<random>]
+func numbers(reply string) (seq, number uint64, ok bool) {
+	rest, ok := strings.CutPrefix(reply, "$JS.ACK.")
+	if !ok {
+		return 0, 0, false
+	}
+	var parts [10]string
+	n := 0
+	for n < len(parts) {
+		part, after, more := strings.Cut(rest, ".")
+		parts[n] = part
+		n++
+		if !more {
+			break
+		}
+		rest = after
+	}
+	at := 3
+	switch {
+	case n == 7:
+	case n >= 9:
+		at = 5
+	default:
+		return 0, 0, false
+	}
+	seq, err1 := strconv.ParseUint(parts[at], 10, 64)
+	number, err2 := strconv.ParseUint(parts[at+1], 10, 64)
+	return seq, number, err1 == nil && err2 == nil
+}

@@ -1,0 +1,118 @@
+package natslog
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"regexp"
+	"time"
+)
+
+const (
+	// DefaultStream is the name of the stream, and of its subject.
+	DefaultStream = "COWRELAY"
+	// DefaultReplicas is on how many servers the stream is kept.
+	DefaultReplicas = 3
+	// MaxEntry is how long an entry may be, in bytes: what servers allow without a
+	// setting of their own, less room for what a later format may need beside it.
+	MaxEntry = 1<<20 - 4096
+)
+
+// Bounds on what was sent and not answered. What is beyond them is refused.
+const (
+	maxInFlight      = 1024
+	maxInFlightBytes = 32 << 20
+)
+
+// Options of Open.
+type Options struct {
+	// URLs of servers: nats://host:port, tls://host:port, also with user and password
+	// in them. At least one. The others of the cluster are learned from it.
+	URLs []string
+	// Creds is a file with credentials: the JWT and seed of a user, or the seed of an
+	// nkey alone. "" for none.
+	Creds string
+	// CA is a file with the certificates of those who may sign for a server. "": those
+	// of the system.
+	CA string
+	// Stream is the stream's name. Default DefaultStream.
+	Stream string
+	// Subject is the stream's one subject. Default: the name of the stream.
+	Subject string
+	// Replicas is on how many servers the stream is kept. Default 3. Fewer are refused
+	// without FewReplicas.
+	Replicas int
+	// FewReplicas allows fewer than 3 replicas, for tests and trials: what was
+	// acknowledged is lost with one disk.
+	FewReplicas bool
+	// Expect is the log's ID if it is known: then a log that is not there is not made,
+	// and another one is refused.
+	Expect [16]byte
+	// MonitorURLs are the monitoring ports of the servers, http://host:8222. They are
+	// asked whether the server keeps the promise. One for each replica.
+	MonitorURLs []string
+	// TrustSync says that the servers keep the promise: nobody is asked.
+	TrustSync bool
+	// Name and Version of this relay. Operators see them at the server.
+	Name, Version string
+	// Waiting is called while Open waits for a server, with the reason, each time it
+	// is another one. May be nil.
+	Waiting func(reason error)
+	// Logger gets what an operator should know. Default slog.Default().
+	Logger *slog.Logger
+	// Confirm is how long a sign of loss must stay before it is believed. Servers that
+	// start give such signs for a moment. Default 10 s.
+	Confirm time.Duration
+}
+
+// streamName is what servers allow and people can type.
+var streamName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+
+// subjectName has no wildcards and no empty parts.
+var subjectName = regexp.MustCompile(`^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$`)
+
+// complete sets defaults and says what is wrong.
+func (o *Options) complete() error {
+	if o.Stream == "" {
+		o.Stream = DefaultStream
+	}
+	if o.Subject == "" {
+		o.Subject = o.Stream
+	}
+	if o.Replicas == 0 {
+		o.Replicas = DefaultReplicas
+	}
+	if o.Version == "" {
+		o.Version = "dev"
+	}
+	if o.Name == "" {
+		o.Name, _ = os.Hostname()
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	if o.Waiting == nil {
+		o.Waiting = func(error) {}
+	}
+	if o.Confirm == 0 {
+		o.Confirm = 10 * time.Second
+	}
+	switch {
+	case len(o.URLs) == 0:
+		return errors.New("natslog: no URL of a NATS server is given")
+	case !streamName.MatchString(o.Stream):
+		return fmt.Errorf("natslog: %q can't be the name of a stream: letters, digits, - and _ can be in it", o.Stream)
+	case !subjectName.MatchString(o.Subject):
+		return fmt.Errorf("natslog: %q can't be the subject of a stream: letters, digits, - and _ can be in it, and dots between them", o.Subject)
+	case o.Replicas < 1 || o.Replicas > 5:
+		return fmt.Errorf("natslog: %d replicas: a stream has 1 to 5", o.Replicas)
+	case o.Replicas < DefaultReplicas && !o.FewReplicas:
+		return fmt.Errorf("natslog: %d replicas: with fewer than 3, what was acknowledged is lost with one disk", o.Replicas)
+	case !o.TrustSync && len(o.MonitorURLs) == 0:
+		return errors.New("natslog: whether the servers sync before they acknowledge can't be asked: give the URL of each server's monitoring port, or say that they are trusted")
+	case !o.TrustSync && len(o.MonitorURLs) < o.Replicas:
+		return fmt.Errorf("natslog: %d URLs of monitoring ports are not enough: the stream has %d replicas, and each server has to be asked", len(o.MonitorURLs), o.Replicas)
+	}
+	return nil
+}
