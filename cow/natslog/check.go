@@ -132,7 +132,6 @@ func (l *Log) checkMonitors() error {
 			wrong = a.err
 		case a.err != nil:
 			silent = fmt.Errorf("natslog: the monitoring port of a NATS server at %s does not answer: %w", a.url, a.err)
-			l.o.Logger.Warn("a NATS server could not be asked whether it syncs before it acknowledges", "url", a.url, "error", a.err)
 		case names[a.varz.Name] != "":
 			wrong = refuse("%s and %s are the monitoring port of one NATS server, %s: give one URL for each server", names[a.varz.Name], a.url, a.varz.Name)
 		default:
@@ -147,6 +146,9 @@ func (l *Log) checkMonitors() error {
 	}
 	if 2*len(names) <= len(l.o.MonitorURLs) {
 		return silent
+	}
+	if silent != nil {
+		l.o.Logger.Warn("a NATS server could not be asked whether it syncs before it acknowledges", "error", silent)
 	}
 	return nil
 }

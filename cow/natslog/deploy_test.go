@@ -48,6 +48,18 @@ func replaced(t *testing.T, text string, pairs ...string) string {
 	return text
 }
 
+// leafBlock is the block that leaf.conf says the servers need.
+func leafBlock(t *testing.T, addr string) string {
+	t.Helper()
+	_, rest, ok := strings.Cut(deployFile(t, "leaf.conf"), "\n#   default_js_domain")
+	block, _, ok2 := strings.Cut(rest, "\n#   }")
+	if !ok || !ok2 {
+		t.Fatal("leaf.conf does not say what the servers need")
+	}
+	text := "\ndefault_js_domain" + strings.ReplaceAll(block, "\n#", "\n") + "\n}\n"
+	return replaced(t, text, "0.0.0.0:7422", addr)
+}
+
 // The servers start with the files of the manual, word by word but for the addresses.
 // A relay's user can do all that a relay does, and can't delete the log. Relays at the
 // edge reach it through a leaf node.
@@ -57,6 +69,7 @@ func TestDeploy_ConfigurationWorks(t *testing.T) {
 	conf := deployFile(t, "nats.conf")
 	t.Setenv("NATS_PASSWORD", "relaypassword")
 	t.Setenv("NATS_ADMIN_PASSWORD", "adminpassword")
+	t.Setenv("NATS_LEAF_PASSWORD", "leafpassword")
 	var routes, clients, leaves []string
 	for range 3 {
 		routes, clients, leaves = append(routes, freeAddr(t)), append(clients, freeAddr(t)), append(leaves, freeAddr(t))
@@ -80,7 +93,7 @@ func TestDeploy_ConfigurationWorks(t *testing.T) {
 		text := replaced(t, conf, "0.0.0.0:4222", clients[i], "0.0.0.0:8222", monitor, "0.0.0.0:6222", routes[i],
 			"n1:6222", routes[0], "n2:6222", routes[1], "n3:6222", routes[2])
 		// As leaf.conf says.
-		text += fmt.Sprintf("\nleafnodes { listen: %q }\n", leaves[i])
+		text += leafBlock(t, leaves[i])
 		c.Servers = append(c.Servers, start(name, text, clients[i], monitor))
 		urls = append(urls, "nats://relay:relaypassword@"+clients[i])
 	}
@@ -100,7 +113,7 @@ func TestDeploy_ConfigurationWorks(t *testing.T) {
 		t.Error(text)
 	}
 
-	nc, err := nats.Connect(urls[0])
+	nc, err := nats.Connect(urls[0], nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,7 +135,7 @@ func TestDeploy_ConfigurationWorks(t *testing.T) {
 	t.Setenv("NATS_NAME", "edge")
 	var hubs []string
 	for _, addr := range leaves {
-		hubs = append(hubs, fmt.Sprintf("%q", "nats-leaf://relay:relaypassword@"+addr))
+		hubs = append(hubs, fmt.Sprintf("%q", "nats-leaf://leaf:leafpassword@"+addr))
 	}
 	t.Setenv("NATS_LEAF", "["+strings.Join(hubs, ", ")+"]")
 	addr := freeAddr(t)

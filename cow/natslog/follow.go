@@ -26,6 +26,10 @@ const (
 	// maxWaiting is what may wait for yield, in bytes. The server sends no more than
 	// 32 MiB ahead of what was taken.
 	maxWaiting = 64 << 20
+	// minPatience and maxPatience are for an answer. A question may go to a server that
+	// is gone, and another one answers the next. On a busy machine answers take longer.
+	minPatience = 500 * time.Millisecond
+	maxPatience = 8 * time.Second
 	// minPause and maxPause are between two consumers, if the first had no entry.
 	minPause = 50 * time.Millisecond
 	maxPause = 500 * time.Millisecond
@@ -36,11 +40,12 @@ type final struct{ error }
 
 // follower is one call of Follow.
 type follower struct {
-	l       *Log
-	yield   func(uint64, []byte) error
-	next    uint64 // number of the entry to yield next
-	pause   time.Duration
-	missing time.Time // since when the log seems to lack entry next; zero if it does not
+	l        *Log
+	yield    func(uint64, []byte) error
+	next     uint64 // number of the entry to yield next
+	pause    time.Duration
+	patience time.Duration
+	missing  time.Time // since when the log seems to lack entry next; zero if it does not
 }
 
 // Follow calls yield for each entry from number from on.
@@ -55,7 +60,7 @@ func (l *Log) Follow(ctx context.Context, from uint64, yield func(seq uint64, en
 	defer l.wg.Done()
 	stop, both := l.within(ctx)
 	defer stop()
-	f := &follower{l: l, yield: yield, next: max(from, 1)}
+	f := &follower{l: l, yield: yield, next: max(from, 1), patience: minPatience}
 	l.raise(f.next - 1)
 	for {
 		err := f.session(both)
@@ -81,6 +86,7 @@ func (l *Log) Follow(ctx context.Context, from uint64, yield func(seq uint64, en
 			}
 		}
 		f.pause = min(max(2*f.pause, minPause), maxPause)
+		f.patience = min(f.patience*5/4, maxPatience)
 	}
 }
 
@@ -103,7 +109,7 @@ func (l *Log) raise(seq uint64) {
 // session reads through one consumer until something is wrong with it.
 func (f *follower) session(ctx context.Context) error {
 	l := f.l
-	st, err := l.ask(ctx)
+	st, err := l.ask(ctx, f.patience)
 	if err != nil {
 		return err
 	}
@@ -135,7 +141,7 @@ func (f *follower) session(ctx context.Context) error {
 // begin makes the consumer. Its name is random, so a repeated request finds it, and no
 // other is touched. The server drops it when nobody listens any more.
 func (f *follower) begin(ctx context.Context, inbox string) error {
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	ctx, cancel := context.WithTimeout(ctx, f.patience)
 	defer cancel()
 	_, err := f.l.js.CreateOrUpdatePushConsumer(ctx, f.l.o.Stream, jetstream.ConsumerConfig{
 		Name:              "cowrelay_" + inbox[strings.LastIndexByte(inbox, '.')+1:],
@@ -189,6 +195,7 @@ func (f *follower) read(sub *nats.Subscription) error {
 			if err := f.control(m, delivered); err != nil {
 				return err
 			}
+			f.pause, f.patience = 0, minPatience
 			if fault := l.fault.Load(); fault != nil {
 				return final{*fault}
 			}
@@ -213,6 +220,7 @@ func (f *follower) read(sub *nats.Subscription) error {
 			return f.gap(seq)
 		}
 		delivered, behind, f.missing, f.pause = number, time.Time{}, time.Time{}, 0
+		f.patience = minPatience
 		now := time.Now()
 		l.entryAt.Store(now.UnixNano())
 		l.stuckUntil.Store(0)

@@ -69,14 +69,10 @@ func oneServer(t testing.TB) *natstest.Server {
 	return s
 }
 
-// threeServers are well when the test begins.
 func threeServers(t testing.TB) *natstest.Cluster {
 	t.Helper()
 	c, err := shared.three()
 	if err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Heal(context.Background()); err != nil {
 		t.Fatal(err)
 	}
 	return c

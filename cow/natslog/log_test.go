@@ -29,6 +29,7 @@ func sendAll(t testing.TB, l *natslog.Log, from, to uint64, size int) {
 }
 
 func TestLog_EntriesComeInOrder(t *testing.T) {
+	t.Parallel()
 	onPlaces(t, func(t *testing.T, o natslog.Options) {
 		a, b := open(t, o), open(t, o)
 		if a.ID() != b.ID() || a.ID() == ([16]byte{}) {
@@ -63,6 +64,7 @@ func TestLog_EntriesComeInOrder(t *testing.T) {
 }
 
 func TestLog_LargestEntry(t *testing.T) {
+	t.Parallel()
 	onPlaces(t, func(t *testing.T, o natslog.Options) {
 		l := open(t, o)
 		s := follow(t, l, 1)
@@ -77,6 +79,7 @@ func TestLog_LargestEntry(t *testing.T) {
 
 // What waits for a slow reader is bounded by the server, and nothing is lost.
 func TestLog_SlowReader(t *testing.T) {
+	t.Parallel()
 	o := places(t)[0].o
 	o.Stream = newStream()
 	l := open(t, o)
@@ -108,6 +111,7 @@ func TestLog_SlowReader(t *testing.T) {
 }
 
 func TestLog_MadeOnce(t *testing.T) {
+	t.Parallel()
 	onPlaces(t, func(t *testing.T, o natslog.Options) {
 		const n = 6
 		var wg sync.WaitGroup
@@ -138,6 +142,7 @@ func TestLog_MadeOnce(t *testing.T) {
 }
 
 func TestLog_Purge(t *testing.T) {
+	t.Parallel()
 	onPlaces(t, func(t *testing.T, o natslog.Options) {
 		l := open(t, o)
 		s := follow(t, l, 1)
@@ -180,6 +185,7 @@ func TestLog_Purge(t *testing.T) {
 }
 
 func TestLog_FollowEnds(t *testing.T) {
+	t.Parallel()
 	o := places(t)[0].o
 	o.Stream = newStream()
 	l := open(t, o)
@@ -224,6 +230,7 @@ func TestLog_FollowEnds(t *testing.T) {
 }
 
 func TestLog_Lost(t *testing.T) {
+	t.Parallel()
 	lost := func(t *testing.T, s *seen) {
 		t.Helper()
 		select {

@@ -47,6 +47,7 @@ func refused(t *testing.T, o natslog.Options, words ...string) {
 }
 
 func TestOpen_RefusesOptions(t *testing.T) {
+	t.Parallel()
 	ok := natslog.Options{URLs: []string{"nats://127.0.0.1:1"}, TrustSync: true}
 	tests := []struct {
 		name   string
@@ -76,6 +77,7 @@ func TestOpen_RefusesOptions(t *testing.T) {
 }
 
 func TestOpen_RefusesStreams(t *testing.T) {
+	t.Parallel()
 	o := places(t)[0].o
 	js := admin(t, o)
 	tests := []struct {
@@ -139,6 +141,7 @@ func TestOpen_RefusesStreams(t *testing.T) {
 }
 
 func TestOpen_RefusesServers(t *testing.T) {
+	t.Parallel()
 	good := oneServer(t)
 	base := natslog.Options{URLs: []string{good.URL()}, MonitorURLs: []string{good.Monitor()}, Replicas: 1, FewReplicas: true}
 	t.Run("SyncLater", func(t *testing.T) {
@@ -205,6 +208,7 @@ func TestOpen_RefusesServers(t *testing.T) {
 
 // Open waits for servers, says why, and can be stopped.
 func TestOpen_Waits(t *testing.T) {
+	t.Parallel()
 	s := natstest.One(t, natstest.Config{})
 	if err := s.Kill(); err != nil {
 		t.Fatal(err)
@@ -245,6 +249,7 @@ func TestOpen_Waits(t *testing.T) {
 
 // Nothing that authenticates is logged or in an error.
 func TestOpen_Authenticates(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	cert, key := certificate(t, dir)
 	s := natstest.One(t, natstest.Config{Extra: fmt.Sprintf(`
@@ -295,7 +300,7 @@ accounts {
 	no.URLs = append(no.URLs, "nats://relay:pa55word@[::1")
 	fails(no, "can't be read")
 	check(log.String())
-	if got := natslog.Redact([]string{"nats://relay:pa55word@host:4222", "t0ken@other:4222", "::"}); got != "nats://xxxxx@host:4222,nats://xxxxx@other:4222,(unreadable)" {
+	if got := natslog.Redact([]string{"nats://relay:pa55word@host:4222", "t0ken@other:4222", "nats://[::1"}); got != "nats://xxxxx@host:4222,nats://xxxxx@other:4222,(unreadable)" {
 		t.Error(got)
 	}
 }

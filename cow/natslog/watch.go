@@ -74,7 +74,7 @@ func (l *Log) watch() {
 		case <-asked:
 			last = now
 			l.run("natslog-ask", func() {
-				_, _ = l.ask(l.ctx)
+				_, _ = l.ask(l.ctx, askTimeout)
 				asked <- struct{}{}
 			})
 		default: // the last one is not back
@@ -117,9 +117,9 @@ var (
 )
 
 // ask asks the stream's leader. It also judges whether the log is still the same.
-func (l *Log) ask(ctx context.Context) (state, error) {
+func (l *Log) ask(ctx context.Context, within time.Duration) (state, error) {
 	high := l.high.Load()
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	begun := time.Now()
 	s, err := l.js.Stream(ctx, l.o.Stream)
@@ -193,7 +193,7 @@ func (l *Log) lose(err error) {
 func (l *Log) Ends(ctx context.Context) (first, last uint64, err error) {
 	stop, ctx := l.within(ctx)
 	defer stop()
-	st, err := l.ask(ctx)
+	st, err := l.ask(ctx, askTimeout)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -205,7 +205,7 @@ func (l *Log) Ends(ctx context.Context) (first, last uint64, err error) {
 func (l *Log) Purge(ctx context.Context, seq uint64) error {
 	stop, ctx := l.within(ctx)
 	defer stop()
-	st, err := l.ask(ctx)
+	st, err := l.ask(ctx, askTimeout)
 	if err != nil {
 		return err
 	}
