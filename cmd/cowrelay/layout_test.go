@@ -124,9 +124,10 @@ var mayImport = map[string][]string{
 	server + "plan":              {slots + "engine", "cowrelay/fasthttp", relay + "admin"},
 	server + "config":            {slots + "filelog", "cowrelay/fasthttp", relay + "limit", server + "command", server + "otlp", server + "plan", server + "wholefile"},
 	server + "adminclient":       {server + "command", server + "config"},
+	server + "fleet":             {"cowrelay/cow", relay + "admin", relay + "refusal"},
 	server + "serve": {
-		"cowrelay/cow", slots + "engine", slots + "filelog", slots + "rendezvous", "cowrelay/fasthttp", relay + "admin", relay + "manual", relay + "stats", relay + "trace", "cowrelay/cmd/cowrelay/docs", server + "command",
-		server + "config", server + "otlp", server + "plan", server + "probe", server + "trim", server + "wholefile",
+		"cowrelay/cow", slots + "engine", slots + "filelog", slots + "natslog", slots + "rendezvous", "cowrelay/fasthttp", relay + "admin", relay + "manual", relay + "stats", relay + "trace", "cowrelay/cmd/cowrelay/docs", server + "command",
+		server + "config", server + "fleet", server + "otlp", server + "plan", server + "probe", server + "trim", server + "wholefile",
 	},
 	server + "trim": {server + "plan"},
 	server + "offline": {
@@ -145,6 +146,7 @@ var mayImport = map[string][]string{
 	// without one.
 	server + "e2e/commands": {},
 	server + "e2e/crash":    {},
+	server + "e2e/fleet":    {},
 	server + "e2e/life":     {},
 	server + "e2e/outside":  {},
 	server + "relaytest":    {"cowrelay/cow", slots + "engine", slots + "event", slots + "filelog"},

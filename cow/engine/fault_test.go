@@ -109,7 +109,7 @@ func TestJournal_I3_FailedWrite(t *testing.T) {
 				if len(f.fatal) > 0 {
 					t.Errorf("Fatal was called twice: %v", <-f.fatal)
 				}
-				if !fault.later && f.l.Journal.Stats().LastError == nil {
+				if !fault.later && f.l.Stats().LastError == nil {
 					t.Error("Stats has no error")
 				}
 				// A batch that was durable when the failure was found may have

@@ -21,12 +21,20 @@ const logFolder = "log"
 // Journal is the journal of a data folder. Open makes it. It must not be copied.
 // Methods are those of replay.Journal, with the same rules for concurrent calls.
 type Journal struct {
-	*replay.Journal
-	log     *filelog.Log
+	parts
+	stats   func() replay.Stats // of the parts
+	log     *filelog.Log        // nil: relays share the log
 	store   *pebblestore.Store
-	backlog int64
+	options Options
+	copies  *checkpoints
 	// recovery is how long the replay at the start took; set by Open.
 	recovery time.Duration
+}
+
+// parts is a log and a store that package replay has joined.
+type parts interface {
+	cow.Journal
+	cow.Records
 }
 
 var (
@@ -42,11 +50,14 @@ var (
 // Any other says what is in the way.
 func Open(dir string, opts Options) (*Journal, error) {
 	opts.ensureDefaults()
-	store, err := pebblestore.Open(dir, opts.store())
+	store, err := openStore(dir, opts)
 	if err != nil {
 		return nil, err
 	}
-	j := &Journal{store: store, backlog: opts.Backlog}
+	if err := leaveFleet(dir, store, opts); err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
+	j := &Journal{store: store, options: opts, copies: newCheckpoints(dir, opts)}
 	if j.log, err = openLog(dir, store, opts); err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
@@ -81,21 +92,12 @@ func openLog(dir string, store *pebblestore.Store, opts Options) (*filelog.Log, 
 // replay brings the store up to the end of the log.
 func (j *Journal) replay(opts Options) (err error) {
 	start := time.Now()
-	told := start
-	j.Journal, err = replay.Open(j.log, j.store, replay.Options{
-		Logger: opts.Logger, Fatal: opts.Fatal, Exit: opts.Exit, Observe: opts.Observe, Backlog: opts.Backlog,
-		Progress: func(done, all uint64) {
-			if now := time.Now(); now.Sub(told) >= 2*time.Second {
-				told = now
-				opts.Logger.Info("the log is being applied to the store", "entries", done, "of", all)
-			}
-		},
-	})
+	own, err := replay.Open(j.log, j.store, opts.replay())
 	if err != nil {
 		return err
 	}
-	j.recovery = time.Since(start)
-	if n := j.Journal.Stats().Replayed; n > 0 {
+	j.parts, j.stats, j.recovery = own, own.Stats, time.Since(start)
+	if n := own.Stats().Replayed; n > 0 {
 		opts.Logger.Info("the rest of the log was applied to the store", "entries", n, "took", j.recovery.Round(time.Millisecond).String())
 	}
 	return nil
@@ -136,12 +138,19 @@ func (s Stats) TornBytes() uint64 { return s.Store.TornBytes + uint64(s.Log.Torn
 // Stats takes some 10 µs and a lock of Pebble's. Call it for a scrape, not for a
 // request.
 func (j *Journal) Stats() Stats {
-	return Stats{Stats: j.Journal.Stats(), BacklogMax: j.backlog, Recovery: j.recovery, Log: j.log.Stats(), Store: j.store.Stats()}
+	s := Stats{Stats: j.stats(), BacklogMax: j.options.Backlog, Recovery: j.recovery, Store: j.store.Stats()}
+	if j.log != nil {
+		s.Log = j.log.Stats()
+	}
+	return s
 }
 
 // Full reports that the log can't grow, because the disk or the share of this user is
 // full. Commits go on until its files are full too, and then wait.
 func (j *Journal) Full() bool {
+	if j.log == nil {
+		return false
+	}
 	err := j.log.Room()
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
 }
@@ -167,6 +176,24 @@ func (o *Options) ensureDefaults() {
 	if fatal := o.Fatal; fatal != nil { // of whichever part fails first
 		var once sync.Once
 		o.Fatal = func(err error) { once.Do(func() { fatal(err) }) }
+	}
+}
+
+// replay are the options of what joins both.
+func (o *Options) replay() replay.Options {
+	told := time.Now()
+	progress, log := o.Progress, o.Logger
+	return replay.Options{
+		Logger: log, Fatal: o.Fatal, Exit: o.Exit, Observe: o.Observe, Backlog: o.Backlog,
+		Progress: func(done, all uint64) {
+			if progress != nil {
+				progress(done, all)
+			}
+			if now := time.Now(); now.Sub(told) >= 2*time.Second {
+				told = now
+				log.Info("the log is being applied to the store", "entries", done, "of", all)
+			}
+		},
 	}
 }
 

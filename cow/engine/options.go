@@ -20,6 +20,9 @@ type Options struct {
 	SegmentBytes int64
 	// AcceptLoss goes on without what a damaged log has lost. Default: Open fails.
 	AcceptLoss bool
+	// LeaveFleet opens the folder of a relay that shared a log with others, and gives it
+	// a log of its own. Default: Open fails.
+	LeaveFleet bool
 
 	// CacheBytes of table blocks that the store keeps in memory. Default 32 MiB.
 	CacheBytes int64
@@ -48,6 +51,9 @@ type Options struct {
 	Fatal func(error)
 	// Exit ends the process for the default Fatal. Default os.Exit.
 	Exit func(code int)
+	// Progress is called now and then while the log is replayed at the start: so many
+	// entries of so many. Default none.
+	Progress func(done, all uint64)
 	// Observe is called after each write to the log with the time it took (in mode
 	// filelog.Always with its sync) and its size in bytes. It must be fast and must
 	// not call the Journal. Default none.

@@ -2,6 +2,8 @@ package engine
 
 import (
 	"errors"
+	"fmt"
+	"os"
 	"path/filepath"
 
 	"cowrelay/cow/filelog"
@@ -29,6 +31,9 @@ type Reader struct {
 // folder.
 func OpenReader(dir string, opts Options) (*Reader, error) {
 	opts.ensureDefaults()
+	if _, err := os.Stat(filepath.Join(dir, arrived)); err == nil && opts.FS == nil {
+		return nil, fmt.Errorf("data folder %q: a copy that was put there has not been moved to its place: start the relay once", dir)
+	}
 	store, err := pebblestore.OpenReader(dir, opts.store())
 	if err != nil {
 		return nil, err
@@ -43,7 +48,12 @@ func OpenReader(dir string, opts Options) (*Reader, error) {
 // open opens the log. If that lacks something that the store needs, it opens what is
 // there.
 func (r *Reader) open(folder string, o filelog.Options) (err error) {
-	if r.store.New() {
+	m, err := member(r.store)
+	if err != nil {
+		return err
+	}
+	// A relay of a fleet has no log in its folder. What its store lacks, the fleet has.
+	if r.store.New() || m.Log != (replay.LogID{}) {
 		return r.join(nothing(r.store.Durable()))
 	}
 	o.Base = r.store.Durable()

@@ -105,8 +105,10 @@ func (s *Store) unlockStore() (err error) {
 
 // UsedSpace returns how many bytes of the disk the files in dir take, and those in its
 // folders. That is what du says: space that a file has reserved counts, and a hole in
-// it does not. A file that goes meanwhile counts or not.
+// it does not, and a file of several names, as a checkpoint makes them, counts once. A
+// file that goes meanwhile counts or not.
 func UsedSpace(dir string) (bytes uint64, err error) {
+	linked := make(map[uint64]bool) // files of several names, by inode
 	err = filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
 		var s unix.Stat_t
 		if err == nil {
@@ -114,6 +116,12 @@ func UsedSpace(dir string) (bytes uint64, err error) {
 		}
 		if errors.Is(err, fs.ErrNotExist) && path != dir {
 			return nil
+		}
+		if s.Nlink > 1 && s.Mode&unix.S_IFMT == unix.S_IFREG {
+			if linked[s.Ino] {
+				return err
+			}
+			linked[s.Ino] = true
 		}
 		bytes += uint64(s.Blocks) * 512
 		return err

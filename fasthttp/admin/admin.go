@@ -71,6 +71,13 @@ func (s *Server) Attach(relay Relay, store *cow.Store) {
 	s.relay.Store(&attached{relay, store})
 }
 
+// Say sets what /readyz tells beside whether the relay serves: what a start waits for,
+// or what is wrong meanwhile. what is called at any time; "" is nothing.
+func (s *Server) Say(what func() string) { s.saying.Store(&what) }
+
+// ShowFleet has operators see the relays that share a log with this one.
+func (s *Server) ShowFleet(f Fleet) { s.fleet.Store(&f) }
+
 // Close ends it at once.
 func (s *Server) Close() error {
 	s.rates.forget()

@@ -26,6 +26,8 @@
 //	purge.go   what came from one address
 //	rates.go   posts a second of each slot
 //	export.go  events as JSON lines
+//	checkpoint.go  a copy of the store
+//	fleet.go   relays that share a log
 //	reply.go   bodies that come and go
 //
 // The package knows the store and what the relay shows of itself. It knows

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"compress/gzip"
+	"io"
 	"net/http"
 	"net/http/pprof"
 	"strconv"
@@ -42,6 +43,11 @@ func (s *Server) routes() {
 	s.handle("GET /admin/v1/counts", s.counts)
 	s.handle("GET /admin/v1/slots/{id}/events", s.exportSlot)
 	s.handle("GET /admin/v1/events", s.exportSlots)
+
+	// What other relays join by, and how they are.
+	s.handle("GET /admin/v1/checkpoint", s.checkpoint)
+	s.handle("GET /admin/v1/fleet", s.listFleet)
+	s.handle("DELETE /admin/v1/fleet/{name}", s.forgetMember)
 
 	for path, serve := range map[string]http.HandlerFunc{
 		"": pprof.Index, "cmdline": pprof.Cmdline, "profile": pprof.Profile, "symbol": pprof.Symbol, "trace": pprof.Trace,
@@ -116,7 +122,12 @@ func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, "not serving", http.StatusServiceUnavailable)
 		return
 	}
-	w.Write([]byte("ok\n"))
+	io.WriteString(w, "ok\n")
+	if say := s.saying.Load(); say != nil {
+		if text := (*say)(); text != "" {
+			io.WriteString(w, text+"\n")
+		}
+	}
 }
 
 // ServeHTTP implements http.Handler.
@@ -135,7 +146,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	case req.URL.Path == "/healthz":
 		w.Write([]byte("ok\n"))
 	default:
-		http.Error(w, "starting", http.StatusServiceUnavailable)
+		text := "starting"
+		if say := s.saying.Load(); say != nil {
+			text += ": " + (*say)()
+		}
+		http.Error(w, text, http.StatusServiceUnavailable)
 	}
 }
 

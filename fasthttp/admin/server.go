@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 	"sync/atomic"
@@ -20,7 +21,10 @@ type Options struct {
 	Stop func()
 	// MaxConns is how many connections operators may have (DefaultConns).
 	MaxConns int
-	Logger   *slog.Logger // slog.Default()
+	// Checkpoint makes a copy of the relay's store, or returns ErrBusy (nil: it can't
+	// be copied). ctx bounds the wait for it.
+	Checkpoint func(ctx context.Context) (Checkpoint, error)
+	Logger     *slog.Logger // slog.Default()
 
 	times times // for tests
 }
@@ -33,6 +37,8 @@ type Server struct {
 	server http.Server
 	relay  atomic.Pointer[attached] // nil before Attach
 	rates  rates
+	saying atomic.Pointer[func() string] // see Say; nil: nothing
+	fleet  atomic.Pointer[Fleet]         // nil: there is none
 
 	inviteKey [32]byte // see inviteID
 

@@ -18,7 +18,7 @@ type Book struct {
 }
 
 // first are the chapters that the contents begin with, in this order.
-var first = []string{"using", "configuration", "operating", "deploying", "security", "metrics"}
+var first = []string{"using", "configuration", "operating", "deploying", "fleet", "security", "metrics"}
 
 // New reads the chapters: the files *.md of a folder.
 func New(folder fs.FS) (*Book, error) {

@@ -35,6 +35,8 @@ type Journal struct {
 	BacklogMax     uint64 // bytes at which commits wait
 	BacklogEntries uint64 // how many entries the store is behind the log
 	BacklogWaits   uint64 // times that a commit waited because the backlog was full
+
+	Fleet *Fleet // of a log that relays share; nil: the log is this relay's own
 }
 
 // journalFamilies are those of the journal and of the disk under it.
@@ -77,5 +79,69 @@ func journalFamilies(store *cow.Store, journal func() Journal) []Family {
 			}
 		}},
 		Gauge("cowrelay_disk_reserve_bytes", "Free space below which posts are refused.", func() int64 { return int64(store.Limits().Reserve) }),
+	}
+}
+
+// Fleet is what a relay says of the log that it shares with others. Counts are since
+// the start.
+type Fleet struct {
+	Applied uint64        // the newest entry that this relay has applied
+	Head    uint64        // the newest entry that the log is known to have
+	Durable uint64        // the newest entry that its store keeps over a crash
+	Purged  uint64        // up to here this relay has purged the log; 0: it has not
+	Lag     time.Duration // since when the log has an entry that this relay has not applied
+	Away    time.Duration // for so long the log could not be reached; 0: it can be
+
+	Own, Others  uint64 // entries that came from the log, by whose they are
+	Ignored      uint64 // of them those that did not count: sent twice, or out of order
+	Resent       uint64 // entries that were sent again
+	Pending      uint64 // entries that were sent and not seen
+	PendingBytes uint64 // of them
+	FeedBytes    uint64 // of others' events that wait to be shown to readers
+	FeedLost     uint64 // times that others' events did not fit there, and were read from the store
+
+	Members, Live int    // relays that the log knows, and those of them heard of lately
+	Twins         uint64 // times that another relay had the name of this one
+}
+
+// FleetFamilies are those of the shared log. A relay with a log of its own shows none
+// of them.
+func FleetFamilies(journal func() Journal) []Family {
+	shown := func(kind, name, help string, print func(w io.Writer, name string, f Fleet)) Family {
+		return Family{Info{name, kind, help}, func(w io.Writer, name string) {
+			if f := journal().Fleet; f != nil {
+				print(w, name, *f)
+			}
+		}}
+	}
+	number := func(kind, name, help string, value func(Fleet) uint64) Family {
+		return shown(kind, name, help, func(w io.Writer, name string, f Fleet) { fmt.Fprintf(w, "%s %d\n", name, value(f)) })
+	}
+	seconds := func(name, help string, value func(Fleet) time.Duration) Family {
+		return shown("gauge", name, help, func(w io.Writer, name string, f Fleet) { fmt.Fprintf(w, "%s %g\n", name, value(f).Seconds()) })
+	}
+	by := func(name, help string, own, others func(Fleet) uint64) Family {
+		return shown("counter", name, help, func(w io.Writer, name string, f Fleet) {
+			fmt.Fprintf(w, "%s{by=\"own\"} %d\n%s{by=\"others\"} %d\n", name, own(f), name, others(f))
+		})
+	}
+	return []Family{
+		number("gauge", "cowrelay_fleet_applied", "Of a log that relays share: the newest entry that this relay has applied.", func(f Fleet) uint64 { return f.Applied }),
+		number("gauge", "cowrelay_fleet_head", "The newest entry that the shared log is known to have.", func(f Fleet) uint64 { return f.Head }),
+		number("gauge", "cowrelay_fleet_durable", "The newest entry of the shared log that this relay's store keeps over a crash.", func(f Fleet) uint64 { return f.Durable }),
+		number("gauge", "cowrelay_fleet_lag_entries", "How many entries this relay is behind the shared log.", func(f Fleet) uint64 { return f.Head - min(f.Applied, f.Head) }),
+		seconds("cowrelay_fleet_lag_seconds", "Since when the shared log has an entry that this relay has not applied; 0: it has none.", func(f Fleet) time.Duration { return f.Lag }),
+		seconds("cowrelay_fleet_away_seconds", "For how long the shared log could not be reached; 0: it can be.", func(f Fleet) time.Duration { return f.Away }),
+		number("gauge", "cowrelay_fleet_purged", "The entry up to which this relay has purged the shared log since its start; 0: it has not.", func(f Fleet) uint64 { return f.Purged }),
+		by("cowrelay_fleet_entries_total", "Entries that came from the shared log, by whose they are: own, others.", func(f Fleet) uint64 { return f.Own }, func(f Fleet) uint64 { return f.Others }),
+		number("counter", "cowrelay_fleet_ignored_total", "Of them those that did not count: sent twice, or before one that was lost on the way.", func(f Fleet) uint64 { return f.Ignored }),
+		number("counter", "cowrelay_fleet_resent_total", "Entries that were sent to the shared log again, since they were not seen there in time.", func(f Fleet) uint64 { return f.Resent }),
+		number("gauge", "cowrelay_fleet_pending", "Entries that were sent to the shared log and not seen there yet.", func(f Fleet) uint64 { return f.Pending }),
+		number("gauge", "cowrelay_fleet_pending_bytes", "Bytes of those entries.", func(f Fleet) uint64 { return f.PendingBytes }),
+		number("gauge", "cowrelay_fleet_feed_bytes", "Bytes of other relays' events that wait to be shown to this relay's readers.", func(f Fleet) uint64 { return f.FeedBytes }),
+		number("counter", "cowrelay_fleet_feed_lost_total", "Times that other relays' events did not fit there, and were read from the store instead.", func(f Fleet) uint64 { return f.FeedLost }),
+		number("gauge", "cowrelay_fleet_members", "Relays that the shared log knows.", func(f Fleet) uint64 { return uint64(f.Members) }),
+		number("gauge", "cowrelay_fleet_members_live", "Of them those that were heard of in the last half minute, this one among them.", func(f Fleet) uint64 { return uint64(f.Live) }),
+		number("counter", "cowrelay_fleet_name_conflicts_total", "Times that another relay was found to have the name of this one (--relay-name).", func(f Fleet) uint64 { return f.Twins }),
 	}
 }

@@ -36,6 +36,9 @@ reach and should not.`,
 			for _, name := range c.Unread() {
 				fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s: nothing reads this variable\n", name)
 			}
+			for _, text := range c.Idle() {
+				fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s\n", text)
+			}
 			for _, e := range c.Exposed() {
 				fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s\n", e)
 			}

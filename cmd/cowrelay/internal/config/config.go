@@ -20,7 +20,10 @@ type Config struct {
 	AdminToken     string // "": none
 	AdminTokenFile string // the file that it is from, or ""
 	DataDir        string
-	Sync           filelog.Sync
+	Journal        string       // file or jetstream: where the log is
+	Sync           filelog.Sync // of the log on this machine
+	NATS           NATS         // of the log that relays share
+	RelayName      string       // among those relays
 
 	// Bytes.
 	RuntimeMemory int64 // Go's memory limit

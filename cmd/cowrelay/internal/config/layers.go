@@ -64,6 +64,8 @@ func (l *Layers) Load() (*Config, error) {
 		}
 		if err := s.Set(value); err != nil && s.Name == "admin-token-file" && value == "" {
 			wrong = append(wrong, fmt.Errorf("%s: %w", AdminTokenVariable, err))
+		} else if errors.Is(err, errSecret) {
+			wrong = append(wrong, fmt.Errorf("%s: %w", fault, err))
 		} else if err != nil {
 			wrong = append(wrong, fmt.Errorf("%s: %q: %w", fault, value, err))
 		}
@@ -79,7 +81,7 @@ func (l *Layers) Load() (*Config, error) {
 		wrong = append(wrong, fmt.Errorf("--request-budget (%s): it is more than half of --memory-budget, which is %d bytes", c.origin("request-budget"), c.MemoryBudget))
 	}
 	if len(wrong) == 0 {
-		wrong = c.wrongListeners()
+		wrong = append(c.wrongListeners(), c.wrongJournal()...)
 	}
 	if len(wrong) > 0 {
 		return nil, wrongConfiguration(wrong)

@@ -29,6 +29,16 @@ func (c *Config) table() []Setting {
 			}
 			return nil
 		}, fixed},
+		{"journal", "file", "where the log of all that is stored is: file (in the data folder, of this relay alone), jetstream (on NATS servers, shared by a fleet of relays)", oneOf("file", JetStream), c.setJournal, fixed},
+		{"nats-url", "", "of --journal jetstream: URLs of the NATS servers, such as nats://10.0.0.1:4222,nats://10.0.0.2:4222; tls:// for TLS", aList, parsed(&c.NATS.URLs, parseServers), fixed},
+		{"nats-creds", "", "file with the credentials for the NATS servers, as nsc writes it; empty: none", aFile, func(v string) error { c.NATS.Creds = v; return nil }, fixed},
+		{"nats-ca", "", "file with the certificates, in PEM, that sign those of the NATS servers; empty: those that the machine trusts", aFile, func(v string) error { c.NATS.CA = v; return nil }, fixed},
+		{"nats-stream", "COWRELAY", "name of the stream that is the log; made if missing", aText, stream(&c.NATS.Stream), fixed},
+		{"nats-replicas", "3", "servers that keep the log, each a copy: 3 or 5; 1 for a trial, which loses what that server loses", aNumber, replicas(&c.NATS.Replicas), fixed},
+		{"nats-monitor", "", "URLs of the monitoring ports of all NATS servers, such as http://10.0.0.1:8222, where the relay asks whether they sync what they acknowledge", aList, parsed(&c.NATS.Monitor, parseMonitors), fixed},
+		{"trust-nats-sync", "false", "believe that the NATS servers sync what they acknowledge (sync_interval: always), and don't ask them", aSwitch, onOff(&c.NATS.TrustSync), fixed},
+		{"nats-keep", "72h", "how long an entry stays in the log at least; then it goes when two relays have it on their disks", aTime, duration(&c.NATS.Keep, time.Second), fixed},
+		{"relay-name", "", "what this relay is called among those that share its log; default: the name of the machine", aText, c.setRelayName, fixed},
 		{"memory-budget", "", "memory for slots, store and requests that are arriving, such as 256MiB; default: 60 % of GOMEMLIMIT; else of what connections, page cache and a reserve leave of the control group's limit or the machine's memory; at least 32MiB", aSize, c.setBudget, fixed},
 		{"request-budget", "", "of --memory-budget, what requests may take while they arrive, such as 32MiB; beyond that they get 503, and one client has at most half; default: an eighth, and if that is less 16MiB or a quarter; at least 6MiB", aSize, c.setRequestBudget, fixed},
 		{"disk-reserve", "128MiB", "free space below which posts get 507 and nothing is written", aSize, size(&c.DiskReserve, 0), live},

@@ -70,6 +70,7 @@ func (e *examination) figures(ctx context.Context, admin string) {
 	}
 	e.limits(values)
 	e.store(values)
+	e.fleet(values)
 }
 
 // limits tells of the limits that are near.

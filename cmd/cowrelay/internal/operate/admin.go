@@ -48,6 +48,7 @@ tables. In a pipe, or with --json, it prints one JSON object a line.`,
 		newAdminHandles(),
 		newAdminInvites(),
 		newAdminPurge(),
+		newAdminFleet(),
 		newAdminLogLevel(),
 		newAdminDrain(),
 	)

@@ -18,8 +18,9 @@ type reading struct {
 	at       time.Time
 	families map[string]*dto.MetricFamily
 	slots    []slotRow
-	more     int   // slots beside these
-	refused  error // why there are no slots
+	more     int         // slots beside these
+	refused  error       // why there are no slots
+	fleet    []memberRow // relays that share the log, none for a log of its own
 }
 
 // look asks the relay for its metrics and its first slots.
@@ -31,6 +32,15 @@ func look(ctx context.Context, c *adminclient.Client, by string, limit int) (*re
 		r.more = list.Matching - len(r.slots)
 	}
 	r.refused = err
+	if err == nil {
+		relays, err := listFleet(ctx, c)
+		if err == nil {
+			r.fleet, err = relays.rows()
+		}
+		if err != nil && adminclient.Status(err) != http.StatusNotFound {
+			return nil, err
+		}
+	}
 	res, err := c.Open(ctx, http.MethodGet, "/metrics", nil)
 	if err != nil {
 		return nil, err

@@ -70,6 +70,7 @@ func (v *topView) lines(width, height int, now time.Time) []line {
 	latencies := v.latencies(width)
 	lines = append(lines, latencies[:min(len(latencies), max(height-len(lines)-7, 3))]...)
 	lines = append(lines, nil)
+	lines = append(lines, v.fleetLines(max(height-len(lines)-7, 3))...)
 	lines = append(lines, v.slotLines(width, height-len(lines)-2)...)
 	return v.withKeys(lines, height)
 }

@@ -8,9 +8,11 @@ import (
 	"slices"
 	"sync/atomic"
 
+	"cowrelay/cmd/cowrelay/internal/fleet"
 	"cowrelay/cmd/cowrelay/internal/otlp"
 	"cowrelay/cmd/cowrelay/internal/plan"
 	"cowrelay/cow/engine"
+	"cowrelay/cow/natslog"
 	"cowrelay/cow/rendezvous"
 	relayhttp "cowrelay/fasthttp"
 	"cowrelay/fasthttp/admin"
@@ -26,8 +28,10 @@ import (
 //	listeners   before the store: a taken port is reported with the disk untouched
 //	operators   before the store too: /healthz and /readyz answer while it opens
 //	manager     hears that the store opens, which may take longer than a start may
-//	store       the journal replays its log, then the slots are read
+//	store       the journal replays its log, then the slots are read; for a log that
+//	            relays share it waits for the servers, and copies another relay's store
 //	desk        reads the records that stand beside the slots
+//	fleet       the other relays are told of this one
 //	traces      have a collector, if there is one; nobody waits for it
 //	relay       has all of them from its first request on
 //	service     connections have waited in the listener since it was opened
@@ -40,6 +44,8 @@ type server struct {
 	*tuner
 	version    string
 	acceptLoss bool // of a damaged log, see engine.Options
+	leaveFleet bool // of a data folder, see engine.Options
+	joins      joining
 	process    *process
 	log        *slog.Logger
 	files      plan.OpenFiles
@@ -51,9 +57,15 @@ type server struct {
 	admin   *admin.Server
 	manager *supervisor
 	journal *engine.Journal
-	desk    *rendezvous.Desk
-	figures stats.Process
-	tracer  *otlp.Tracer // nil: nothing is traced
+	// shared is the journal if relays share its log. openShared stores it; the
+	// operators' listener loads it, which answers before that.
+	shared    atomic.Pointer[engine.Shared]
+	sharedLog *natslog.Log
+	fleet     *fleet.Book            // nil: the log is not shared
+	saying    atomic.Pointer[string] // what the start waits for: say stores it, told loads it
+	desk      *rendezvous.Desk
+	figures   stats.Process
+	tracer    *otlp.Tracer // nil: nothing is traced
 
 	// observer is the relay once it serves. The store is opened first, and its
 	// goroutines report to the relay from then on: start stores it, the callbacks

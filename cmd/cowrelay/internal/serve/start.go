@@ -51,6 +51,9 @@ func (s *server) start(stderr io.Writer) (err error) {
 	for _, name := range s.Unread() {
 		s.log.Warn("nothing reads this variable", "variable", name)
 	}
+	for _, text := range s.Idle() {
+		s.log.Warn("a setting does nothing", "why", text)
+	}
 	for _, e := range s.Exposed() {
 		e.Log(s.log)
 	}
@@ -63,6 +66,10 @@ func (s *server) start(stderr io.Writer) (err error) {
 		return err
 	}
 	if err := s.openDesk(); err != nil {
+		return errors.Join(err, s.store.Close(), s.journal.Close())
+	}
+	if err := s.openFleet(); err != nil {
+		s.desk.Close()
 		return errors.Join(err, s.store.Close(), s.journal.Close())
 	}
 	s.later(trim.Start(s.DataDir, s.log))
@@ -112,8 +119,10 @@ func (s *server) listen() (err error) {
 	}
 	s.admin = admin.Serve(s.adminLn, admin.Options{
 		Token: s.AdminToken, Level: s.level, MaxConns: s.files.Admin, Logger: s.log,
-		Stop: sync.OnceFunc(func() { s.process.stop <- syscall.SIGTERM }),
+		Stop:       sync.OnceFunc(func() { s.process.stop <- syscall.SIGTERM }),
+		Checkpoint: s.checkpoint,
 	})
+	s.admin.Say(s.told)
 	s.later(func() { s.admin.Close() })
 	return nil
 }
@@ -129,17 +138,28 @@ func (s *server) openStore() (err error) {
 	// A reload replaces the configuration, while other goroutines ask for the
 	// free space: they keep the folder of the start.
 	dataDir := s.DataDir
-	s.journal, err = engine.Open(dataDir, engine.Options{
+	o := engine.Options{
 		Sync: s.Sync, CacheBytes: s.memory.Cache, MemTableBytes: s.memory.MemTable, Backlog: s.memory.Backlog,
-		OpenFiles: s.files.Store, AcceptLoss: s.acceptLoss,
+		OpenFiles: s.files.Store, AcceptLoss: s.acceptLoss, LeaveFleet: s.leaveFleet,
 		Logger: s.log, Exit: s.process.exit,
 		NoFiles: func() { observe((*relayhttp.Relay).MakeRoom) },
 		Observe: func(took time.Duration, _ int) { observe(func(r *relayhttp.Relay) { r.ObserveSync(took) }) },
-	})
+	}
+	var journal interface {
+		cow.Journal
+		cow.Records
+	}
+	if s.Config.Shared() {
+		err = s.openShared(context.Background(), o)
+		journal = s.shared.Load()
+	} else {
+		s.journal, err = engine.Open(dataDir, o)
+		journal = s.journal
+	}
 	if err != nil {
 		return err
 	}
-	s.store, err = cow.Open(s.journal, s.journal, cow.Options{
+	s.store, err = cow.Open(journal, journal, cow.Options{
 		PageBytes: s.PageBytes, MemoryBudget: s.memory.Slots, CommitWait: s.CommitWait, Logger: s.log,
 		Free: func() (uint64, error) {
 			if s.journal.Full() { // a quota, which the free space does not show
@@ -224,6 +244,7 @@ func (s *server) newRelay() *relayhttp.Relay {
 				Recovery: j.Recovery, Replayed: j.Replayed,
 				LogBytes: uint64(j.Log.Bytes), LogSegments: uint64(j.Log.Segments), LogSyncs: j.Log.Syncs, LogWritten: j.Log.Written,
 				BacklogBytes: uint64(j.BacklogBytes), BacklogMax: uint64(j.BacklogMax), BacklogEntries: uint64(j.BacklogEntries), BacklogWaits: j.Waits,
+				Fleet: s.fleetFigures(),
 			}
 		},
 	})
@@ -231,7 +252,7 @@ func (s *server) newRelay() *relayhttp.Relay {
 
 // begin serves the clients, and says so in the log and to the service manager.
 func (s *server) begin() {
-	if s.Sync != filelog.Always {
+	if s.Sync != filelog.Always && !s.Config.Shared() {
 		s.log.Warn("acknowledged posts may be lost in a crash", "sync", s.Sync.String())
 	}
 	if s.admin != nil {

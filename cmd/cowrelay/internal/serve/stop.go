@@ -17,6 +17,7 @@ import (
 //	traces     after the drain: what waits is sent beside the steps below, which do
 //	           not wait for the collector
 //	desk       after the drain too, before the records close
+//	fleet      likewise: the own record is not written any more
 //	store      after the drain, because those requests still post
 //	journal    after the store, whose commit loop writes to it
 //
@@ -32,6 +33,14 @@ func (s *server) stop(err error) error {
 	}
 	sent := s.flushTraces()
 	s.desk.Close()
+	if s.fleet != nil {
+		s.fleet.Close()
+	}
+	if shared := s.shared.Load(); shared != nil {
+		// Whatever still waits for a log that can't be reached waits no more.
+		late := time.AfterFunc(CloseTime/2, shared.Stop)
+		defer late.Stop()
+	}
 	err = errors.Join(err, s.store.Close(), s.journal.Close())
 	<-sent
 	if err == nil {

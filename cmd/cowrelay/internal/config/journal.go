@@ -1,0 +1,126 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"cowrelay/cow/filelog"
+)
+
+// JetStream is the value of --journal for a log that relays share.
+const JetStream = "jetstream"
+
+// NATS is where a shared log is.
+type NATS struct {
+	URLs      []string // of the servers
+	Creds     string   // file; "": none
+	CA        string   // file; "": what the machine trusts
+	Stream    string
+	Replicas  int
+	Monitor   []string // URLs of monitoring ports
+	TrustSync bool     // don't ask the servers how they sync
+	Keep      time.Duration
+}
+
+// Shared says whether the log is one that relays share.
+func (c *Config) Shared() bool { return c.Journal == JetStream }
+
+func (c *Config) setJournal(v string) error {
+	if v != "file" && v != JetStream {
+		return errors.New("it is file or " + JetStream)
+	}
+	c.Journal = v
+	return nil
+}
+
+// wrongJournal is what of the settings does not fit to the journal.
+func (c *Config) wrongJournal() (wrong []error) {
+	if !c.Shared() {
+		for i, was := range Settings() {
+			s := c.settings[i]
+			// A file of all keys has these with their defaults.
+			if of := strings.HasPrefix(s.Name, "nats-") || s.Name == "trust-nats-sync" || s.Name == "relay-name"; of && s.Value != was.Value {
+				wrong = append(wrong, fmt.Errorf("--%s (%s): it is for --journal %s, and the journal is a file", s.Name, c.origins[i], JetStream))
+			}
+		}
+		return wrong
+	}
+	if len(c.NATS.URLs) == 0 {
+		wrong = append(wrong, fmt.Errorf("--journal %s (%s): give the servers with --nats-url", JetStream, c.origin("journal")))
+	}
+	switch {
+	case len(c.NATS.Monitor) == 0 && !c.NATS.TrustSync:
+		wrong = append(wrong, fmt.Errorf("--journal %s (%s): whether the servers sync what they acknowledge has to be known: give --nats-monitor, or --trust-nats-sync if you have set sync_interval: always", JetStream, c.origin("journal")))
+	case len(c.NATS.Monitor) > 0 && c.NATS.TrustSync:
+		wrong = append(wrong, fmt.Errorf("--nats-monitor (%s) and --trust-nats-sync (%s): one says to ask the servers, the other not to", c.origin("nats-monitor"), c.origin("trust-nats-sync")))
+	}
+	return wrong
+}
+
+// Idle says which settings were given and do nothing with this journal.
+func (c *Config) Idle() (list []string) {
+	if c.Shared() && c.Sync != filelog.Always {
+		list = append(list, fmt.Sprintf("--sync (%s): it is for --journal file; the NATS servers say when they sync (sync_interval)", c.origin("sync")))
+	}
+	return list
+}
+
+// parseServers reads URLs of NATS servers.
+func parseServers(v string) ([]string, error) {
+	return urls(v, []string{"nats", "tls", "ws", "wss"}, "nats://10.0.0.1:4222")
+}
+
+// parseMonitors reads URLs of monitoring ports.
+func parseMonitors(v string) ([]string, error) {
+	return urls(v, []string{"http", "https"}, "http://10.0.0.1:8222")
+}
+
+// errSecret is the fault of a value that must not be shown with it.
+var errSecret = errors.New("a URL holds a user or a password: URLs are shown and logged, so put what lets in into the file of --nats-creds")
+
+// urls reads a list of URLs of some schemes. None may hold a password: a URL is shown
+// and logged.
+func urls(v string, schemes []string, such string) (list []string, err error) {
+	for text := range strings.SplitSeq(v, ",") {
+		if text = strings.TrimSpace(text); text == "" {
+			continue
+		}
+		if strings.Contains(text, "@") {
+			return nil, errSecret
+		}
+		u, err := url.Parse(text)
+		switch {
+		case err != nil || u.Hostname() == "" || !slices.Contains(schemes, u.Scheme) || u.RawQuery != "" || u.Fragment != "":
+			return nil, fmt.Errorf("it is a list of URLs such as %s", such)
+		case slices.Contains(list, text):
+			return nil, errors.New("a URL stands there twice")
+		}
+		list = append(list, text)
+	}
+	return list, nil
+}
+
+// stream reads the name of a stream.
+func stream(to *string) func(string) error {
+	return func(v string) error {
+		if v == "" || v[0] == '-' || len(v) > 64 || strings.Trim(v, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") != "" {
+			return errors.New("it is 1 to 64 letters, digits, dashes and underscores, the first no dash")
+		}
+		*to = v
+		return nil
+	}
+}
+
+// replicas reads how many servers keep the log.
+func replicas(to *int) func(string) error {
+	return func(v string) error {
+		if err := whole(to, 1)(v); err != nil || *to != 1 && *to != 3 && *to != 5 {
+			return errors.New("it is 1, 3 or 5")
+		}
+		return nil
+	}
+}

@@ -1,0 +1,151 @@
+package operate
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"time"
+
+	"cowrelay/cmd/cowrelay/internal/adminclient"
+	"cowrelay/cmd/cowrelay/internal/command"
+	"cowrelay/cmd/cowrelay/internal/human"
+	"cowrelay/cmd/cowrelay/internal/term"
+
+	"github.com/spf13/cobra"
+)
+
+// memberRow is one relay of a fleet as the admin API describes it.
+type memberRow struct {
+	Name    string  `json:"name"`
+	Self    bool    `json:"self"`
+	Live    bool    `json:"live"`
+	Purges  bool    `json:"purges"`
+	Version string  `json:"version"`
+	Started int64   `json:"started_unix"`
+	Seen    float64 `json:"seen_seconds"`
+	Applied uint64  `json:"applied"`
+	Durable uint64  `json:"durable"`
+	Lag     uint64  `json:"lag"`
+	Entries float64 `json:"entries_per_second"`
+	Admin   string  `json:"admin"`
+}
+
+func (m *memberRow) state() string {
+	if m.Live {
+		return "live"
+	}
+	return "silent"
+}
+
+// fleetList is the reply to a question for the fleet.
+type fleetList struct {
+	Head    uint64            `json:"head"`
+	Members []json.RawMessage `json:"members"`
+}
+
+func (l *fleetList) rows() ([]memberRow, error) {
+	rows := make([]memberRow, len(l.Members))
+	for i, m := range l.Members {
+		if err := json.Unmarshal(m, &rows[i]); err != nil {
+			return nil, err
+		}
+	}
+	return rows, nil
+}
+
+func listFleet(ctx context.Context, c *adminclient.Client) (*fleetList, error) {
+	list := new(fleetList)
+	return list, c.Call(ctx, http.MethodGet, "/admin/v1/fleet", nil, list)
+}
+
+func newAdminFleet() *cobra.Command {
+	cmd := adminCommand("fleet", "List the relays that share this one's log", command.NoArgs, func(s *adminSession, _ []string) error {
+		list, err := listFleet(s.cmd.Context(), s.Client)
+		if err != nil {
+			return err
+		}
+		return printFleet(s, list)
+	})
+	cmd.Long = `fleet lists all relays that write to the shared log: how far each had applied the
+log when it was heard of last, how many entries it was behind, and how many it sends
+a second. Each relay tells the others every ten seconds. One that was not heard of
+for half a minute is silent: it has ended, or can't reach the log.`
+	forget := adminCommand("forget NAME", "Drop a relay that does not come back from the list", oneRelay, func(s *adminSession, args []string) error {
+		return s.act(http.MethodDelete, "/admin/v1/fleet/"+url.PathEscape(args[0]), nil, "forgot "+args[0])
+	})
+	forget.Long = `forget drops a relay that has ended for good from the list. A relay that comes back
+stands there again.`
+	cmd.AddCommand(offering(offered{path: "/admin/v1/fleet", first: true, names: func(v json.RawMessage) (string, string) {
+		var m memberRow
+		json.Unmarshal(v, &m)
+		return m.Name, m.state()
+	}}, forget))
+	return cmd
+}
+
+// oneRelay accepts the name of one relay.
+func oneRelay(_ *cobra.Command, args []string) error {
+	if len(args) != 1 || args[0] == "" {
+		return errors.New("which relay? Give its name")
+	}
+	return nil
+}
+
+// printFleet prints the relays: a table for people, or one object a line.
+func printFleet(s *adminSession, list *fleetList) error {
+	out := s.cmd.OutOrStdout()
+	if s.json {
+		for _, m := range list.Members {
+			if _, err := fmt.Fprintf(out, "%s\n", m); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	rows, err := list.rows()
+	if err != nil {
+		return err
+	}
+	t := newTable(out)
+	fmt.Fprintln(t, "RELAY\tSTATE\tAPPLIED\tDURABLE\tLAG\tENTRIES/S\tSEEN\tUP\tVERSION")
+	for _, m := range rows {
+		name := term.Printable(m.Name)
+		if m.Self {
+			name += "*"
+		}
+		fmt.Fprintf(t, "%s\t%s\t%d\t%d\t%d\t%s\t%s\t%s\t%s\n", name, m.state(), m.Applied, m.Durable, m.Lag,
+			human.Rate(m.Entries), human.Age(seconds(m.Seen)), human.Age(time.Since(time.Unix(m.Started, 0))), term.Printable(m.Version))
+	}
+	return t.Flush()
+}
+
+func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
+
+// fleetLines is the table of the relays that share a log, in at most so many rows.
+// There is none if the relay has a log of its own.
+func (v *topView) fleetLines(room int) []line {
+	r := v.last.to
+	if len(r.fleet) == 0 {
+		return nil
+	}
+	const columns = "%-20s%-8s%14s%9s%11s%8s"
+	lines := []line{{{bold, fmt.Sprintf(columns, "RELAY", "STATE", "APPLIED", "LAG", "ENTRIES/S", "SEEN")}}}
+	for _, m := range r.fleet {
+		if len(lines) >= room {
+			break
+		}
+		name := beginning(term.Printable(m.Name), 18)
+		if m.Self {
+			name += "*"
+		}
+		look := plain
+		if !m.Live {
+			look = alarm
+		}
+		lines = append(lines, line{{look, fmt.Sprintf(columns, name, m.state(), human.Count(float64(m.Applied)), human.Count(float64(m.Lag)), human.Rate(m.Entries), human.Age(seconds(m.Seen)))}})
+	}
+	return append(lines, nil)
+}

@@ -1,0 +1,123 @@
+package serve
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"cowrelay/cmd/cowrelay/internal/fleet"
+	"cowrelay/cow/engine"
+	"cowrelay/cow/natslog"
+	"cowrelay/fasthttp/admin"
+	"cowrelay/fasthttp/stats"
+)
+
+// say sets what /readyz tells operators while the relay starts, "" for nothing.
+func (s *server) say(text string) { s.saying.Store(&text) }
+
+// told is what /readyz tells: what the start waits for, and later how the relay stands
+// to a log that it shares.
+func (s *server) told() string {
+	if text := s.saying.Load(); text != nil && *text != "" {
+		return *text
+	}
+	if shared := s.shared.Load(); shared != nil {
+		switch h := shared.Health(); {
+		case h.Away > awayTold:
+			return fmt.Sprintf("away: the shared log could not be reached for %v; posts are refused", h.Away.Round(time.Second))
+		case h.Head > h.Applied+behindTold:
+			return fmt.Sprintf("behind: %d entries of the shared log are not applied yet", h.Head-h.Applied)
+		}
+	}
+	return ""
+}
+
+const (
+	awayTold   = 3 * time.Second // the log is not called away before
+	behindTold = 1000            // entries
+)
+
+// openShared opens the log that relays share, copies another relay's store if it shall,
+// and brings the store up to the log's end. It waits for servers that can't be reached,
+// for ever: a signal ends the process meanwhile.
+func (s *server) openShared(ctx context.Context, o engine.Options) (err error) {
+	s.say("waiting for the NATS servers")
+	log, err := natslog.Open(ctx, natslog.Options{
+		URLs: s.NATS.URLs, Creds: s.NATS.Creds, CA: s.NATS.CA, Stream: s.NATS.Stream,
+		Replicas: s.NATS.Replicas, FewReplicas: s.NATS.Replicas < natslog.DefaultReplicas,
+		MonitorURLs: s.NATS.Monitor, TrustSync: s.NATS.TrustSync,
+		Name: s.RelayName, Version: s.version, Logger: s.log,
+		Waiting: func(reason error) { s.say("waiting for the NATS servers: " + reason.Error()) },
+	})
+	if err != nil {
+		return err
+	}
+	s.sharedLog = log
+	if err := s.join(ctx); err != nil {
+		return errors.Join(err, log.Close())
+	}
+	s.say("replaying the shared log")
+	o.Progress = func(done, all uint64) {
+		s.say(fmt.Sprintf("replaying the shared log: %d of %d entries", done, all))
+	}
+	shared, err := engine.OpenShared(ctx, s.DataDir, log, o)
+	if err != nil {
+		return errors.Join(err, log.Close())
+	}
+	s.journal = shared.Journal
+	s.shared.Store(shared)
+	s.say("")
+	return nil
+}
+
+// openFleet begins to tell the other relays how this one is.
+func (s *server) openFleet() (err error) {
+	shared := s.shared.Load()
+	if shared == nil {
+		return nil
+	}
+	tells := ""
+	if s.AdminToken != "" { // without one, nobody else may ask it
+		tells = addrText(s.adminLn)
+	}
+	s.fleet, err = fleet.Open(fleet.Options{
+		Name: s.RelayName, Version: s.version, Admin: tells, Journal: shared, Log: s.sharedLog,
+		Durable: shared.Durable, Flush: shared.Flush, Entries: func() uint64 { return shared.SharedStats().Own }, Keep: s.NATS.Keep, Logger: s.log,
+	})
+	if err != nil {
+		return err
+	}
+	if s.admin != nil {
+		s.admin.ShowFleet(s.fleet)
+	}
+	return nil
+}
+
+// checkpoint makes a copy of the store, for operators.
+func (s *server) checkpoint(ctx context.Context) (admin.Checkpoint, error) {
+	c, err := s.journal.Checkpoint(ctx)
+	if errors.Is(err, engine.ErrCheckpoint) {
+		return nil, admin.ErrBusy
+	}
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// fleetFigures is what metrics show of the log that relays share, nil for a log of this
+// relay alone.
+func (s *server) fleetFigures() *stats.Fleet {
+	shared := s.shared.Load()
+	if shared == nil || s.fleet == nil {
+		return nil
+	}
+	j, c := shared.SharedStats(), s.fleet.Counts()
+	return &stats.Fleet{
+		Applied: j.Health.Applied, Head: j.Health.Head, Durable: j.Durable, Purged: c.Purged, Lag: c.Lag, Away: j.Health.Away,
+		Own: j.Own, Others: j.Seen - j.Own, Ignored: j.Ignored, Resent: j.Resent,
+		Pending: uint64(j.Pending), PendingBytes: uint64(j.PendingBytes), FeedBytes: uint64(j.FeedBytes), FeedLost: j.FeedLost,
+		Members: c.Members, Live: c.Live, Twins: c.Twins,
+	}
+}

@@ -1,0 +1,80 @@
+package admin
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+
+	"cowrelay/fasthttp/refusal"
+)
+
+// Checkpoint is a copy of the relay's store at one moment. It must be closed.
+type Checkpoint interface {
+	// Bytes is how long its files are together.
+	Bytes() int64
+	// WriteTo writes all of it.
+	io.WriterTo
+	Close() error
+}
+
+// ErrBusy is what Options.Checkpoint returns where as many copies are being read as
+// there may be.
+var ErrBusy = &refusal.Reply{Status: http.StatusServiceUnavailable, RetryAfter: 10, Text: "another copy of the store is being read: try again when that has ended"}
+
+var errNoCheckpoint = &refusal.Reply{Status: http.StatusNotImplemented, Text: "this relay's store can't be copied"}
+
+// CheckpointBytes names the header of a reply that tells how long all files of a copy
+// are together.
+const CheckpointBytes = "Relay-Checkpoint-Bytes"
+
+// checkpoint gives a copy of the store: a tar archive that ends with a manifest. If
+// the rest can't be had, the connection is cut. A reader that takes too long for a
+// piece is cut, too: while it reads, the tables of its copy stay on the disk.
+func (s *Server) checkpoint(_ *attached, w http.ResponseWriter, req *http.Request) error {
+	if s.opts.Checkpoint == nil {
+		return errNoCheckpoint
+	}
+	ctx, cancel := context.WithTimeout(req.Context(), s.opts.times.write)
+	defer cancel()
+	c, err := s.opts.Checkpoint(ctx)
+	if s.acted(req, "copy store", "all", err) != nil {
+		return err
+	}
+	defer func() {
+		if err := c.Close(); err != nil {
+			s.opts.Logger.Error("a copy of the store could not be removed: the next start tries again", "error", err)
+		}
+	}()
+	w.Header().Set("Content-Type", "application/x-tar")
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set(CheckpointBytes, strconv.FormatInt(c.Bytes(), 10))
+	began := time.Now()
+	n, err := c.WriteTo(&patientWriter{w, http.NewResponseController(w)})
+	if err != nil {
+		s.opts.Logger.Warn("a copy of the store was cut off", "remote", req.RemoteAddr, "bytes", n, "error", err)
+		panic(http.ErrAbortHandler) // or what was sent would pass for all
+	}
+	s.opts.Logger.Info("a copy of the store was sent", "remote", req.RemoteAddr, "bytes", n, "took", time.Since(began).Round(time.Millisecond).String())
+	return nil
+}
+
+// patientWriter gives a client a time for each piece of a long reply.
+type patientWriter struct {
+	w    http.ResponseWriter
+	ctrl *http.ResponseController
+}
+
+func (p *patientWriter) Write(b []byte) (n int, err error) {
+	for len(b) > 0 {
+		piece := b[:min(len(b), exportBytes)]
+		p.ctrl.SetWriteDeadline(time.Now().Add(exportPatience)) // an error: a test's recorder has none
+		k, err := p.w.Write(piece)
+		if n += k; err != nil {
+			return n, err
+		}
+		b = b[k:]
+	}
+	return n, nil
+}
