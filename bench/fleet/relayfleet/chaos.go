@@ -68,6 +68,12 @@ func (o *chaosOptions) rig(ctx context.Context, dir string) (fault.Rig, error) {
 	switch o.journal {
 	case "file":
 		return fault.Single(ctx, o.relay, dir)
+	case "jetstream":
+		f, err := fault.StartFleet(ctx, fault.FleetConfig{Binary: o.relay, Dir: dir, Relays: 3, Servers: 3})
+		if err != nil {
+			return nil, err
+		}
+		return f, nil
 	}
 	return nil, fmt.Errorf("journal %q: want jetstream or file", o.journal)
 }

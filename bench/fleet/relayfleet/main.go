@@ -30,6 +30,8 @@ func command(ctx context.Context, args []string) error {
 		switch args[0] {
 		case "chaos":
 			return runChaos(ctx, args[1:], os.Stdout, os.Stderr)
+		case "measure":
+			return runMeasure(ctx, args[1:], os.Stdout, os.Stderr)
 		}
 	}
 	return errors.New("want chaos or measure; --help behind it explains")

@@ -1,0 +1,115 @@
+package measure
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"cowrelay/bench/fleet/fault"
+	"cowrelay/bench/load"
+	"cowrelay/bench/wire"
+)
+
+// bareStream is a stream like that of the log, for bare publishes.
+const bareStream = "BARE"
+
+// bareAck is how long a publish waits for its acknowledgement.
+const bareAck = 10 * time.Second
+
+// bare publishes to a stream as a client without a relay would: one connection for
+// each poster, spread over the servers, one message a post, and its acknowledgement
+// awaited.
+type bare struct {
+	urls []string
+	nc   *nats.Conn
+}
+
+func openBare(ctx context.Context, f *fault.Fleet) (*bare, error) {
+	b := &bare{}
+	for _, s := range f.Cluster.Servers {
+		b.urls = append(b.urls, "nats://"+s.Addr())
+	}
+	var err error
+	if b.nc, err = nats.Connect(strings.Join(b.urls, ",")); err != nil {
+		return nil, err
+	}
+	js, err := b.nc.JetStream(nats.MaxWait(bareAck))
+	if err == nil {
+		_, err = js.AddStream(&nats.StreamConfig{
+			Name: bareStream, Subjects: []string{bareStream}, Storage: nats.FileStorage, Replicas: len(b.urls),
+			Discard: nats.DiscardNew, DenyDelete: true,
+		}, nats.Context(ctx))
+	}
+	if err != nil {
+		b.nc.Close()
+		return nil, fmt.Errorf("cannot make a stream for bare publishes: %w", err)
+	}
+	return b, nil
+}
+
+// close drops the stream, so that its files are not in the way of what follows.
+func (b *bare) close() {
+	if js, err := b.nc.JetStream(); err == nil {
+		_ = js.DeleteStream(bareStream) // the whole folder goes anyway
+	}
+	b.nc.Close()
+}
+
+func (b *bare) round(ctx context.Context, m *bench, n int) (load.Sample, error) {
+	ws := make([]load.Worker, 0, n)
+	first := m.numbers(n)
+	fail := func(err error) (load.Sample, error) {
+		for _, w := range ws {
+			w.Close()
+		}
+		return load.Sample{}, err
+	}
+	for i := range n {
+		nc, err := nats.Connect(b.urls[i%len(b.urls)], nats.NoReconnect(), nats.Timeout(bareAck))
+		if err != nil {
+			return fail(err)
+		}
+		js, err := nc.JetStream()
+		if err != nil {
+			nc.Close()
+			return fail(err)
+		}
+		w := &publisher{nc: nc, js: js, t: m.session.Template, next: first + uint64(i)*load.NumbersPerPoster}
+		w.ctx, w.cancel = context.WithCancel(ctx)
+		ws = append(ws, w)
+	}
+	return m.session.RunClosed(ctx, &load.Server{Name: "bare publish"}, ws)
+}
+
+// publisher is one connection.
+type publisher struct {
+	nc     *nats.Conn
+	js     nats.JetStreamContext
+	t      *wire.Template
+	event  []byte
+	next   uint64
+	ctx    context.Context // Interrupt ends it
+	cancel context.CancelFunc
+}
+
+func (p *publisher) Do(context.Context) error {
+	p.event = p.t.AppendEvent(p.event[:0], p.next)
+	p.next++
+	ctx, cancel := context.WithTimeout(p.ctx, bareAck)
+	defer cancel()
+	ack, err := p.js.Publish(bareStream, p.event, nats.Context(ctx))
+	if err == nil && (ack.Stream != bareStream || ack.Sequence == 0) {
+		err = fmt.Errorf("a publish was acknowledged with %+v", *ack)
+	}
+	return err
+}
+
+func (p *publisher) Interrupt() { p.cancel() }
+
+func (p *publisher) Close() {
+	p.cancel()
+	p.nc.Close()
+}
