@@ -172,6 +172,7 @@ func (v *verifier) meta() error {
 		return nil
 	}
 	defer it.Close()
+	var member, digest, producers bool
 	for ok := it.First(); ok; ok = it.Next() {
 		value, err := it.ValueAndErr()
 		if err != nil {
@@ -183,10 +184,13 @@ func (v *verifier) meta() error {
 		case k == string(metaFormat), k == string(metaLogMade) && !old, k == string(metaEpoch) && old:
 			_, err = decodeMeta(value)
 		case k == string(metaMember) && !old:
+			member = true
 			_, _, err = decodeMember(value)
 		case k == string(metaDigest) && !old:
+			digest = true
 			_, err = decodeDigest(value)
 		case strings.HasPrefix(k, string(metaProducer)) && !old:
+			producers = true
 			var p replay.Producer
 			if p, err = decodeProducer(it.Key(), value); err == nil && p.Seq > v.view.seq {
 				v.fault(FaultTotals, cow.ID{}, -1, "a producer's newest entry is %d, the newest one that was applied is %d", p.Seq, v.view.seq)
@@ -201,8 +205,11 @@ func (v *verifier) meta() error {
 			v.fault(FaultKey, cow.ID{}, -1, "unknown key %q", k)
 		}
 		if err != nil {
-			v.fault(FaultTotals, cow.ID{}, -1, "the key %s: %v", it.Key(), err)
+			v.fault(FaultTotals, cow.ID{}, -1, "the key %q: %v", it.Key(), err)
 		}
+	}
+	if member != digest || producers && !member {
+		v.fault(FaultTotals, cow.ID{}, -1, "of what it must know of a shared log a part is missing")
 	}
 	if err := it.Error(); err != nil {
 		v.fault(FaultUnreadable, cow.ID{}, -1, "the store's own numbers can't be read: %v", nameFile(err))

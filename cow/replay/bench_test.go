@@ -26,7 +26,7 @@ type swallow struct{ replay.Store }
 func (swallow) Apply(*replay.Batch) error { return nil }
 
 // posts are commits of one event of 512 bytes to each of n slots.
-func posts(tb testing.TB, j *replay.Journal, n int) (commit func()) {
+func posts(tb testing.TB, j cow.Journal, n int) (commit func()) {
 	const size = 512
 	groups := make([]cow.Group, n)
 	for i := range groups {

@@ -13,7 +13,7 @@ import (
 
 // SharedJournal is a journal and a set of records made of a log that many relays write
 // to and a store of this relay. OpenShared makes it. It must not be copied. Methods may
-// be called concurrently, but for Close.
+// be called concurrently, but Close only beside those that wait for the log.
 //
 // Entries of this relay are pending from when they are made until the follower has
 // applied them. They are sent again, all of them in order, when there was trouble or no
@@ -56,9 +56,10 @@ type SharedJournal struct {
 	release  func()        // lets the follower go on behind where OpenShared ended
 	released chan struct{} // closed by release
 
-	wake     chan struct{} // for the sender: a record or a barrier waits
-	again    chan struct{} // for the resender: an entry was lost
-	stopWait chan struct{} // closed by Stop: nobody waits for the log any more
+	wake     chan struct{}  // for the sender: a record or a barrier waits
+	again    chan struct{}  // for the resender: an entry was lost
+	stopWait chan struct{}  // closed by Stop: nobody waits for the log any more
+	commits  sync.WaitGroup // that run
 	cancel   context.CancelFunc
 	ctx      context.Context // of the goroutines but the applier
 	tasks    sync.WaitGroup  // of the goroutines but the applier
@@ -97,6 +98,8 @@ func (j *SharedJournal) Commit(groups []cow.Group) {
 	if len(groups) == 0 {
 		return
 	}
+	j.commits.Add(1)
+	defer j.commits.Done()
 	j.release()
 	w := &commitWait{left: 1, done: make(chan struct{})}
 	j.send(groups, w, false)
@@ -244,7 +247,8 @@ func (j *SharedJournal) Stop() {
 const closePatience = 2 * time.Second
 
 // Close implements cow.Journal. It makes durable in the store what was applied, and
-// closes both. What is pending may come into the log or not.
+// closes both. What is pending may come into the log or not. Commit, Put, Delete and
+// Barrier may run when Close is called: then it ends them as Stop does.
 func (j *SharedJournal) Close() error {
 	j.release()
 	if j.backlog.counts() && j.log.Away().IsZero() {
@@ -266,6 +270,7 @@ func (j *SharedJournal) Close() error {
 // end stops the goroutines and waits for them.
 func (j *SharedJournal) end() {
 	j.Stop()
+	j.commits.Wait()
 	j.cancel()
 	j.tasks.Wait()
 	close(j.stop)

@@ -29,6 +29,10 @@ type Fleet struct {
 	Connect func(t testing.TB) replay.SharedLog
 	// Restarts has relays stop and crash in between.
 	Restarts bool
+	// Open makes the empty store of a relay. again opens what it holds: behind its
+	// Close, or, for a crash, while the old one is still used. Default: a store in
+	// memory.
+	Open func(relay int) (s replay.MemberStore, again func(crash bool) replay.MemberStore)
 	// Options of all relays. Logger, Fatal and Progress are set.
 	Options replay.Options
 	// Quiet is called when all relays have done their steps: what went wrong on the
@@ -51,9 +55,14 @@ func RunFleet(t testing.TB, f Fleet) {
 	r.Options.Logger = slog.New(slog.DiscardHandler)
 	r.Options.Fatal = func(err error) { panic(fmt.Sprintf("a relay failed: %v", err)) }
 	for i := range f.Relays {
-		r.relays = append(r.relays, &fleetRelay{r: r, name: i, rng: rand.New(rand.NewPCG(f.Seed, uint64(i))), store: NewStore()})
-		r.relays[i].store.FlushEvery = 1 + i
-		r.relays[i].open()
+		m := &fleetRelay{r: r, name: i, rng: rand.New(rand.NewPCG(f.Seed, uint64(i)))}
+		open := f.Open
+		if open == nil {
+			open = m.inMemory
+		}
+		m.store, m.again = open(i)
+		m.open()
+		r.relays = append(r.relays, m)
 	}
 	var wg sync.WaitGroup
 	for _, relay := range r.relays {
@@ -91,7 +100,8 @@ type fleetRelay struct {
 	r     *fleetRun
 	name  int
 	rng   *rand.Rand
-	store *Store
+	store replay.MemberStore
+	again func(crash bool) replay.MemberStore
 	j     *replay.SharedJournal
 	made  int // events
 
@@ -99,6 +109,20 @@ type fleetRelay struct {
 	mirror map[cow.ID]uint64 // slots and their events, by Slots, the feed and own acts; guarded by mu
 	own    map[cow.ID]uint64 // the position behind own appends: the feed may tell of the slot later; guarded by mu
 	fed    map[cow.ID]uint64 // the position behind what Slots and the feed gave; guarded by mu
+}
+
+// inMemory is the default of Fleet.Open.
+func (m *fleetRelay) inMemory(relay int) (replay.MemberStore, func(bool) replay.MemberStore) {
+	s := NewStore()
+	s.FlushEvery = 1 + relay
+	return s, func(crash bool) replay.MemberStore {
+		if crash {
+			s = s.Crash(m.rng.IntN(3))
+		} else {
+			s = s.Reopen()
+		}
+		return s
+	}
 }
 
 func (m *fleetRelay) open() {
@@ -168,17 +192,17 @@ func (m *fleetRelay) restart() {
 		if err := old.Close(); err != nil {
 			panic(err)
 		}
-		m.store = m.store.Reopen()
+		m.store = m.again(false)
 		m.open()
 		return
 	}
 	var wg sync.WaitGroup
+	wait := time.Duration(m.rng.IntN(3)) * time.Millisecond
 	wg.Go(func() { m.append(2) }) // that is under way
-	time.Sleep(time.Duration(m.rng.IntN(3)) * time.Millisecond)
-	store := m.store.Crash(m.rng.IntN(3))
+	time.Sleep(wait)
 	old.Stop()
 	wg.Wait()
-	m.store = store
+	m.store = m.again(true)
 	if err := old.Close(); err != nil { // writes to a store that is not used any more
 		panic(err)
 	}
@@ -459,9 +483,11 @@ func (m *fleetRelay) checkMirror() {
 // check looks at what is left.
 func (r *fleetRun) check() {
 	r.Helper()
-	first := r.relays[0].store.Reopen()
+	first := r.relays[0].again(false)
+	defer first.Close()
 	for _, m := range r.relays[1:] {
-		if err := Compare(m.store.Reopen(), first); err != nil {
+		other := m.again(false)
+		if err := errors.Join(Compare(other, first), other.Close()); err != nil {
 			r.Fatalf("relays 0 and %d differ: %v", m.name, err)
 		}
 	}
@@ -469,7 +495,7 @@ func (r *fleetRun) check() {
 	if err != nil {
 		r.Fatal(err)
 	}
-	defer v.Close()
+	defer func() { v.Close() }()
 	seen := make(map[string]cow.ID)
 	slots, err := slotsOf(v)
 	if err != nil {

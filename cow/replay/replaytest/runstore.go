@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -37,6 +38,7 @@ func RunStore(t *testing.T, open OpenStore) {
 		{"Durable", testStoreDurable},
 		{"ReadWhileApplying", testStoreReadWhileApplying},
 		{"Random", testStoreRandom},
+		{"Member", testStoreMember},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -412,5 +414,59 @@ func testStoreRandom(s *storeSuite) {
 			s.reopen()
 		}
 	}
+	s.reopen()
+}
+
+// testStoreMember: a store that belongs to a shared log keeps the log's id, the digest
+// and the producers, in the batch of what the entries did.
+func testStoreMember(s *storeSuite) {
+	member, ok := s.s.(replay.MemberStore)
+	if !ok {
+		s.Fatal("the store is no MemberStore")
+	}
+	s.groups(s.script.create(), s.script.append(0, 3, 100))
+	log, rng := replay.LogID{1, 2, 3}, rand.New(rand.NewPCG(5, 6))
+	for round := range 3 {
+		for _, m := range []replay.MemberStore{member, s.model} {
+			if err := m.JoinLog(log, 77); err != nil {
+				s.Fatal(err)
+			}
+		}
+		if got := s.s.Durable(); got != s.model.now.applied {
+			s.Fatalf("durable up to %d when it has joined, want %d", got, s.model.now.applied)
+		}
+		s.check()
+		s.reopen()
+		for step := range 40 {
+			b := s.script.Batch(10)
+			b.Shared, b.Digest = true, rng.Uint64()
+			for id := range uint64(6) {
+				switch k := rng.IntN(6); {
+				case k == 0 && step > 0:
+					b.Producers = append(b.Producers, replay.Producer{ID: id << 60})
+				case k < 3:
+					p := replay.Producer{ID: id << 60, Number: 1 + rng.Uint64N(1<<40), Seq: b.Seq}
+					if rng.IntN(3) == 0 {
+						p.Part = bytes.Repeat([]byte{byte(id)}, rng.IntN(2000))
+					}
+					b.Producers = append(b.Producers, p)
+				}
+			}
+			s.apply(b)
+			if step%13 == 0 {
+				s.reopen()
+			}
+		}
+		s.check()
+		log[15] = byte(round)
+		member = s.s.(replay.MemberStore)
+	}
+	for _, m := range []replay.MemberStore{member, s.model} {
+		if err := m.LeaveLog(); err != nil {
+			s.Fatal(err)
+		}
+	}
+	s.reopen()
+	s.apply(s.script.Batch(10))
 	s.reopen()
 }
