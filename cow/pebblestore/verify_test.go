@@ -164,7 +164,7 @@ func TestVerify_FindsDamage(t *testing.T) {
 		{"odd digest", set(metaDigest, []byte("short")), []string{`totals: the key "mdigest"`, "totals: of what"}},
 		{"producer of no log", set(append(metaProducer[:3:3], make([]byte, 8)...), appendPair(nil, 1, 1)), []string{"totals: of what"}},
 		{"producer of the future", set(append(metaProducer[:3:3], make([]byte, 8)...), appendPair(nil, 1, 3)), []string{"totals: a producer's newest entry is 3", "totals: of what"}},
-		{"odd producer", set(append(metaProducer[:3:3], 1), nil), []string{`totals: the key "mp/"`, "totals: of what"}},
+		{"odd producer", set(append(metaProducer[:3:3], 1), nil), []string{`totals: the key "mp/`, "totals: of what"}},
 		{"record", set(recordKey("k"), []byte("short")), []string{`record: a record of "k"`}},
 		{"record of the future", set(recordKey("k"), binary.BigEndian.AppendUint64(nil, 3<<seqShift)), []string{`record: a record of "k"`}},
 		{"health", set(recordKey("health/"+a.String()), health(`{"status":`)), []string{"record: slot " + a.String()}},
