@@ -49,7 +49,7 @@ func rounds(t *testing.T, n int, open func(ctx context.Context, binary, dir stri
 		}
 	}()
 	cfg := Defaults()
-	cfg.Faulty = 4 * time.Second
+	cfg.Faulty, cfg.LongEvery = 4*time.Second, 0 // tests have a minute
 	seed := uint64(time.Now().Unix())
 	for i := range uint64(n) {
 		res, err := Round(t.Context(), rig, seed+i, cfg, func(string) {})

@@ -18,13 +18,17 @@ type Config struct {
 	Faulty time.Duration // how long faults come and go
 	Calm   time.Duration // how long the clients go on without
 	AtOnce int           // how many faults at the same time
+	// Every so many rounds by the seed, a round is three times as long, with one more
+	// fault at a time, and faults last four times as long: longer than relays and
+	// clients are patient. 0: never.
+	LongEvery uint64
 	// Patience is how long all may take to be whole again after the faults.
 	Patience time.Duration
 }
 
 // Defaults returns a round of some 10 s.
 func Defaults() Config {
-	return Config{Faulty: 6 * time.Second, Calm: 2500 * time.Millisecond, AtOnce: 2, Patience: 60 * time.Second}
+	return Config{Faulty: 6 * time.Second, Calm: 2500 * time.Millisecond, AtOnce: 2, LongEvery: 8, Patience: 60 * time.Second}
 }
 
 // A Result is what a round came to.
@@ -65,8 +69,11 @@ func Round(ctx context.Context, rig fault.Rig, seed uint64, cfg Config, said fun
 	defer end()
 	l.Run(loadCtx)
 	said("faults")
-	targets := rig.Kinds()
-	steps := fault.Plan(rand.New(rand.NewPCG(seed, 1<<41)), targets, cfg.Faulty, cfg.AtOnce)
+	targets, stretch := rig.Kinds(), 1
+	if cfg.LongEvery > 0 && seed%cfg.LongEvery == 0 {
+		cfg.Faulty, cfg.AtOnce, stretch = 3*cfg.Faulty, cfg.AtOnce+1, 4
+	}
+	steps := fault.Plan(rand.New(rand.NewPCG(seed, 1<<41)), targets, cfg.Faulty, cfg.AtOnce, stretch)
 	faults := make(chan string, len(steps))
 	err := fault.Run(ctx, targets, steps, func(what string) { faults <- what; said(what) })
 	close(faults)

@@ -43,8 +43,8 @@ type Step struct {
 }
 
 // Plan draws faults for a time, so that each target has none or one at any moment,
-// and all are over at the end.
-func Plan(r *rand.Rand, targets []Target, d time.Duration, atOnce int) []Step {
+// and all are over at the end. They last stretch times as long as usual.
+func Plan(r *rand.Rand, targets []Target, d time.Duration, atOnce int, stretch int) []Step {
 	var steps []Step
 	if len(targets) == 0 {
 		return nil
@@ -56,7 +56,7 @@ func Plan(r *rand.Rand, targets []Target, d time.Duration, atOnce int) []Step {
 			t := r.IntN(len(targets))
 			k := r.IntN(len(targets[t].Kinds))
 			s := Step{At: at, Target: t, Kind: k}
-			most := min(targets[t].Kinds[k].Most, d-at)
+			most := min(time.Duration(stretch)*targets[t].Kinds[k].Most, d-at)
 			s.For = time.Duration(r.Int64N(int64(most)/4*3+1)) + most/4
 			at += s.For + time.Duration(r.Int64N(int64(d/6)+1))
 			if !overlaps(steps, s) {

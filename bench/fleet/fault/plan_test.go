@@ -19,8 +19,8 @@ func TestPlan(t *testing.T) {
 	const d = 10 * time.Second
 	seen := map[int]bool{}
 	for seed := range uint64(200) {
-		steps := Plan(rand.New(rand.NewPCG(seed, 0)), targets, d, 2)
-		if !slices.Equal(steps, Plan(rand.New(rand.NewPCG(seed, 0)), targets, d, 2)) {
+		steps := Plan(rand.New(rand.NewPCG(seed, 0)), targets, d, 2, 1)
+		if !slices.Equal(steps, Plan(rand.New(rand.NewPCG(seed, 0)), targets, d, 2, 1)) {
 			t.Fatal("the same seed gives another plan")
 		}
 		if len(steps) == 0 {
@@ -39,7 +39,7 @@ func TestPlan(t *testing.T) {
 	if len(seen) != 3 {
 		t.Errorf("kinds that came: %v", seen)
 	}
-	if Plan(rand.New(rand.NewPCG(1, 1)), nil, d, 2) != nil {
+	if Plan(rand.New(rand.NewPCG(1, 1)), nil, d, 2, 1) != nil {
 		t.Error("faults of nothing")
 	}
 }
