@@ -11,43 +11,54 @@ import (
 	"cowrelay/cow/natslog/natstest"
 )
 
+// fault is something that happens to servers and connections.
+type fault struct {
+	name string
+	// hurt does it to the stream's leader, server i. The cluster heals afterwards.
+	hurt func(t *testing.T, c *natstest.Cluster, o natslog.Options, i int)
+	// pause is how long it lasts.
+	pause time.Duration
+}
+
+// Faults of servers.
+var serverFaults = []fault{
+	{"LeaderKilled", func(t *testing.T, c *natstest.Cluster, _ natslog.Options, i int) { must(t, c.Servers[i].Kill()) }, 2 * time.Second},
+	{"FollowerKilled", func(t *testing.T, c *natstest.Cluster, _ natslog.Options, i int) { must(t, c.Servers[(i+1)%3].Kill()) }, time.Second},
+	{"LeaderPaused", func(t *testing.T, c *natstest.Cluster, _ natslog.Options, i int) { must(t, c.Servers[i].Pause()) }, 4 * time.Second},
+	{"LeaderMoved", func(t *testing.T, _ *natstest.Cluster, o natslog.Options, _ int) { stepDown(t, o) }, 0},
+	{"AllKilled", func(t *testing.T, c *natstest.Cluster, _ natslog.Options, _ int) {
+		for _, s := range c.Servers {
+			must(t, s.Kill())
+		}
+	}, 0},
+}
+
+// Faults of connections.
+var connectionFaults = []fault{
+	{"LeaderIsolated", func(_ *testing.T, c *natstest.Cluster, _ natslog.Options, i int) { c.Isolate(i) }, 4 * time.Second},
+	{"RoutesSilent", func(_ *testing.T, c *natstest.Cluster, _ natslog.Options, i int) { c.Blackhole(i) }, 4 * time.Second},
+	{"ClientsCut", func(_ *testing.T, c *natstest.Cluster, _ natslog.Options, _ int) { fronts(c, (*natstest.Proxy).Cut) }, time.Second},
+	{"ClientsSilent", func(_ *testing.T, c *natstest.Cluster, _ natslog.Options, _ int) {
+		fronts(c, (*natstest.Proxy).Blackhole)
+	}, 4 * time.Second},
+}
+
+func fronts(c *natstest.Cluster, do func(*natstest.Proxy)) {
+	for _, s := range c.Servers {
+		do(s.Front)
+	}
+}
+
+func TestFaults_OfServers(t *testing.T)     { t.Parallel(); runFaults(t, serverFaults) }
+func TestFaults_OfConnections(t *testing.T) { t.Parallel(); runFaults(t, connectionFaults) }
+
 // Two relays send through all that can happen to servers and connections. Each entry
 // has to count once, in one order for both, and Follow has to go on in seconds.
-func TestFaults(t *testing.T) {
-	t.Parallel()
+func runFaults(t *testing.T, faults []fault) {
 	c := natstest.Three(t, natstest.Config{})
 	ctx := context.Background()
-	tests := []struct {
-		name string
-		// hurt does it to the stream's leader, server i. The cluster heals afterwards.
-		hurt func(t *testing.T, o natslog.Options, i int)
-		// pause is how long it lasts.
-		pause time.Duration
-	}{
-		{"LeaderKilled", func(t *testing.T, _ natslog.Options, i int) { must(t, c.Servers[i].Kill()) }, 2 * time.Second},
-		{"FollowerKilled", func(t *testing.T, _ natslog.Options, i int) { must(t, c.Servers[(i+1)%3].Kill()) }, time.Second},
-		{"LeaderPaused", func(t *testing.T, _ natslog.Options, i int) { must(t, c.Servers[i].Pause()) }, 4 * time.Second},
-		{"LeaderIsolated", func(t *testing.T, _ natslog.Options, i int) { c.Isolate(i) }, 4 * time.Second},
-		{"RoutesSilent", func(t *testing.T, _ natslog.Options, i int) { c.Blackhole(i) }, 4 * time.Second},
-		{"ClientsCut", func(t *testing.T, _ natslog.Options, i int) {
-			for _, s := range c.Servers {
-				s.Front.Cut()
-			}
-		}, time.Second},
-		{"ClientsSilent", func(t *testing.T, _ natslog.Options, i int) {
-			for _, s := range c.Servers {
-				s.Front.Blackhole()
-			}
-		}, 4 * time.Second},
-		{"LeaderMoved", func(t *testing.T, o natslog.Options, i int) { stepDown(t, c, o) }, 0},
-		{"AllKilled", func(t *testing.T, _ natslog.Options, i int) {
-			for _, s := range c.Servers {
-				must(t, s.Kill())
-			}
-		}, 0},
-	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
+	for _, f := range faults {
+		t.Run(f.name, func(t *testing.T) {
 			must(t, c.Heal(ctx))
 			o := natslog.Options{URLs: c.URLs(), TrustSync: true, Stream: newStream()}
 			run := newFaultRun(t, o)
@@ -58,8 +69,8 @@ func TestFaults(t *testing.T) {
 					i = k
 				}
 			}
-			test.hurt(t, o, i)
-			time.Sleep(test.pause)
+			f.hurt(t, c, o, i)
+			time.Sleep(f.pause)
 			must(t, c.Heal(ctx))
 			healed := time.Now()
 			before := run.counted()
@@ -79,7 +90,7 @@ func must(t testing.TB, err error) {
 }
 
 // stepDown makes the stream's leader give up.
-func stepDown(t *testing.T, c *natstest.Cluster, o natslog.Options) {
+func stepDown(t *testing.T, o natslog.Options) {
 	t.Helper()
 	js := admin(t, o)
 	m, err := js.Conn().Request("$JS.API.STREAM.LEADER.STEPDOWN."+o.Stream, nil, 5*time.Second)
@@ -169,11 +180,7 @@ func TestAway(t *testing.T) {
 				must(t, s.Pause())
 			}
 		}},
-		{"Cut", func() {
-			for _, s := range c.Servers {
-				s.Front.Cut()
-			}
-		}},
+		{"Cut", func() { fronts(c, (*natstest.Proxy).Cut) }},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			await(t, 20*time.Second, "not away", func() bool { return l.Away().IsZero() })

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"flag"
 	"fmt"
 	"log/slog"
 	"os"
@@ -27,6 +28,12 @@ var shared struct {
 }
 
 func TestMain(m *testing.M) {
+	// Tests wait for servers most of the time, so more of them run at once than there
+	// are cores.
+	flag.Parse()
+	if err := flag.Set("test.parallel", "8"); err != nil {
+		panic(err)
+	}
 	dir, err := os.MkdirTemp("", "natslog-")
 	if err != nil {
 		panic(err)
