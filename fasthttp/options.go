@@ -17,6 +17,9 @@ import (
 type Options struct {
 	Version string // as /stats.json shows it ("dev")
 	Sync    string // how the journal syncs, for the metrics ("unknown")
+	// RelayName tells the relays of a fleet apart: each has its own history of
+	// statistics. "" for a relay that is alone.
+	RelayName string
 
 	// Desk is where agents find each other. It must be set, and stays the caller's.
 	Desk *rendezvous.Desk

@@ -30,7 +30,7 @@ func NewRelay(store *cow.Store, opts Options) *Relay {
 	r.polls = poll.NewSet(r.streams.Subscribe, r.streams.Hangups())
 	r.SetLive(opts.Live)
 	r.recorder = stats.Start(stats.Sources{
-		Store: store, Requests: r.requests, Pulls: []int{routeEvents.get.op, opLongPoll}, Commits: r.commits, Lag: r.lag,
+		Store: store, Relay: opts.RelayName, Requests: r.requests, Pulls: []int{routeEvents.get.op, opLongPoll}, Commits: r.commits, Lag: r.lag,
 		Streams: r.streams.Len, Connections: r.conns.Len, LongPolls: r.polls.Len,
 		Handles: func() int64 { return int64(opts.Desk.Handles.Len()) },
 		Pairs:   func() int64 { return int64(opts.Desk.Pairs.Len()) },

@@ -37,6 +37,7 @@ const (
 // process ends meanwhile.
 type history struct {
 	records cow.Records
+	prefix  string       // of the keys of its records
 	room    func() error // an error: the disk has no room for a write
 	log     *slog.Logger
 
@@ -55,11 +56,11 @@ type history struct {
 	failing bool               // the last write failed
 }
 
-// openHistory reads the records. It leaves out what it can't read, and logs that
-// once.
-func openHistory(records cow.Records, room func() error, log *slog.Logger) *history {
+// openHistory reads the records whose keys begin with prefix. It leaves out what it
+// can't read, and logs that once.
+func openHistory(records cow.Records, prefix string, room func() error, log *slog.Logger) *history {
 	h := &history{
-		records: records, room: room, log: log,
+		records: records, prefix: prefix, room: room, log: log,
 		kept: make(map[int64]uint64), dirty: make(map[int64]struct{}), gone: make(map[int64]struct{}),
 	}
 	var t timeline
@@ -69,9 +70,9 @@ func openHistory(records cow.Records, room func() error, log *slog.Logger) *hist
 			first = fmt.Errorf("record %q: %w", key, err)
 		}
 	}
-	err := records.List(historyPrefix, func(key string, value []byte, version uint64) error {
-		start, err := strconv.ParseInt(strings.TrimPrefix(key, historyPrefix), 10, 64)
-		if err != nil || key != historyKey(start) || start != blockOf(start) {
+	err := records.List(prefix, func(key string, value []byte, version uint64) error {
+		start, err := strconv.ParseInt(strings.TrimPrefix(key, prefix), 10, 64)
+		if err != nil || key != h.key(start) || start != blockOf(start) {
 			skip(key, errors.New("the key is none of ours"))
 			return nil
 		}
@@ -84,7 +85,7 @@ func openHistory(records cow.Records, room func() error, log *slog.Logger) *hist
 		return nil
 	})
 	if err != nil {
-		skip(historyPrefix, err)
+		skip(prefix, err)
 	}
 	if first != nil {
 		log.Error("a part of the statistics' history can't be read and is left out", "records", h.skipped.Load(), "first", first)
@@ -93,7 +94,19 @@ func openHistory(records cow.Records, room func() error, log *slog.Logger) *hist
 	return h
 }
 
-func historyKey(start int64) string { return fmt.Sprintf("%s%012d", historyPrefix, start) }
+// HistoryPrefix is how the keys of the history's records begin. Relays of a fleet share
+// their records, so each has a history of its own under its name. The name "" is that of
+// a relay that is alone.
+func HistoryPrefix(relay string) string {
+	if relay == "" {
+		return historyPrefix
+	}
+	return "stats/relays/" + relay + "/"
+}
+
+func (h *history) key(start int64) string { return historyKey(h.prefix, start) }
+
+func historyKey(prefix string, start int64) string { return fmt.Sprintf("%s%012d", prefix, start) }
 
 // accept says whether there may be a row of ts, which is true if all others are
 // older. The caller then adds it. uptime is a clock that never goes back.
@@ -187,10 +200,10 @@ func (h *history) put(start int64) error {
 		return nil
 	}
 	value := encodeBlock(t[i])
-	version, err := h.records.Put(historyKey(start), value, h.kept[start], cow.Totals{})
+	version, err := h.records.Put(h.key(start), value, h.kept[start], cow.Totals{})
 	if errors.Is(err, cow.ErrConflict) { // a record that could not be listed
 		if version, err = h.version(start); err == nil {
-			version, err = h.records.Put(historyKey(start), value, version, cow.Totals{})
+			version, err = h.records.Put(h.key(start), value, version, cow.Totals{})
 		}
 	}
 	if err == nil {
@@ -200,11 +213,11 @@ func (h *history) put(start int64) error {
 }
 
 func (h *history) remove(start int64) error {
-	err := h.records.Delete(historyKey(start), h.kept[start])
+	err := h.records.Delete(h.key(start), h.kept[start])
 	if errors.Is(err, cow.ErrConflict) {
 		var version uint64
 		if version, err = h.version(start); err == nil && version != 0 {
-			err = h.records.Delete(historyKey(start), version)
+			err = h.records.Delete(h.key(start), version)
 		}
 	}
 	if err == nil {
@@ -215,7 +228,7 @@ func (h *history) remove(start int64) error {
 
 // version asks for a record's version; 0 is none.
 func (h *history) version(start int64) (uint64, error) {
-	_, version, err := h.records.Value(historyKey(start))
+	_, version, err := h.records.Value(h.key(start))
 	if errors.Is(err, cow.ErrNoRecord) {
 		return 0, nil
 	}

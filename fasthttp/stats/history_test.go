@@ -16,7 +16,7 @@ import (
 
 // newHistory returns a history over records alone.
 func newHistory(records cow.Records) *history {
-	return openHistory(records, func() error { return nil }, slog.New(slog.DiscardHandler))
+	return openHistory(records, historyPrefix, func() error { return nil }, slog.New(slog.DiscardHandler))
 }
 
 // put adds a row as the sampler does.
@@ -139,11 +139,11 @@ func TestHistory_BadRecords(t *testing.T) {
 	}
 	whole := encodeBlock((&block{start: start}).with(&row{colTS: start + 1800*16}).with(&row{colTS: start + 1800*16 + 30}))
 	bad := map[string]string{
-		historyKey(start + 1800*10): "", historyKey(start + 1800*11): "\x01", historyKey(start + 1800*12): "\x02" + string(whole[1:]),
-		historyKey(start + 1800*13): string(whole), // of another time
-		historyKey(start + 1800*14): string(whole[:len(whole)-1]), historyKey(start + 1800*15): string(whole[:20]),
-		historyKey(start + 1800*16): encodeRows([]string{"ts"}, start+1800*16, start+1800*16), // twice the same time
-		historyKey(start + 1800*18): encodeRows([]string{"x"}, 1), historyKey(start + 1800*19): "\x01\xff\xff\xff\xff\x0f",
+		historyKey(historyPrefix, start+1800*10): "", historyKey(historyPrefix, start+1800*11): "\x01", historyKey(historyPrefix, start+1800*12): "\x02" + string(whole[1:]),
+		historyKey(historyPrefix, start+1800*13): string(whole), // of another time
+		historyKey(historyPrefix, start+1800*14): string(whole[:len(whole)-1]), historyKey(historyPrefix, start+1800*15): string(whole[:20]),
+		historyKey(historyPrefix, start+1800*16): encodeRows([]string{"ts"}, start+1800*16, start+1800*16), // twice the same time
+		historyKey(historyPrefix, start+1800*18): encodeRows([]string{"x"}, 1), historyKey(historyPrefix, start+1800*19): "\x01\xff\xff\xff\xff\x0f",
 		historyPrefix + "x": "{}", historyPrefix + "000000000001": "{}", historyPrefix + "1800": "{}",
 	}
 	for key, value := range bad {
@@ -153,11 +153,11 @@ func TestHistory_BadRecords(t *testing.T) {
 	}
 	// Fewer columns, other columns, another order.
 	good := encodeRows([]string{"new", "slots_active", "ts"}, 9, 7, start+1800*17, 10, 5, start+1800*17+60)
-	if _, err := records.Put(historyKey(start+1800*17), []byte(good), 0, cow.Totals{}); err != nil {
+	if _, err := records.Put(historyKey(historyPrefix, start+1800*17), []byte(good), 0, cow.Totals{}); err != nil {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
-	h = openHistory(records, func() error { return nil }, slog.New(slog.NewTextHandler(&out, nil)))
+	h = openHistory(records, historyPrefix, func() error { return nil }, slog.New(slog.NewTextHandler(&out, nil)))
 	if n := h.skipped.Load(); n != uint64(len(bad)) || strings.Count(out.String(), "\n") != 1 {
 		t.Errorf("%d skipped, want %d; log: %s", n, len(bad), out.String())
 	}
@@ -179,7 +179,7 @@ func TestHistory_BadRecords(t *testing.T) {
 		h.put1(start+1800*20+historySeconds+30*i, time.Second)
 	}
 	records.List(historyPrefix, func(key string, _ []byte, _ uint64) error {
-		if _, ours := bad[key]; ours && key < historyKey(start+1800*16) && key >= historyKey(start) {
+		if _, ours := bad[key]; ours && key < historyKey(historyPrefix, start+1800*16) && key >= historyKey(historyPrefix, start) {
 			t.Errorf("%s is still there", key)
 		}
 		return nil
@@ -193,7 +193,7 @@ func TestHistory_BadRecords(t *testing.T) {
 func TestHistory_FullDisk(t *testing.T) {
 	records := journaltest.NewMemory()
 	full := false
-	h := openHistory(records, func() error {
+	h := openHistory(records, historyPrefix, func() error {
 		if full {
 			return cow.ErrNoSpace
 		}
@@ -235,4 +235,38 @@ func FuzzDecodeBlock(f *testing.F) {
 			}
 		}
 	})
+}
+
+// Relays that share their records have histories of their own, and none gets in the way
+// of another.
+func TestHistory_OfEachRelay(t *testing.T) {
+	records := journaltest.NewMemory()
+	const start = 1_700_000_000 / 1800 * 1800
+	var log bytes.Buffer
+	open := func(relay string) *history {
+		return openHistory(records, HistoryPrefix(relay), func() error { return nil }, slog.New(slog.NewTextHandler(&log, nil)))
+	}
+	names := []string{"", "a", "b"}
+	rows := make(map[string][]int64)
+	var all []*history
+	for _, name := range names {
+		all = append(all, open(name))
+	}
+	for n := range int64(90) {
+		for i, name := range names {
+			ts := start + 30*n + int64(i)
+			if !all[i].put1(ts, time.Duration(n)*30*time.Second) {
+				t.Fatalf("relay %q: row %d is refused", name, n)
+			}
+			rows[name] = append(rows[name], ts)
+		}
+	}
+	for _, name := range names {
+		if got := open(name).times(); !slices.Equal(got, rows[name]) {
+			t.Errorf("relay %q has %d rows, wants its own %d", name, len(got), len(rows[name]))
+		}
+	}
+	if log.Len() > 0 {
+		t.Errorf("a write failed: %s", log.String())
+	}
 }

@@ -71,7 +71,7 @@ func (m *Merge) Add(line []byte) error {
 // were there. With a put of nil nothing is written.
 func (m *Merge) Save(value func(key string) ([]byte, uint64, error), put func(key string, value []byte, expected uint64) error) (added, there int, err error) {
 	for start, rows := range m.blocks {
-		old, version, err := value(historyKey(start))
+		old, version, err := value(historyKey(historyPrefix, start))
 		if err != nil && !errors.Is(err, cow.ErrNoRecord) {
 			return added, there, err
 		}
@@ -96,7 +96,7 @@ func (m *Merge) Save(value func(key string) ([]byte, uint64, error), put func(ke
 		for i := range all {
 			b = b.with(&all[i])
 		}
-		if err := put(historyKey(start), encodeBlock(b), version); err != nil {
+		if err := put(historyKey(historyPrefix, start), encodeBlock(b), version); err != nil {
 			return added, there, err
 		}
 	}

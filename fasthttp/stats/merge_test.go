@@ -65,7 +65,7 @@ func TestMerge(t *testing.T) {
 		}
 	}
 	// A relay reads it as its own.
-	h := openHistory(listed{values: store}, func() error { return nil }, slog.New(slog.DiscardHandler))
+	h := openHistory(listed{values: store}, historyPrefix, func() error { return nil }, slog.New(slog.DiscardHandler))
 	if got := (*h.timeline.Load()).len(); got != 121 || h.skipped.Load() != 0 {
 		t.Errorf("the history has %d rows, %d records can't be read", got, h.skipped.Load())
 	}

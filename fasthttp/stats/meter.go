@@ -10,6 +10,7 @@ import (
 // Sources are what a row is made of.
 type Sources struct {
 	Store    *cow.Store
+	Relay    string // its name in a fleet; "" for a relay that is alone
 	Requests *Requests
 	// Pulls are the operations that are pulls, indexes as for Requests.Count.
 	Pulls   []int

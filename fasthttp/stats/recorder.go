@@ -17,7 +17,7 @@ type Recorder struct {
 // Start reads the rows that the store has and begins to add more, one at each
 // multiple of every, in whole seconds. A negative interval adds none.
 func Start(from Sources, every time.Duration, log *slog.Logger) *Recorder {
-	h := openHistory(from.Store.Records(), from.Store.Room, log)
+	h := openHistory(from.Store.Records(), HistoryPrefix(from.Relay), from.Store.Room, log)
 	return &Recorder{sampler: startSampler(h, every, newMeter(from).row), limits: from.limits}
 }
 

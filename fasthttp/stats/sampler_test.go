@@ -46,7 +46,7 @@ func TestSampler(t *testing.T) {
 func TestSampler_StopWhileItHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hang := make(chan struct{})
-		h := openHistory(journaltest.NewMemory(), func() error { <-hang; return nil }, slog.New(slog.DiscardHandler))
+		h := openHistory(journaltest.NewMemory(), historyPrefix, func() error { <-hang; return nil }, slog.New(slog.DiscardHandler))
 		s := startSampler(h, 30*time.Second, func(ts int64) *row { return &row{colTS: ts} })
 		time.Sleep(time.Minute)
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)

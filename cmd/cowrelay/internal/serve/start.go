@@ -226,8 +226,12 @@ func (s *server) traces() trace.Tracer {
 
 func (s *server) newRelay() *relayhttp.Relay {
 	dataDir := s.DataDir // a reload replaces the configuration meanwhile
+	name := ""
+	if s.Config.Shared() {
+		name = s.RelayName
+	}
 	return relayhttp.NewRelay(s.store, relayhttp.Options{
-		Version: s.version, Sync: s.Sync.String(), Process: &s.figures, Desk: s.desk, Manual: book(),
+		Version: s.version, Sync: s.Sync.String(), RelayName: name, Process: &s.figures, Desk: s.desk, Manual: book(),
 		HeaderTimeout: s.HeaderTimeout, BodyTimeout: s.BodyTimeout, WriteTimeout: s.WriteTimeout, IdleTimeout: s.IdleTimeout,
 		CPUs: plan.CPUs(plan.GroupRoot, plan.GroupSelf), LocalOnly: s.LocalOnly, MaxConns: s.files.Conns, RequestBytes: s.memory.Requests,
 		Heartbeat: s.Heartbeat, StreamWriteTimeout: s.StreamWriteTimeout,
