@@ -29,7 +29,8 @@ func ready(t *testing.T, admin string) (code int, text string) {
 // A relay that starts while no server is there waits, says so, and can be stopped. It
 // serves as soon as the servers are there.
 func TestFleet_StartsWithoutServers(t *testing.T) {
-	f := newFleet(t).heals()
+	t.Parallel()
+	f := newFleetAlone(t)
 	admin, err := natstest.FreeAddr()
 	if err != nil {
 		t.Fatal(err)
@@ -61,13 +62,12 @@ func TestFleet_StartsWithoutServers(t *testing.T) {
 // posts get 503 after their patience, and the relay can be stopped in time. When it is
 // back all goes on, and what was refused is stored once.
 func TestFleet_Away(t *testing.T) {
-	f := newFleet(t).heals().start(2)
+	t.Parallel()
+	f := newFleetAlone(t).start(2)
 	a, b := f.relays[0], f.relays[1]
 	s := a.Allocate()
 	a.Post(s, relaytest.Event("a", 0, 100))
-	if n := len(b.Pull(s, "")); n != 1 {
-		t.Fatalf("%d events", n)
-	}
+	eventually(t, "the event at the other relay", 5*time.Second, func() bool { return len(b.Pull(s, "")) == 1 })
 	live := relaytest.MustStream(b, s, "")
 	for _, server := range f.nats.Servers {
 		server.Front.Cut()
@@ -125,7 +125,8 @@ func TestFleet_Away(t *testing.T) {
 
 // One server of three that dies or hangs is not noticed by clients. Two are: posts wait.
 func TestFleet_ServersDie(t *testing.T) {
-	f := newFleet(t).heals().start(2)
+	t.Parallel()
+	f := newFleetAlone(t).start(2)
 	s := f.relays[0].Allocate()
 	n := 0
 	post := func(r *relaytest.Relay) int {

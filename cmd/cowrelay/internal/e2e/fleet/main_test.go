@@ -51,15 +51,10 @@ func newFleet(t *testing.T) *fleet {
 	return &fleet{t: t, nats: nats, stream: fmt.Sprintf("T%d", streams.Add(1))}
 }
 
-// heals has the servers be as they were when the test ends. Tests that harm them run
-// beside no other.
-func (f *fleet) heals() *fleet {
-	f.t.Cleanup(func() {
-		if err := f.nats.Heal(context.Background()); err != nil {
-			f.t.Error(err)
-		}
-	})
-	return f
+// newFleetAlone returns a fleet with servers of its own, which the test may harm.
+func newFleetAlone(t *testing.T) *fleet {
+	t.Helper()
+	return &fleet{t: t, nats: natstest.Three(t, natstest.Config{}), stream: "T"}
 }
 
 // flags are those of the fleet's relays.
