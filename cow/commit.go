@@ -1,6 +1,9 @@
 package cow
 
-import "time"
+import (
+	"hash/maphash"
+	"time"
+)
 
 // The commit pipeline brings posts into the journal and then to the readers.
 //
@@ -68,7 +71,8 @@ import "time"
 // the inbox (commit_inbox.go). The loop runs it when nothing is decided, written
 // or unfinished, so it may change any slot then. What other writers did, and
 // appends whose outcome is unknown, are in commit_others.go: a journal with one
-// writer, which always knows, does not lead there.
+// writer, which always knows, does not lead there. Over a journal that relays share
+// the loop takes its turns as commit_shared.go says.
 type commitPipeline struct {
 	env   commitEnv
 	queue *postQueue
@@ -85,7 +89,8 @@ type commitPipeline struct {
 	landed   *batch  // not finished yet; or nil
 	creating int64   // slots that next and landed will make
 	touched  []*Slot // the times of their last pulls are to be written
-	crowded  bool    // the batch that was sent last had posts of many events
+	away     awaited
+	crowded  bool // the batch that was sent last had posts of many events
 	backlog  backlog
 	company  company
 	parking  *parking
@@ -111,6 +116,10 @@ func newCommitPipeline(env commitEnv, q *postQueue, in *inbox) *commitPipeline {
 func (c *commitPipeline) loop(stop <-chan struct{}) {
 	defer close(c.toJournal)
 	defer c.inbox.end()
+	if c.env.shared {
+		c.sharedLoop(stop)
+		return
+	}
 	for c.turn() || c.rest(stop) {
 	}
 }
@@ -168,21 +177,48 @@ func (c *commitPipeline) runInbox() {
 		return
 	}
 	c.finish()
-	l := c.inbox.take()
+	c.run(c.inbox.take(true))
+}
+
+// run does what letters ask for. What is about a slot that a batch holds waits in
+// c.away.later; without other writers no batch holds one now.
+func (c *commitPipeline) run(l letters) {
+	later := &c.away.later
 	for i := range l.fed {
-		c.others.fed(&l.fed[i])
+		f := &l.fed[i]
+		if slot := c.env.slot(f.Slot); slot != nil && c.busy(slot) {
+			later.fed, later.fedSize = append(later.fed, *f), later.fedSize+f.size()
+			continue
+		}
+		c.others.fed(f)
 	}
 	for i := range l.loaded {
-		c.parking.loaded(&l.loaded[i])
+		if n := &l.loaded[i]; c.busy(n.slot) {
+			later.loaded = append(later.loaded, *n)
+		} else {
+			c.parking.loaded(n)
+		}
 	}
 	for i := range l.caught {
-		c.others.caughtUp(&l.caught[i])
+		if n := &l.caught[i]; c.busy(n.slot) {
+			later.caught = append(later.caught, *n)
+		} else {
+			c.others.caughtUp(n)
+		}
 	}
 	for _, slot := range l.retry {
-		c.others.retry(slot)
+		if c.busy(slot) {
+			later.retry = append(later.retry, slot)
+		} else {
+			c.others.retry(slot)
+		}
 	}
 	for slot := range l.recount {
-		c.others.recount(slot)
+		if c.busy(slot) {
+			later.addRecount(slot)
+		} else {
+			c.others.recount(slot)
+		}
 	}
 	for _, slot := range l.cool {
 		if c.mayCool(slot) {
@@ -193,9 +229,71 @@ func (c *commitPipeline) runInbox() {
 	for _, answer := range l.probes {
 		answer()
 	}
+	if len(later.fed) > 0 { // those who ask want all that was fed before
+		later.settles = append(later.settles, l.settles...)
+		return
+	}
+	for _, n := range l.settles {
+		c.others.settle(n)
+	}
 }
+
+// busy says whether a batch holds the slot: nothing of it may change but by that.
+func (c *commitPipeline) busy(slot *Slot) bool { return slot.pending != nil || slot.leaving }
 
 // mayCool says whether no post needs the slot in memory.
 func (c *commitPipeline) mayCool(slot *Slot) bool {
-	return slot.pending == nil && !c.parking.holds(slot)
+	return !c.busy(slot) && !c.parking.holds(slot)
+}
+
+// commitEnv is the world of the commit pipeline: all that it touches beside the
+// slots and posts that it is handed. Tests give it another one, without a
+// journal and without a store.
+//
+// What every post needs is a value here. The functions are called at most once
+// for a batch, an act, a load, or an append of another writer.
+type commitEnv struct {
+	clock  clock
+	seed   maphash.Seed // of the hashes of ids
+	stats  *Stats
+	budget *budget
+	wait   time.Duration // Options.CommitWait
+	shared bool          // other relays write to the journal: see commit_shared.go
+
+	// write is Journal.Commit.
+	write func([]Group)
+	// committed hears of each batch that has landed. It may be nil.
+	committed func(posts, bytes int, took time.Duration)
+	// room says whether the disk has room for more: ErrNoSpace if not.
+	room func() error
+
+	// The table of slots. Only the loop changes it.
+	slotsLeft func() int64     // how many more slots may be made
+	slot      func(ID) *Slot   // nil: there is none
+	enter     func(*Slot)      // makes a slot known that is in the journal, unless it is
+	bury      func(slot *Slot) // makes a slot unreachable that the journal has no more
+
+	// Reads of the journal, so that the loop never waits for a disk. Each returns
+	// at once. then is called later on another goroutine, or before the return if
+	// the store closes.
+	loadSlot   func(slot *Slot, then func(error))
+	loadChunk  func(slot *Slot, c *chunk, then func(*segment, error))
+	loadBehind func(slot *Slot, from uint64, then func(got []foreign, more bool, err error))
+	catchUps   int // how many loadBehind may run at once
+}
+
+// hotPart returns the hot part of a slot. A cold slot without events gets one.
+// Nil: the slot must be loaded.
+func (e *commitEnv) hotPart(slot *Slot) *hot {
+	for {
+		if h := slot.hot.Load(); h != nil {
+			return h
+		}
+		if slot.count.Load() > 0 {
+			return nil
+		}
+		if h := e.budget.firstHeat(slot); h != nil {
+			return h
+		} // else a load was faster
+	}
 }

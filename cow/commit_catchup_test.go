@@ -44,7 +44,7 @@ func TestCatchUp_ChunkThatFailsMeanwhile(t *testing.T) {
 				}
 				close(ends[0])
 				time.Sleep(20 * time.Millisecond)
-				f.Barrier()
+				f.RunInbox()
 				close(ends[1])
 			}()
 			answers := f.gather(other, slot, func() { f.m.FailNext(cow.Stored, true); f.m.FailNext(cow.Conflict, false) },
@@ -95,7 +95,7 @@ func openLate(t *testing.T, want func(from uint64) bool) (*fixture, *lateLoads) 
 // nothing checks that all counts are 0.
 func (f *fixture) nothing() {
 	f.Helper()
-	f.Barrier()
+	f.RunInbox()
 	if s := f.Stats(); f.Len() != 0 || s.Events.Load() != 0 || s.Bytes.Load() != 0 {
 		f.Errorf("%d slots, %d events, %d bytes are counted", f.Len(), s.Events.Load(), s.Bytes.Load())
 	}
@@ -123,7 +123,7 @@ func TestCatchUp_LandsAfterARemoval(t *testing.T) {
 					<-j.read // it knows of the append
 					f.m.ForeignRemove(slot.ID())
 					f.m.WaitFeed()
-					f.Barrier()
+					f.RunInbox()
 					j.leave <- struct{}{}
 				}()
 				f.m.DropFeed(1) // or it might be known before the batch is decided
@@ -190,7 +190,7 @@ func TestCatchUp_OneAtATime(t *testing.T) {
 		f.m.Foreign(slot.ID(), foreign(fmt.Sprint(i)))
 	}
 	f.m.WaitFeed()
-	f.Barrier()
+	f.RunInbox()
 	close(release)
 	f.until("the gap to be filled", func() bool { return slot.Count() == n+1 })
 	f.until("the catch-ups to end", func() bool { return f.Waits() == 0 })
@@ -257,7 +257,7 @@ func TestCatchUp_FedBehindOne(t *testing.T) {
 	<-j.read
 	f.m.Foreign(slot.ID(), foreign("c"))
 	f.m.WaitFeed()
-	f.Barrier()
+	f.RunInbox()
 	j.leave <- struct{}{}
 	f.until("all events", func() bool { return slot.Count() == 4 })
 	f.holds(slot, ev("ours"), ev("a"), ev("b"), ev("c"))

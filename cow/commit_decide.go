@@ -159,7 +159,7 @@ func (c *commitPipeline) holdBack() {
 func (c *commitPipeline) decide(p *Post) {
 	slot := p.slot
 	// Has its poster given up? First, as such a post is in no count any more.
-	if p.state.Load() == postAbandoned {
+	if p.givenUp() {
 		return
 	}
 	// Does it rest on something that may still fail? That is the slot's removal, or

@@ -31,7 +31,7 @@ func TestFeed_I6_ForeignAppendsAreVisible(t *testing.T) {
 	}
 	f.until("the feed", func() bool { return slot.Count() == 60 })
 	f.m.WaitFeed()
-	f.Barrier()
+	f.RunInbox()
 	f.holds(slot, events...)
 	if got := live.take(t, len(want)); got != want {
 		t.Fatalf("the stream got %q", got)
@@ -119,7 +119,7 @@ func TestFeed_I3_AppendDuringALoad(t *testing.T) {
 	<-j.read
 	g.m.Foreign(slot.ID(), foreign("b"))
 	g.m.WaitFeed()
-	g.Barrier()
+	g.RunInbox()
 	j.finish <- struct{}{}
 	if got := <-page; got != "["+ev("a")+"]" && got != "["+ev("a")+","+ev("b")+"]" {
 		t.Fatalf("the reader that waited got %s", got)
@@ -237,7 +237,7 @@ func TestFeed_RemoveThatConflicts(t *testing.T) {
 			}
 			release()
 			f.m.WaitFeed()
-			f.Barrier()
+			f.RunInbox()
 			if f.Slot(slot.ID()) != nil || f.Len() != 0 || f.Stats().Events.Load() != 0 {
 				t.Errorf("%d slots, %d events are counted", f.Len(), f.Stats().Events.Load())
 			}

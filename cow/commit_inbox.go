@@ -48,6 +48,22 @@ type letters struct {
 	// alive is what all callers of probe wait for; one of the probes closes it.
 	alive  chan struct{}
 	probes []func()
+	// settles are answered behind all that was fed before them. Store.Barrier bounds
+	// them.
+	settles []settleNote
+}
+
+// settleNote asks how many events a slot has, when its head is known. Without a slot
+// it is answered at once.
+type settleNote struct {
+	slot   *Slot
+	answer chan settled // of capacity 1
+}
+
+// settled is the answer: so many events, or why the head could not be read.
+type settled struct {
+	count uint64
+	err   error
 }
 
 // loadNote says how a load ended that posts wait for. chunk is nil when the
@@ -126,12 +142,21 @@ func (in *inbox) askRetry(slot *Slot) {
 
 // askRecount asks to compare the counts of a slot with what a load brought.
 func (in *inbox) askRecount(slot *Slot) {
-	in.post(func(l *letters) {
-		if l.recount == nil {
-			l.recount = make(map[*Slot]struct{})
-		}
-		l.recount[slot] = struct{}{}
-	})
+	in.post(func(l *letters) { l.addRecount(slot) })
+}
+
+func (l *letters) addRecount(slot *Slot) {
+	if l.recount == nil {
+		l.recount = make(map[*Slot]struct{})
+	}
+	l.recount[slot] = struct{}{}
+}
+
+// settle asks for a settleNote.
+func (in *inbox) settle(slot *Slot) <-chan settled {
+	answer := make(chan settled, 1)
+	in.post(func(l *letters) { l.settles = append(l.settles, settleNote{slot, answer}) })
+	return answer
 }
 
 // askCool asks for slots to go cold, unless the last such request still waits.
@@ -182,7 +207,7 @@ func (in *inbox) feed(f foreign) {
 // The loop's side.
 
 func (l *letters) empty() bool {
-	return len(l.fed)+len(l.loaded)+len(l.caught)+len(l.retry)+len(l.recount)+len(l.cool)+len(l.touched)+len(l.probes) == 0
+	return len(l.fed)+len(l.loaded)+len(l.caught)+len(l.retry)+len(l.recount)+len(l.cool)+len(l.touched)+len(l.probes)+len(l.settles) == 0
 }
 
 // empty says whether nothing waits.
@@ -192,12 +217,17 @@ func (in *inbox) empty() bool {
 	return in.letters.empty()
 }
 
-// take empties the inbox.
-func (in *inbox) take() letters {
+// take empties the inbox. Without fed it leaves there what was fed, and who waits for
+// that.
+func (in *inbox) take(fed bool) letters {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	l := in.letters
 	in.letters = letters{}
+	if !fed {
+		in.letters = letters{fed: l.fed, fedSize: l.fedSize, settles: l.settles}
+		l.fed, l.fedSize, l.settles = nil, 0, nil
+	}
 	if len(l.fed) > 0 {
 		in.room.Broadcast()
 	}

@@ -17,6 +17,7 @@ import (
 //
 //	what comes in                          what it leads to
 //	fed: the journal's feed                bring; from there catchUp, if there is a gap
+//	                                       or the feed has kept events back
 //	takeBack: Conflict or Unknown          catchUp
 //	recount: a load found another count    catchUp, or the count is corrected
 //
@@ -60,6 +61,10 @@ type catchUp struct {
 	// before the append in doubt, for instance, and then says nothing about that.
 	again    bool
 	retrying bool
+	// light: it follows the feed alone, so a cold slot may stay cold.
+	light bool
+	// settles wait until it is over.
+	settles []settleNote
 }
 
 // doubt is an append of this loop that may be stored.
@@ -91,10 +96,46 @@ func (o *others) fed(f *foreign) {
 	case slot == nil:
 	case f.Op == OpRemove:
 		o.env.bury(slot)
+	case f.Op == OpTouch:
+		slot.heard(f.PulledAt, f.StreamedAt)
+	case f.Op == OpAppend && len(f.Events) == 0:
+		o.untold(slot, f.First)
 	case f.Op == OpAppend:
 		if err := o.bring(slot, &f.Append); err != nil {
 			o.catchUp(slot)
 		}
+	}
+}
+
+// untold takes an append of which the feed has kept the events back, because too much
+// waited there. Groups are atomic, so one that begins below the head is known.
+func (o *others) untold(slot *Slot, first uint64) {
+	if first < o.head(slot) {
+		return
+	}
+	if o.slots[slot] == nil {
+		o.at(slot).light = true
+	}
+	o.catchUp(slot)
+}
+
+// head is how many events of the slot are known.
+func (o *others) head(slot *Slot) uint64 {
+	if h := slot.hot.Load(); h != nil {
+		return h.count
+	}
+	return slot.count.Load()
+}
+
+// settle answers when the head of the slot is known.
+func (o *others) settle(n settleNote) {
+	switch x := o.slots[n.slot]; {
+	case n.slot == nil:
+		n.answer <- settled{}
+	case x != nil:
+		x.settles = append(x.settles, n)
+	default:
+		n.answer <- settled{count: o.head(n.slot)}
 	}
 }
 
@@ -176,6 +217,7 @@ func (o *others) recount(slot *Slot) {
 // known; then the append's posts are answered, or decided again.
 func (o *others) takeBack(a *pendingAppend, unknown bool) {
 	x := o.at(a.slot)
+	x.light = false
 	if unknown {
 		x.doubt = &doubt{mark: a.mark, posts: slices.Clone(a.posts), dups: slices.Clone(a.dups)}
 	} else {
@@ -187,7 +229,7 @@ func (o *others) takeBack(a *pendingAppend, unknown bool) {
 
 // takeBackRemoval takes a removal that another writer's act stood in the way of.
 func (o *others) takeBackRemoval(p *Post) {
-	o.at(p.slot)
+	o.at(p.slot).light = false
 	o.parking.addFirst(p.slot, p)
 	o.env.stats.Recoveries.Add(1)
 	o.catchUp(p.slot)
@@ -231,12 +273,17 @@ func (o *others) start() {
 	}
 }
 
-// read reads what is behind the slot's head. A cold slot is loaded instead.
+// read reads what is behind the slot's head. A cold slot is loaded instead, unless
+// the feed alone asks: then only its counts go on.
 func (o *others) read(slot *Slot) {
 	h := slot.hot.Load()
 	switch {
 	case slot.dead.Load():
 		o.inbox.noteCatch(catchNote{slot: slot, err: ErrNoSlot})
+	case h == nil && o.slots[slot].light:
+		o.env.loadBehind(slot, slot.count.Load(), func(got []foreign, more bool, err error) {
+			o.inbox.noteCatch(catchNote{slot, got, more, err})
+		})
 	case h == nil:
 		o.env.loadSlot(slot, func(err error) { o.inbox.noteCatch(catchNote{slot: slot, err: err}) })
 	default:
@@ -304,6 +351,9 @@ func (o *others) over(slot *Slot, x *catchUp, err error) {
 		err = fmt.Errorf("cannot read slot %s again: %w", slot.id, err)
 	}
 	delete(o.slots, slot)
+	for _, n := range x.settles {
+		n.answer <- settled{o.head(slot), err}
+	}
 	o.parking.othersEnd(slot, err)
 }
 

@@ -93,7 +93,7 @@ func TestCommit_I5_ConflictWithAnotherWriter(t *testing.T) {
 			f.holds(slot, ev("ours"), ev("theirs"), ev("both"), ev("mine"))
 			release()
 			f.m.WaitFeed()
-			f.Barrier()
+			f.RunInbox()
 			f.holds(slot, ev("ours"), ev("theirs"), ev("both"), ev("mine"))
 			f = f.restart()
 			f.holds(f.Slot(slot.ID()), ev("ours"), ev("theirs"), ev("both"), ev("mine"))
@@ -157,7 +157,7 @@ func TestCommit_I2_DoubtOutlivesALoadOfTheSlot(t *testing.T) {
 			})
 			time.AfterFunc(50*time.Millisecond, func() {
 				waitFor(t, "the chunk to be loaded", func() bool { return f.m.Loads() >= loads+2 })
-				f.Barrier()
+				f.RunInbox()
 				close(catchUp)
 			})
 			answers := f.gather(other, slot, func() { f.m.FailNext(cow.Stored, true); f.m.FailNext(cow.Unknown, stored) },

@@ -92,7 +92,7 @@ func (k *parking) at(slot *Slot) *parked {
 func (k *parking) add(p *Post) *parked {
 	w := k.at(p.slot)
 	if len(w.posts) >= w.sweepAt {
-		w.posts = slices.DeleteFunc(w.posts, func(p *Post) bool { return p.state.Load() == postAbandoned })
+		w.posts = slices.DeleteFunc(w.posts, func(p *Post) bool { return p.givenUp() })
 		w.sweepAt = max(2*len(w.posts), sweepFirst)
 	}
 	w.posts = append(w.posts, p)

@@ -27,15 +27,19 @@ const (
 //
 //	                 the loop takes it
 //	         .-----------------------------> taken      only the loop answers it
-//	queued --+
+//	queued --+                                 |
+//	         |                                 '------> left       nobody is answered
+//	         |                   its poster gives up: the journal is shared, and away
 //	         '-----------------------------> abandoned  the loop passes over it
 //	                 its poster gives up
 //
-// A post that is held or parked is still queued: its poster may give up.
+// A post that is held or parked is still queued: its poster may give up. A post that
+// was left may be stored or not.
 const (
 	postQueued uint32 = iota
 	postTaken
 	postAbandoned
+	postLeft
 )
 
 // Post is one event, many events of one slot, or one act on a slot, on its way
@@ -63,6 +67,7 @@ type Post struct {
 
 	duplicate bool
 	err       error
+	lent      bool   // the journal may still read the events: the memory must not be used again
 	end       int    // where its last event ends in its append; the loop's
 	next      uint64 // the position behind its last event; see CommitLines
 
@@ -196,6 +201,12 @@ func (p *Post) AcceptLines(body []byte) error {
 // Lines returns how many events AcceptLines has let in, duplicates included.
 func (p *Post) Lines() int { return len(p.many.events) + p.many.repeats }
 
+// givenUp says whether nobody waits for the post's answer any more.
+func (p *Post) givenUp() bool {
+	state := p.state.Load()
+	return state == postAbandoned || state == postLeft
+}
+
 // JSON returns the accepted event, compacted. Valid until Release.
 func (p *Post) JSON() []byte { return p.event.JSON }
 
@@ -209,12 +220,18 @@ func (p *Post) Time() { p.timed = true }
 
 // Taken returns when that was, on the clock of Store.Now. It is 0 for a post that was
 // never taken, or not timed.
-func (p *Post) Taken() int64 { return p.takenNs }
+func (p *Post) Taken() int64 {
+	if p.queue == nil { // nobody waited for the loop, which may be writing the time
+		return 0
+	}
+	return p.takenNs
+}
 
 // Commit puts the accepted event behind the others of the slot. It returns
 // when the event is durable, or certainly not stored. duplicate says that the
 // slot held its id already; nothing was stored then. Errors: ErrNoSlot,
-// ErrSlotFull, ErrNoSpace, ErrBusy, ErrClosed, ErrUnknown.
+// ErrSlotFull, ErrNoSpace, ErrBusy, ErrClosed, ErrUnknown. With a journal that relays
+// share also ErrAway: the post may be stored or not, now or later.
 func (p *Post) Commit(slot *Slot) (duplicate bool, err error) {
 	p.kind, p.slot, p.bytes = postEvent, slot, int64(len(p.event.JSON))
 	return p.queue.submit(p)

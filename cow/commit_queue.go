@@ -14,6 +14,9 @@ type queueLimits struct {
 	bytes      int64         // of their events, those of posts of many events included
 	patience   time.Duration // how long a poster waits for the loop to take its post
 	stallAfter time.Duration // a commit that takes longer turns new posts away
+	// away, if set, is for how long the log can't be reached that relays share. A slow
+	// commit turns nobody away then: that is a log that is away, and no disk that hangs.
+	away func() time.Duration
 }
 
 // postQueue is where posters and the commit loop meet. Any number of posters
@@ -88,11 +91,22 @@ func (q *postQueue) submit(p *Post) (duplicate bool, err error) {
 			q.leave(p)
 			q.stats.PostsExpired.Add(1)
 			p.queue = nil // the loop may still hold it: Release leaves it to the collector
+			if q.limits.away != nil && q.limits.away() > 0 {
+				return false, ErrAway
+			}
 			return false, ErrBusy
+		}
+		if q.limits.away != nil && p.state.CompareAndSwap(postTaken, postLeft) {
+			q.stats.PostsExpired.Add(1)
+			p.queue = nil // the journal may still read its memory
+			return false, ErrAway
 		}
 		<-p.done // the loop has taken it, and only the journal can say what becomes of it
 	}
 	p.timer.Stop()
+	if p.lent {
+		p.queue = nil
+	}
 	return p.duplicate, p.err
 }
 
@@ -181,7 +195,7 @@ func (q *postQueue) writing() bool { return q.writeBegan.Load() != 0 }
 // must hang.
 func (q *postQueue) stalled() bool {
 	began := q.writeBegan.Load()
-	return began != 0 && q.clock.now()-began > int64(q.limits.stallAfter)
+	return began != 0 && q.limits.away == nil && q.clock.now()-began > int64(q.limits.stallAfter)
 }
 
 // tellHang logs that the commit under way hangs, once for each commit.
@@ -195,7 +209,7 @@ func (q *postQueue) tellHang() {
 // wrote counts a commit that took so long that posts were turned away, or would have
 // been, and logs it. turned is how many were.
 func (q *postQueue) wrote(took time.Duration, turned uint64) {
-	if took <= q.limits.stallAfter {
+	if took <= q.limits.stallAfter || q.limits.away != nil {
 		return
 	}
 	q.stats.CommitsStalled.Add(1)
@@ -240,9 +254,11 @@ func (q *postQueue) take(p *Post) bool {
 	return true
 }
 
-// answer tells the poster what became of its post, unless it gave up.
+// answer tells the poster what became of its post, unless it gave up. A post that was
+// left counts as others do.
 func (q *postQueue) answer(p *Post, duplicate bool, err error) {
-	if !q.take(p) {
+	waits := q.take(p)
+	if !waits && p.state.Load() != postLeft {
 		return
 	}
 	p.duplicate, p.err = duplicate, err
@@ -257,7 +273,9 @@ func (q *postQueue) answer(p *Post, duplicate bool, err error) {
 	default:
 		q.stats.PostsStored.Add(1)
 	}
-	p.done <- struct{}{}
+	if waits {
+		p.done <- struct{}{}
+	}
 }
 
 // acknowledge answers the posts whose append is durable and visible, and those whose

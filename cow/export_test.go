@@ -12,9 +12,9 @@ import (
 // the store does by itself when memory is short, at a moment that the test
 // chooses.
 
-// Barrier returns when the commit loop has run everything that was asked of it
+// RunInbox returns when the commit loop has run everything that was asked of it
 // before.
-func (s *Store) Barrier() {
+func (s *Store) RunInbox() {
 	done := make(chan struct{})
 	s.inbox.call(func() { close(done) })
 	<-done
@@ -187,3 +187,6 @@ func (s *Store) AddRoom(n int64) { s.budget.add(memSlot, -n) }
 
 // LoadsRunning returns how many loads have a turn.
 func (s *Store) LoadsRunning() int { return s.loads.pool.Running() }
+
+// BarrierWaiters returns how many callers wait for a barrier.
+func (s *Store) BarrierWaiters() int64 { return s.barriers.Load() }

@@ -32,6 +32,15 @@ func open(t testing.TB, opts cow.Options) *fixture {
 
 func openOn(t testing.TB, m *journaltest.Memory, opts cow.Options) *fixture {
 	t.Helper()
+	f := openJournal(t, m, m, opts)
+	f.m = m
+	t.Cleanup(f.close)
+	return f
+}
+
+// openJournal opens a store on a journal that the caller closes.
+func openJournal(t testing.TB, j cow.Journal, r cow.Records, opts cow.Options) *fixture {
+	t.Helper()
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -50,20 +59,20 @@ func openOn(t testing.TB, m *journaltest.Memory, opts cow.Options) *fixture {
 	if opts.LoadTimeout == 0 {
 		opts.LoadTimeout = time.Minute
 	}
-	s, err := cow.Open(m, m, opts)
+	s, err := cow.Open(j, r, opts)
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &fixture{TB: t, Store: s, m: m, opts: opts}
-	t.Cleanup(f.close)
-	return f
+	return &fixture{TB: t, Store: s, opts: opts}
 }
 
 func (f *fixture) close() {
 	if !f.shut {
 		f.shut = true
 		f.Store.Close()
-		f.m.Close()
+		if f.m != nil {
+			f.m.Close()
+		}
 	}
 }
 

@@ -57,7 +57,7 @@ func TestStreams_BooksBalance(t *testing.T) {
 		}
 	})
 	all(tasks...)
-	f.Barrier()
+	f.RunInbox()
 	for i, slot := range slots {
 		if slot.HasSet() || slot.HasFrames() {
 			t.Errorf("slot %d: a set is left: %v, frames: %v", i, slot.HasSet(), slot.HasFrames())
@@ -71,7 +71,7 @@ func TestStreams_BooksBalance(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	f.Barrier()
+	f.RunInbox()
 	f.until("all that was evicted to be collected", func() bool { runtime.GC(); return f.Memory().Retired == 0 })
 	if m := f.Memory(); m.Used != 0 || m.Chunks != 0 || m.Index != 0 || m.Frames != 0 {
 		t.Errorf("without any slot the books say %+v", m)

@@ -34,6 +34,7 @@ type Window struct {
 
 	next, end uint64 // positions; see Next and End
 	cold      bool   // the chunks are handles that loader.part has made
+	missed    bool   // see Missed
 
 	// The cursor: it stands off bytes into spans[at], counted with the bracket or
 	// comma before that span. done is how many bytes of the array that makes.
@@ -67,6 +68,10 @@ func (w *Window) Next() uint64 { return w.next }
 // End returns the position behind the slot's newest event when the page was made. A
 // reader is End-Next events behind.
 func (w *Window) End() uint64 { return w.end }
+
+// Missed says whether the slot did not have what the page's start names, as far as this
+// relay knows: the id, or the event before the position.
+func (w *Window) Missed() bool { return w.missed }
 
 // Len returns the length of the JSON array in bytes.
 func (w *Window) Len() int { return max(w.size, len(arrayEmpty)) }
@@ -254,6 +259,11 @@ func (st Start) in(count uint64) uint64 {
 	return count - min(st.pos, count)
 }
 
+// behind says whether the start is a position behind the end of so many events.
+func (st Start) behind(count uint64) bool {
+	return len(st.id) == 0 && !st.back && st.pos > count
+}
+
 // Window fills w with the events of the slot from start on, oldest first: at most
 // limit events, at most Options.PageBytes, but at least one event if there is one.
 //
@@ -292,6 +302,7 @@ func (s *Store) page(slot *Slot, start Start, limit int, w *Window) error {
 		if behind, err = s.after(slot, h, start.id); err != nil {
 			return err
 		}
+		w.missed = behind == 0
 	}
 	// The index was asked first and the snapshot is loaded second: what the
 	// index knew is in this snapshot.
@@ -301,6 +312,7 @@ func (s *Store) page(slot *Slot, start Start, limit int, w *Window) error {
 		pos = start.in(snap.count)
 	}
 	w.next, w.end = pos, snap.count
+	w.missed = w.missed || start.behind(snap.count)
 	if pos >= snap.count || limit <= 0 {
 		return nil
 	}
@@ -338,7 +350,7 @@ func (s *Store) coldPage(slot *Slot, start Start, limit int, w *Window) (done bo
 	if pos < end && !worthPart(slot, pos, end, most) {
 		return false, nil
 	}
-	w.next, w.end = pos, count
+	w.next, w.end, w.missed = pos, count, start.behind(count)
 	if pos == end {
 		if slot.dead.Load() {
 			return true, ErrNoSlot

@@ -24,6 +24,7 @@ import (
 type Store struct {
 	opts    Options
 	journal Journal
+	shared  Shared // the journal, if other relays write to it too; else nil
 	records Records
 	clock   clock
 	seed    maphash.Seed // of the hashes of event ids
@@ -41,11 +42,17 @@ type Store struct {
 	stats    Stats
 
 	tokens       *token.Books
-	blockMu      sync.Mutex   // orders blocks and unblocks
-	blockedSlots atomic.Int64 // how many slots have blocked set
+	tokenMu      sync.Mutex      // held while a token's record is noted: a slot that enters meanwhile misses none
+	blockMu      sync.Mutex      // guards blocks, and is held where the flags of slots follow it
+	blocks       map[ID]struct{} // the slots whose records say that they are blocked
+	blockedSlots atomic.Int64    // how many slots have blocked set
+	barriers     atomic.Int64    // how many callers wait in Barrier and the like
 
-	stop chan struct{} // closed by Close
-	wg   sync.WaitGroup
+	ending context.Context // done when the store closes
+	end    context.CancelFunc
+	stop   chan struct{} // closed by Close
+	wg     sync.WaitGroup
+	writer sync.WaitGroup // of the goroutine that calls the journal
 }
 
 // Open reads which slots the journal holds, but not their events, and starts the
@@ -54,15 +61,22 @@ func Open(j Journal, r Records, opts Options) (*Store, error) {
 	opts.setDefaults()
 	s := &Store{
 		opts: opts, journal: j, records: r, clock: clock{time.Now()}, seed: maphash.MakeSeed(),
-		disk:  disk{free: opts.Free, log: opts.Logger},
-		slots: xsync.NewMapOf[ID, *Slot](),
-		stop:  make(chan struct{}),
+		disk:   disk{free: opts.Free, log: opts.Logger},
+		slots:  xsync.NewMapOf[ID, *Slot](),
+		blocks: make(map[ID]struct{}),
+		stop:   make(chan struct{}),
 	}
+	s.shared, _ = j.(Shared)
+	s.ending, s.end = context.WithCancel(context.Background())
 	s.SetLimits(opts.MaxSlots, opts.Reserve)
-	s.queue = newPostQueue(queueLimits{
+	limits := queueLimits{
 		posts: opts.QueuePosts, bytes: int64(opts.QueueBytes),
 		patience: opts.QueueTimeout, stallAfter: opts.StallAfter,
-	}, s.clock, &s.stats)
+	}
+	if s.shared != nil {
+		limits.away = func() time.Duration { return s.shared.Health().Away }
+	}
+	s.queue = newPostQueue(limits, s.clock, &s.stats)
 	s.queue.log = opts.Logger
 	s.inbox = newInbox()
 	s.budget = newBudget(opts.MemoryBudget, s.inbox.askCool)
@@ -72,23 +86,37 @@ func Open(j Journal, r Records, opts Options) (*Store, error) {
 	}, &opts)
 	s.tokens = token.NewBooks(min(maxTokenBytes, opts.MemoryBudget/4), s.Charge)
 	s.pipeline = newCommitPipeline(s.commitEnv(), s.queue, s.inbox)
-	if err := s.loadSlots(); err != nil {
-		return nil, err
-	}
-	if err := s.loadBlocks(); err != nil {
-		return nil, err
-	}
-	unwatch, err := s.loadTokens()
+	unwatch, err := s.load()
 	if err != nil {
+		s.end()
+		s.inbox.end() // what is fed must not wait for a loop that never runs
 		return nil, err
 	}
 	s.run("tokens", func() { s.keepTokens(unwatch) })
 	s.run("commit", func() { s.pipeline.loop(s.stop) })
-	s.run("journal", s.pipeline.writeBatches)
+	s.writer.Go(func() { labelled("journal", s.pipeline.writeBatches) })
 	s.run("evict", func() { s.budget.keep(s.stop) })
 	s.run("touch", s.touchLoop)
-	j.Feed(func(a *Append) { s.inbox.feed(copyAppend(a)) })
 	return s, nil
+}
+
+// load reads what the journal holds. It hears of what comes before it reads what is
+// there, so it misses nothing. The commit loop finds later that it knows some of it.
+func (s *Store) load() (unwatch func(), err error) {
+	s.journal.Feed(func(a *Append) { s.inbox.feed(copyAppend(a)) })
+	if err := s.loadSlots(); err != nil {
+		return nil, err
+	}
+	unblock, err := s.loadBlocks()
+	if err != nil {
+		return nil, err
+	}
+	untoken, err := s.loadTokens()
+	if err != nil {
+		unblock()
+		return nil, err
+	}
+	return func() { unblock(); untoken() }, nil
 }
 
 // loadSlots makes the slots that the journal holds, cold.
@@ -114,9 +142,11 @@ func (s *Store) loadSlots() error {
 // run starts a goroutine that Close waits for. Its pprof label tells profiles of
 // long-lived goroutines apart: go tool pprof -tagfocus=cow=commit.
 func (s *Store) run(label string, f func()) {
-	s.wg.Go(func() {
-		pprof.Do(context.Background(), pprof.Labels("cow", label), func(context.Context) { f() })
-	})
+	s.wg.Go(func() { labelled(label, f) })
+}
+
+func labelled(label string, f func()) {
+	pprof.Do(context.Background(), pprof.Labels("cow", label), func(context.Context) { f() })
 }
 
 // StopLoads ends the loads that wait or run with ErrClosed, and so the requests,
@@ -130,16 +160,23 @@ func (s *Store) StopLoads() { s.loads.pool.Stop() }
 // waits for a load. Close waits for what the journal has under way: one Commit, and
 // one group of each load that runs.
 //
+// If relays share the journal and it does not answer in time, posts that it has get
+// ErrAway, and its Commit goes on behind Close: it ends when the journal closes.
+//
 // The order: the loads end first, as posts may wait for them. The times of pulls
 // are handed over while the loop still runs. Then the queue takes no more posts, so
 // the loop comes to an end. The loads are waited for last, as the loop may start
 // some until it ends.
 func (s *Store) Close() error {
 	s.loads.pool.Stop()
+	s.end()
 	s.touch(true)
 	s.queue.close()
 	close(s.stop)
 	s.wg.Wait()
+	if !s.pipeline.away.lost {
+		s.writer.Wait()
+	}
 	s.loads.pool.Finish()
 	return nil
 }

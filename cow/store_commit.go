@@ -11,6 +11,7 @@ func (s *Store) commitEnv() commitEnv {
 	return commitEnv{
 		clock: s.clock, seed: s.seed, stats: &s.stats, budget: s.budget,
 		wait:       s.opts.CommitWait,
+		shared:     s.shared != nil,
 		write:      s.journal.Commit,
 		committed:  s.opts.Committed,
 		room:       s.disk.room,
@@ -27,9 +28,14 @@ func (s *Store) commitEnv() commitEnv {
 
 // enter makes a slot known, unless it is. Only the commit loop calls it.
 func (s *Store) enter(slot *Slot) {
-	if _, known := s.slots.LoadOrStore(slot.id, slot); !known {
-		s.slotCount.Add(1)
-		s.stats.SlotsMade.Add(1)
+	if _, known := s.slots.LoadOrStore(slot.id, slot); known {
+		return
+	}
+	s.slotCount.Add(1)
+	s.stats.SlotsMade.Add(1)
+	if s.shared != nil { // its records may have been heard of before the slot was
+		s.followBlock(slot)
+		s.claimTokens(slot)
 	}
 }
 
@@ -37,7 +43,7 @@ func (s *Store) enter(slot *Slot) {
 // is gone with it. Only the commit loop calls it.
 func (s *Store) bury(slot *Slot) {
 	slot.dead.Store(true)
-	s.markBlocked(slot, false)
+	s.followBlock(slot)
 	s.slots.Delete(slot.id)
 	s.slotCount.Add(-1)
 	s.stats.SlotsRemoved.Add(1)
@@ -96,7 +102,7 @@ func (s *Store) Remove(slot *Slot) error {
 	}
 	// Its id never comes again, so a record that a crash leaves here is dead
 	// weight, not a fault.
-	return errors.Join(s.dropRecord(healthKey(slot)), s.forgetBlock(slot))
+	return errors.Join(s.dropRecord(healthKey(slot)), s.dropRecord(blockKey(slot.id)))
 }
 
 // touchLoop hands the times of pulls to the commit loop now and then.
@@ -139,6 +145,111 @@ func (s *Store) touch(last bool) {
 	if len(slots) > 0 {
 		s.inbox.askTouch(slots)
 	}
+}
+
+// Barrier returns when all that any relay acknowledged before the call is known here:
+// slots, events, records. Where no other relay writes, that is at once. Errors: ErrAway
+// when the log that they share does not answer in time, ErrBusy when too many wait,
+// ErrClosed, and those of ctx.
+func (s *Store) Barrier(ctx context.Context) error {
+	_, err := s.barrier(ctx, nil)
+	return err
+}
+
+// barrier is Barrier, and returns how many events the slot has then, which may be nil.
+func (s *Store) barrier(ctx context.Context, slot *Slot) (count uint64, err error) {
+	if s.shared == nil {
+		return 0, nil
+	}
+	if s.barriers.Add(1) > int64(s.opts.LoadWaiters) {
+		s.barriers.Add(-1)
+		return 0, ErrBusy
+	}
+	defer s.barriers.Add(-1)
+	inTime, cancel := context.WithTimeoutCause(ctx, s.opts.QueueTimeout, ErrAway)
+	defer cancel()
+	defer context.AfterFunc(s.ending, cancel)()
+	if err = s.shared.Barrier(inTime); err == nil {
+		count, err = s.settled(inTime, slot)
+	}
+	switch {
+	case err == nil:
+		return count, nil
+	case s.ending.Err() != nil:
+		return 0, ErrClosed
+	case ctx.Err() != nil:
+		return 0, ctx.Err()
+	case inTime.Err() != nil:
+		return 0, ErrAway
+	}
+	return 0, err
+}
+
+// settled returns how many events a slot has, with all that was fed before the call.
+func (s *Store) settled(ctx context.Context, slot *Slot) (count uint64, err error) {
+	select {
+	case got := <-s.inbox.settle(slot):
+		return got.count, got.err
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	}
+}
+
+// Reach returns when the relay has what start names, or when no relay has it: so a
+// reader who has seen it at another relay goes on behind it. Errors are those of
+// Barrier and of a load.
+func (s *Store) Reach(ctx context.Context, slot *Slot, start Start) error {
+	if s.shared == nil || start.back || len(start.id) == 0 && start.pos <= slot.Count() {
+		return nil
+	}
+	if len(start.id) == 0 {
+		_, err := s.barrier(ctx, slot)
+		return err
+	}
+	for asked, count := false, uint64(0); ; {
+		h, err := s.loads.hot(slot, ctx.Done())
+		if err != nil {
+			return err
+		}
+		switch pos, err := s.after(slot, h, start.id); {
+		case err != nil || pos > 0:
+			return err
+		case !asked:
+			asked = true
+			if count, err = s.barrier(ctx, slot); err != nil {
+				return err
+			}
+		case h.snap.Load().count >= count:
+			return nil
+		default: // a load that began before the barrier: the loop brings the rest
+			if _, err := s.barrier(ctx, slot); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// Current fills w as Window does, with all that any relay acknowledged before the
+// call. Errors are those of both.
+func (s *Store) Current(ctx context.Context, slot *Slot, start Start, limit int, w *Window) error {
+	count, err := s.barrier(ctx, slot)
+	for err == nil {
+		if err = s.Window(slot, start, limit, w); err != nil || w.End() >= count {
+			return err
+		}
+		_, err = s.barrier(ctx, slot) // a load began before: the loop brings the rest
+	}
+	w.Reset()
+	return err
+}
+
+// SharedLog returns how the relay stands to the log that it shares with others, and whether
+// it shares one.
+func (s *Store) SharedLog() (h Health, shared bool) {
+	if s.shared == nil {
+		return h, false
+	}
+	return s.shared.Health(), true
 }
 
 // ErrStuck says that the commit loop does not answer, and that the disk is not

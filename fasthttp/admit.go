@@ -46,15 +46,18 @@ func (r *Relay) admit(h *fasthttp.RequestHeader, req *request) (handler, *refusa
 		if len(text) == 0 {
 			return nil, refusal.NoBearer
 		}
-		if isID {
-			req.slot = r.store.Slot(id)
-		}
-		if req.slot == nil {
+		if !isID {
 			return nil, refusal.UnknownSlot
 		}
-		req.grant = req.slot.Authorize(cow.HashToken(text), time.Now().Unix())
-		if !req.grant.OK() {
-			return nil, refusal.WrongToken
+		refused := r.authorize(req, id, text)
+		if refused != nil && r.shared { // another relay may have made the slot or the token just now
+			if err := r.inDoubt(req, h, r.store.Barrier); err != nil {
+				return nil, r.refusalOf(req.name(), err)
+			}
+			refused = r.authorize(req, id, text)
+		}
+		if refused != nil {
+			return nil, refused
 		}
 		if inQuery && !req.grant.Ticket() {
 			// A URL stands in histories and logs. Nothing that lives long is taken from it.
@@ -86,6 +89,18 @@ func (r *Relay) admit(h *fasthttp.RequestHeader, req *request) (handler, *refusa
 		}
 	}
 	return m.serve, nil
+}
+
+// authorize finds the slot of a request and what the token may do there.
+func (r *Relay) authorize(req *request, id cow.ID, token []byte) *refusal.Reply {
+	if req.slot = r.store.Slot(id); req.slot == nil {
+		return refusal.UnknownSlot
+	}
+	req.grant = req.slot.Authorize(cow.HashToken(token), time.Now().Unix())
+	if !req.grant.OK() {
+		return refusal.WrongToken
+	}
+	return nil
 }
 
 // verdict is what admit decided about a request by its header, while the body was

@@ -120,16 +120,9 @@ func (r *Relay) serveDescription(req request) error {
 	return nil
 }
 
-// serveHealthz says that the process runs, serveReadyz that it serves.
+// serveHealthz says that the process runs.
 func (r *Relay) serveHealthz(req request) error {
 	req.ctx.Response.Header.SetContentType("text/plain; charset=utf-8")
 	req.ctx.Response.SetBodyString("ok\n")
 	return nil
-}
-
-func (r *Relay) serveReadyz(req request) error {
-	if !r.Ready() {
-		return refusal.Draining
-	}
-	return r.serveHealthz(req)
 }

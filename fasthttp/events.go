@@ -128,10 +128,10 @@ func (r *Relay) servePull(req request) error {
 	p := r.conns.NewPage(req.ctx.Conn())
 	if req.span != nil && !req.slot.Hot() && req.slot.Count() > 0 {
 		began := time.Now()
-		err = r.store.Window(req.slot, q.start, q.limit, &p.Window)
+		err = r.window(req, q, &p.Window)
 		req.span.Part(trace.Load, began, time.Now())
 	} else {
-		err = r.store.Window(req.slot, q.start, q.limit, &p.Window)
+		err = r.window(req, q, &p.Window)
 	}
 	if err == nil && p.Events() == 0 && q.wait > 0 && q.limit > 0 && !req.head {
 		began := time.Now()
@@ -153,6 +153,7 @@ func (r *Relay) servePull(req request) error {
 	var room [20]byte
 	res.Header.SetCanonical(relayNext, strconv.AppendUint(room[:0], p.Next(), 10))
 	res.Header.SetCanonical(relayEnd, strconv.AppendUint(room[:0], p.End(), 10))
+	r.markStale(res)
 	res.SetBodyStream(p, p.Len())
 	if !req.head && p.Long() {
 		bodyOwnsHead(req.ctx, req.conn, p)

@@ -81,17 +81,15 @@ func (req request) query(name string) (*string, error) {
 }
 
 func (r *Relay) serveClaim(req request) error {
-	return r.withBody(&req, func(body []byte) error {
-		reply, err := meet.Claim(r.opts.Desk.Handles, r.sourceOf(req), body, r.mayActFor(req, false))
-		if err == nil {
-			req.reply(fasthttp.StatusCreated, reply)
-		}
-		return err
+	return r.withJSON(req, fasthttp.StatusCreated, func(body []byte) ([]byte, error) {
+		return meet.Claim(r.opts.Desk.Handles, r.sourceOf(req), body, r.mayActFor(req, false))
 	})
 }
 
 func (r *Relay) serveUnclaim(req request) error {
-	reply, err := meet.Unclaim(r.opts.Desk.Handles, req.rest(prefixClaim), r.mayActFor(req, true))
+	reply, err := r.surely(req, func() ([]byte, error) {
+		return meet.Unclaim(r.opts.Desk.Handles, req.rest(prefixClaim), r.mayActFor(req, true))
+	})
 	if err == nil {
 		req.reply(fasthttp.StatusOK, reply)
 	}
@@ -108,9 +106,10 @@ func (r *Relay) serveHandle(req request, body func(*rendezvous.Directory, string
 	if err != nil {
 		return err
 	}
-	reply, err := body(r.opts.Desk.Handles, deref(handle))
+	reply, err := r.surely(req, func() ([]byte, error) { return body(r.opts.Desk.Handles, deref(handle)) })
 	if err == nil {
 		req.reply(fasthttp.StatusOK, reply)
+		r.markStale(&req.ctx.Response)
 	}
 	return err
 }
@@ -176,6 +175,7 @@ func (r *Relay) serveHandles(req request) error {
 	res := &req.ctx.Response
 	res.Header.SetContentTypeBytes(contentTypeJSON)
 	body := &handlesBody{Page: page, relay: r}
+	r.markStale(res)
 	res.SetBodyStream(body, page.Size())
 	if req.conn != nil && !req.head {
 		body.conn = req.conn
@@ -187,7 +187,7 @@ func (r *Relay) serveHandles(req request) error {
 // serveIntro brings an introduction to an agent.
 func (r *Relay) serveIntro(req request) error {
 	nick := req.rest(prefixIntro)
-	if err := meet.Known(r.opts.Desk.Handles, nick); err != nil {
+	if err := r.sure(req, func() error { return r.knows(nick) }); err != nil && err != error(refusal.UnknownSlot) {
 		return err
 	}
 	p := r.store.NewPost()
@@ -207,10 +207,32 @@ func (r *Relay) serveIntro(req request) error {
 	return nil
 }
 
-// withJSON reads a body, and replies with what f makes of it.
+// knows says whether somebody has a nick, and, where relays share a log, whether this
+// one has heard of the nick's slot yet.
+func (r *Relay) knows(nick string) error {
+	err := meet.Known(r.opts.Desk.Handles, nick)
+	if err == nil && r.shared {
+		if id, _ := r.opts.Desk.Handles.Slot(nick); r.store.Slot(id) == nil {
+			return refusal.UnknownSlot
+		}
+	}
+	return err
+}
+
+// surely is sure for what makes a reply.
+func (r *Relay) surely(req request, ask func() ([]byte, error)) (reply []byte, err error) {
+	err = r.sure(req, func() error {
+		reply, err = ask()
+		return err
+	})
+	return reply, err
+}
+
+// withJSON reads a body, and replies with what f makes of it. f may be called again if
+// it says that something is not there, or another's.
 func (r *Relay) withJSON(req request, status int, f func(body []byte) ([]byte, error)) error {
 	return r.withBody(&req, func(body []byte) error {
-		out, err := f(body)
+		out, err := r.surely(req, func() ([]byte, error) { return f(body) })
 		if err == nil {
 			req.reply(status, out)
 		}
@@ -235,14 +257,17 @@ func (r *Relay) serveInvite(req request) error {
 		return err
 	}
 	if deref(format) == "url" {
-		url, err := meet.InviteURL(r.opts.Desk.Invites, token)
+		url, err := r.surely(req, func() ([]byte, error) {
+			url, err := meet.InviteURL(r.opts.Desk.Invites, token)
+			return []byte(url), err
+		})
 		if err != nil {
 			return err
 		}
-		res.SetBodyString(url)
+		res.SetBody(url)
 		res.Header.SetContentType("text/plain; charset=utf-8")
 	} else {
-		script, err := meet.InviteScript(r.opts.Desk.Invites, token, req.head)
+		script, err := r.surely(req, func() ([]byte, error) { return meet.InviteScript(r.opts.Desk.Invites, token, req.head) })
 		if err != nil {
 			return err
 		}
@@ -272,7 +297,7 @@ func (r *Relay) serveLook(req request) error {
 	if err != nil {
 		return err
 	}
-	out, err := meet.LookAtPair(r.opts.Desk.Pairs, req.pairID(), deref(role))
+	out, err := r.surely(req, func() ([]byte, error) { return meet.LookAtPair(r.opts.Desk.Pairs, req.pairID(), deref(role)) })
 	if err == nil {
 		req.reply(fasthttp.StatusOK, out)
 	}
@@ -289,9 +314,10 @@ func (r *Relay) serveBootstrap(req request) error {
 // serveAbandon drops a pair.
 func (r *Relay) serveAbandon(req request) error {
 	return r.withBody(&req, func(body []byte) error {
-		err := meet.AbandonPair(r.opts.Desk.Pairs, body)
-		if err == nil {
+		err := r.sure(req, func() error { return meet.AbandonPair(r.opts.Desk.Pairs, body) })
+		if err == nil || err == error(meet.NoPair) {
 			req.ctx.Response.SetStatusCode(fasthttp.StatusNoContent)
+			return nil
 		}
 		return err
 	})

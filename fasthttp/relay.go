@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"cowrelay/cow"
+	"cowrelay/cow/share"
 	"cowrelay/fasthttp/accept"
 	"cowrelay/fasthttp/conn"
 	"cowrelay/fasthttp/limit"
@@ -41,6 +42,13 @@ type Relay struct {
 	conns   *conn.Set
 	streams *stream.Set
 	polls   *poll.Set
+
+	// Whether other relays write to the store's journal too; and the requests that wait
+	// for what those have acknowledged. staying is done when these are to end.
+	shared  bool
+	doubts  *share.Ledger[accept.Client]
+	staying context.Context
+	leave   context.CancelFunc
 
 	// What is counted along requests and commits, and the history of it.
 	requests *stats.Requests

@@ -130,6 +130,8 @@ type reading struct {
 	limit int       // of a pull
 	wait  time.Duration
 	ids   frame.IDs // of a stream
+	// consistent: a pull shows all that any relay acknowledged before it.
+	consistent bool
 }
 
 // The parameters of a reading, as bits.
@@ -140,6 +142,7 @@ const (
 	hasLimit
 	hasWait
 	hasIDs
+	hasConsistent
 	hasStart = hasSince | hasFrom | hasLast
 )
 
@@ -179,6 +182,13 @@ func (req request) reading(stream bool) (reading, error) {
 				is = hasWait
 				n, err = number(value)
 				q.wait = min(time.Duration(n)*time.Second, maxWait)
+			}
+		case "consistent":
+			if !stream {
+				is, q.consistent = hasConsistent, string(value) == "1"
+				if !q.consistent && string(value) != "0" {
+					err = refusal.QueryCurrent
+				}
 			}
 		case "ids":
 			if stream {

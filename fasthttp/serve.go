@@ -27,6 +27,9 @@ func NewRelay(store *cow.Store, opts Options) *Relay {
 	r.places = accept.NewPlaces("public", opts.MaxConns)
 	r.conns = newConns(r)
 	r.streams = newStreams(r)
+	_, r.shared = store.SharedLog()
+	r.doubts = newDoubts()
+	r.staying, r.leave = context.WithCancel(context.Background())
 	r.polls = poll.NewSet(r.streams.Subscribe, r.streams.Hangups())
 	r.SetLive(opts.Live)
 	r.recorder = stats.Start(stats.Sources{
@@ -100,7 +103,8 @@ const drainGrace = 250 * time.Millisecond
 //	ready         at once; then delay, so that those who watch it see it
 //	listeners     before clients are sent away: one that comes back at once must not
 //	              be served by a relay that ends
-//	long polls    they are answered with what there is
+//	long polls    they are answered with what there is, and those who wait for other
+//	              relays with 503
 //	streams       between two frames, with a retry line that spreads their return
 //	requests      under way: they are answered
 //	the rest      writers of streams, the sampler, timers
@@ -125,6 +129,7 @@ func (r *Relay) Drain(ctx context.Context, delay time.Duration) error {
 	}
 	r.lnMu.Unlock()
 	close(r.drain)
+	r.leave()
 
 	late, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()

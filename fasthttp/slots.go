@@ -118,7 +118,8 @@ func (r *Relay) serveMakeToken(req request) error {
 // serveRevoke takes a further token of a slot back.
 func (r *Relay) serveRevoke(req request) error {
 	path := pathOf(req.ctx.Request.Header.RequestURI())
-	if err := keys.Revoke(r.store, req.slot, string(path[bytes.LastIndexByte(path, '/')+1:])); err != nil {
+	id := string(path[bytes.LastIndexByte(path, '/')+1:])
+	if err := r.sure(req, func() error { return keys.Revoke(r.store, req.slot, id) }); err != nil {
 		return err
 	}
 	req.ctx.Response.SetStatusCode(fasthttp.StatusNoContent)

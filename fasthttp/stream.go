@@ -2,6 +2,7 @@ package fasthttp
 
 import (
 	"net"
+	"strconv"
 
 	"cowrelay/fasthttp/conn"
 	"cowrelay/fasthttp/refusal"
@@ -36,6 +37,7 @@ func (r *Relay) serveStream(req request) error {
 	}
 	if req.head {
 		res := &req.ctx.Response
+		r.markStale(res)
 		res.Header.SetContentType("text/event-stream")
 		res.Header.Set(fasthttp.HeaderCacheControl, "no-cache")
 		res.Header.Set("X-Accel-Buffering", "no")
@@ -44,10 +46,18 @@ func (r *Relay) serveStream(req request) error {
 	if r.draining.Load() {
 		return refusal.Draining
 	}
+	if r.shared {
+		if err := r.reach(&req, q.start); err != nil {
+			return err
+		}
+	}
 	chunked := req.ctx.Request.Header.IsHTTP11()
 	head := r.live.Load().origins().shareStream(&req.ctx.Request.Header, stream.Head(chunked))
 	if req.id != "" {
 		head = withLines(head, string(requestID)+": "+req.id+"\r\n")
+	}
+	if n := r.away(); n > 0 {
+		head = withLines(head, relayStale+": "+strconv.FormatInt(n, 10)+"\r\n")
 	}
 	st, err := r.streams.Open(stream.Opening{
 		Client: uint64(r.clientOf(req)), Slot: req.slot, Grant: req.grant, Start: q.start, IDs: q.ids, Chunked: chunked, Head: head,

@@ -1,6 +1,7 @@
 package journaltest
 
 import (
+	"context"
 	"sync"
 
 	"cowrelay/cow"
@@ -19,6 +20,7 @@ type memFeed struct {
 	held    int
 	drop    int
 	own     bool
+	bare    bool
 	ended   bool
 	done    sync.WaitGroup
 }
@@ -69,6 +71,9 @@ func (f *memFeed) publish(a cow.Append, own bool) {
 		f.drop--
 		return
 	}
+	if f.bare && a.Op == cow.OpAppend {
+		a.Events, a.Mark = nil, 0
+	}
 	f.queue = append(f.queue, a)
 	f.arrived.Signal()
 }
@@ -88,6 +93,14 @@ func (f *memFeed) FeedOwn() {
 	f.feedMu.Lock()
 	defer f.feedMu.Unlock()
 	f.own = true
+}
+
+// BareFeed has the feed deliver appends without their events, as a journal does when too
+// much waits for delivery.
+func (f *memFeed) BareFeed(bare bool) {
+	f.feedMu.Lock()
+	defer f.feedMu.Unlock()
+	f.bare = bare
 }
 
 // DropFeed loses the next n entries of the feed, so that gaps arise.
@@ -111,12 +124,21 @@ func (f *memFeed) HoldFeed() (release func()) {
 }
 
 // WaitFeed returns when all entries were delivered. The feed must not be held.
-func (f *memFeed) WaitFeed() {
+func (f *memFeed) WaitFeed() { f.waitFeed(context.Background()) }
+
+// waitFeed is WaitFeed, and gives up when ctx ends.
+func (f *memFeed) waitFeed(ctx context.Context) bool {
+	defer context.AfterFunc(ctx, func() {
+		f.feedMu.Lock()
+		defer f.feedMu.Unlock()
+		f.idle.Broadcast()
+	})()
 	f.feedMu.Lock()
 	defer f.feedMu.Unlock()
-	for !f.ended && (len(f.queue) > 0 || f.busy) {
+	for !f.ended && ctx.Err() == nil && (len(f.queue) > 0 || f.busy) {
 		f.idle.Wait()
 	}
+	return ctx.Err() == nil
 }
 
 // Foreign appends events to a slot as another writer does and returns the
@@ -139,6 +161,13 @@ func (m *Memory) ForeignCreate(slot cow.ID, token cow.TokenHash) (version uint64
 	a := m.createLocked(slot, token, cow.TokenHash{})
 	m.publish(a, false)
 	return a.Version
+}
+
+// ForeignTouch notes times of pulls and streams as another writer does.
+func (m *Memory) ForeignTouch(slot cow.ID, pulledAt, streamedAt int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.actLocked(&cow.Group{Op: cow.OpTouch, Slot: slot, PulledAt: pulledAt, StreamedAt: streamedAt}, false)
 }
 
 // ForeignRemove removes a slot as another writer does.

@@ -28,6 +28,7 @@ type Memory struct {
 	failures []failure
 	hold     *hold
 	loadHook func(cow.ID, uint64) error
+	loaded   func()
 	commits  int
 	loads    int
 
@@ -89,7 +90,7 @@ func (m *Memory) Commit(groups []cow.Group) {
 				continue
 			}
 		}
-		version, ok := m.actLocked(g)
+		version, ok := m.actLocked(g, true)
 		switch {
 		case !ok:
 			g.Outcome = cow.Conflict
@@ -101,8 +102,8 @@ func (m *Memory) Commit(groups []cow.Group) {
 	}
 }
 
-// actLocked applies a group and gives it to the feed if that wants own groups.
-func (m *Memory) actLocked(g *cow.Group) (version uint64, ok bool) {
+// actLocked applies a group and gives it to the feed, one's own if that wants these.
+func (m *Memory) actLocked(g *cow.Group, own bool) (version uint64, ok bool) {
 	s := m.slots[g.Slot]
 	if (s == nil) != (g.Op == cow.OpCreate) {
 		return 0, false
@@ -119,14 +120,15 @@ func (m *Memory) actLocked(g *cow.Group) (version uint64, ok bool) {
 		if g.Count != s.count || g.Bytes != s.bytes {
 			panic("BUG: append with wrong counts")
 		}
-		m.publish(a, true)
+		m.publish(a, own)
 	case cow.OpCreate:
-		m.publish(m.createLocked(g.Slot, g.Token, g.Owner), true)
+		m.publish(m.createLocked(g.Slot, g.Token, g.Owner), own)
 	case cow.OpRemove:
-		m.publish(m.removeLocked(g.Slot), true)
+		m.publish(m.removeLocked(g.Slot), own)
 		return m.sequence, true
 	case cow.OpTouch:
 		s.pulled, s.streamed = g.PulledAt, g.StreamedAt
+		m.publish(cow.Append{Op: cow.OpTouch, Slot: g.Slot, PulledAt: g.PulledAt, StreamedAt: g.StreamedAt}, own)
 	default:
 		panic("BUG: unknown operation")
 	}
@@ -188,7 +190,11 @@ func (m *Memory) Load(slot cow.ID, from uint64, yield func(*cow.Append) error) e
 	if s != nil {
 		appends = s.appends[:len(s.appends):len(s.appends)]
 	}
+	loaded := m.loaded
 	m.mu.Unlock()
+	if loaded != nil {
+		loaded()
+	}
 	if s == nil {
 		return cow.ErrNoSlot
 	}

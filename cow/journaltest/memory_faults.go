@@ -53,6 +53,14 @@ func (m *Memory) OnLoad(hook func(slot cow.ID, from uint64) error) {
 	m.loadHook = hook
 }
 
+// OnLoaded has hook called in each Load, when it has seen what there is and has given
+// nothing yet. The hook may block. nil removes it.
+func (m *Memory) OnLoaded(hook func()) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.loaded = hook
+}
+
 // Commits returns the number of calls of Commit that have stored or refused.
 func (m *Memory) Commits() int {
 	m.mu.Lock()

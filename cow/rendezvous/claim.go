@@ -1,6 +1,7 @@
 package rendezvous
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -183,6 +184,9 @@ func (d *Directory) decide(c *Claim, who card.Card, was holder) (first bool, err
 // is there. An agent that has just claimed may not have read yet.
 func (d *Directory) inUse(id cow.ID, claimedAt int64) bool {
 	slot := d.store.Slot(id)
+	if slot == nil && d.store.Barrier(context.Background()) == nil {
+		slot = d.store.Slot(id) // another relay made it just now
+	}
 	if slot == nil {
 		return false
 	}

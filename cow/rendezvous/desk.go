@@ -71,22 +71,57 @@ func Open(store *cow.Store, opts Options) (*Desk, error) {
 	}
 	invites, err := OpenInvites(store.Records(), InviteOptions{
 		Most: opts.MaxInvites, Installer: opts.Installer, Now: opts.Now, Gate: store.Gate, Logger: opts.Logger,
+		Away: awayOf(store),
 	})
 	if err != nil {
 		handles.close()
 		return nil, err
 	}
-	pairs := NewPairs(opts.MaxPairs, within(store, pairBytes), opts.PairIdle, store.Now)
-	pairs.charge = store.Charge
-	pairs.count = func() {
-		if err := store.Records().Count(cow.Totals{PairOpens: 1}); err != nil {
-			opts.Logger.Error("a pair is missing in the totals", "err", err)
-		}
+	pairs, err := openPairs(store, opts)
+	if err != nil {
+		handles.close()
+		invites.Close()
+		return nil, err
 	}
 	return &Desk{
 		Handles: handles, Invites: invites, Pairs: pairs,
 		Intros: newIntros(store, handles),
 	}, nil
+}
+
+// openPairs returns the pairs: in memory, or in the records that relays share.
+func openPairs(store *cow.Store, opts Options) (*Pairs, error) {
+	pairs := NewPairs(opts.MaxPairs, within(store, pairBytes), opts.PairIdle, store.Now)
+	pairs.charge = store.Charge
+	if away := awayOf(store); away != nil {
+		var err error
+		pairs.shared, err = openSharedPairs(sharedPairsEnv{
+			records: store.Records(), gate: store.Gate, away: away, now: opts.Now,
+			most: opts.MaxPairs, bytes: pairBytes, idle: opts.PairIdle, charge: store.Charge, log: opts.Logger,
+		})
+		return pairs, err
+	}
+	if err := dropPairs(store.Records()); err != nil {
+		return nil, err
+	}
+	pairs.count = func() {
+		if err := store.Records().Count(cow.Totals{PairOpens: 1}); err != nil {
+			opts.Logger.Error("a pair is missing in the totals", "err", err)
+		}
+	}
+	return pairs, nil
+}
+
+// awayOf says for how long the log that relays share can't be reached. It is nil if
+// the store's relay shares none.
+func awayOf(store *cow.Store) func() time.Duration {
+	if _, shared := store.SharedLog(); !shared {
+		return nil
+	}
+	return func() time.Duration {
+		health, _ := store.SharedLog()
+		return health.Away
+	}
 }
 
 // toDrop passes the gate for a record that is to be dropped. A full disk does not

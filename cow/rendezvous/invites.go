@@ -30,7 +30,7 @@ var (
 	ErrNoUses     = errors.New("rendezvous: an invite without uses")
 )
 
-// InviteOptions are the limits of Invites. All must be set but Installer.
+// InviteOptions are the limits of Invites. All must be set but Installer and Away.
 type InviteOptions struct {
 	Most      int              // that are live at once
 	Installer string           // URL of a script that installs the client; empty: there is none
@@ -38,6 +38,9 @@ type InviteOptions struct {
 	// Gate is asked before a record is written for a client; see cow.Store.Gate.
 	Gate   func() (done func(), err error)
 	Logger *slog.Logger
+	// Away, if set, is for how long the log can't be reached that relays share. All of
+	// them drop the records of invites then, and not at the same time.
+	Away func() time.Duration
 }
 
 // InviteStats count what happened since the start. All fields may be read at any

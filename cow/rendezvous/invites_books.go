@@ -177,6 +177,16 @@ func (b *inviteBooks) takeLeaving(now time.Time, most int) []string {
 	return tokens
 }
 
+// leaveAgain has a record looked at once more that was to be dropped, if it is still
+// known.
+func (b *inviteBooks) leaveAgain(token string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if e := b.byToken[token]; e != nil && e.state == inviteLeaving {
+		b.leaving = append(b.leaving, token)
+	}
+}
+
 // putBack returns tokens whose records could not be dropped.
 func (b *inviteBooks) putBack(tokens []string) {
 	b.mu.Lock()

@@ -3,6 +3,7 @@ package rendezvous
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"runtime/pprof"
 	"sync"
 	"time"
@@ -28,6 +29,17 @@ func (v *Invites) sweeps() {
 			case <-v.stop:
 				return
 			case <-tick.C:
+			}
+			if v.opts.Away == nil {
+				v.sweep()
+				continue
+			}
+			select { // one of the relays is first, and the others hear of it
+			case <-v.stop:
+				return
+			case <-time.After(rand.N(sweepEvery)):
+			}
+			if v.opts.Away() == 0 {
 				v.sweep()
 			}
 		}
@@ -102,7 +114,11 @@ func (v *Invites) dropOne(token string) error {
 		v.note(InviteKey(token), value)
 		return nil
 	}
-	if err := v.records.Delete(InviteKey(token), version); err != nil {
+	switch err := v.records.Delete(InviteKey(token), version); {
+	case errors.Is(err, cow.ErrConflict): // another relay has dropped it, or changed it, which is noted
+		v.books.leaveAgain(token)
+		return nil
+	case err != nil:
 		return err
 	}
 	v.Stats.Swept.Add(1)

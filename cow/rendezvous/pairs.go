@@ -46,8 +46,8 @@ var (
 )
 
 // Pairs is where two agents that share a code meet: each leaves a message for the
-// other, and later a sealed bootstrap. It lives in memory, and a pair that nobody
-// touches is gone after a time.
+// other, and later a sealed bootstrap. A pair that nobody touches is gone after a
+// time. Pairs live in memory, or in the records where relays share them.
 //
 // One source may open a quarter of the pairs, and its texts may take half of the
 // bytes. Source 0 is held by the totals only.
@@ -63,6 +63,8 @@ type Pairs struct {
 	// Both ledgers have a lock of their own, taken under mu.
 	places *share.Ledger[Source] // pairs
 	texts  *share.Ledger[Source] // bytes
+
+	shared *sharedPairs // nil: the pairs are this relay's own
 
 	refused atomic.Uint64
 	count   func()      // what a pair that was made is counted with; nil: nothing
@@ -111,6 +113,10 @@ func NewPairs(most int, bytes int64, idle time.Duration, now func() int64) *Pair
 // Open leaves a message for the other role of the code, and returns the pair's id,
 // the same for both roles. Errors: ErrRoleTaken, ErrTooMany, ErrShare.
 func (p *Pairs) Open(source Source, code, message string, role Role) (id string, err error) {
+	if p.shared != nil {
+		id, err := p.shared.open(source, code, message, role)
+		return id, p.refusedIf(err)
+	}
 	id, made, err := p.open(source, code, message, role)
 	if made && p.count != nil {
 		p.count() // without the lock
@@ -156,6 +162,9 @@ func (p *Pairs) open(source Source, code, message string, role Role) (id string,
 // Bootstrap leaves a sealed bootstrap for the other role. It replaces an earlier
 // one. Errors: ErrNoPair, ErrTooMany, ErrShare.
 func (p *Pairs) Bootstrap(source Source, id, sealed string, role Role) error {
+	if p.shared != nil {
+		return p.refusedIf(p.shared.bootstrap(source, id, sealed, role))
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.sweep()
@@ -173,6 +182,9 @@ func (p *Pairs) Bootstrap(source Source, id, sealed string, role Role) error {
 // Look returns what the other role has left for this one, nil for what it has
 // not. Errors: ErrNoPair.
 func (p *Pairs) Look(id string, as Role) (message, bootstrap *string, err error) {
+	if p.shared != nil {
+		return p.shared.look(id, as)
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.sweep()
@@ -187,32 +199,47 @@ func (p *Pairs) Look(id string, as Role) (message, bootstrap *string, err error)
 
 // Has says whether there is a pair with this id.
 func (p *Pairs) Has(id string) bool {
+	if p.shared != nil {
+		_, ok := p.shared.keyOf(id)
+		return ok
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.sweep()
 	return p.byID[id] != nil
 }
 
-// Abandon drops the pair of a code, if there is one.
-func (p *Pairs) Abandon(code string) {
+// Abandon drops the pair of a code, and says whether there is one.
+func (p *Pairs) Abandon(code string) (there bool, err error) {
+	if p.shared != nil {
+		return p.shared.abandon(code)
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if x := p.byCode[sha256.Sum256([]byte(code))]; x != nil {
+	x := p.byCode[sha256.Sum256([]byte(code))]
+	if x != nil {
 		p.drop(x)
 	}
+	return x != nil, nil
 }
 
 // Len returns how many pairs are open.
 func (p *Pairs) Len() int {
+	if p.shared != nil {
+		return p.shared.len()
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.sweep()
 	return len(p.byID)
 }
 
-// Opened returns how many pairs have been opened, and Refused how many texts were
+// Opened returns how many pairs have been opened here, and Refused how many texts were
 // refused because there was no room.
 func (p *Pairs) Opened() uint64 {
+	if p.shared != nil {
+		return p.shared.opened()
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.opened
@@ -268,6 +295,14 @@ func (p *Pairs) refuse(err error) error {
 	return err
 }
 
+// refusedIf counts an error of shared pairs that says that there is no room.
+func (p *Pairs) refusedIf(err error) error {
+	if errors.Is(err, ErrTooMany) || errors.Is(err, ErrShare) {
+		p.refused.Add(1)
+	}
+	return err
+}
+
 func (p *Pairs) touch(x *pair) {
 	x.touchedNs = p.now()
 	p.order.MoveToBack(x.order)
@@ -296,8 +331,11 @@ func (p *Pairs) drop(x *pair) {
 	delete(p.byID, x.id)
 }
 
-// close drops all pairs.
+// close drops all pairs that are in memory.
 func (p *Pairs) close() {
+	if p.shared != nil {
+		p.shared.close()
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, x := range p.byID {

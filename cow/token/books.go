@@ -55,6 +55,9 @@ type Books struct {
 	// gone holds what was deleted while the records are read for the first time.
 	// It is nil afterwards.
 	gone map[Spot]struct{}
+	// early is what KeepEarly has kept, by slot, and earlyCount how much that is.
+	early      map[SlotID][]Early
+	earlyCount int
 }
 
 // NewBooks returns empty books, for tokens that are being read. charge may be nil.

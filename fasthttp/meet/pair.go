@@ -11,8 +11,10 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
+// NoPair is the reply where there is no such pair.
+var NoPair = &refusal.Reply{Status: http.StatusNotFound, Text: "no such pair"}
+
 var (
-	noPair     = &refusal.Reply{Status: http.StatusNotFound, Text: "no such pair"}
 	roleTaken  = &refusal.Reply{Status: http.StatusConflict, Text: "that role has come already"}
 	badRole    = &refusal.Reply{Status: http.StatusBadRequest, Text: "a role is host or guest"}
 	noCode     = &refusal.Reply{Status: http.StatusBadRequest, Text: "code_hash must not be empty"}
@@ -28,7 +30,7 @@ var (
 func ofPair(err error) error {
 	switch {
 	case errors.Is(err, rendezvous.ErrNoPair):
-		return noPair
+		return NoPair
 	case errors.Is(err, rendezvous.ErrRoleTaken):
 		return roleTaken
 	case errors.Is(err, rendezvous.ErrTooMany):
@@ -73,7 +75,7 @@ func LookAtPair(pairs *rendezvous.Pairs, id, asRole string) ([]byte, error) {
 	role, ok := rendezvous.ParseRole(asRole)
 	if !ok {
 		if !pairs.Has(id) {
-			return nil, noPair
+			return nil, NoPair
 		}
 		return nil, badRole
 	}
@@ -101,7 +103,7 @@ func LeaveBootstrap(pairs *rendezvous.Pairs, from rendezvous.Source, id string, 
 		return nil, sealShape
 	}
 	if !pairs.Has(id) {
-		return nil, noPair
+		return nil, NoPair
 	}
 	role, ok := rendezvous.ParseRole(*in.Role)
 	switch {
@@ -116,7 +118,8 @@ func LeaveBootstrap(pairs *rendezvous.Pairs, from rendezvous.Source, id string, 
 	return []byte(`{"ok":true}`), nil
 }
 
-// AbandonPair drops the pair of a code, if there is one.
+// AbandonPair drops the pair of a code. Where there is none it returns a reply that
+// says so, which the client does not get: another relay may have just opened it.
 func AbandonPair(pairs *rendezvous.Pairs, body []byte) error {
 	var in *struct {
 		Code *string `json:"code_hash"`
@@ -127,6 +130,9 @@ func AbandonPair(pairs *rendezvous.Pairs, body []byte) error {
 	if in == nil || in.Code == nil {
 		return codeShape
 	}
-	pairs.Abandon(*in.Code)
-	return nil
+	there, err := pairs.Abandon(*in.Code)
+	if err == nil && !there {
+		return NoPair
+	}
+	return err
 }

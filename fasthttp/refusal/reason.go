@@ -25,6 +25,7 @@ const (
 	LongPolls  // as many as there may be, and none could give way
 	Arriving   // no memory for what is arriving
 	Overload   // too much waits, the disk hangs, or the store can't be read
+	LogAway    // the log that relays share can't be reached
 	FullDisk   // too little space is free
 	Stopping   // the relay drains
 	Fault      // of the relay
@@ -35,7 +36,7 @@ const (
 
 var reasonNames = [Reasons]string{
 	"", "invalid", "not_found", "token", "right", "blocked", "too_large", "slot_full", "rate", "conflict",
-	"slots", "streams", "stream_share", "slot_streams", "long_polls", "arriving", "busy", "no_space", "draining", "fault", "other",
+	"slots", "streams", "stream_share", "slot_streams", "long_polls", "arriving", "busy", "log_away", "no_space", "draining", "fault", "other",
 }
 
 // String returns the name, the label of the metric.

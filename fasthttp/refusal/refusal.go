@@ -76,6 +76,8 @@ var (
 	ManyConns    = &Reply{Status: http.StatusServiceUnavailable, Text: "too many connections", RetryAfter: 1, why: Overload}
 	Query        = &Reply{Status: http.StatusBadRequest, Text: "bad query: limit, wait, from, last and hours are whole numbers from 0 up, each parameter given once"}
 	QueryStart   = &Reply{Status: http.StatusBadRequest, Text: "bad query: since, from and last say where to begin; give one of them"}
+	QueryCurrent = &Reply{Status: http.StatusBadRequest, Text: "bad query: consistent can be 1 or 0"}
+	Away         = &Reply{Status: http.StatusServiceUnavailable, Text: "the relay can't reach the log that it shares with others; what was asked for may still happen, so send the same again", RetryAfter: 2, why: LogAway}
 	QueryIDs     = &Reply{Status: http.StatusBadRequest, Text: "bad query: ids can be position, or be left out"}
 )
 
@@ -111,6 +113,8 @@ func Of(err error) (reply *Reply, known bool) {
 		return UnknownSlot, true
 	case errors.Is(err, cow.ErrBusy):
 		return Busy, true
+	case errors.Is(err, cow.ErrAway):
+		return Away, true
 	case errors.Is(err, cow.ErrNoSpace):
 		return NoSpace, true
 	case errors.Is(err, cow.ErrClosed):

@@ -16,7 +16,7 @@ import (
 // client caused is 503 and to be logged.
 func TestOf(t *testing.T) {
 	for err, status := range map[error]int{
-		cow.ErrNoSlot: 404, cow.ErrBusy: 503, cow.ErrNoSpace: 507, cow.ErrClosed: 503, cow.ErrTooManySlots: 503, cow.ErrTooManyStreams: 503,
+		cow.ErrNoSlot: 404, cow.ErrBusy: 503, cow.ErrNoSpace: 507, cow.ErrClosed: 503, cow.ErrAway: 503, cow.ErrTooManySlots: 503, cow.ErrTooManyStreams: 503,
 		&event.Error{Class: event.ErrTooLarge}: 413, &event.Error{Class: event.ErrShape}: 422, &event.Error{Class: event.ErrSyntax}: 400,
 		line(event.ErrTooLarge): 413, line(event.ErrTooMany): 413, line(event.ErrShape): 422, line(event.ErrSyntax): 400,
 		BodyTooLarge: 413, Query: 400, Decode([]byte("{"), new(int)): 400, Decode([]byte("{}"), new(int)): 422,
@@ -52,7 +52,7 @@ func TestTexts(t *testing.T) {
 	free := regexp.MustCompile(`(^|[\s:])(404|410)($|[\s:])`)
 	for _, r := range []*Reply{
 		NotFound, NoBearer, UnknownSlot, WrongToken, Blocked, SlotShape, ContentType, LinesType, BodyTooLarge, Framing, Timeout, CutBody, Internal, Busy,
-		ManyBytes, ManyFields, NoSpace, Draining, ManySlots, ManyStreams, StreamShare, SlotStreams, ManyPolls, ManyConns, Query, unavailable, SlotFull(1),
+		ManyBytes, ManyFields, NoSpace, Draining, ManySlots, ManyStreams, StreamShare, SlotStreams, ManyPolls, ManyConns, Query, QueryCurrent, Away, unavailable, SlotFull(1),
 	} {
 		var body map[string]any
 		if err := json.Unmarshal(r.Body(""), &body); err != nil || body["error"] != r.Text || r.Error() != r.Text {
