@@ -22,7 +22,7 @@ func TestMember_Fleet(t *testing.T) {
 		steps = 100
 	}
 	replaytest.RunFleet(t, replaytest.Fleet{
-		Relays: relays, Steps: steps, Seed: 3, Restarts: true,
+		Relays: relays, Steps: steps, Seed: 3, Restarts: true, Large: true,
 		Connect: func(testing.TB) replay.SharedLog { return server.Client() },
 		Options: replay.Options{ResendAfter: 100e6, Patience: 60e9, Backlog: 256 << 10},
 		Open: func(relay int) (replay.MemberStore, func(bool) replay.MemberStore) {

@@ -3,6 +3,7 @@ package replay
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
 	"hash/crc32"
 	"math/rand/v2"
 	"slices"
@@ -143,17 +144,24 @@ func FuzzEntry(f *testing.F) {
 	many := append(good[:entryHead:entryHead], opAppend)
 	many = append(many, make([]byte, 26)...)
 	f.Add(binary.AppendUvarint(many, 1<<62))
+	f.Add(appendGenesis(good[:entryHead:entryHead], genesis{base: 1, digest: 5}))
+	f.Add(append(append(good[:entryHead:entryHead], opPart), good[entryHead:len(good)-entryChecksum-30]...))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		b = bytes.Clone(b)
 		if len(b) > 0 {
 			b[0] = entryFormat
 		}
 		entry := binary.BigEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
-		s := newState()
-		s.heads[slot] = counts{2, 40}
-		s.versions[recordIDOf("k")] = 4
+		state := func() *State {
+			s := newState()
+			s.heads[slot] = counts{2, 40}
+			s.versions[recordIDOf("k")] = 4
+			return s
+		}
 		var fx effects
-		if _, _, err := s.replay(1, entry, &fx); err != nil {
+		_, _, err := state().replay(1, entry, &fx)
+		fuzzShared(t, state, entry)
+		if err != nil {
 			if !strings.HasPrefix(err.Error(), "replay: ") {
 				t.Fatalf("error %v", err)
 			}
@@ -180,6 +188,46 @@ func FuzzEntry(f *testing.F) {
 			t.Fatalf("an entry of %d bytes takes %d in memory", len(entry), room)
 		}
 	})
+}
+
+// fuzzShared replays an entry as one of a shared log. What skim lets pass can be read,
+// and does in two parts what it does in one.
+func fuzzShared(t *testing.T, fresh func() *State, entry []byte) {
+	t.Helper()
+	shared := func(seq uint64) *State {
+		s := fresh()
+		s.seq, s.chain = seq, new(chain)
+		return s
+	}
+	s, whole := shared(7), new(effects)
+	h, counts, err := s.replay(8, entry, whole)
+	if err == nil && counts != (h.number == 1) {
+		t.Fatalf("number %d of a producer that is not known counts: %v", h.number, counts)
+	}
+	if len(entry) < entryHead+entryChecksum {
+		return
+	}
+	ops := entry[entryHead : len(entry)-entryChecksum]
+	if len(ops) < 2 || ops[0] == opPart || h.applied != 0 || !counts && err == nil {
+		return
+	}
+	if readable := skim(ops); (readable == nil) != (err == nil) {
+		t.Fatalf("skim says %v, replay says %v", readable, err)
+	}
+	if err != nil {
+		return
+	}
+	again, cut := shared(6), 1+len(ops)/2
+	var fx effects
+	for i, o := range [][]byte{append([]byte{opPart}, ops[:cut]...), ops[cut:]} {
+		b := append(appendHead(nil, header{producer: 1, number: uint64(i) + 1}), o...)
+		if _, counts, err := again.replay(7+uint64(i), appendChecksum(b, 0), &fx); err != nil || !counts {
+			t.Fatalf("part %d counts: %v, %v", i, counts, err)
+		}
+	}
+	if fmt.Sprint(fx.groups, fx.records) != fmt.Sprint(whole.groups, whole.records) || again.totals != s.totals {
+		t.Fatalf("in two parts it does\n%v\nand in one\n%v", fx, whole)
+	}
 }
 
 // TestEntry_Sizes: an op never takes more than its size says, or a buffer would move.

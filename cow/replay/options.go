@@ -76,14 +76,25 @@ func (o *Options) ensureDefaults() {
 	}
 }
 
+// advice is what an operator does about a failure.
+func advice(err error) string {
+	switch {
+	case errors.Is(err, syscall.ENOSPC):
+		return "make room on the disk, then start again: what the log then holds is the truth, and posts that got no answer may be sent again"
+	case errors.Is(err, ErrTrimmed):
+		return "this relay was away for too long: have it join again with a copy of another relay's store"
+	case errors.Is(err, ErrDiverged):
+		return "stop all relays, keep a copy of their folders, and find out whose digest is alone: that one joins again with a copy of another relay's store"
+	case errors.Is(err, ErrLost), errors.Is(err, errGap), errors.Is(err, errEntry):
+		return "stop all relays and look at the servers of the log: what it holds is not what was written"
+	}
+	return "start again: what the log then holds is the truth, and posts that got no answer may be sent again; if it happens again, check the disk"
+}
+
 // exit is the default of Options.Fatal.
 func exit(log *slog.Logger, end func(int)) func(error) {
 	return func(err error) {
-		do := "start again: what the log then holds is the truth, and posts that got no answer may be sent again; if it happens again, check the disk"
-		if errors.Is(err, syscall.ENOSPC) {
-			do = "make room on the disk, then start again: what the log then holds is the truth, and posts that got no answer may be sent again"
-		}
-		log.Error("the store failed, the process ends", "error", err, "do", do)
+		log.Error("the journal failed, the process ends", "error", err, "do", advice(err))
 		end(1)
 	}
 }

@@ -27,6 +27,8 @@ type Fleet struct {
 	// Connect makes a connection to the log, which is empty at first. Every start of
 	// a relay makes its own.
 	Connect func(t testing.TB) replay.SharedLog
+	// Large has some append more than one entry of the log takes.
+	Large bool
 	// Restarts has relays stop and crash in between.
 	Restarts bool
 	// Open makes the empty store of a relay. again opens what it holds: behind its
@@ -243,9 +245,31 @@ func (m *fleetRelay) step(n int) {
 		}
 		m.append(1)
 		wg.Wait()
+	case k == 40 && r.Large:
+		m.large()
 	default:
 		m.append(1 + m.rng.IntN(4))
 	}
+}
+
+// large appends more than one entry of the log takes.
+func (m *fleetRelay) large() {
+	id, ok := m.slot()
+	if !ok {
+		return
+	}
+	count, size, err := m.counts(id)
+	if err != nil || size > cow.MaxSlotBytes/2 {
+		return
+	}
+	g := m.events(id, count, size, 8)
+	for i := range g.Events {
+		e := &g.Events[i]
+		pad := bytes.Repeat([]byte{' '}, 200_000)
+		e.JSON = slices.Insert(e.JSON, len(e.JSON)-1, pad...)
+		g.Bytes += uint64(len(pad))
+	}
+	m.commit([]cow.Group{g})
 }
 
 func (m *fleetRelay) slot() (cow.ID, bool) {
