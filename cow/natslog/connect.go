@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -35,7 +36,8 @@ func (d dialer) Dial(network, address string) (net.Conn, error) {
 	return (&net.Dialer{Timeout: dialTimeout}).DialContext(d.ctx, network, address)
 }
 
-// credentials is the option for a file with credentials.
+// credentials is the option for a file with credentials. It is read again for each
+// connection, so that it can be replaced.
 func credentials(file string) (nats.Option, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -44,12 +46,32 @@ func credentials(file string) (nats.Option, error) {
 	if bytes.Contains(text, []byte("NATS USER JWT")) {
 		return nats.UserCredentials(file), nil
 	}
+	if _, _, ok := userPassword(text); ok {
+		return nats.UserInfoHandler(func() (user, password string) {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				return "", ""
+			}
+			user, password, _ = userPassword(text)
+			return user, password
+		}), nil
+	}
 	// Errors of the library could have something of the file in them.
 	o, err := nats.NkeyOptionFromSeed(file)
 	if err != nil {
-		return nil, fmt.Errorf("natslog: %s has neither the credentials of a NATS user nor the seed of an nkey", file)
+		return nil, fmt.Errorf("natslog: %s has neither the credentials of a NATS user, nor the seed of an nkey, nor a line user:password", file)
 	}
 	return o, nil
+}
+
+// userPassword reads a file of one line user:password.
+func userPassword(text []byte) (user, password string, ok bool) {
+	line := strings.TrimSpace(string(text))
+	if strings.ContainsAny(line, "\r\n") {
+		return "", "", false
+	}
+	user, password, ok = strings.Cut(line, ":")
+	return user, password, ok && user != "" && password != ""
 }
 
 // connOptions are those of every connection of the log.

@@ -228,6 +228,13 @@ func (s *seen) count() int {
 	return len(s.entries)
 }
 
+// pause is the longest one between two entries.
+func (s *seen) pause() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.longest.Round(time.Millisecond)
+}
+
 // of is the number of a producer's newest entry that counts.
 func (s *seen) of(producer uint64) uint64 {
 	s.mu.Lock()

@@ -31,7 +31,7 @@ type Options struct {
 	// in them. At least one. The others of the cluster are learned from it.
 	URLs []string
 	// Creds is a file with credentials: the JWT and seed of a user, or the seed of an
-	// nkey alone. "" for none.
+	// nkey alone, or one line user:password. "" for none.
 	Creds string
 	// CA is a file with the certificates of those who may sign for a server. "": those
 	// of the system.

@@ -247,6 +247,12 @@ func TestOpen_Waits(t *testing.T) {
 	r.l.Close()
 }
 
+// An nkey of nobody.
+const (
+	nkeySeed   = "SUAEQRPG5GSDLIEQ7MWGDZV3SGM3SRUDSLYWH5S4ITQGHVI42MYBCJTF2M"
+	nkeyPublic = "UARRD7M6QYXHV6RZ7WRYW4UQKJ5FO2BYFCNYP53JCQT5VFUEAZSKNHPL"
+)
+
 // Nothing that authenticates is logged or in an error.
 func TestOpen_Authenticates(t *testing.T) {
 	t.Parallel()
@@ -255,9 +261,9 @@ func TestOpen_Authenticates(t *testing.T) {
 	s := natstest.One(t, natstest.Config{Extra: fmt.Sprintf(`
 tls { cert_file: %q, key_file: %q }
 accounts {
-	RELAYS { jetstream: enabled, users: [ { user: relay, password: "pa55word" } ] }
+	RELAYS { jetstream: enabled, users: [ { user: relay, password: "pa55word" }, { nkey: %q } ] }
 	OTHERS { users: [ { user: other, password: "0therword" } ] }
-}`, cert, key)})
+}`, cert, key, nkeyPublic)})
 	var log bytes.Buffer
 	o := natslog.Options{
 		MonitorURLs: []string{s.Monitor()}, Replicas: 1, FewReplicas: true, CA: cert,
@@ -291,6 +297,20 @@ accounts {
 		}
 	}
 	open(t, with("relay:pa55word"))
+	file := filepath.Join(dir, "creds")
+	creds := func(text string) natslog.Options {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		o := o
+		o.URLs, o.Creds = []string{strings.Replace(s.URL(), "nats://", "tls://", 1)}, file
+		return o
+	}
+	open(t, creds("relay:pa55word\n"))
+	open(t, creds(nkeySeed))
+	fails(creds("relay:wr0ngword"), "uthorization")
+	fails(creds("pa55word"), "neither")
+	fails(creds("pa55word\nrelay:pa55word"), "neither")
 	fails(with("relay:wr0ngword"), "uthorization")
 	fails(with("other:0therword"), "jetstream: enabled")
 	no := with("relay:pa55word")

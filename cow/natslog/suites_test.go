@@ -65,7 +65,11 @@ func journals(o natslog.Options, ready func(*replay.SharedJournal)) journaltest.
 // The suite that every journal passes, on real servers.
 func TestJournal(t *testing.T) {
 	t.Parallel()
-	for _, p := range places(t) {
+	all := places(t)
+	if testing.Short() {
+		all = all[:1]
+	}
+	for _, p := range all {
 		t.Run(p.name, func(t *testing.T) {
 			journaltest.Run(t, journals(p.o, func(j *replay.SharedJournal) { j.Feed(func(*cow.Append) {}) }))
 		})

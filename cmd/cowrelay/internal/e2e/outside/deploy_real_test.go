@@ -63,23 +63,29 @@ func TestReal_PromtoolAcceptsOurDashboard(t *testing.T) {
 	}
 }
 
-// systemd reads the unit, and finds it well shut in.
-func TestReal_SystemdAcceptsOurUnit(t *testing.T) {
-	unit, err := os.ReadFile("../../../deploy/cowrelay.service")
-	if err != nil {
-		t.Fatal(err)
-	}
-	name := filepath.Join(t.TempDir(), "cowrelay.service")
-	unit = bytes.ReplaceAll(unit, []byte("/usr/local/bin/cowrelay "), []byte(relaytest.Binary+" ")) // it has to exist
-	if err := os.WriteFile(name, unit, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	out, err := exec.Command("systemd-analyze", "verify", "--man=no", name).CombinedOutput()
-	if err != nil || bytes.Contains(out, []byte("cowrelay.service")) {
-		t.Errorf("systemd-analyze verify: %v\n%s", err, out)
-	}
-	out, err = exec.Command("systemd-analyze", "security", "--offline=yes", "--threshold=20", "--no-pager", name).CombinedOutput()
-	if err != nil {
-		t.Errorf("systemd-analyze security: %v\n%s", err, out)
+// systemd reads the units, and finds them well shut in.
+func TestReal_SystemdAcceptsOurUnits(t *testing.T) {
+	for file, program := range map[string]string{
+		"cowrelay.service":          "/usr/local/bin/cowrelay ",
+		"fleet/nats-server.service": "/usr/local/bin/nats-server ",
+	} {
+		unit, err := os.ReadFile("../../../deploy/" + file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		base := filepath.Base(file)
+		name := filepath.Join(t.TempDir(), base)
+		unit = bytes.ReplaceAll(unit, []byte(program), []byte(relaytest.Binary+" ")) // it has to exist
+		if err := os.WriteFile(name, unit, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		out, err := exec.Command("systemd-analyze", "verify", "--man=no", name).CombinedOutput()
+		if err != nil || bytes.Contains(out, []byte(base)) {
+			t.Errorf("systemd-analyze verify: %v\n%s", err, out)
+		}
+		out, err = exec.Command("systemd-analyze", "security", "--offline=yes", "--threshold=20", "--no-pager", name).CombinedOutput()
+		if err != nil {
+			t.Errorf("systemd-analyze security: %v\n%s", err, out)
+		}
 	}
 }

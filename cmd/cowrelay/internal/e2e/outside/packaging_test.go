@@ -18,7 +18,7 @@ import (
 // value that it takes.
 func TestPackaging_VariablesAreSettings(t *testing.T) {
 	variable := regexp.MustCompile(`\b(COWRELAY_[A-Z_]+)(?:=|: | = )"?([^\s"]*)`)
-	for _, name := range []string{"Dockerfile", "compose.yml", "fly.toml"} {
+	for _, name := range []string{"Dockerfile", "compose.yml", "fly.toml", "fleet/compose.yml"} {
 		data, err := os.ReadFile("../../../deploy/" + name)
 		if err != nil {
 			t.Fatal(err)
@@ -79,6 +79,16 @@ func TestPackaging_DrainFits(t *testing.T) {
 	for name, s := range compose.Services {
 		if !s.ReadOnly || !slices.Equal(s.CapDrop, []string{"ALL"}) {
 			t.Errorf("compose.yml: %s may write its root or has capabilities", name)
+		}
+	}
+	readYAML(t, "../../../deploy/fleet/compose.yml", &compose)
+	for _, name := range []string{"n1", "n2", "n3", "relay1", "relay2", "relay3"} {
+		s := compose.Services[name]
+		if d, err := time.ParseDuration(s.Grace); err != nil || d < drain {
+			t.Errorf("fleet/compose.yml: %s: stop_grace_period %q", name, s.Grace)
+		}
+		if !s.ReadOnly || !slices.Equal(s.CapDrop, []string{"ALL"}) {
+			t.Errorf("fleet/compose.yml: %s may write its root or has capabilities", name)
 		}
 	}
 	unit, err := os.ReadFile("../../../deploy/cowrelay.service")
