@@ -94,7 +94,7 @@ func advice(err error) string {
 // exit is the default of Options.Fatal.
 func exit(log *slog.Logger, end func(int)) func(error) {
 	return func(err error) {
-		log.Error("the journal failed, the process ends", "error", err, "do", advice(err))
+		log.Error("the store failed, the process ends", "error", err, "do", advice(err))
 		end(1)
 	}
 }

@@ -265,8 +265,8 @@ func (m *fleetRelay) large() {
 	g := m.events(id, count, size, 8)
 	for i := range g.Events {
 		e := &g.Events[i]
-		pad := bytes.Repeat([]byte{' '}, 200_000)
-		e.JSON = slices.Insert(e.JSON, len(e.JSON)-1, pad...)
+		pad := bytes.Repeat([]byte{'x'}, 200_000)
+		e.JSON = slices.Insert(e.JSON, len(e.JSON)-2, pad...)
 		g.Bytes += uint64(len(pad))
 	}
 	m.commit([]cow.Group{g})
