@@ -36,8 +36,10 @@ func (s *Server) checkpoint(_ *attached, w http.ResponseWriter, req *http.Reques
 	if s.opts.Checkpoint == nil {
 		return errNoCheckpoint
 	}
-	ctx, cancel := context.WithTimeout(req.Context(), s.opts.times.write)
+	// It begins with a flush, which may take longer than a reply otherwise may.
+	ctx, cancel := context.WithTimeout(req.Context(), 2*s.opts.times.write)
 	defer cancel()
+	http.NewResponseController(w).SetWriteDeadline(time.Now().Add(3 * s.opts.times.write)) // an error: a test's recorder has none
 	c, err := s.opts.Checkpoint(ctx)
 	if s.acted(req, "copy store", "all", err) != nil {
 		return err

@@ -52,7 +52,7 @@ reach and should not.`,
 // print shows what would run, with the budgets that follow from it.
 func (c *Config) print(w io.Writer, files plan.OpenFiles) {
 	for i, s := range c.settings {
-		v, from := s.Value, c.origins[i]
+		v, from := s.Shown(), c.origins[i]
 		switch s.Name {
 		case "memory-budget":
 			v = strconv.FormatInt(c.MemoryBudget, 10) + "B"

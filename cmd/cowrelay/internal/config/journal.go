@@ -55,6 +55,8 @@ func (c *Config) wrongJournal() (wrong []error) {
 	switch {
 	case len(c.NATS.Monitor) == 0 && !c.NATS.TrustSync:
 		wrong = append(wrong, fmt.Errorf("--journal %s (%s): whether the servers sync what they acknowledge has to be known: give --nats-monitor, or --trust-nats-sync if you have set sync_interval: always", JetStream, c.origin("journal")))
+	case len(c.NATS.Monitor) < c.NATS.Replicas && !c.NATS.TrustSync:
+		wrong = append(wrong, fmt.Errorf("--nats-monitor (%s): %d URLs, and the log is kept by %d servers (--nats-replicas): each of them is asked", c.origin("nats-monitor"), len(c.NATS.Monitor), c.NATS.Replicas))
 	case len(c.NATS.Monitor) > 0 && c.NATS.TrustSync:
 		wrong = append(wrong, fmt.Errorf("--nats-monitor (%s) and --trust-nats-sync (%s): one says to ask the servers, the other not to", c.origin("nats-monitor"), c.origin("trust-nats-sync")))
 	}
@@ -79,18 +81,11 @@ func parseMonitors(v string) ([]string, error) {
 	return urls(v, []string{"http", "https"}, "http://10.0.0.1:8222")
 }
 
-// errSecret is the fault of a value that must not be shown with it.
-var errSecret = errors.New("a URL holds a user or a password: URLs are shown and logged, so put what lets in into the file of --nats-creds")
-
-// urls reads a list of URLs of some schemes. None may hold a password: a URL is shown
-// and logged.
+// urls reads a list of URLs of some schemes. They may hold a user and a password.
 func urls(v string, schemes []string, such string) (list []string, err error) {
 	for text := range strings.SplitSeq(v, ",") {
 		if text = strings.TrimSpace(text); text == "" {
 			continue
-		}
-		if strings.Contains(text, "@") {
-			return nil, errSecret
 		}
 		u, err := url.Parse(text)
 		switch {
@@ -102,6 +97,23 @@ func urls(v string, schemes []string, such string) (list []string, err error) {
 		list = append(list, text)
 	}
 	return list, nil
+}
+
+// hidden is a list of URLs without the users and passwords in them.
+func hidden(v string) string {
+	list := strings.Split(v, ",")
+	for i, text := range list {
+		at := strings.LastIndexByte(text, '@')
+		if at < 0 {
+			continue
+		}
+		scheme := ""
+		if n := strings.Index(text[:at], "://"); n >= 0 {
+			scheme = text[:n+3]
+		}
+		list[i] = scheme + "***" + text[at:]
+	}
+	return strings.Join(list, ",")
 }
 
 // stream reads the name of a stream.

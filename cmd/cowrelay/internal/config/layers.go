@@ -64,10 +64,8 @@ func (l *Layers) Load() (*Config, error) {
 		}
 		if err := s.Set(value); err != nil && s.Name == "admin-token-file" && value == "" {
 			wrong = append(wrong, fmt.Errorf("%s: %w", AdminTokenVariable, err))
-		} else if errors.Is(err, errSecret) {
-			wrong = append(wrong, fmt.Errorf("%s: %w", fault, err))
 		} else if err != nil {
-			wrong = append(wrong, fmt.Errorf("%s: %q: %w", fault, value, err))
+			wrong = append(wrong, fmt.Errorf("%s: %q: %w", fault, s.shown(value), err))
 		}
 		c.settings[i].Value = value
 		c.origins = append(c.origins, origin)
@@ -121,6 +119,9 @@ type settingChange struct {
 	Setting
 	Old string
 }
+
+// OldShown is the old value as people may see it.
+func (c settingChange) OldShown() string { return c.shown(c.Old) }
 
 // KeepFixed compares c with old, the configuration that runs, and returns what
 // differs. Settings that need a restart become in c what they are in old, so that

@@ -21,3 +21,13 @@ func (s Setting) Env() string {
 
 // isSwitch says whether the setting is true or false: such a flag needs no value.
 func (s Setting) isSwitch() bool { return s.Form.also == aSwitch.also }
+
+// Shown is the value as people may see it: without a password that is a part of it.
+func (s Setting) Shown() string { return s.shown(s.Value) }
+
+func (s Setting) shown(value string) string {
+	if s.Name == "nats-url" || s.Name == "nats-monitor" {
+		return hidden(value)
+	}
+	return value
+}

@@ -63,7 +63,7 @@ func (t *tuner) read(log *slog.Logger) *reread {
 			log.Info("setting changed", "setting", c.Name, "from", c.Old, "to", c.Value)
 		} else {
 			r.restart++
-			log.Warn("setting not changed: it needs a restart", "setting", c.Name, "runs_with", c.Old, "configured", c.Value)
+			log.Warn("setting not changed: it needs a restart", "setting", c.Name, "runs_with", c.OldShown(), "configured", c.Shown())
 		}
 	}
 	return r
