@@ -114,8 +114,8 @@ var otherValues = map[string][2]string{
 	"nats-creds":                  {"/nowhere/a.creds", "/nowhere/b.creds"},
 	"nats-ca":                     {"/nowhere/a.pem", "/nowhere/b.pem"},
 	"nats-stream":                 {"A", "B-2"},
-	"nats-replicas":               {"1", "1"},
-	"nats-monitor":                {"http://10.0.0.1:8222", "http://a.example:8222,https://b.example"},
+	"nats-replicas":               {"1", "5"},
+	"nats-monitor":                {"http://10.0.0.1:8222", "http://a:8222,http://b:8222,http://c:8222,http://d:8222,https://e.example"},
 	"trust-nats-sync":             {"false", "false"},
 	"nats-keep":                   {"1h", "24h"},
 	"relay-name":                  {"a", "b.example"},
@@ -154,7 +154,7 @@ var otherValues = map[string][2]string{
 	"trace-sample":                {"0.5", "1"},
 
 	"client-address-header":  {"Fly-Client-IP", "X-Real-IP,X-Forwarded-For"},
-	"mutex-profile-fraction": {"1", "1"},
+	"mutex-profile-fraction": {"1", "5"},
 	"block-profile-rate":     {"1", "10000"},
 }
 
