@@ -395,6 +395,8 @@ func TestClaim_Shares(t *testing.T) {
 	from("192.0.2.3", "d1", 201)
 	from("192.0.2.3", "e1", 201)
 	from("192.0.2.4", "f1", 503) // all are given
+	g.refused("handle_share", 2)
+	g.refused("handles", 1)
 	from("192.0.2.4", "d1", 201)
 }
 

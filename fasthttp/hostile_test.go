@@ -249,6 +249,7 @@ func TestConnectionLimit(t *testing.T) {
 	if n := metric(g, "cowrelay_http_connections_rejected_total"); n != 5 {
 		t.Errorf("%v connections counted as turned away, want 5", n)
 	}
+	g.refused("connections", 5)
 	s.close()
 	g.eventually("there is room again", func() bool { return g.relay.conns.Len() == 2 })
 	w := g.dial()

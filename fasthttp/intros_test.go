@@ -117,6 +117,7 @@ func TestIntro_LimitOfADID(t *testing.T) {
 	}
 	r := g.intro("paul", introBody(mary, 1100, "pair_drop", 5))
 	r.want(t, 429)
+	g.refused("intros", 1)
 	if wait := r.header.Get("Retry-After"); wait == "" || wait == "0" {
 		t.Errorf("Retry-After is %q", wait)
 	}

@@ -197,6 +197,8 @@ func TestInvite_Bounds(t *testing.T) {
 	if r := from(9).want(t, 503); r.header.Get("Retry-After") == "" || strings.Contains(r.body, "your address") {
 		t.Errorf("over all: %v %s", r.header, r.body)
 	}
+	g.refused("invite_share", 1)
+	g.refused("invites", 1)
 
 	local := newRig(t, few)
 	for range 8 {

@@ -65,6 +65,7 @@ func (l *listener) admit(c net.Conn) (admitted net.Conn) {
 	c.SetWriteDeadline(time.Now().Add(time.Second))
 	var res fasthttp.Response
 	live.origins().share(nil, &res)
+	r.refusals.Count(int(refusal.Connections))
 	writeRefusal(&res, refusal.ManyConns, "")
 	res.SetConnectionClose()
 	res.WriteTo(c)

@@ -251,6 +251,8 @@ func TestLongPoll_Refused(t *testing.T) {
 	if r.header.Get("Retry-After") == "" || !strings.Contains(r.body, "too many long polls") {
 		t.Errorf("%v %s", r.header, r.body)
 	}
+	g.refused("long_polls", 1)
+	g.refused("slot_streams", 1)
 	if c, s := g.relay.polls.Refused(); c != 1 || s != 1 {
 		t.Errorf("%d refused over the cap and %d over the slot's, want 1 and 1", c, s)
 	}

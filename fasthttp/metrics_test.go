@@ -319,6 +319,26 @@ func TestMetrics_Operations(t *testing.T) {
 	}
 }
 
+// refused checks how many requests were refused for a reason.
+func (g *rig) refused(reason string, want float64) {
+	g.Helper()
+	if got := metric(g, `cowrelay_refusals_total{reason="`+reason+`"}`); got != want {
+		g.Errorf("%v refused for %s, want %v", got, reason, want)
+	}
+}
+
+// Each right and each limit stands at 0 before the first case.
+func TestMetrics_RefusalsFromTheStart(t *testing.T) {
+	g := newRig(t)
+	for _, reason := range []string{
+		"right_post", "right_read", "right_slot", "right_owner", "slot_full", "rate", "intros", "slots", "streams", "stream_share", "slot_streams",
+		"long_polls", "slot_tokens", "slot_tickets", "tokens", "token_share", "handles", "handle_share", "invites", "invite_share", "pairs", "pair_share",
+		"connections", "arriving", "busy", "no_space", "draining", "fault",
+	} {
+		g.refused(reason, 0)
+	}
+}
+
 // A refusal is counted by its reason. One that ran into a limit has a line in the log,
 // of a crowd some.
 func TestMetrics_Refusals(t *testing.T) {
@@ -342,9 +362,7 @@ func TestMetrics_Refusals(t *testing.T) {
 	for reason, want := range map[string]float64{
 		"slots": 3, "slot_streams": 1, "token": 1, "not_found": 1, "invalid": 2, "too_large": 1, "slot_full": 0, "long_polls": 0, "fault": 0,
 	} {
-		if got := metric(g, `cowrelay_refusals_total{reason="`+reason+`"}`); got != want {
-			t.Errorf("%v refused for %s, want %v", got, reason, want)
-		}
+		g.refused(reason, want)
 	}
 	for part, n := range map[string]int{"requests are refused at a limit": 2, "reason=slots refused=1": 1, "reason=slot_streams": 1, m.token: 0} {
 		if strings.Count(log.String(), part) != n {

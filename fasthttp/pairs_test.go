@@ -131,6 +131,8 @@ func TestPair_Bounds(t *testing.T) {
 	if r := from(9).want(t, 503); r.header.Get("Retry-After") == "" || strings.Contains(r.body, "your address") {
 		t.Errorf("over all: %v %s", r.header, r.body)
 	}
+	g.refused("pair_share", 1)
+	g.refused("pairs", 1)
 	// The other side of a pair takes no place.
 	g.call("POST", "/v1/pair", "", pairBody("1", "m", "guest"), "X-Forwarded-For", "192.0.2.9").want(t, 201)
 

@@ -63,6 +63,8 @@ func TestShares_Streams(t *testing.T) {
 		}
 	}
 	refused("127.0.0.1", "too many streams") // who gave way does not push in
+	g.refused("stream_share", 2)
+	g.refused("streams", 2)
 	if n := g.relay.streams.Ended(stream.EndCap); n != 2 {
 		t.Errorf("%d streams gave way, want 2", n)
 	}

@@ -89,6 +89,9 @@ func TestTokens_Rights(t *testing.T) {
 	if metric(g, `cowrelay_token_rights_refused_total{needs="owner"}`) < 20 || metric(g, `cowrelay_token_rights_refused_total{needs="read"}`) == 0 {
 		t.Error("missing rights are not counted")
 	}
+	for _, needs := range token.Names() {
+		g.refused("right_"+needs, metric(g, `cowrelay_token_rights_refused_total{needs="`+needs+`"}`))
+	}
 	// A post-only token's events are there, and it can't read them.
 	g.call("POST", events, post, `{"event":{"event_id":"mine"}}`).want(t, 201)
 	g.call("GET", events, post, nil).needs(t, "pull with a post-only token", r)
@@ -209,6 +212,44 @@ func TestTokens_ManyAtOnce(t *testing.T) {
 	if made.Load() != 1000 || tickets.Load() != 100 || full.Load() != 150 {
 		t.Errorf("%d tokens and %d tickets were made, %d were refused", made.Load(), tickets.Load(), full.Load())
 	}
+	g.refused("slot_tokens", 125)
+	g.refused("slot_tickets", 25)
+}
+
+// The tokens of all slots have a bound, and one client a share of it.
+func TestTokens_Full(t *testing.T) {
+	g := newRig(t, manyClients, unlimited, func(o *rigOptions) { o.store.MemoryBudget = 256 << 10 })
+	from := func(m mailbox, client string) (n int, last reply) {
+		t.Helper()
+		var head []string
+		if client != "" {
+			head = []string{"X-Forwarded-For", client}
+		}
+		for n = range 1000 {
+			if last = g.call("POST", "/v1/slot/"+m.id+"/tokens", m.owner, `{"may":["post"]}`, head...); last.status != 201 {
+				break
+			}
+		}
+		return n, last
+	}
+	few, r := from(g.allocate(), "192.0.2.1")
+	if r.want(t, 503); few == 0 || r.header.Get("Retry-After") == "" || !strings.Contains(r.body, "your address") {
+		t.Errorf("over the share after %d: %v %s", few, r.header, r.body)
+	}
+	others, shares := 0, 1.0
+	for i := 2; ; i++ {
+		n, last := from(g.allocate(), fmt.Sprint("192.0.2.", i))
+		if others += n; !strings.Contains(last.want(t, 503).body, "your address") {
+			r = last
+			break
+		}
+		shares++
+	}
+	if r.header.Get("Retry-After") == "" || !strings.Contains(r.body, "as many tokens as it may") || others < few {
+		t.Errorf("over all after %d of others: %v %s", others, r.header, r.body)
+	}
+	g.refused("token_share", shares)
+	g.refused("tokens", 1)
 }
 
 // Rotation: the old slot token is dead at once, for new requests, streams and long

@@ -30,10 +30,10 @@ var (
 	badNote  = &refusal.Reply{Status: http.StatusUnprocessableEntity, Text: "note must be a string of at most " + strconv.Itoa(token.MaxNote) + " bytes"}
 	badEmpty = &refusal.Reply{Status: http.StatusUnprocessableEntity, Text: "the body has the wrong shape: send {}"}
 	noToken  = &refusal.Reply{Status: http.StatusNotFound, Text: "no such token"}
-	many     = &refusal.Reply{Status: http.StatusConflict, Text: "the slot has as many tokens as it may: " + strconv.Itoa(token.MostTokens)}
-	tickets  = &refusal.Reply{Status: http.StatusConflict, Text: "the slot has as many live tickets as it may: " + strconv.Itoa(token.MostTickets)}
-	full     = &refusal.Reply{Status: http.StatusServiceUnavailable, Text: "the relay has as many tokens as it may", RetryAfter: 60}
-	share    = &refusal.Reply{Status: http.StatusServiceUnavailable, Text: "the relay has as many tokens from your address as it may", RetryAfter: 60}
+	many     = &refusal.Reply{Status: http.StatusConflict, Text: "the slot has as many tokens as it may: " + strconv.Itoa(token.MostTokens), Why: refusal.SlotTokens}
+	tickets  = &refusal.Reply{Status: http.StatusConflict, Text: "the slot has as many live tickets as it may: " + strconv.Itoa(token.MostTickets), Why: refusal.SlotTickets}
+	full     = &refusal.Reply{Status: http.StatusServiceUnavailable, Text: "the relay has as many tokens as it may", RetryAfter: 60, Why: refusal.Tokens}
+	share    = &refusal.Reply{Status: http.StatusServiceUnavailable, Text: "the relay has as many tokens from your address as it may", RetryAfter: 60, Why: refusal.TokenShares}
 )
 
 // refusalOf is the reply to an error of the store, or the error.

@@ -24,8 +24,8 @@ var (
 	claimShape  = &refusal.Reply{Status: http.StatusUnprocessableEntity, Text: "nick and slot_id must be strings, relay_url a string or null, discoverable a boolean or null, and there must be a card"}
 	longCard    = &refusal.Reply{Status: http.StatusRequestEntityTooLarge, Text: "the card is too large", Extra: `,"max_bytes":` + strconv.Itoa(MaxCard)}
 	noHandle    = &refusal.Reply{Status: http.StatusNotFound, Text: "nobody has claimed this nick"}
-	manyHandles = &refusal.Reply{Status: http.StatusServiceUnavailable, Text: "the relay has as many handles as it may", RetryAfter: 60}
-	shareHandle = &refusal.Reply{Status: http.StatusServiceUnavailable, Text: "the relay has as many handles from your address as it may", RetryAfter: 60}
+	manyHandles = &refusal.Reply{Status: http.StatusServiceUnavailable, Text: "the relay has as many handles as it may", RetryAfter: 60, Why: refusal.Handles}
+	shareHandle = &refusal.Reply{Status: http.StatusServiceUnavailable, Text: "the relay has as many handles from your address as it may", RetryAfter: 60, Why: refusal.HandleShares}
 )
 
 // Claim gives a nick to an agent. may says whether the bearer of the request may

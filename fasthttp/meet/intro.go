@@ -51,7 +51,7 @@ func ofIntro(err error) error {
 	case errors.As(err, &often):
 		return &refusal.Reply{
 			Status: http.StatusTooManyRequests, Text: introOften[often.Of],
-			RetryAfter: int((often.Wait + time.Second - 1) / time.Second),
+			RetryAfter: int((often.Wait + time.Second - 1) / time.Second), Why: refusal.Intros,
 		}
 	}
 	return err

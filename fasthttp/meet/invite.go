@@ -22,8 +22,8 @@ var (
 	inviteUses  = &refusal.Reply{Status: http.StatusUnprocessableEntity, Text: "uses must be a whole number from 1 up, or null"}
 	inviteLife  = &refusal.Reply{Status: http.StatusUnprocessableEntity, Text: "ttl_seconds must be a whole number"}
 	longInvite  = &refusal.Reply{Status: http.StatusRequestEntityTooLarge, Text: "invite_url is longer than " + strconv.Itoa(rendezvous.MaxInviteURL) + " bytes"}
-	manyInvites = &refusal.Reply{Status: http.StatusServiceUnavailable, Text: "the relay has as many invites as it may", RetryAfter: 60}
-	shareInvite = &refusal.Reply{Status: http.StatusServiceUnavailable, Text: "the relay has as many invites from your address as it may", RetryAfter: 60}
+	manyInvites = &refusal.Reply{Status: http.StatusServiceUnavailable, Text: "the relay has as many invites as it may", RetryAfter: 60, Why: refusal.Invites}
+	shareInvite = &refusal.Reply{Status: http.StatusServiceUnavailable, Text: "the relay has as many invites from your address as it may", RetryAfter: 60, Why: refusal.InviteShares}
 )
 
 // ofInvite is what a client hears of an error of Invites.

@@ -22,8 +22,8 @@ var (
 	sealShape  = &refusal.Reply{Status: http.StatusUnprocessableEntity, Text: "role and sealed must be strings"}
 	codeShape  = &refusal.Reply{Status: http.StatusUnprocessableEntity, Text: "code_hash must be a string"}
 	longField  = &refusal.Reply{Status: http.StatusRequestEntityTooLarge, Text: "a field is longer than " + strconv.Itoa(rendezvous.MaxPairField) + " bytes"}
-	manyPairs  = &refusal.Reply{Status: http.StatusServiceUnavailable, Text: "the relay has as many open pairs as it may", RetryAfter: 60}
-	sharePairs = &refusal.Reply{Status: http.StatusServiceUnavailable, Text: "the relay has as many open pairs from your address as it may", RetryAfter: 60}
+	manyPairs  = &refusal.Reply{Status: http.StatusServiceUnavailable, Text: "the relay has as many open pairs as it may", RetryAfter: 60, Why: refusal.Pairs}
+	sharePairs = &refusal.Reply{Status: http.StatusServiceUnavailable, Text: "the relay has as many open pairs from your address as it may", RetryAfter: 60, Why: refusal.PairShares}
 )
 
 // ofPair is what a client hears of an error of Pairs.

@@ -29,7 +29,7 @@ type Reply struct {
 	Extra      string // further members of the JSON object, from the comma on
 	RetryAfter int    // seconds; 0 sends no header
 	Allow      string // for 405
-	why        Reason // where the status does not say it; see Reason
+	Why        Reason // where the status does not say it; see Reason
 }
 
 // Error implements error.
@@ -54,7 +54,7 @@ var (
 	NoBearer     = &Reply{Status: http.StatusUnauthorized, Text: "missing bearer token: send Authorization: Bearer <slot_token>"}
 	UnknownSlot  = &Reply{Status: http.StatusNotFound, Text: "unknown slot"}
 	WrongToken   = &Reply{Status: http.StatusForbidden, Text: "the token is not this slot's"}
-	Blocked      = &Reply{Status: http.StatusForbidden, Text: "this slot is blocked by the relay's operator", Extra: `,"blocked":true`, why: IsBlocked}
+	Blocked      = &Reply{Status: http.StatusForbidden, Text: "this slot is blocked by the relay's operator", Extra: `,"blocked":true`, Why: IsBlocked}
 	SlotShape    = &Reply{Status: http.StatusBadRequest, Text: "a slot id is 32 lowercase hex digits"}
 	ContentType  = &Reply{Status: http.StatusUnsupportedMediaType, Text: "send Content-Type: application/json"}
 	LinesType    = &Reply{Status: http.StatusUnsupportedMediaType, Text: "send Content-Type: application/json, or application/x-ndjson for an event a line"}
@@ -64,20 +64,20 @@ var (
 	CutBody      = &Reply{Status: http.StatusBadRequest, Text: "the request body ended early"}
 	Internal     = &Reply{Status: http.StatusInternalServerError, Text: "internal error"}
 	Busy         = &Reply{Status: http.StatusServiceUnavailable, Text: "too much waits; try again", RetryAfter: 1}
-	ManyBytes    = &Reply{Status: http.StatusServiceUnavailable, Text: "too much of other requests is on its way; try again", RetryAfter: 1, why: Arriving}
+	ManyBytes    = &Reply{Status: http.StatusServiceUnavailable, Text: "too much of other requests is on its way; try again", RetryAfter: 1, Why: Arriving}
 	ManyFields   = &Reply{Status: http.StatusRequestHeaderFieldsTooLarge, Text: "the request header has too many fields"}
 	NoSpace      = &Reply{Status: http.StatusInsufficientStorage, Text: "the relay's disk is nearly full; nothing was stored", RetryAfter: 10}
-	Draining     = &Reply{Status: http.StatusServiceUnavailable, Text: "the relay is shutting down; try again", RetryAfter: 1, why: Stopping}
-	ManySlots    = &Reply{Status: http.StatusServiceUnavailable, Text: "the relay has as many slots as it may", RetryAfter: 60, why: Slots}
-	ManyStreams  = &Reply{Status: http.StatusServiceUnavailable, Text: "too many streams", RetryAfter: 5, why: Streams}
-	StreamShare  = &Reply{Status: http.StatusServiceUnavailable, Text: "too many streams from your address", RetryAfter: 5, why: Share}
-	SlotStreams  = &Reply{Status: http.StatusServiceUnavailable, Text: "this slot has as many streams and long polls as it may", RetryAfter: 5, why: OfSlot}
-	ManyPolls    = &Reply{Status: http.StatusServiceUnavailable, Text: "too many long polls", RetryAfter: 5, why: LongPolls}
-	ManyConns    = &Reply{Status: http.StatusServiceUnavailable, Text: "too many connections", RetryAfter: 1, why: Overload}
+	Draining     = &Reply{Status: http.StatusServiceUnavailable, Text: "the relay is shutting down; try again", RetryAfter: 1, Why: Stopping}
+	ManySlots    = &Reply{Status: http.StatusServiceUnavailable, Text: "the relay has as many slots as it may", RetryAfter: 60, Why: Slots}
+	ManyStreams  = &Reply{Status: http.StatusServiceUnavailable, Text: "too many streams", RetryAfter: 5, Why: Streams}
+	StreamShare  = &Reply{Status: http.StatusServiceUnavailable, Text: "too many streams from your address", RetryAfter: 5, Why: StreamShares}
+	SlotStreams  = &Reply{Status: http.StatusServiceUnavailable, Text: "this slot has as many streams and long polls as it may", RetryAfter: 5, Why: OfSlot}
+	ManyPolls    = &Reply{Status: http.StatusServiceUnavailable, Text: "too many long polls", RetryAfter: 5, Why: LongPolls}
+	ManyConns    = &Reply{Status: http.StatusServiceUnavailable, Text: "too many connections", RetryAfter: 1, Why: Connections}
 	Query        = &Reply{Status: http.StatusBadRequest, Text: "bad query: limit, wait, from, last and hours are whole numbers from 0 up, each parameter given once"}
 	QueryStart   = &Reply{Status: http.StatusBadRequest, Text: "bad query: since, from and last say where to begin; give one of them"}
 	QueryCurrent = &Reply{Status: http.StatusBadRequest, Text: "bad query: consistent can be 1 or 0"}
-	Away         = &Reply{Status: http.StatusServiceUnavailable, Text: "the relay can't reach the log that it shares with others; what was asked for may still happen, so send the same again", RetryAfter: 2, why: LogAway}
+	Away         = &Reply{Status: http.StatusServiceUnavailable, Text: "the relay can't reach the log that it shares with others; what was asked for may still happen, so send the same again", RetryAfter: 2, Why: LogAway}
 	QueryIDs     = &Reply{Status: http.StatusBadRequest, Text: "bad query: ids can be position, or be left out"}
 )
 
@@ -86,7 +86,7 @@ var missing = func() (list [8]*Reply) {
 	for i, needs := range token.Names() {
 		list[i] = &Reply{
 			Status: http.StatusForbidden, Text: "this token may not do that: it lacks the right \"" + needs + "\"",
-			Extra: `,"needs":"` + needs + `"`, why: LacksRight,
+			Extra: `,"needs":"` + needs + `"`, Why: LacksPost + Reason(i),
 		}
 	}
 	return list
@@ -159,7 +159,7 @@ func ofLine(bad *event.LineError) *Reply {
 // bytes.
 func SlotFull(usedBytes uint64) *Reply {
 	return &Reply{
-		Status: http.StatusRequestEntityTooLarge, Text: "the slot is full", why: FullSlot,
+		Status: http.StatusRequestEntityTooLarge, Text: "the slot is full", Why: FullSlot,
 		Extra: `,"slot_bytes_used":` + strconv.FormatUint(usedBytes, 10) +
 			`,"slot_bytes_max":` + strconv.Itoa(cow.MaxSlotBytes) +
 			`,"remediation":"the receiver allocates a new slot and tells its peers; this one keeps its events until it is deleted"`,

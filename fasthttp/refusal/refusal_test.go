@@ -10,6 +10,7 @@ import (
 
 	"cowrelay/cow"
 	"cowrelay/cow/event"
+	"cowrelay/cow/token"
 )
 
 // Errors of the core have their statuses, also when they are wrapped. One that no
@@ -68,6 +69,27 @@ func TestTexts(t *testing.T) {
 		}
 		if again := r.Status == 503 || r.Status == 507; again != (r.RetryAfter > 0) {
 			t.Errorf("%d %s: Retry-After %d", r.Status, r.Text, r.RetryAfter)
+		}
+	}
+}
+
+// Each reason has a name of its own, and each right its reason.
+func TestReasons(t *testing.T) {
+	seen := map[string]bool{"": true}
+	for why := Invalid; why < Reasons; why++ {
+		if seen[why.String()] {
+			t.Errorf("reason %d has the name %q of another, or none", why, why)
+		}
+		seen[why.String()] = true
+	}
+	for i, name := range token.Names() {
+		if r := Missing(token.Right(1 << i)); r.Reason().String() != "right_"+name || r.Status != 403 {
+			t.Errorf("the right %s: %s", name, r.Reason())
+		}
+	}
+	for why, want := range map[Reason]bool{Taken: false, Slots: true, PairShares: true, Connections: false, FullSlot: true, Rate: false} {
+		if why.AtLimit() != want {
+			t.Errorf("%s: %v", why, !want)
 		}
 	}
 }

@@ -143,7 +143,7 @@ func (r *Refusals) Sample(reason int, nowNs int64) (n uint64, due bool) {
 
 // Families are its families of metrics.
 func (r *Refusals) Families() []Family {
-	return []Family{CounterBy("cowrelay_refusals_total", "reason", "Requests refused, by reason: invalid, not_found, token (none, or a wrong one), right (cowrelay_token_rights_refused_total says which), blocked, too_large (a body or an event), slot_full, rate (cowrelay_rate_limited_total says which), conflict, slots, streams, stream_share, slot_streams, long_polls (limits that were reached), arriving (no memory for what is arriving), busy, no_space, draining, fault, other.",
+	return []Family{CounterBy("cowrelay_refusals_total", "reason", "Requests refused, by reason: invalid, not_found, token (none, or a wrong one), right_post, right_read, right_slot, right_owner (a good token that lacks this right), blocked, too_large (a body or an event), slot_full, rate (cowrelay_rate_limited_total says which), intros (too many introductions), conflict, slots, streams, stream_share, slot_streams, long_polls, slot_tokens, slot_tickets, tokens, token_share, handles, handle_share, invites, invite_share, pairs, pair_share, connections (limits that were reached; a share is that of one client, slot_ that of one slot), arriving (no memory for what is arriving), busy, log_away (the log that relays share), no_space, draining, fault, other.",
 		func(show Show) {
 			for i, name := range r.reasons {
 				if name != "" {
