@@ -17,6 +17,9 @@
 //   - A consumer on a server that is cut off from the others goes on to say that it is
 //     alive. So the stream's leader is asked for the newest number each second without
 //     an entry. If Follow stays behind it, it begins a new consumer.
+//   - Without a leader no consumer can be made, for seconds. Meanwhile Follow fetches what
+//     any server of the stream has: it holds only what most servers have stored. It takes
+//     nothing but the next entry.
 //   - A stream that was deleted, made again, or put back to an older state must not pass
 //     for the one that a store was made from. The stream's metadata has a random ID,
 //     and its newest number may not fall. Servers that start can say such things for a

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 
 	"cowrelay/cow/replay"
 )
@@ -17,8 +16,9 @@ import (
 const (
 	// heartbeat is how often a consumer says that it is there.
 	heartbeat = 500 * time.Millisecond
-	// silence is how long a consumer may say nothing: three heartbeats.
-	silence = 3 * heartbeat
+	// silence is how long a consumer may say nothing until Follow fetches once. After
+	// as long again it takes another consumer.
+	silence = 3 * heartbeat / 2
 	// behindFor is how long Follow may be behind the leader without an entry.
 	behindFor = 1500 * time.Millisecond
 	// consumerIdle is how long the server keeps a consumer that nobody listens to.
@@ -106,57 +106,34 @@ func (l *Log) raise(seq uint64) {
 	}
 }
 
-// session reads through one consumer until something is wrong with it.
+// session reads through one consumer until something is wrong with it. While it waits for
+// one, it fetches.
 func (f *follower) session(ctx context.Context) error {
-	l := f.l
-	st, err := l.ask(ctx, f.patience)
-	if err != nil {
-		return err
-	}
-	if st.first > f.next {
-		return final{fmt.Errorf("%w: it begins with entry %d, and entry %d is needed", replay.ErrTrimmed, st.first, f.next)}
-	}
-	inbox := nats.NewInbox()
-	sub, err := l.nc.SubscribeSync(inbox)
-	if err != nil {
-		return err
-	}
-	defer sub.Unsubscribe()
-	if err := sub.SetPendingLimits(-1, maxWaiting); err != nil {
-		return err
-	}
-	if !l.hold(sub) {
-		return errors.New("natslog: not connected to NATS")
-	}
-	defer l.release(sub)
-	unhook := context.AfterFunc(ctx, func() { _ = sub.Unsubscribe() })
-	defer unhook()
-	l.sessions.Add(1)
-	if err := f.begin(ctx, inbox); err != nil {
-		return err
-	}
-	return f.read(sub)
-}
-
-// begin makes the consumer. Its name is random, so a repeated request finds it, and no
-// other is touched. The server drops it when nobody listens any more.
-func (f *follower) begin(ctx context.Context, inbox string) error {
-	ctx, cancel := context.WithTimeout(ctx, f.patience)
+	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	_, err := f.l.js.CreateOrUpdatePushConsumer(ctx, f.l.o.Stream, jetstream.ConsumerConfig{
-		Name:              "cowrelay_" + inbox[strings.LastIndexByte(inbox, '.')+1:],
-		Description:       "cowrelay " + f.l.o.Version + " " + f.l.o.Name,
-		DeliverPolicy:     jetstream.DeliverByStartSequencePolicy,
-		OptStartSeq:       f.next,
-		AckPolicy:         jetstream.AckNonePolicy,
-		DeliverSubject:    inbox,
-		FlowControl:       true,
-		IdleHeartbeat:     heartbeat,
-		InactiveThreshold: consumerIdle,
-		Replicas:          1,
-		MemoryStorage:     true,
-	})
-	return err
+	begun := make(chan error, 1)
+	c := &consumer{l: f.l, from: f.next, patience: f.patience}
+	f.l.run("natslog-begin", func() { begun <- c.begin(ctx) })
+	defer c.end()
+	wait := fetchAfter
+	for {
+		t := time.NewTimer(wait)
+		select {
+		case err := <-begun:
+			t.Stop()
+			if err != nil {
+				return err
+			}
+			return f.read(ctx, c.sub)
+		case <-t.C:
+			if err := f.fetch(ctx); err != nil {
+				cancel()
+				<-begun
+				return err
+			}
+			wait = fetchEvery
+		}
+	}
 }
 
 // hold keeps a subscription until the connection breaks. It is false without one.
@@ -180,16 +157,26 @@ func (l *Log) release(sub *nats.Subscription) {
 }
 
 // read takes what the consumer delivers.
-func (f *follower) read(sub *nats.Subscription) error {
+func (f *follower) read(ctx context.Context, sub *nats.Subscription) error {
 	l := f.l
 	var delivered uint64 // number of the consumer's newest delivery
 	var behind time.Time // since when the leader is known to have entry next
+	late := false        // that it has said nothing for a while
 	for {
 		m, err := sub.NextMsg(silence)
-		if errors.Is(err, nats.ErrTimeout) {
-			return errors.New("natslog: a consumer says nothing any more")
-		} else if err != nil {
+		switch {
+		case err == nil:
+			late = false
+		case !errors.Is(err, nats.ErrTimeout):
 			return err
+		case late:
+			return errors.New("natslog: a consumer says nothing any more")
+		default:
+			late = true
+			if err := f.fetch(ctx); err != nil {
+				return err
+			}
+			continue
 		}
 		if len(m.Header) > 0 && m.Header.Get("Status") != "" {
 			if err := f.control(m, delivered); err != nil {
@@ -216,21 +203,32 @@ func (f *follower) read(sub *nats.Subscription) error {
 		if number != delivered+1 {
 			return errors.New("natslog: a delivery is missing")
 		}
-		if seq != f.next {
+		delivered, behind, f.pause, f.patience = number, time.Time{}, 0, minPatience
+		switch {
+		case seq < f.next: // it was fetched meanwhile
+		case seq > f.next:
 			return f.gap(seq)
+		default:
+			if err := f.take(m.Data); err != nil {
+				return err
+			}
 		}
-		delivered, behind, f.missing, f.pause = number, time.Time{}, time.Time{}, 0
-		f.patience = minPatience
-		now := time.Now()
-		l.entryAt.Store(now.UnixNano())
-		l.stuckUntil.Store(0)
-		l.hear(now)
-		l.raise(seq)
-		if err := f.yield(seq, m.Data); err != nil {
-			return final{err}
-		}
-		f.next++
 	}
+}
+
+// take yields the next entry.
+func (f *follower) take(entry []byte) error {
+	l, now := f.l, time.Now()
+	f.missing = time.Time{}
+	l.entryAt.Store(now.UnixNano())
+	l.stuckUntil.Store(0)
+	l.hear(now)
+	l.raise(f.next)
+	if err := f.yield(f.next, entry); err != nil {
+		return final{err}
+	}
+	f.next++
+	return nil
 }
 
 // gap judges an entry that is not the next one. The consumer missed nothing, so its

@@ -37,6 +37,7 @@ func (l *Log) wanted(id [16]byte) jetstream.StreamConfig {
 		Discard:     jetstream.DiscardNew,
 		Replicas:    l.o.Replicas,
 		DenyDelete:  true,
+		AllowDirect: true, // fetch
 		MaxMsgs:     -1, MaxBytes: -1, MaxMsgsPerSubject: -1, MaxMsgSize: -1, MaxConsumers: -1,
 		Metadata: map[string]string{
 			metaID:     hex.EncodeToString(id[:]),
