@@ -99,7 +99,7 @@ func (o *others) fed(f *foreign) {
 	case f.Op == OpTouch:
 		slot.heard(f.PulledAt, f.StreamedAt)
 	case f.Op == OpAppend && len(f.Events) == 0:
-		o.untold(slot, f.First)
+		o.untold(slot)
 	case f.Op == OpAppend:
 		if err := o.bring(slot, &f.Append); err != nil {
 			o.catchUp(slot)
@@ -108,11 +108,9 @@ func (o *others) fed(f *foreign) {
 }
 
 // untold takes an append of which the feed has kept the events back, because too much
-// waited there. Groups are atomic, so one that begins below the head is known.
-func (o *others) untold(slot *Slot, first uint64) {
-	if first < o.head(slot) {
-		return
-	}
+// waited there. It may stand for later ones too, so what is behind the head is read
+// also if this one is known.
+func (o *others) untold(slot *Slot) {
 	if o.slots[slot] == nil {
 		o.at(slot).light = true
 	}

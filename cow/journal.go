@@ -59,12 +59,14 @@ type Group struct {
 type Append struct {
 	Op      Op // OpAppend; from a feed also OpCreate, OpRemove and OpTouch
 	Slot    ID
-	Token   TokenHash     // OpCreate
-	Owner   TokenHash     // OpCreate; zero for none
-	Version uint64        // the slot's version with this append
-	First   uint64        // position of Events[0]
-	Events  []event.Event // valid only during the call that delivers them
-	Mark    uint64        // as the writer gave it; 0 where the journal keeps no marks
+	Token   TokenHash // OpCreate
+	Owner   TokenHash // OpCreate; zero for none
+	Version uint64    // the slot's version with this append
+	First   uint64    // position of Events[0]
+	// Events are valid only during the call that delivers them. A feed may leave them
+	// out: then this append, and perhaps more behind it, is to be read from the journal.
+	Events []event.Event
+	Mark   uint64 // as the writer gave it; 0 where the journal keeps no marks
 
 	PulledAt   int64 // OpTouch: Unix seconds
 	StreamedAt int64 // OpTouch: Unix seconds

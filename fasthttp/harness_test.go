@@ -20,6 +20,7 @@ import (
 
 	"cowrelay/cow"
 	"cowrelay/cow/engine"
+	"cowrelay/cow/journaltest"
 	"cowrelay/cow/rendezvous"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -34,23 +35,25 @@ type rigOptions struct {
 	dir   string
 
 	journal func(cow.Journal) cow.Journal // if set, stands before the store's journal
+	member  *journaltest.Member           // if set, is the store's journal, and closes with it
 }
 
 // rig is a whole relay: a store on Pebble in memory, served on a real TCP
 // listener of 127.0.0.1.
 type rig struct {
 	testing.TB
-	opts   rigOptions
-	relay  *Relay
-	store  *cow.Store
-	desk   *rendezvous.Desk
-	log    *engine.Journal
-	addr   string
-	served chan error
-	client *http.Client
-	up     bool
-	panics uint64 // that the test provokes
-	tokens *tokenBook
+	opts     rigOptions
+	relay    *Relay
+	store    *cow.Store
+	desk     *rendezvous.Desk
+	log      *engine.Journal
+	addr     string
+	closeLog func() error
+	served   chan error
+	client   *http.Client
+	up       bool
+	panics   uint64 // that the test provokes
+	tokens   *tokenBook
 
 	undescribed bool // what bare connections get is not held against openapi.yaml
 }
@@ -97,14 +100,22 @@ func (g *rig) start() {
 	o.store.Committed = func(posts, bytes int, took time.Duration) { g.relay.ObserveCommit(posts, bytes, took) }
 	g.relay = nil
 	var err error
-	if g.log, err = engine.Open(o.dir, o.log); err != nil {
-		g.Fatal(err)
+	var log interface {
+		cow.Journal
+		cow.Records
+	} = o.member
+	if o.member == nil {
+		if g.log, err = engine.Open(o.dir, o.log); err != nil {
+			g.Fatal(err)
+		}
+		log = g.log
 	}
-	journal := cow.Journal(g.log)
+	journal := cow.Journal(log)
 	if o.journal != nil {
 		journal = o.journal(journal)
 	}
-	if g.store, err = cow.Open(journal, g.log, o.store); err != nil {
+	g.closeLog = log.Close
+	if g.store, err = cow.Open(journal, log, o.store); err != nil {
 		g.Fatal(err)
 	}
 	if o.relay.Desk, err = rendezvous.Open(g.store, o.desk); err != nil {
@@ -142,7 +153,7 @@ func (g *rig) stop() {
 		g.Errorf("%d panics in the relay", n)
 	}
 	g.desk.Close()
-	if err := errors.Join(g.store.Close(), g.log.Close()); err != nil {
+	if err := errors.Join(g.store.Close(), g.closeLog()); err != nil {
 		g.Errorf("close: %v", err)
 	}
 }
