@@ -128,7 +128,10 @@ func allReady(ctx context.Context, c *call.Client, patience time.Duration) error
 			if err == nil {
 				break
 			}
-			if ctx.Err() != nil || time.Now().After(end) {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			if time.Now().After(end) {
 				return fmt.Errorf("after %v: %w", patience, err)
 			}
 			time.Sleep(20 * time.Millisecond)

@@ -34,6 +34,7 @@ func runChaos(ctx context.Context, args []string, stdout io.Writer, stderr *os.F
 	fs.Uint64Var(&o.seed, "seed", uint64(time.Now().Unix())*1000, "of the first round; each has the next one")
 	fs.DurationVar(&o.round.Faulty, "faulty", o.round.Faulty, "how long faults come and go in a round")
 	fs.DurationVar(&o.round.Calm, "calm", o.round.Calm, "how long clients go on without faults in a round")
+	fs.DurationVar(&o.round.Patience, "patience", o.round.Patience, "how long all may take to be whole again after the faults")
 	fs.Uint64Var(&o.round.LongEvery, "long-every", o.round.LongEvery, "of so many seeds one has a round three times as long, with longer faults; 0: none")
 	fs.IntVar(&o.round.AtOnce, "at-once", o.round.AtOnce, "how many faults at the same time")
 	if err := fs.Parse(args); err != nil {
