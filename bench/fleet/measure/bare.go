@@ -19,9 +19,9 @@ const bareStream = "BARE"
 // bareAck is how long a publish waits for its acknowledgement.
 const bareAck = 10 * time.Second
 
-// bare publishes to a stream as a client without a relay would: one connection for
-// each poster, spread over the servers, one message a post, and its acknowledgement
-// awaited.
+// bare publishes to a stream as a client without a relay would: one message a post, and
+// its acknowledgement awaited. Connections are spread over the servers. Each poster has
+// one of its own, or posters share some.
 type bare struct {
 	urls []string
 	nc   *nats.Conn
@@ -59,34 +59,39 @@ func (b *bare) close() {
 }
 
 func (b *bare) round(ctx context.Context, m *bench, n int) (load.Sample, error) {
-	ws := make([]load.Worker, 0, n)
-	first := m.numbers(n)
-	fail := func(err error) (load.Sample, error) {
-		for _, w := range ws {
-			w.Close()
-		}
-		return load.Sample{}, err
+	conns := n
+	if m.cfg.BareConns > 0 {
+		conns = min(n, m.cfg.BareConns)
 	}
-	for i := range n {
+	var open []*nats.Conn
+	defer func() {
+		for _, nc := range open {
+			nc.Close()
+		}
+	}()
+	for i := range conns {
 		nc, err := nats.Connect(b.urls[i%len(b.urls)], nats.NoReconnect(), nats.Timeout(bareAck))
 		if err != nil {
-			return fail(err)
+			return load.Sample{}, err
 		}
-		js, err := nc.JetStream()
+		open = append(open, nc)
+	}
+	ws := make([]load.Worker, n)
+	first := m.numbers(n)
+	for i := range ws {
+		js, err := open[i%conns].JetStream()
 		if err != nil {
-			nc.Close()
-			return fail(err)
+			return load.Sample{}, err
 		}
-		w := &publisher{nc: nc, js: js, t: m.session.Template, next: first + uint64(i)*load.NumbersPerPoster}
+		w := &publisher{js: js, t: m.session.Template, next: first + uint64(i)*load.NumbersPerPoster}
 		w.ctx, w.cancel = context.WithCancel(ctx)
-		ws = append(ws, w)
+		ws[i] = w
 	}
 	return m.session.RunClosed(ctx, &load.Server{Name: "bare publish"}, ws)
 }
 
-// publisher is one connection.
+// publisher is one poster.
 type publisher struct {
-	nc     *nats.Conn
 	js     nats.JetStreamContext
 	t      *wire.Template
 	event  []byte
@@ -109,7 +114,4 @@ func (p *publisher) Do(context.Context) error {
 
 func (p *publisher) Interrupt() { p.cancel() }
 
-func (p *publisher) Close() {
-	p.cancel()
-	p.nc.Close()
-}
+func (p *publisher) Close() { p.cancel() }

@@ -22,6 +22,7 @@ type Config struct {
 	Rounds             int
 	Warmup, Duration   time.Duration
 	Posters            []int
+	BareConns          int // connections that bare publishers share; 0: each has its own
 	EventBytes         int
 	Batch              int // events of a batch
 	BatchPosters       int
