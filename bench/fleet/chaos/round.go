@@ -35,7 +35,7 @@ func Defaults() Config {
 type Result struct {
 	Seed   uint64
 	Faults []string
-	Healed time.Duration // from the end of the last fault until all relays were ready
+	Healed time.Duration // from the end of the last fault until all relays were whole
 	*check.Report
 }
 
@@ -83,7 +83,9 @@ func Round(ctx context.Context, rig fault.Rig, seed uint64, cfg Config, said fun
 	healing := time.Now()
 	said("healing")
 	if err == nil {
-		err = errors.Join(rig.Sound(), allReady(ctx, c, cfg.Patience))
+		if err = errors.Join(rig.Sound(), allReady(ctx, c, cfg.Patience)); err == nil {
+			err = allWhole(ctx, c, l.Slots()[0], cfg.Patience)
+		}
 	}
 	res.Healed = time.Since(healing)
 	if err == nil {
@@ -121,10 +123,28 @@ func Round(ctx context.Context, rig fault.Rig, seed uint64, cfg Config, said fun
 
 // allReady waits until all relays are ready.
 func allReady(ctx context.Context, c *call.Client, patience time.Duration) error {
+	return await(ctx, c, patience, func(relay int) error { return c.Ready(ctx, relay) })
+}
+
+// allWhole waits until each relay answers a consistent pull. A relay that can't reach
+// the log yet, or hear of what others do, is ready, but can't do that. For it the faults
+// are not over.
+func allWhole(ctx context.Context, c *call.Client, s call.Slot, patience time.Duration) error {
+	return await(ctx, c, patience, func(relay int) error {
+		k := c.Pull(ctx, relay, s, call.Page{Limit: 1, Consistent: true})
+		if k.Status != 200 || k.Stale {
+			return fmt.Errorf("relay %d answers no consistent pull: status %d, %s", relay, k.Status, k.Text)
+		}
+		return nil
+	})
+}
+
+// await asks each relay until the answer is no error.
+func await(ctx context.Context, c *call.Client, patience time.Duration, ask func(relay int) error) error {
 	end := time.Now().Add(patience)
 	for relay := range c.Relays {
 		for {
-			err := c.Ready(ctx, relay)
+			err := ask(relay)
 			if err == nil {
 				break
 			}

@@ -20,8 +20,7 @@ const bareStream = "BARE"
 const bareAck = 10 * time.Second
 
 // bare publishes to a stream as a client without a relay would: one message a post, and
-// its acknowledgement awaited. Connections are spread over the servers. Each poster has
-// one of its own, or posters share some.
+// its acknowledgement awaited. Connections are spread over the servers.
 type bare struct {
 	urls []string
 	nc   *nats.Conn
@@ -58,10 +57,10 @@ func (b *bare) close() {
 	b.nc.Close()
 }
 
-func (b *bare) round(ctx context.Context, m *bench, n int) (load.Sample, error) {
-	conns := n
-	if m.cfg.BareConns > 0 {
-		conns = min(n, m.cfg.BareConns)
+// round publishes from n posters over conns connections; 0: one each.
+func (b *bare) round(ctx context.Context, m *bench, n, conns int) (load.Sample, error) {
+	if conns == 0 {
+		conns = n
 	}
 	var open []*nats.Conn
 	defer func() {

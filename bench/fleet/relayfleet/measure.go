@@ -32,7 +32,6 @@ func runMeasure(ctx context.Context, args []string, stdout io.Writer, stderr *os
 	fs.IntVar(&cfg.Rounds, "rounds", cfg.Rounds, "rounds of each part")
 	fs.DurationVar(&cfg.Warmup, "warmup", cfg.Warmup, "of each round")
 	fs.DurationVar(&cfg.Duration, "duration", cfg.Duration, "measured time of each round")
-	fs.IntVar(&cfg.BareConns, "bare-conns", cfg.BareConns, "connections that bare publishers share; 0: each has its own")
 	fs.IntVar(&cfg.EventBytes, "event-bytes", cfg.EventBytes, "size of an event")
 	fs.IntVar(&cfg.Batch, "batch-events", cfg.Batch, "events of a batch")
 	fs.IntVar(&cfg.BatchPosters, "batch-posters", cfg.BatchPosters, "connections that post batches")
