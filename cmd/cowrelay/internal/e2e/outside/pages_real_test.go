@@ -337,3 +337,45 @@ func TestReal_LandingPage(t *testing.T) {
 	b.says(".shell button", "Copied")
 	b.quiet(r.URL)
 }
+
+// The manual and the API fit a phone and a screen, can be read in both themes, ask
+// nobody else for anything, and complain of nothing.
+func TestReal_ManualAndAPI(t *testing.T) {
+	r := relaytest.Start(t, t.TempDir())
+	b := startBrowser(t)
+	b.open(r.URL + "/manual")
+	chapters := eval[[]string](b, `[...document.querySelectorAll("main a[href^='/manual/']")].map((a) => a.getAttribute("href"))`)
+	if len(chapters) < 8 {
+		t.Fatalf("the contents name %q", chapters)
+	}
+	for _, theme := range []string{"light", "dark"} {
+		for _, path := range append([]string{"/manual", "/openapi.html"}, chapters...) {
+			for _, width := range []int64{390, 1280} {
+				b.screen(width, 844, width == 390, theme)
+				b.open(r.URL + path)
+				if path == "/openapi.html" {
+					eval[any](b, `document.querySelectorAll("details").forEach((d) => { d.open = true; }), 0`)
+				}
+				if w := eval[int64](b, "document.documentElement.scrollWidth"); w > width {
+					t.Errorf("%s is %d pixels wide on a screen of %d", path, w, width)
+				}
+				// What scrolls sideways by itself is seen to, and nothing else is cut off.
+				if cut := eval[[]string](b, `[...document.querySelectorAll("main *")].filter((e) => e.scrollWidth > e.clientWidth + 1 && e.clientWidth > 0 && getComputedStyle(e).display !== "inline" && !e.closest(".wide, .shell, svg, .sr")).map((e) => e.tagName + " " + e.textContent.trim().slice(0, 40))`); len(cut) > 0 {
+					t.Errorf("%s, %d wide: cut off: %q", path, width, cut)
+				}
+				// Tables may be pushed aside, but not those of names and what they are.
+				if wide := eval[[]string](b, `[...document.querySelectorAll(".wide:has(tr:first-child > td:first-child > code)")].filter((e) => e.scrollWidth > e.clientWidth + 1).map((e) => e.textContent.trim().slice(0, 60))`); len(wide) > 0 {
+					t.Errorf("%s, %d wide: tables that are wider: %q", path, width, wide)
+				}
+			}
+			got := eval[struct {
+				Texts int
+				Bad   []string
+			}](b, contrast)
+			if got.Texts < 10 || len(got.Bad) > 0 {
+				t.Errorf("%s, %s: of %d texts these are hard to read: %q", path, theme, got.Texts, got.Bad)
+			}
+		}
+	}
+	b.quiet(r.URL)
+}
