@@ -29,8 +29,8 @@ func ready(t *testing.T, admin string) (code int, text string) {
 // A relay that starts while no server is there waits, says so, and can be stopped. It
 // serves as soon as the servers are there.
 func TestFleet_StartsWithoutServers(t *testing.T) {
-	t.Parallel()
-	f := newFleetAlone(t)
+	f := newFleet(t)
+	t.Cleanup(f.nats.Mend)
 	admin, err := natstest.FreeAddr()
 	if err != nil {
 		t.Fatal(err)
