@@ -71,7 +71,7 @@ func (r *rig) said(text string) int {
 func (r *rig) open(t *testing.T, name string, durable uint64) *Book {
 	t.Helper()
 	b, err := Open(Options{
-		Name: name, Version: "v", Journal: r, Log: r, Every: 20 * time.Millisecond, Keep: 100 * time.Millisecond,
+		Name: name, Version: "v", Journal: r, Log: r, Every: 40 * time.Millisecond, Keep: 100 * time.Millisecond,
 		Durable: func() uint64 { return durable }, Flush: func() error { return nil }, Entries: r.durable.Load,
 		Logger: slog.New(slog.NewTextHandler(r, nil)),
 	})
@@ -164,9 +164,6 @@ func TestBook_Purge(t *testing.T) {
 		}
 	}
 	eventually(t, "a purge behind the second", func() bool { p := r.purged(); return p[len(p)-1] == 70 })
-	if n := b.Counts().Purged; n != 0 {
-		t.Errorf("b purged to %d", n)
-	}
 	b.Close()
 }
 

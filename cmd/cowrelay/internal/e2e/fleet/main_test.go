@@ -4,6 +4,7 @@ package fleet
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -18,7 +19,10 @@ import (
 	"cowrelay/cow/natslog/natstest"
 )
 
-func TestMain(m *testing.M) { relaytest.Main(m) }
+func TestMain(m *testing.M) {
+	flag.Set("test.parallel", "6") // they wait, mostly
+	relaytest.Main(m)
+}
 
 // servers are three NATS servers that all tests share, each with a stream of its own.
 // They end with this process.
