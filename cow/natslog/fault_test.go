@@ -2,6 +2,7 @@ package natslog_test
 
 import (
 	"context"
+	"log/slog"
 	"strings"
 	"sync"
 	"testing"
@@ -296,4 +297,29 @@ func TestSend_Bounded(t *testing.T) {
 	if longest > time.Second {
 		t.Errorf("Send took %v", longest)
 	}
+}
+
+// Without any consumer Follow gets all entries, too: it fetches them.
+func TestFollow_Fetches(t *testing.T) {
+	t.Parallel()
+	srv := natstest.One(t, natstest.Config{Extra: `accounts {
+	A {
+		jetstream: enabled
+		users: [ { user: relay, password: relay, permissions { publish: { deny: [ "$JS.API.CONSUMER.CREATE.>" ] } } } ]
+	}
+}
+no_auth_user: relay`})
+	o := natslog.Options{URLs: []string{srv.URL()}, TrustSync: true, Replicas: 1, FewReplicas: true, Logger: slog.New(slog.DiscardHandler)}
+	l := open(t, o)
+	s := follow(t, l, 1)
+	const n = 700
+	sendAll(t, l, 1, n, 20_000)
+	await(t, 20*time.Second, "all entries", func() bool { return s.count() == n })
+	s.check(t)
+	if !l.Away().IsZero() {
+		t.Error("away")
+	}
+	late := follow(t, l, 400)
+	await(t, 20*time.Second, "the rest", func() bool { return late.count() == n-399 })
+	late.check(t)
 }
