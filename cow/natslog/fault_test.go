@@ -27,6 +27,14 @@ var serverFaults = []fault{
 	{"FollowerKilled", func(t *testing.T, c *natstest.Cluster, _ natslog.Options, i int) { must(t, c.Servers[(i+1)%3].Kill()) }, time.Second},
 	{"LeaderPaused", func(t *testing.T, c *natstest.Cluster, _ natslog.Options, i int) { must(t, c.Servers[i].Pause()) }, 4 * time.Second},
 	{"LeaderMoved", func(t *testing.T, _ *natstest.Cluster, o natslog.Options, _ int) { stepDown(t, o) }, 0},
+	// As for a new version of the servers: one after the other.
+	{"Rolling", func(t *testing.T, c *natstest.Cluster, _ natslog.Options, _ int) {
+		for _, s := range c.Servers {
+			must(t, s.Stop())
+			must(t, s.Start())
+			must(t, c.Await(context.Background()))
+		}
+	}, 0},
 	{"AllKilled", func(t *testing.T, c *natstest.Cluster, _ natslog.Options, _ int) {
 		for _, s := range c.Servers {
 			must(t, s.Kill())
