@@ -15,8 +15,8 @@ import (
 	"cowrelay/cow/natslog/natstest"
 )
 
-// stream is the log's name at the servers.
-const stream = "COWRELAY"
+// Stream is the log's name at the servers.
+const Stream = "COWRELAY"
 
 // Fleet is relays on one log, which servers of NATS keep.
 type Fleet struct {
@@ -162,7 +162,7 @@ func (f *Fleet) move(context.Context) error {
 		return nil // all servers may be down
 	}
 	defer nc.Close()
-	_, _ = nc.Request("$JS.API.STREAM.LEADER.STEPDOWN."+stream, nil, time.Second)
+	_, _ = nc.Request("$JS.API.STREAM.LEADER.STEPDOWN."+Stream, nil, time.Second)
 	return nil
 }
 

@@ -114,3 +114,42 @@ func (p *publisher) Do(context.Context) error {
 func (p *publisher) Interrupt() { p.cancel() }
 
 func (p *publisher) Close() { p.cancel() }
+
+// taken is what the log took for events of relays.
+type taken struct {
+	events         int64
+	entries, bytes uint64
+}
+
+// note tells it. The entries also hold what relays say beside: touches, members.
+func (t *taken) note() string {
+	if t.events == 0 || t.entries == 0 {
+		return ""
+	}
+	return fmt.Sprintf("the log took %.0f B for each event, of which %.1f came in an entry",
+		float64(t.bytes)/float64(t.events), float64(t.events)/float64(t.entries))
+}
+
+// watch runs a round of relays, and adds up what the log took for it.
+func (b *bare) watch(ctx context.Context, to *taken, round func() (load.Sample, int64, error)) (load.Sample, error) {
+	js, err := b.nc.JetStream(nats.MaxWait(bareAck))
+	if err != nil {
+		return load.Sample{}, err
+	}
+	before, err := js.StreamInfo(fault.Stream, nats.Context(ctx))
+	if err != nil {
+		return load.Sample{}, err
+	}
+	s, posted, err := round()
+	if err != nil {
+		return s, err
+	}
+	after, err := js.StreamInfo(fault.Stream, nats.Context(ctx))
+	if err != nil {
+		return s, err
+	}
+	to.events += posted
+	to.entries += after.State.LastSeq - before.State.LastSeq
+	to.bytes += after.State.Bytes - before.State.Bytes
+	return s, nil
+}

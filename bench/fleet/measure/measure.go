@@ -114,7 +114,10 @@ func (b *bench) posts(ctx context.Context) error {
 	}
 	defer bare.close()
 	for _, n := range b.cfg.Posters {
-		sides := []func() (load.Sample, error){func() (load.Sample, error) { return b.postRound(ctx, n) }}
+		var into taken
+		sides := []func() (load.Sample, error){func() (load.Sample, error) {
+			return bare.watch(ctx, &into, func() (load.Sample, int64, error) { return b.postRound(ctx, n) })
+		}}
 		for _, kind := range bareKinds {
 			sides = append(sides, func() (load.Sample, error) { return bare.round(ctx, b, n, kind.conns) })
 		}
@@ -132,6 +135,7 @@ func (b *bench) posts(ctx context.Context) error {
 		}
 		for i, kind := range bareKinds {
 			b.emit(report.Compare(report.Subject{
+				Note:     into.note(),
 				Scenario: "fleet-post", Variant: fmt.Sprintf("%d posters, %d B, three relays on three servers", n, b.cfg.EventBytes), Unit: "requests",
 				Peer: kind.name, Promises: "three copies synced before the acknowledgement, as the relays; no check of events, no slots, no tokens, no dedupe",
 			}, samples[0], samples[i+1], report.Throughput))
@@ -140,35 +144,52 @@ func (b *bench) posts(ctx context.Context) error {
 	return nil
 }
 
-// postRound posts from n connections, a third to each relay.
-func (b *bench) postRound(ctx context.Context, n int) (load.Sample, error) {
+// postRound posts from n connections, a third to each relay. posted also counts what
+// came in the warm-up.
+func (b *bench) postRound(ctx context.Context, n int) (s load.Sample, posted int64, err error) {
 	ws := make([]load.Worker, 0, n)
 	first := b.numbers(n)
 	for i, s := range b.relays {
 		each := (n + len(b.relays) - 1 - i) / len(b.relays)
 		slots, err := s.AllocateN(ctx, each)
 		if err != nil {
-			return load.Sample{}, err
+			return load.Sample{}, 0, err
 		}
 		for _, sl := range slots {
 			ws = append(ws, load.NewPoster(b.session.Template, s, sl, first+uint64(len(ws))*load.NumbersPerPoster))
 		}
 	}
-	return b.session.RunClosed(ctx, &load.Server{Name: "fleet"}, ws)
+	s, err = b.session.RunClosed(ctx, &load.Server{Name: "fleet"}, ws)
+	for i, w := range ws {
+		posted += int64(w.(*load.Poster).Next - first - uint64(i)*load.NumbersPerPoster)
+	}
+	return s, posted, err
 }
 
 // batches posts batches through all relays.
 func (b *bench) batches(ctx context.Context) error {
+	bare, err := openBare(ctx, b.fleet)
+	if err != nil {
+		return err
+	}
+	defer bare.close()
 	var all []load.Sample
+	var into taken
 	n := b.cfg.BatchPosters
 	for round := range b.cfg.Rounds {
 		b.cfg.Step(fmt.Sprintf("batch: round %d of %d", round+1, b.cfg.Rounds))
-		first := b.numbers(n)
-		var ws []load.Worker
-		for i := range n {
-			ws = append(ws, load.NewBatchPoster(b.session.Template, b.relays[i%len(b.relays)], b.cfg.Batch, first+uint64(i)*load.NumbersPerPoster))
-		}
-		s, err := b.session.RunClosed(ctx, &load.Server{Name: "fleet"}, ws)
+		s, err := bare.watch(ctx, &into, func() (s load.Sample, posted int64, err error) {
+			first := b.numbers(n)
+			ws := make([]load.Worker, n)
+			for i := range ws {
+				ws[i] = load.NewBatchPoster(b.session.Template, b.relays[i%len(b.relays)], b.cfg.Batch, first+uint64(i)*load.NumbersPerPoster)
+			}
+			s, err = b.session.RunClosed(ctx, &load.Server{Name: "fleet"}, ws)
+			for i, w := range ws {
+				posted += int64(w.(*load.BatchPoster).Next - first - uint64(i)*load.NumbersPerPoster)
+			}
+			return s, posted, err
+		})
 		if err != nil {
 			return err
 		}
@@ -177,6 +198,7 @@ func (b *bench) batches(ctx context.Context) error {
 	}
 	b.emit(report.Compare(report.Subject{
 		Scenario: "fleet-batch", Variant: fmt.Sprintf("%d posters, %d x %d B a request, three relays on three servers", n, b.cfg.Batch, b.cfg.EventBytes), Unit: "events",
+		Note: into.note(),
 	}, all, nil, report.Throughput))
 	return nil
 }
