@@ -84,6 +84,8 @@
 //   - I2: positions in a slot are gap-free, start at 0 and are never reused.
 //   - I3: under an always-syncing journal an acknowledged event is on stable
 //     storage; under every journal it is in every snapshot loaded afterwards.
+//     Where relays share the journal these are the snapshots of the relay that has
+//     acknowledged it. Those of the others follow; Store.Current waits for them.
 //   - I4: no event is visible (window, since, frame) before the journal said
 //     that it is stored.
 //   - I5: in a slot an event id occurs once, whatever the concurrency and

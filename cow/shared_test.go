@@ -700,6 +700,36 @@ func TestShared_Hammer(t *testing.T) {
 			})
 		}
 	}
+	for i, x := range s { // slots that come and go, with what stands beside them
+		work = append(work, func() {
+			next := s[(i+1)%len(s)]
+			for k := range rounds / 10 {
+				slot := x.slot()
+				next.barrier()
+				there := next.Slot(slot.ID())
+				if there == nil {
+					t.Error("a slot is not known behind a barrier")
+					return
+				}
+				if dup, err := next.post(there, ev(fmt.Sprint(k))); dup || err != nil {
+					t.Error(dup, err)
+				}
+				if err := x.Block(slot, nil); err != nil {
+					t.Error(err)
+				}
+				rec := token.Record{May: token.Read}
+				if _, err := x.NewToken(slot, &rec, false); err != nil {
+					t.Error(err)
+				}
+				if err := next.Remove(there); err != nil {
+					t.Error(err)
+				}
+				if dup, err := x.post(slot, ev("late")); !errors.Is(err, cow.ErrNoSlot) {
+					t.Error(dup, err)
+				}
+			}
+		})
+	}
 	all(work...)
 	close(stop)
 	chaos.Wait()
@@ -743,5 +773,10 @@ func TestShared_Hammer(t *testing.T) {
 	}
 	if !s[0].m.Same(s[1].m) || !s[0].m.Same(s[2].m) {
 		t.Error("the journals differ")
+	}
+	for _, x := range s {
+		if x.Len() != len(ids) || x.BlockedSlots() != 0 || x.Stats().Events.Load() != s[0].Stats().Events.Load() || x.Stats().Bytes.Load() != s[0].Stats().Bytes.Load() {
+			t.Errorf("%d slots, %d blocked, %d events of %d bytes", x.Len(), x.BlockedSlots(), x.Stats().Events.Load(), x.Stats().Bytes.Load())
+		}
 	}
 }

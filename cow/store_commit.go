@@ -206,7 +206,8 @@ func (s *Store) Reach(ctx context.Context, slot *Slot, start Start) error {
 		_, err := s.barrier(ctx, slot)
 		return err
 	}
-	for asked, count := false, uint64(0); ; {
+	asked, count := false, uint64(0)
+	for range mostLooks {
 		h, err := s.loads.hot(slot, ctx.Done())
 		if err != nil {
 			return err
@@ -227,13 +228,22 @@ func (s *Store) Reach(ctx context.Context, slot *Slot, start Start) error {
 			}
 		}
 	}
+	return ErrBusy
 }
+
+// mostLooks is how often a reader looks again for what a barrier has promised, while
+// the slot goes cold and is loaded again and again.
+const mostLooks = 16
 
 // Current fills w as Window does, with all that any relay acknowledged before the
 // call. Errors are those of both.
 func (s *Store) Current(ctx context.Context, slot *Slot, start Start, limit int, w *Window) error {
 	count, err := s.barrier(ctx, slot)
-	for err == nil {
+	for look := 0; err == nil; look++ {
+		if look == mostLooks {
+			err = ErrBusy
+			break
+		}
 		if err = s.Window(slot, start, limit, w); err != nil || w.End() >= count {
 			return err
 		}

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"cowrelay/cow"
 	"cowrelay/cow/share"
 	"cowrelay/fasthttp/accept"
 	"cowrelay/fasthttp/refusal"
+	"cowrelay/fasthttp/stats"
 	"cowrelay/fasthttp/stream"
 
 	"github.com/valyala/fasthttp"
@@ -31,6 +33,26 @@ func newDoubts() *share.Ledger[accept.Client] {
 	return share.New[accept.Client](mostDoubts, mostDoubts/4)
 }
 
+// How a wait ended, for the metrics.
+const (
+	doubtOver  = iota // the relay knows what the others had acknowledged
+	doubtFull         // too many waited, in all or of one client
+	doubtEnded        // the log did not answer in time, the client left, or the relay drained
+
+	doubtEnds
+)
+
+var doubtNames = [doubtEnds]string{"known", "refused", "ended"}
+
+func (r *Relay) doubtFamilies() []stats.Family {
+	return []stats.Family{
+		stats.Gauge("cowrelay_fleet_waits", "Requests that wait until this relay knows what others have acknowledged: before it says that something is not there, and for consistent pulls.", func() int64 { return r.doubts.Used() }),
+		stats.Gauge("cowrelay_fleet_waits_max", "How many may wait so at once; one client may have a quarter.", func() int64 { return mostDoubts }),
+		stats.CountersOf("cowrelay_fleet_waits_total", "result", "Requests that waited so, by result: known, refused (too many waited), ended (the log did not answer in time, the client left, or the relay drained).",
+			doubtNames[:], func() []atomic.Uint64 { return r.doubtEnds[:] }),
+	}
+}
+
 // inDoubt runs wait, which waits for what other relays have acknowledged. ctx ends when
 // the client leaves and when the relay drains. h is the request's.
 func (r *Relay) inDoubt(req *request, h *fasthttp.RequestHeader, wait func(ctx context.Context) error) error {
@@ -40,6 +62,7 @@ func (r *Relay) inDoubt(req *request, h *fasthttp.RequestHeader, wait func(ctx c
 	}
 	var place share.Holder[accept.Client]
 	if !r.doubts.Take(&place, client, 1) {
+		r.doubtEnds[doubtFull].Add(1)
 		return refusal.Busy
 	}
 	defer r.doubts.Give(&place)
@@ -47,6 +70,11 @@ func (r *Relay) inDoubt(req *request, h *fasthttp.RequestHeader, wait func(ctx c
 	defer cancel()
 	defer r.watchClient(req, cancel)()
 	err := wait(ctx)
+	if err == nil {
+		r.doubtEnds[doubtOver].Add(1)
+	} else {
+		r.doubtEnds[doubtEnded].Add(1)
+	}
 	switch {
 	case r.staying.Err() != nil && errors.Is(err, context.Canceled):
 		return refusal.Draining

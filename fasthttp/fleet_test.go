@@ -383,6 +383,9 @@ func TestFleet_DoubtsAreBounded(t *testing.T) {
 	g.eventually("all wait", func() bool { return g.relay.doubts.Used() == mostDoubts/4 })
 	g.call("GET", "/v1/events/"+noSlot, m.token, nil).want(t, 503)
 	g.call("GET", "/v1/events/"+m.id, m.token, nil).want(t, 200)
+	if n := g.relay.doubtEnds[doubtFull].Load(); n != 1 {
+		t.Errorf("%d requests were refused", n)
+	}
 	for _, w := range wires[1:] {
 		w.Conn.Close()
 	}
@@ -390,6 +393,9 @@ func TestFleet_DoubtsAreBounded(t *testing.T) {
 	release()
 	if r := wires[0].reply("GET"); r.status != 404 {
 		t.Errorf("the one who stayed got %d", r.status)
+	}
+	if known, ended := g.relay.doubtEnds[doubtOver].Load(), g.relay.doubtEnds[doubtEnded].Load(); known != 1 || ended != mostDoubts/4-1 {
+		t.Errorf("%d waits ended well, and %d else", known, ended)
 	}
 	wires[0].Conn.Close()
 }

@@ -45,10 +45,11 @@ type Relay struct {
 
 	// Whether other relays write to the store's journal too; and the requests that wait
 	// for what those have acknowledged. staying is done when these are to end.
-	shared  bool
-	doubts  *share.Ledger[accept.Client]
-	staying context.Context
-	leave   context.CancelFunc
+	shared    bool
+	doubts    *share.Ledger[accept.Client]
+	doubtEnds [doubtEnds]atomic.Uint64
+	staying   context.Context
+	leave     context.CancelFunc
 
 	// What is counted along requests and commits, and the history of it.
 	requests *stats.Requests
