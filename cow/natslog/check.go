@@ -98,6 +98,25 @@ const (
 	maxVarz        = 1 << 20
 )
 
+// recheck asks the servers again. One that broke the promise since is said loudly, once.
+// The relay goes on: two others still hold what it sends.
+func (l *Log) recheck() {
+	err := l.checkMonitors()
+	text := ""
+	var r *Refusal
+	if errors.As(err, &r) {
+		text = err.Error()
+	}
+	l.mu.Lock()
+	said := l.unfit
+	l.unfit = text
+	l.mu.Unlock()
+	if text != "" && text != said {
+		l.noteError(err)
+		l.o.Logger.Error("a NATS server does not promise any more what relays promise", "error", err)
+	}
+}
+
 // checkMonitors asks the servers at their monitoring ports. All that answer have to be
 // right, and more than half have to answer: the rest may be down for the moment.
 func (l *Log) checkMonitors() error {
@@ -147,7 +166,7 @@ func (l *Log) checkMonitors() error {
 	if 2*len(names) <= len(l.o.MonitorURLs) {
 		return silent
 	}
-	if silent != nil {
+	if silent != nil && l.noteError(silent) {
 		l.o.Logger.Warn("a NATS server could not be asked whether it syncs before it acknowledges", "error", silent)
 	}
 	return nil

@@ -95,12 +95,16 @@ func TestDeploy_ConfigurationWorks(t *testing.T) {
 		// As leaf.conf says.
 		text += leafBlock(t, leaves[i])
 		c.Servers = append(c.Servers, start(name, text, clients[i], monitor))
-		urls = append(urls, "nats://relay:relaypassword@"+clients[i])
+		urls = append(urls, "nats://"+clients[i])
 	}
 	if err := c.Await(ctx); err != nil {
 		t.Fatal(err)
 	}
-	o := natslog.Options{URLs: urls, MonitorURLs: c.Monitors()}
+	creds := filepath.Join(dir, "creds")
+	if err := os.WriteFile(creds, []byte("relay:relaypassword\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	o := natslog.Options{URLs: urls, MonitorURLs: c.Monitors(), Creds: creds}
 	l := open(t, o)
 	s := follow(t, l, 1)
 	sendAll(t, l, 1, 30, 100_000)
@@ -113,7 +117,7 @@ func TestDeploy_ConfigurationWorks(t *testing.T) {
 		t.Error(text)
 	}
 
-	nc, err := nats.Connect(urls[0], nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
+	nc, err := nats.Connect("nats://relay:relaypassword@"+clients[0], nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,7 +144,7 @@ func TestDeploy_ConfigurationWorks(t *testing.T) {
 	t.Setenv("NATS_LEAF", "["+strings.Join(hubs, ", ")+"]")
 	addr := freeAddr(t)
 	start("edge", replaced(t, deployFile(t, "leaf.conf"), "127.0.0.1:4222", addr), addr, freeAddr(t))
-	o.URLs = []string{"nats://" + addr}
+	o.URLs, o.Creds = []string{"nats://" + addr}, ""
 	o.Expect = l.ID()
 	edge := open(t, o)
 	se := follow(t, edge, 11)

@@ -39,6 +39,7 @@ type Log struct {
 	subs         map[*nats.Subscription]struct{} // guarded by mu: of sessions of Follow, nil while there is no connection
 	lastError    string                          // guarded by mu
 	lastErrorAt  time.Time                       // guarded by mu
+	unfit        string                          // guarded by mu
 	doubt        doubt                           // guarded by mu
 
 	heard      atomic.Int64 // Unix nanoseconds: when the log last showed that it takes entries
@@ -198,6 +199,7 @@ type Status struct {
 	Server      string // name of the server that the connection is to
 	LastError   string // the last thing that went wrong, "" for none
 	LastErrorAt time.Time
+	Unfit       string // which server breaks the promise, as far as its monitoring port says; "" for none
 	Head        uint64 // newest entry that the log is known to have
 
 	Sent       uint64 // entries
@@ -218,6 +220,7 @@ func (l *Log) Status() Status {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s.Connected, s.LastError, s.LastErrorAt, s.InFlight = l.connected, l.lastError, l.lastErrorAt, len(l.pending)
+	s.Unfit = l.unfit
 	if s.Connected {
 		s.Server = l.nc.ConnectedServerName()
 	}

@@ -61,6 +61,9 @@ type Options struct {
 	Waiting func(reason error)
 	// Logger gets what an operator should know. Default slog.Default().
 	Logger *slog.Logger
+	// CheckEvery is how often the monitoring ports are asked again: a server may come
+	// back with another configuration. Default 1 min.
+	CheckEvery time.Duration
 	// Confirm is how long a sign of loss must stay before it is believed. Servers that
 	// start give such signs for a moment. Default 10 s.
 	Confirm time.Duration
@@ -94,6 +97,9 @@ func (o *Options) complete() error {
 	}
 	if o.Waiting == nil {
 		o.Waiting = func(error) {}
+	}
+	if o.CheckEvery == 0 {
+		o.CheckEvery = time.Minute
 	}
 	if o.Confirm == 0 {
 		o.Confirm = 10 * time.Second

@@ -17,6 +17,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -185,6 +186,25 @@ func TestOpen_RefusesServers(t *testing.T) {
 	})
 	t.Run("PeerPayload", func(t *testing.T) {
 		refused(t, says(t, `{"server_name":"small","version":"3.0.1","max_payload":1000,"jetstream":{"config":{"sync_always":true}}}`), "small", "max_payload")
+	})
+	// A server that changes while relays run is said, and they go on.
+	t.Run("Later", func(t *testing.T) {
+		var sync atomic.Bool
+		sync.Store(true)
+		peer := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			fmt.Fprintf(w, `{"server_name":"peer","version":"2.15.0","max_payload":1048576,"jetstream":{"config":{"sync_always":%v}}}`, sync.Load())
+		}))
+		t.Cleanup(peer.Close)
+		o := base
+		o.MonitorURLs, o.Stream, o.CheckEvery = []string{good.Monitor(), peer.URL}, newStream(), 50*time.Millisecond
+		l := open(t, o)
+		for _, fit := range []bool{true, false, true} {
+			sync.Store(fit)
+			await(t, 10*time.Second, fmt.Sprintf("fit is %v", fit), func() bool { return (l.Status().Unfit == "") == fit })
+		}
+		s := follow(t, l, 1)
+		sendAll(t, l, 1, 5, 100)
+		await(t, 10*time.Second, "all entries", func() bool { return s.count() == 5 })
 	})
 	// Less than half of the servers may be silent, and no more.
 	t.Run("Silent", func(t *testing.T) {

@@ -54,7 +54,7 @@ func (l *Log) watch() {
 	defer tick.Stop()
 	asked := make(chan struct{}, 1)
 	asked <- struct{}{}
-	last := time.Now()
+	last, checked := time.Now(), time.Now()
 	for {
 		select {
 		case <-tick.C:
@@ -64,6 +64,10 @@ func (l *Log) watch() {
 		}
 		now := time.Now()
 		l.expire(now)
+		if !l.o.TrustSync && now.Sub(checked) > l.o.CheckEvery {
+			checked = now
+			l.run("natslog-check", l.recheck)
+		}
 		if l.troubled.Swap(false) {
 			l.signal()
 		}
