@@ -142,15 +142,17 @@ func (j *SharedJournal) hand(e *pending) {
 	j.mu.Unlock()
 	j.sendMu.Lock()
 	defer j.sendMu.Unlock()
-	ops := e.entry[entryHead:]
+	ops, whole := e.entry[entryHead:], true
 	for most := j.log.Limit() - entryHead - entryChecksum; len(ops) > most; {
 		part := &pending{entry: make([]byte, entryHead, j.log.Limit())}
 		n := most - 1
 		part.entry = append(append(part.entry, opPart), ops[:n]...)
-		ops = ops[n:]
+		ops, whole = ops[n:], false
 		j.handOne(part)
 	}
-	e.entry = append(e.entry[:entryHead], ops...)
+	if !whole {
+		e.entry = append(e.entry[:entryHead], ops...)
+	}
 	j.handOne(e)
 }
 

@@ -401,35 +401,47 @@ func TestShared_Away(t *testing.T) {
 	})
 }
 
-// TestShared_Stop: behind Stop nobody waits for the log, and Close ends.
+// TestShared_Stop: behind Stop, and behind Close, nobody waits for the log.
 func TestShared_Stop(t *testing.T) {
-	s := replaytest.NewServer(1)
-	a := fed(openShared(t, s, replaytest.NewStore(), options(t)))
-	id := cow.NewID()
-	commitAll(t, a, cow.Group{Op: cow.OpCreate, Slot: id})
-	resume := s.Pause()
-	defer resume()
-	done := make(chan cow.Outcome)
-	go func() {
-		groups := []cow.Group{appendOf(id, 0, 0, 2, 100)}
-		a.Commit(groups)
-		done <- groups[0].Outcome
-	}()
-	errs := make(chan error)
-	go func() { errs <- a.Delete("k", 1) }()
-	go func() { errs <- a.Barrier(context.Background()) }()
-	soon(t, "all wait", func() bool { return a.Stats().Pending >= 2 })
-	a.Stop()
-	if got := <-done; got != cow.Unknown {
-		t.Errorf("outcome %d, want unknown", got)
-	}
-	for range 2 {
-		if err := <-errs; !errors.Is(err, cow.ErrAway) {
-			t.Errorf("error %v", err)
+	for _, stop := range []bool{true, false} {
+		s := replaytest.NewServer(1)
+		a := fed(openShared(t, s, replaytest.NewStore(), options(t)))
+		id := cow.NewID()
+		commitAll(t, a, cow.Group{Op: cow.OpCreate, Slot: id})
+		resume := s.Pause()
+		done := make(chan cow.Outcome, 1)
+		go func() {
+			groups := []cow.Group{appendOf(id, 0, 0, 2, 100)}
+			a.Commit(groups)
+			done <- groups[0].Outcome
+		}()
+		errs := make(chan error, 2)
+		go func() { errs <- a.Delete("k", 1) }()
+		go func() { errs <- a.Barrier(context.Background()) }()
+		soon(t, "all wait", func() bool { return a.Stats().Pending >= 2 })
+		if stop {
+			a.Stop()
+		} else if err := a.Close(); err != nil {
+			t.Error(err)
 		}
-	}
-	if err := a.Close(); err != nil {
-		t.Error(err)
+		if got := <-done; got != cow.Unknown {
+			t.Errorf("outcome %d, want unknown", got)
+		}
+		for range 2 {
+			if err := <-errs; !errors.Is(err, cow.ErrAway) {
+				t.Errorf("error %v", err)
+			}
+		}
+		if stop {
+			groups := []cow.Group{appendOf(id, 0, 0, 2, 100)}
+			if a.Commit(groups); groups[0].Outcome != cow.Unknown {
+				t.Errorf("a commit behind Stop: outcome %d, want unknown", groups[0].Outcome)
+			}
+			if err := a.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+		resume()
 	}
 }
 
@@ -535,17 +547,78 @@ func TestShared_OneBarrierForAll(t *testing.T) {
 	resume := s.Pause()
 	errs := make(chan error)
 	const n = 200
-	for range n {
+	for i := range n {
 		go func() { errs <- a.Barrier(context.Background()) }()
+		if i < 2 {
+			soon(t, "its entry is under way", func() bool { return a.Stats().Pending == i+1 })
+		}
 	}
-	soon(t, "they wait", func() bool { return replay.Waiting(a) > 0 && a.Stats().Pending == 2 })
+	soon(t, "the others wait", func() bool { return replay.Waiting(a) == n-2 })
 	resume()
 	for range n {
 		if err := <-errs; err != nil {
 			t.Fatal(err)
 		}
 	}
-	if e := a.Stats().Entries; e > 10 {
-		t.Errorf("%d barriers took %d entries", n, e)
+	if e := a.Stats().Entries; e != 4 { // with the first of the log
+		t.Errorf("%d barriers took %d entries, want 3", n, e-1)
 	}
+}
+
+// stepped is a connection that yields an entry for each value of next.
+type stepped struct {
+	*replaytest.SharedLog
+	next chan struct{}
+}
+
+func (s *stepped) Follow(ctx context.Context, from uint64, yield func(uint64, []byte) error) error {
+	return s.SharedLog.Follow(ctx, from, func(seq uint64, entry []byte) error {
+		select {
+		case <-s.next:
+			return yield(seq, entry)
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	})
+}
+
+// TestShared_BarrierIsNew: an entry that was under way before the call proves nothing.
+func TestShared_BarrierIsNew(t *testing.T) {
+	s := replaytest.NewServer(1)
+	b := fed(openShared(t, s, replaytest.NewStore(), options(t)))
+	defer b.Close()
+	log := &stepped{s.Client(), make(chan struct{}, 100)}
+	log.next <- struct{}{} // the first entry of the log
+	a, err := replay.OpenShared(t.Context(), log, replaytest.NewStore(), options(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	fed(a)
+	old := make(chan struct{}, 1)
+	go func() {
+		commitAll(t, a, cow.Group{Op: cow.OpCreate, Slot: cow.NewID()})
+		old <- struct{}{}
+	}()
+	soon(t, "the old entry is in the log", func() bool { return s.Len() == 2 })
+	id := cow.NewID()
+	commitAll(t, b, cow.Group{Op: cow.OpCreate, Slot: id}) // and is acknowledged
+	done := make(chan struct{}, 1)
+	go func() {
+		if err := a.Barrier(context.Background()); err != nil {
+			t.Error(err)
+		}
+		if _, err := loadCount(a, id, 0); err != nil {
+			t.Errorf("behind a barrier: %v", err)
+		}
+		done <- struct{}{}
+	}()
+	soon(t, "the barrier's entry is in the log", func() bool { return s.Len() == 4 })
+	log.next <- struct{}{}
+	<-old
+	never(t, "a barrier ended with an entry that was sent before it", done)
+	log.next <- struct{}{}
+	never(t, "a barrier ended before its entry", done)
+	log.next <- struct{}{}
+	<-done
 }

@@ -110,6 +110,7 @@ type fleetRelay struct {
 	mu     sync.Mutex
 	mirror map[cow.ID]uint64 // slots and their events, by Slots, the feed and own acts; guarded by mu
 	own    map[cow.ID]uint64 // the position behind own appends: the feed may tell of the slot later; guarded by mu
+	gone   map[cow.ID]bool   // slots that this relay removed, for the same reason; guarded by mu
 	fed    map[cow.ID]uint64 // the position behind what Slots and the feed gave; guarded by mu
 }
 
@@ -136,6 +137,7 @@ func (m *fleetRelay) open() {
 		panic(fmt.Sprintf("relay %d: %v", m.name, err))
 	}
 	m.j = j
+	m.gone = make(map[cow.ID]bool)
 	m.mirror, m.own, m.fed = make(map[cow.ID]uint64), make(map[cow.ID]uint64), make(map[cow.ID]uint64)
 	err = j.Slots(func(s cow.SlotRecord) error {
 		m.mirror[s.Slot], m.fed[s.Slot] = s.Count, s.Count
@@ -167,7 +169,9 @@ func (m *fleetRelay) deliver(a *cow.Append) {
 		if known {
 			r.Errorf("relay %d: the feed creates slot %s, which is there", m.name, a.Slot)
 		}
-		m.mirror[a.Slot] = m.own[a.Slot]
+		if !m.gone[a.Slot] {
+			m.mirror[a.Slot] = m.own[a.Slot]
+		}
 	case cow.OpRemove:
 		delete(m.mirror, a.Slot)
 	case cow.OpAppend:
@@ -371,6 +375,7 @@ func (m *fleetRelay) commit(groups []cow.Group) {
 			r.Errorf("relay %d: refused: %v", m.name, g.Err)
 		case g.Outcome == cow.Stored && g.Op == cow.OpRemove:
 			delete(m.mirror, g.Slot)
+			m.gone[g.Slot] = true
 		case g.Outcome == cow.Stored && g.Op == cow.OpCreate:
 			m.mirror[g.Slot] = 0
 		case g.Op != cow.OpAppend:
