@@ -304,6 +304,11 @@ func TestAdmin_Block(t *testing.T) {
 	o := newOperator(g, true, "")
 	m, other := g.allocate(), g.allocate()
 	m.fill(3)
+	var tokens []string
+	for range 2 {
+		_, id := m.further(m.owner, `{"may":["read"]}`)
+		tokens = append(tokens, id)
+	}
 	live, untouched := m.stream("", ""), other.stream("", "")
 	poll := m.longPoll("?since=e2&wait=25")
 	g.eventually("the poll waits", func() bool { return metric(g, "cowrelay_long_polls") == 1 })
@@ -323,6 +328,7 @@ func TestAdmin_Block(t *testing.T) {
 			m.post(eventN(9)),
 			m.call("GET", "/v1/events/"+m.id, m.token, nil),
 			m.call("GET", "/v1/events/"+m.id+"/stream", m.token, nil),
+			m.call("POST", "/v1/slot/"+m.id+"/tokens", m.owner, `{"may":["read"]}`),
 			m.call("POST", "/v1/slot/"+m.id+"/responder-health", m.token, `{"status":"ok","set_at":"now"}`),
 		} {
 			if r.want(t, 403); r.field(t, "blocked") != true {
@@ -333,6 +339,12 @@ func TestAdmin_Block(t *testing.T) {
 		if n := m.state().field(t, "event_count"); n != 3.0 {
 			t.Errorf("state of a blocked slot: %v events", n)
 		}
+		// Its owner sees which tokens there are, to take them back.
+		id := tokens[n-1]
+		if r := m.call("GET", "/v1/slot/"+m.id+"/tokens", m.owner, nil).want(t, 200); !strings.Contains(r.body, id) {
+			t.Errorf("tokens of a blocked slot: %s", r.body)
+		}
+		m.call("DELETE", "/v1/slot/"+m.id+"/tokens/"+id, m.owner, nil).want(t, 204)
 		other.post(eventN(n)).want(t, 201)
 		other.pull("")
 		if n := metric(g, "cowrelay_slots_blocked"); n != 1 {

@@ -67,7 +67,7 @@ func (r *Relay) admit(h *fasthttp.RequestHeader, req *request) (handler, *refusa
 			r.countMissing(m.needs)
 			return nil, refusal.Missing(m.needs)
 		}
-		if req.slot.Blocked() && !rt.evenBlocked {
+		if req.slot.Blocked() && !rt.evenBlocked && !m.evenBlocked {
 			return nil, refusal.Blocked
 		}
 	}

@@ -131,7 +131,7 @@ func (r *Relay) limitFamilies() []stats.Family {
 		stats.Gauge("cowrelay_tokens", "Tokens of slots beside the two that each was made with, rotated ones included.", func() int64 { n, _ := r.store.TokenStats(); return int64(n) }),
 		stats.Gauge("cowrelay_rate_keys", "Clients whose rate is kept in mind, once for each class.", func() int64 { return r.live.Load().limiter.Clients() }),
 		stats.Counter("cowrelay_panics_total", "Faults that a request, stream or load was saved from.", func() uint64 { return r.panics.Load() + r.store.Stats().Panics.Load() }),
-		stats.CounterBy("cowrelay_trace_spans_total", "result", "Spans of traced requests, by result: ended, and of these sent and failed (the collector did not take them). Of the rest at most 2,048 wait; the others were dropped because too many waited.",
+		stats.CounterBy("cowrelay_trace_spans_total", "result", "Spans of traced requests, by result: ended, and of these sent, failed (the collector did not take them) and dropped (2,048 waited already). The rest waits.",
 			func(show stats.Show) {
 				var n trace.Counts
 				if r.opts.Tracer != nil {
@@ -140,6 +140,7 @@ func (r *Relay) limitFamilies() []stats.Family {
 				show("ended", n.Ended)
 				show("sent", n.Sent)
 				show("failed", n.Failed)
+				show("dropped", n.Dropped)
 			}),
 		stats.CounterBy("cowrelay_log_lines_dropped_total", "reason", "Lines of the log that were dropped, by reason: full (they were not read in time), error (they could not be written).",
 			func(show stats.Show) {

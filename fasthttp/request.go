@@ -42,12 +42,14 @@ type route struct {
 // method is what a route does for a method. Without serve the route does not have
 // it.
 type method struct {
-	serve  handler
-	op     int         // which operation it is; set by init
-	also   []int       // statuses that its operation can have beside the usual ones
-	class  limit.Class // the limit that it counts for
-	needs  token.Right // of a route with a bearer: what the token must allow
-	ticket bool        // the token may stand in the query
+	serve handler
+	op    int         // which operation it is; set by init
+	also  []int       // statuses that its operation can have beside the usual ones
+	class limit.Class // the limit that it counts for
+	needs token.Right // of a route with a bearer: what the token must allow
+	// evenBlocked serves slots that the operator has blocked, as the route's does.
+	evenBlocked bool
+	ticket      bool // the token may stand in the query
 }
 
 // handler answers a request that was let in. An error is answered by refusalOf.

@@ -30,7 +30,7 @@ var (
 	routeSlot      = &route{name: "slot", delete: method{serve: (*Relay).serveDelete, class: limit.Post, also: []int{507}, needs: token.Owner}, bearer: true, evenBlocked: true}
 	routeState     = &route{name: "state", get: method{serve: (*Relay).serveState, class: limit.Read, needs: token.Read}, bearer: true, evenBlocked: true}
 	routeHealth    = &route{name: "responder_health", post: method{serve: (*Relay).serveHealth, class: limit.Post, also: []int{200, 507}, needs: token.Slot}, bearer: true, shapeFirst: true, maxBody: 64 << 10}
-	routeTokens    = &route{name: "tokens", get: method{serve: (*Relay).serveTokens, class: limit.Read, needs: token.Owner}, post: method{serve: (*Relay).serveMakeToken, class: limit.Post, also: []int{409, 507}, needs: token.Slot}, bearer: true, maxBody: keys.MaxBody}
+	routeTokens    = &route{name: "tokens", get: method{serve: (*Relay).serveTokens, class: limit.Read, needs: token.Owner, evenBlocked: true}, post: method{serve: (*Relay).serveMakeToken, class: limit.Post, also: []int{409, 507}, needs: token.Slot}, bearer: true, maxBody: keys.MaxBody}
 	routeToken     = &route{name: "token", delete: method{serve: (*Relay).serveRevoke, class: limit.Post, needs: token.Owner}, bearer: true, evenBlocked: true}
 	routeRotate    = &route{name: "token_rotate", post: method{serve: (*Relay).serveRotate, class: limit.Post, also: []int{507}, needs: token.Owner}, bearer: true, evenBlocked: true, noBody: true, maxBody: keys.MaxBody}
 	routeClaim     = &route{name: "claim", post: method{serve: (*Relay).serveClaim, class: limit.Post, also: []int{404, 409, 507}}, anyBearer: true, maxBody: meet.MaxClaimBody}

@@ -71,7 +71,7 @@ next:
 			out[c], seen[c] = limit, true
 			continue next
 		}
-		return out, fmt.Errorf("%s: the classes are %s", item, strings.Join(names[:], ", "))
+		return out, fmt.Errorf("%s: a limit is given as CLASS=RATE/BURST, such as post=1000/5000, or CLASS=0 for none; the classes are %s", item, strings.Join(names[:], ", "))
 	}
 	return out, nil
 }
@@ -85,7 +85,7 @@ func parseLimit(text string) (rate.Limit, error) {
 	r, errR := strconv.ParseFloat(often, 64)
 	n, errN := strconv.Atoi(burst)
 	if errR != nil || errN != nil || !(r >= 0.001 && r <= most) || n < 1 || n > most {
-		return rate.Limit{}, fmt.Errorf("a limit is 0 for none, or acts a second and acts at once, such as 10/50, up to %d", most)
+		return rate.Limit{}, fmt.Errorf("a limit is given as CLASS=RATE/BURST, requests a second and at once from 0.001/1 to %[1]d/%[1]d, such as post=1000/5000, or as CLASS=0 for none", most)
 	}
 	return rate.PerSecond(r, n), nil
 }

@@ -50,6 +50,5 @@ type Outcome struct {
 	RequestID string // if it has one
 }
 
-// Counts say what became of spans. Ended less Sent and Failed are those that wait, and
-// those that were dropped because too many waited.
-type Counts struct{ Ended, Sent, Failed uint64 }
+// Counts say what became of spans. Ended less the others are those that wait.
+type Counts struct{ Ended, Sent, Failed, Dropped uint64 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -14,7 +15,7 @@ import (
 // completion of shells go by it. Whether the value is right is for Set to say.
 type form struct {
 	file     string   // what it is in the configuration file
-	also     string   // which kind of TOML it may be besides a text: number, switch, list or ""
+	also     string   // which kind of TOML it may be besides a text: number, part, switch, list or ""
 	choices  []string // all values, if they are few
 	complete func(*cobra.Command, string)
 }
@@ -43,11 +44,14 @@ func (f form) text(v any) (string, error) {
 	case string:
 		return v, nil
 	case int64:
-		if f.also == "number" {
+		if f.also == "number" || f.also == "part" {
 			return fmt.Sprint(v), nil
 		}
 		given = fmt.Sprintf("the number %d", v)
 	case float64:
+		if f.also == "part" {
+			return strconv.FormatFloat(v, 'f', -1, 64), nil
+		}
 		given = fmt.Sprintf("the number %v", v)
 	case bool:
 		if f.also == "switch" {

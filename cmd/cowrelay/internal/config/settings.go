@@ -86,7 +86,7 @@ func (c *Config) table() []Setting {
 		}, fixed},
 		{"access-log", "false", "log every request (never its token)", aSwitch, onOff(&c.AccessLog), live},
 		{"otlp-endpoint", "", "URL of a collector that traces of requests go to by OTLP over HTTP, such as http://127.0.0.1:4318; OTEL_EXPORTER_OTLP_HEADERS holds what it asks for; empty: nothing is traced", aText, parsed(&c.OTLPEndpoint, otlp.ParseEndpoint), fixed},
-		{"trace-sample", "0.01", "of --otlp-endpoint, the part of requests that is traced, from 0 to 1, where a request's traceparent does not decide", form{file: `a part of all in quotes, such as "0.01"`}, parsed(&c.TraceSample, otlp.ParseRatio), fixed},
+		{"trace-sample", "0.01", "of --otlp-endpoint, the part of requests that is traced, from 0 to 1, where a request's traceparent does not decide", form{file: "a part of all, such as 0.01", also: "part"}, parsed(&c.TraceSample, otlp.ParseRatio), fixed},
 		{"mutex-profile-fraction", "0", "sample one in so many contended lock waits for /debug/pprof/mutex; 0: none, 1: all", aNumber, whole(&c.MutexRate, 0), live},
 		{"block-profile-rate", "0", "sample waits for /debug/pprof/block, one for each so many nanoseconds waited; 0: none, 1: all, 10000 costs little", aNumber, whole(&c.BlockRate, 0), live},
 	}

@@ -64,12 +64,12 @@ func newAdminHandlesList() *cobra.Command {
 		if err := s.Call(s.cmd.Context(), http.MethodGet, "/admin/v1/handles?"+q.Encode(), nil, &list); err != nil {
 			return err
 		}
-		return printList(s, list.Handles, list.Matching, "NICK\tDID\tSLOT\tCLAIMED\tFROM\tSTATE", func(r *handleRow) string {
-			return fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%s", term.Printable(r.Nick), term.Printable(r.DID), r.Slot, ago(r.ClaimedAt), from(r.Address), r.state())
+		return printList(s, list.Handles, list.Matching, "NICK\tSLOT\tCLAIMED\tFROM\tSTATE", func(r *handleRow) string {
+			return fmt.Sprintf("%s\t%s\t%s\t%s\t%s", term.Printable(r.Nick), r.Slot[:min(len(r.Slot), 8)]+"…", ago(r.ClaimedAt), from(r.Address), r.state())
 		})
 	})
 	cmd.Long = `list shows handles, also those that the directory leaves out. --address keeps
-those that were claimed from one address.`
+those that were claimed from one address. show and --json have all of a handle.`
 	f := cmd.Flags()
 	f.StringVar(&after, "after", "", "begin behind this nick")
 	addListFlags(cmd, &limit, &address)

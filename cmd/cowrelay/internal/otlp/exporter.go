@@ -19,8 +19,11 @@ const logEvery = time.Minute
 // calls ExportSpans on one goroutine at a time.
 type exporter struct {
 	sdk.SpanExporter
-	log          *slog.Logger
-	sent, failed atomic.Uint64 // spans
+	log *slog.Logger
+	// Spans. waiting are those that the gate has let in and that are not sent or failed
+	// yet. It is at most maxQueue, so the library's queue always has room.
+	sent, failed, dropped atomic.Uint64
+	waiting               atomic.Int64
 
 	// Of ExportSpans alone.
 	down   bool      // the last batch failed
@@ -29,6 +32,7 @@ type exporter struct {
 
 func (e *exporter) ExportSpans(ctx context.Context, spans []sdk.ReadOnlySpan) error {
 	err := e.send(ctx, spans)
+	e.waiting.Add(-int64(len(spans)))
 	if err == nil {
 		e.sent.Add(uint64(len(spans)))
 		if e.down {
@@ -52,6 +56,21 @@ func (e *exporter) send(ctx context.Context, spans []sdk.ReadOnlySpan) (err erro
 		}
 	}()
 	return e.SpanExporter.ExportSpans(ctx, spans)
+}
+
+// gate stands before the library's queue, which drops without a word what does not fit.
+type gate struct {
+	sdk.SpanProcessor
+	exporter *exporter
+}
+
+func (g *gate) OnEnd(s sdk.ReadOnlySpan) {
+	if g.exporter.waiting.Add(1) > maxQueue {
+		g.exporter.waiting.Add(-1)
+		g.exporter.dropped.Add(1)
+		return
+	}
+	g.SpanProcessor.OnEnd(s)
 }
 
 // short is an error for the log. A collector's answer may be in it, of any length.

@@ -84,7 +84,10 @@ func Start(o Options) (*Tracer, error) {
 	// The library's goroutine inherits the label. Close ends it.
 	pprof.Do(ctx, pprof.Labels("relay", "traces"), func(context.Context) {
 		t.provider = sdk.NewTracerProvider(sdk.WithResource(about), sdk.WithSampler(sdk.AlwaysSample()), // Start has decided
-			sdk.WithBatcher(t.exporter, sdk.WithMaxQueueSize(maxQueue), sdk.WithMaxExportBatchSize(maxBatch), sdk.WithExportTimeout(sendTimeout)))
+			sdk.WithSpanProcessor(&gate{
+				SpanProcessor: sdk.NewBatchSpanProcessor(t.exporter, sdk.WithMaxQueueSize(maxQueue), sdk.WithMaxExportBatchSize(maxBatch), sdk.WithExportTimeout(sendTimeout)),
+				exporter:      t.exporter,
+			}))
 	})
 	t.tracer = t.provider.Tracer("cowrelay")
 	return t, nil
@@ -96,7 +99,7 @@ func (t *Tracer) Close(ctx context.Context) error { return t.provider.Shutdown(c
 
 // Counts implements trace.Tracer.
 func (t *Tracer) Counts() trace.Counts {
-	return trace.Counts{Ended: t.ended.Load(), Sent: t.exporter.sent.Load(), Failed: t.exporter.failed.Load()}
+	return trace.Counts{Ended: t.ended.Load(), Sent: t.exporter.sent.Load(), Failed: t.exporter.failed.Load(), Dropped: t.exporter.dropped.Load()}
 }
 
 // Start implements trace.Tracer. A parent that is not one by the W3C's rules counts as
