@@ -27,6 +27,9 @@ var opNames = [...]string{"", "post", "batch", "pull", "claim", "unclaim", "look
 
 func (o Op) String() string { return opNames[o] }
 
+// MarshalText makes an operation readable in a record.
+func (o Op) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
+
 // An Outcome is what the caller knows after a call.
 type Outcome uint8
 

@@ -22,6 +22,7 @@ type Config struct {
 	// fault at a time, and faults last four times as long: longer than relays and
 	// clients are patient. 0: never.
 	LongEvery uint64
+	Actors    int // clients that act, beside those that read streams; 0: as many as two cores bear
 	// Patience is how long all may take to be whole again after the faults.
 	Patience time.Duration
 }
@@ -37,6 +38,7 @@ type Result struct {
 	Faults []string
 	Healed time.Duration // from the end of the last fault until all relays were whole
 	*check.Report
+	History []*call.Call // all that was seen, if something was wrong
 }
 
 // OK says whether nothing was wrong.
@@ -61,7 +63,11 @@ func Round(ctx context.Context, rig fault.Rig, seed uint64, cfg Config, said fun
 	if err := allReady(ctx, c, cfg.Patience); err != nil {
 		return res, err
 	}
-	l := act.New(act.Defaults(seed), c)
+	clients := act.Defaults(seed)
+	if cfg.Actors > 0 {
+		clients.Actors = cfg.Actors
+	}
+	l := act.New(clients, c)
 	if err := l.Setup(ctx); err != nil {
 		return res, err
 	}
@@ -118,6 +124,9 @@ func Round(ctx context.Context, rig fault.Rig, seed uint64, cfg Config, said fun
 	said("checking")
 	calls, calm := rec.Calls()
 	res.Report = check.Check(&check.World{Calls: calls, Calm: calm, Reads: reads, Trails: trails})
+	if !res.OK() {
+		res.History = calls
+	}
 	return res, nil
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"cowrelay/bench/fleet/call"
 	"cowrelay/bench/fleet/chaos"
 	"cowrelay/bench/fleet/fault"
 )
@@ -34,6 +36,7 @@ func runChaos(ctx context.Context, args []string, stdout io.Writer, stderr *os.F
 	fs.Uint64Var(&o.seed, "seed", uint64(time.Now().Unix())*1000, "of the first round; each has the next one")
 	fs.DurationVar(&o.round.Faulty, "faulty", o.round.Faulty, "how long faults come and go in a round")
 	fs.DurationVar(&o.round.Calm, "calm", o.round.Calm, "how long clients go on without faults in a round")
+	fs.IntVar(&o.round.Actors, "actors", 0, "clients that act at the same time; 0: as many as two cores bear")
 	fs.DurationVar(&o.round.Patience, "patience", o.round.Patience, "how long all may take to be whole again after the faults")
 	fs.Uint64Var(&o.round.LongEvery, "long-every", o.round.LongEvery, "of so many seeds one has a round three times as long, with longer faults; 0: none")
 	fs.IntVar(&o.round.AtOnce, "at-once", o.round.AtOnce, "how many faults at the same time")
@@ -58,7 +61,7 @@ func runChaos(ctx context.Context, args []string, stdout io.Writer, stderr *os.F
 	}
 	rig, err := o.rig(ctx, dir)
 	if err == nil {
-		err = errors.Join(o.play(ctx, rig, stdout, stderr), rig.Close())
+		err = errors.Join(o.play(ctx, rig, dir, stdout, stderr), rig.Close())
 	}
 	if err != nil {
 		return fmt.Errorf("%w\nfolders and logs are in %s", err, dir)
@@ -80,8 +83,9 @@ func (o *chaosOptions) rig(ctx context.Context, dir string) (fault.Rig, error) {
 	return nil, fmt.Errorf("journal %q: want jetstream or file", o.journal)
 }
 
-// play runs the rounds, and stops at the first that fails.
-func (o *chaosOptions) play(ctx context.Context, rig fault.Rig, stdout io.Writer, stderr *os.File) error {
+// play runs the rounds, and stops at the first that fails. Then all calls of that are
+// written to calls.jsonl in dir.
+func (o *chaosOptions) play(ctx context.Context, rig fault.Rig, dir string, stdout io.Writer, stderr *os.File) error {
 	began, undecided := time.Now(), 0
 	for n := range o.rounds {
 		seed := o.seed + uint64(n)
@@ -97,10 +101,29 @@ func (o *chaosOptions) play(ctx context.Context, rig fault.Rig, stdout io.Writer
 			fmt.Fprintf(stdout, "  no order found in time, and none excluded: %s\n", u)
 		}
 		if !res.OK() {
+			if err := writeCalls(filepath.Join(dir, "calls.jsonl"), res.History); err != nil {
+				return err
+			}
 			return fmt.Errorf("round %d broke the contract; again with --seed %d --rounds 1; faults: %s\n  %s", n+1, seed,
 				strings.Join(res.Faults, "; "), strings.Join(res.Violations, "\n  "))
 		}
 	}
 	fmt.Fprintf(stdout, "%d rounds in %v: nothing lost, doubled or out of order; %d histories undecided\n", o.rounds, time.Since(began).Round(time.Second), undecided)
+	return nil
+}
+
+// writeCalls writes calls as JSON lines.
+func writeCalls(name string, calls []*call.Call) (err error) {
+	f, err := os.Create(name)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	out := json.NewEncoder(f)
+	for _, c := range calls {
+		if err := out.Encode(c); err != nil {
+			return err
+		}
+	}
 	return nil
 }
