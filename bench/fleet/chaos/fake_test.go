@@ -2,6 +2,7 @@ package chaos
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
@@ -52,8 +53,9 @@ func (f *fake) Relays() (urls []string) {
 	}
 	return urls
 }
-func (f *fake) Kinds() []fault.Target { return nil }
-func (f *fake) Sound() error          { return nil }
+func (f *fake) Kinds() []fault.Target        { return nil }
+func (f *fake) Sound() error                 { return nil }
+func (f *fake) Verify(context.Context) error { return nil }
 func (f *fake) Close() error {
 	for _, s := range f.servers {
 		s.CloseClientConnections()

@@ -61,6 +61,9 @@ func rounds(t *testing.T, n int, open func(ctx context.Context, binary, dir stri
 			t.Fatalf("seed %d, faults %q: %q", seed+i, res.Faults, res.Violations)
 		}
 	}
+	if err := rig.Verify(t.Context()); err != nil {
+		t.Error(err)
+	}
 }
 
 // TestOneRelay kills and pauses a relay with a log of its own.

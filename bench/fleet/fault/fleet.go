@@ -182,6 +182,15 @@ func (f *Fleet) Sound() error {
 	return errors.Join(errs...)
 }
 
+// Verify implements Rig.
+func (f *Fleet) Verify(ctx context.Context) error {
+	var errs []error
+	for _, r := range f.Members {
+		errs = append(errs, r.Verify(ctx))
+	}
+	return errors.Join(errs...)
+}
+
 // Close implements Rig.
 func (f *Fleet) Close() error {
 	var errs []error

@@ -25,6 +25,8 @@ type Rig interface {
 	Kinds() []Target
 	// Sound returns an error if a process has ended that nobody ended.
 	Sound() error
+	// Verify stops the relays, and has each check its store.
+	Verify(ctx context.Context) error
 	// Close ends all.
 	Close() error
 }

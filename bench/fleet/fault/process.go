@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os/exec"
+	"path/filepath"
 	"sync"
 	"syscall"
 	"time"
@@ -124,6 +126,18 @@ func (r *Relay) Stop() error {
 		return nil
 	}
 	return c.Stop()
+}
+
+// Verify stops the relay in order, and has it check its store.
+func (r *Relay) Verify(ctx context.Context) error {
+	if err := r.Stop(); err != nil {
+		return err
+	}
+	out, err := exec.CommandContext(ctx, r.argv[0], "verify", "--data-dir", filepath.Join(r.dir, r.name)).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("the store of %s is not sound: %w\n%s", r.name, err, out[max(0, len(out)-2000):])
+	}
+	return nil
 }
 
 // PID is the process's id, 0 while it is down.

@@ -30,7 +30,8 @@ func addresses() (bind, admin string, err error) {
 	return bind, admin, err
 }
 
-func (s *single) Relays() []string { return []string{s.relay.url} }
-func (s *single) Kinds() []Target  { return []Target{s.relay.Target()} }
-func (s *single) Sound() error     { return s.relay.Sound() }
-func (s *single) Close() error     { return s.relay.Stop() }
+func (s *single) Relays() []string                 { return []string{s.relay.url} }
+func (s *single) Kinds() []Target                  { return []Target{s.relay.Target()} }
+func (s *single) Sound() error                     { return s.relay.Sound() }
+func (s *single) Verify(ctx context.Context) error { return s.relay.Verify(ctx) }
+func (s *single) Close() error                     { return s.relay.Stop() }

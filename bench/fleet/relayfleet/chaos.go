@@ -61,7 +61,10 @@ func runChaos(ctx context.Context, args []string, stdout io.Writer, stderr *os.F
 	}
 	rig, err := o.rig(ctx, dir)
 	if err == nil {
-		err = errors.Join(o.play(ctx, rig, dir, stdout, stderr), rig.Close())
+		if err = o.play(ctx, rig, dir, stdout, stderr); err == nil {
+			err = rig.Verify(ctx)
+		}
+		err = errors.Join(err, rig.Close())
 	}
 	if err != nil {
 		return fmt.Errorf("%w\nfolders and logs are in %s", err, dir)
