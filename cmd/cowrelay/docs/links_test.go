@@ -217,3 +217,34 @@ func TestDocs_MakeTargets(t *testing.T) {
 		}
 	}
 }
+
+// Each line of the table of failures names the tests that hold it.
+func TestDocs_FailuresAreTested(t *testing.T) {
+	var tests strings.Builder
+	files, err := filepath.Glob(filepath.Join(root, "cmd/cowrelay/internal/e2e/fleet/*_test.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range files {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tests.Write(text)
+	}
+	list := rows(t, "cmd/cowrelay/docs/fleet.md", "When something fails")
+	if len(list) < 10 {
+		t.Fatalf("%d lines", len(list))
+	}
+	for _, row := range list[1:] {
+		held := row[len(row)-1]
+		if len(row) != 4 || !strings.Contains(held, "`") {
+			t.Errorf("no test is named: %v", row)
+		}
+		for _, m := range codeSpan.FindAllStringSubmatch(held, -1) {
+			if name := m[1]; strings.HasPrefix(name, "Test") && !strings.Contains(tests.String(), "func "+name+"(") {
+				t.Errorf("there is no %s", name)
+			}
+		}
+	}
+}
