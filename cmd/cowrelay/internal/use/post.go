@@ -30,8 +30,9 @@ between. But if they post the same text as you, without an event_id, post can't 
 theirs from yours.
 
 The relay stores an event with an event_id once, however often it is posted. So you
-may post the whole input again after a failure. --add-id gives each event without an
-event_id a random one. Nothing else in an event changes.
+may post the whole input again after a failure, or after Ctrl-C. --add-id gives each
+event without an event_id a random one, another in each run: it doesn't make it safe
+to post an input again. Nothing else in an event changes.
 
 Events in the command line are sent one by one. If the answer to one without an
 event_id is lost, it counts as failed, though it may be stored. It is the same where

@@ -71,11 +71,30 @@ func TestConfig_FileUnderEnvironmentUnderFlags(t *testing.T) {
 
 // Values may be written as TOML would have them.
 func TestConfig_Types(t *testing.T) {
-	out, errs, code := relaytest.Command(t, nil, "check-config", "--config", relaytest.ConfigFile(t, "max-slots = 7\naccess-log = true\ndisk-reserve = 1024 # bytes\nheartbeat = '2s'\ntrusted-proxies = ['127.0.0.1', '::1']\n"))
+	out, errs, code := relaytest.Command(t, nil, "check-config", "--config", relaytest.ConfigFile(t, "max-slots = 7\naccess-log = true\ndisk-reserve = 1024 # bytes\nheartbeat = '2s'\ntrusted-proxies = ['127.0.0.1', '::1']\ntrace-sample = 0.25\n"))
 	if code != 0 {
 		t.Fatalf("exit %d: %s", code, errs)
 	}
-	relaytest.Contains(t, out, "max-slots=7  # ", "access-log=true  # ", "disk-reserve=1024  # ", "heartbeat=2s  # ", "trusted-proxies=127.0.0.1,::1  # ")
+	relaytest.Contains(t, out, "max-slots=7  # ", "access-log=true  # ", "disk-reserve=1024  # ", "heartbeat=2s  # ", "trusted-proxies=127.0.0.1,::1  # ", "trace-sample=0.25  # ")
+	for text, sample := range map[string]string{"1": "1", "0.0000001": "0.0000001", "'0.5'": "0.5"} {
+		out, errs, code := relaytest.Command(t, nil, "check-config", "--config", relaytest.ConfigFile(t, "trace-sample = "+text+"\n"))
+		if code != 0 {
+			t.Errorf("trace-sample = %s: exit %d: %s", text, code, errs)
+		}
+		relaytest.Contains(t, out, "trace-sample="+sample+"  # ")
+	}
+	// What is wrong says what is right.
+	for text, says := range map[string]string{
+		"trace-sample = 1.5": "trace-sample", "trace-sample = true": "it is a part of all, such as 0.01, not true",
+		"rate-limits = 'post=x'":  "CLASS=RATE/BURST, requests a second and at once from 0.001/1 to 1000000/1000000, such as post=1000/5000, or as CLASS=0 for none",
+		"rate-limits = 'post=10'": "CLASS=RATE/BURST", "rate-limits = 'posts=10/50'": "CLASS=RATE/BURST, such as post=1000/5000, or CLASS=0 for none; the classes are allocate, post,",
+	} {
+		_, errs, code := relaytest.Command(t, nil, "check-config", "--config", relaytest.ConfigFile(t, text+"\n"))
+		if code != 2 {
+			t.Errorf("%s: exit %d", text, code)
+		}
+		relaytest.Contains(t, errs, says)
+	}
 }
 
 func TestConfig_WrongFileSaysAllAtOnce(t *testing.T) {
