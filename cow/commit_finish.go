@@ -105,6 +105,9 @@ func (c *commitPipeline) finishAct(g *Group, p *Post) {
 	case g.Outcome == Stored && g.Op == OpCreate:
 		p.slot.version = g.NewVersion
 		c.env.enter(p.slot)
+		if p.state.Load() == postLeft {
+			c.removeOrphan(p.slot)
+		}
 		c.queue.answer(p, false, nil)
 	case g.Outcome == Stored:
 		c.env.bury(p.slot)

@@ -175,6 +175,15 @@ func (c *commitPipeline) abandon() {
 	}
 }
 
+// removeOrphan removes a slot whose tokens nobody has: whoever wanted it gave up while
+// the log was away.
+func (c *commitPipeline) removeOrphan(slot *Slot) {
+	p := newFreePost().(*Post)
+	p.queue, p.kind, p.slot, p.queuedNs = c.queue, postRemove, slot, c.env.clock.now()
+	c.queue.enter(p) // beyond the bounds, perhaps: there are never more than a batch has
+	c.backlog.todo = append(c.backlog.todo, p)
+}
+
 // leave answers a post that the journal keeps.
 func (c *commitPipeline) leave(p *Post) {
 	p.lent = true

@@ -190,3 +190,11 @@ func (s *Store) LoadsRunning() int { return s.loads.pool.Running() }
 
 // BarrierWaiters returns how many callers wait for a barrier.
 func (s *Store) BarrierWaiters() int64 { return s.barriers.Load() }
+
+// LaterBytes returns how much of what was fed waits for a batch to be finished.
+func (s *Store) LaterBytes() (n int) {
+	done := make(chan struct{})
+	s.inbox.call(func() { n = s.pipeline.away.later.fedSize; close(done) })
+	<-done
+	return n
+}

@@ -303,6 +303,55 @@ func TestShared_FeedBesideBatch(t *testing.T) {
 	}
 }
 
+// What waits for a batch is bounded, and nothing of it is lost.
+func TestShared_LaterIsBounded(t *testing.T) {
+	s := fleet(t, 2, cow.Options{})
+	a, b := s[0], s[1]
+	slot := a.slot()
+	there := b.sees(slot.ID())
+	b.barrier()
+	release := b.m.HoldSends()
+	defer release()
+	mine := b.later(there, ev("mine"))
+	b.until("the batch to be with the journal", func() bool { return b.CommitAge() > 0 })
+	const n = 60
+	pad := strings.Repeat("x", 200<<10)
+	for i := range n {
+		a.must(slot, fmt.Sprintf(`{"event_id":"%d","pad":"%s"}`, i, pad))
+	}
+	b.m.WaitApplied()
+	b.until("the bound", func() bool { return b.LaterBytes() > 4<<20 })
+	time.Sleep(20 * time.Millisecond)
+	if got := b.LaterBytes(); got > 9<<20 {
+		t.Errorf("%d bytes wait", got)
+	}
+	release()
+	if got := b.wait(mine); got.err != nil || got.dup {
+		t.Errorf("%+v", got)
+	}
+	b.until("all events", func() bool { return there.Count() == n+1 })
+}
+
+// A slot that somebody wanted who gave up is removed when the log is back.
+func TestShared_OrphanIsRemoved(t *testing.T) {
+	s := fleet(t, 2, cow.Options{QueueTimeout: 50 * time.Millisecond})
+	a, b := s[0], s[1]
+	kept := b.slot()
+	back := b.m.CutOff(0)
+	if _, _, _, err := b.Allocate(); !errors.Is(err, cow.ErrAway) {
+		t.Fatal(err)
+	}
+	back()
+	b.until("the slot to be made and removed", func() bool { return b.Stats().SlotsMade.Load() == 2 && b.Stats().SlotsRemoved.Load() == 1 })
+	a.barrier()
+	if a.Len() != 1 || b.Len() != 1 || a.Slot(kept.ID()) == nil {
+		t.Errorf("%d and %d slots", a.Len(), b.Len())
+	}
+	if posts, _ := b.Queue(); posts != 0 {
+		t.Errorf("%d posts wait", posts)
+	}
+}
+
 // Two stores post the same ids at the same time: each is stored once.
 func TestShared_I5_SameIDs(t *testing.T) {
 	s := fleet(t, 3, cow.Options{})
