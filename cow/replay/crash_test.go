@@ -272,6 +272,9 @@ func runUntilCrash(t testing.TB, log *replaytest.Log, store *replaytest.Store, d
 				continue
 			case <-time.After(2 * time.Millisecond):
 			}
+			for len(acks) > 0 { // both may have been ready
+				acked = <-acks
+			}
 			return acked, false
 		}
 	}

@@ -75,7 +75,7 @@ type sharedCounters struct {
 	stuck      atomic.Int64  // moved in Unix nanoseconds, 0 while nothing is pending
 	base       uint64        // set before OpenShared returns
 
-	seen, own, resent, ignored atomic.Uint64 // see SharedStats
+	seen, own, resent, ignored, doubles atomic.Uint64 // see SharedStats
 }
 
 var (

@@ -79,7 +79,7 @@ func (j *SharedJournal) follow(n uint64, entry []byte) error {
 	if e != nil {
 		j.answer(e)
 	}
-	j.count(own, counts)
+	j.count(h, own, counts)
 	if n <= o.target {
 		if (n%1024 == 0 || n == o.target) && j.opts.Progress != nil {
 			j.opts.Progress(n-o.from, o.target-o.from)
@@ -156,13 +156,17 @@ func (j *SharedJournal) answer(e *pending) {
 	e.unuse()
 }
 
-func (j *SharedJournal) count(own, counts bool) {
+func (j *SharedJournal) count(h header, own, counts bool) {
 	j.seen.Add(1)
 	if own {
 		j.own.Add(1)
 	}
-	if !counts {
-		j.ignored.Add(1)
+	if counts {
+		return
+	}
+	j.ignored.Add(1)
+	if h.number <= j.state.producers[h.producer].number {
+		j.doubles.Add(1)
 	}
 }
 

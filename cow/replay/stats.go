@@ -57,6 +57,7 @@ type SharedStats struct {
 	Seen         uint64 // entries that came from the log
 	Own          uint64 // of them, those of this relay
 	Ignored      uint64 // of them, those that do not count: sent twice, or before one that was lost
+	Doubles      uint64 // of the ignored ones, those that were sent twice
 	Resent       uint64 // entries that were sent again
 	Pending      int    // entries that were sent and not seen
 	PendingBytes int
@@ -69,7 +70,7 @@ type SharedStats struct {
 func (j *SharedJournal) Stats() SharedStats {
 	s := SharedStats{
 		Stats: j.machine.Stats(), Health: j.Health(), Durable: j.Durable(),
-		Seen: j.seen.Load(), Own: j.own.Load(), Ignored: j.ignored.Load(), Resent: j.resent.Load(),
+		Seen: j.seen.Load(), Own: j.own.Load(), Ignored: j.ignored.Load(), Doubles: j.doubles.Load(), Resent: j.resent.Load(),
 	}
 	s.Last, s.Stats.Applied = s.Last-j.base, s.Stats.Applied-j.base
 	s.Trimmed -= min(j.base, s.Trimmed)
