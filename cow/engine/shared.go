@@ -45,7 +45,12 @@ func OpenShared(ctx context.Context, dir string, log replay.SharedLog, opts Opti
 		return nil, errors.Join(err, store.Close())
 	}
 	began := time.Now()
-	shared, err := replay.OpenShared(ctx, log, store, opts.replay())
+	o := opts.replay()
+	// What other relays did waits for this one's readers in a part of the same memory.
+	o.FeedBytes = min(o.Backlog/4, replay.DefaultFeedBytes)
+	o.Backlog -= o.FeedBytes
+	j.options.Backlog = o.Backlog
+	shared, err := replay.OpenShared(ctx, log, store, o)
 	if err != nil {
 		err = errors.Join(err, store.Close())
 		if empty && errors.Is(err, replay.ErrTrimmed) && opts.FS == nil {
@@ -139,6 +144,24 @@ func (s *Shared) Flush() error { return s.store.Flush() }
 
 // SharedStats is what metrics show of the log.
 func (s *Shared) SharedStats() replay.SharedStats { return s.shared.Stats() }
+
+// LogOf is the shared log that a data folder belongs to, zero for none. A folder that a
+// relay uses can't be asked.
+func LogOf(dir string, opts Options) (id [16]byte, err error) {
+	opts.ensureDefaults()
+	if err := finishRestore(dir); err != nil {
+		return id, err
+	}
+	if empty, err := Empty(dir); err != nil || empty {
+		return id, err
+	}
+	store, err := pebblestore.OpenReader(dir, opts.store())
+	if err != nil {
+		return id, err
+	}
+	m, err := member(store)
+	return m.Log, errors.Join(err, store.Close())
+}
 
 // openStore opens the store in a folder, behind a restore or a copy that a process left
 // that was killed.

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"strconv"
@@ -53,7 +54,7 @@ func (s *Server) checkpoint(_ *attached, w http.ResponseWriter, req *http.Reques
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set(CheckpointBytes, strconv.FormatInt(c.Bytes(), 10))
 	began := time.Now()
-	n, err := c.WriteTo(&patientWriter{w, http.NewResponseController(w)})
+	n, err := c.WriteTo(&patientWriter{w: w, ctrl: http.NewResponseController(w), began: began})
 	if err != nil {
 		s.opts.Logger.Warn("a copy of the store was cut off", "remote", req.RemoteAddr, "bytes", n, "error", err)
 		panic(http.ErrAbortHandler) // or what was sent would pass for all
@@ -62,17 +63,32 @@ func (s *Server) checkpoint(_ *attached, w http.ResponseWriter, req *http.Reques
 	return nil
 }
 
-// patientWriter gives a client a time for each piece of a long reply.
+// A copy must be read at this rate in the mean, behind its first minute: as long as it
+// is read the disk keeps what the store has dropped since.
+const (
+	leastRate  = 256 << 10 // bytes a second
+	firstSlack = time.Minute
+)
+
+var errSlow = errors.New("it was read too slowly")
+
+// patientWriter gives a client a time for each piece of a long reply, and for all of it.
 type patientWriter struct {
-	w    http.ResponseWriter
-	ctrl *http.ResponseController
+	w     http.ResponseWriter
+	ctrl  *http.ResponseController
+	began time.Time
+	n     int64
 }
 
 func (p *patientWriter) Write(b []byte) (n int, err error) {
 	for len(b) > 0 {
+		if time.Since(p.began) > firstSlack+time.Duration(p.n/leastRate)*time.Second {
+			return n, errSlow
+		}
 		piece := b[:min(len(b), exportBytes)]
 		p.ctrl.SetWriteDeadline(time.Now().Add(exportPatience)) // an error: a test's recorder has none
 		k, err := p.w.Write(piece)
+		p.n += int64(k)
 		if n += k; err != nil {
 			return n, err
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -74,5 +75,18 @@ func TestCheckpoint(t *testing.T) {
 		if res.StatusCode != want {
 			t.Errorf("%s of a relay that has none: %d", path, res.StatusCode)
 		}
+	}
+}
+
+// A reader that trickles is cut, whatever it takes of each piece.
+func TestCheckpoint_Trickle(t *testing.T) {
+	r := httptest.NewRecorder()
+	p := &patientWriter{w: r, ctrl: http.NewResponseController(r), began: time.Now().Add(-firstSlack - 2*time.Second), n: 3 * leastRate}
+	if n, err := p.Write(make([]byte, 1000)); n != 1000 || err != nil {
+		t.Errorf("fast enough: %d, %v", n, err)
+	}
+	p.began = time.Now().Add(-firstSlack - 10*time.Second)
+	if n, err := p.Write(make([]byte, 1000)); n != 0 || err != errSlow {
+		t.Errorf("too slow: %d, %v", n, err)
 	}
 }

@@ -42,11 +42,16 @@ const (
 // and brings the store up to the log's end. It waits for servers that can't be reached,
 // for ever: a signal ends the process meanwhile.
 func (s *server) openShared(ctx context.Context, o engine.Options) (err error) {
+	// A folder of a fleet waits for the log of that fleet, and never begins another one.
+	expect, err := engine.LogOf(s.DataDir, engine.Options{OpenFiles: s.files.Store, Logger: s.log})
+	if err != nil {
+		return err
+	}
 	s.say("waiting for the NATS servers")
 	log, err := natslog.Open(ctx, natslog.Options{
 		URLs: s.NATS.URLs, Creds: s.NATS.Creds, CA: s.NATS.CA, Stream: s.NATS.Stream,
 		Replicas: s.NATS.Replicas, FewReplicas: s.NATS.Replicas < natslog.DefaultReplicas,
-		MonitorURLs: s.NATS.Monitor, TrustSync: s.NATS.TrustSync,
+		Expect: expect, MonitorURLs: s.NATS.Monitor, TrustSync: s.NATS.TrustSync,
 		Name: s.RelayName, Version: s.version, Logger: s.log,
 		Waiting: func(reason error) { s.say("waiting for the NATS servers: " + reason.Error()) },
 	})

@@ -231,7 +231,7 @@ func (s *server) newRelay() *relayhttp.Relay {
 		name = s.RelayName
 	}
 	return relayhttp.NewRelay(s.store, relayhttp.Options{
-		Version: s.version, Sync: s.Sync.String(), RelayName: name, Process: &s.figures, Desk: s.desk, Manual: book(),
+		Version: s.version, Sync: s.syncs(), RelayName: name, Process: &s.figures, Desk: s.desk, Manual: book(),
 		HeaderTimeout: s.HeaderTimeout, BodyTimeout: s.BodyTimeout, WriteTimeout: s.WriteTimeout, IdleTimeout: s.IdleTimeout,
 		CPUs: plan.CPUs(plan.GroupRoot, plan.GroupSelf), LocalOnly: s.LocalOnly, MaxConns: s.files.Conns, RequestBytes: s.memory.Requests,
 		Heartbeat: s.Heartbeat, StreamWriteTimeout: s.StreamWriteTimeout,
@@ -254,6 +254,14 @@ func (s *server) newRelay() *relayhttp.Relay {
 	})
 }
 
+// syncs says when a post is durable. A log that relays share is synced by its servers.
+func (s *server) syncs() string {
+	if s.Config.Shared() {
+		return filelog.Always.String()
+	}
+	return s.Sync.String()
+}
+
 // begin serves the clients, and says so in the log and to the service manager.
 func (s *server) begin() {
 	if s.Sync != filelog.Always && !s.Config.Shared() {
@@ -267,7 +275,7 @@ func (s *server) begin() {
 	for _, ln := range listeners {
 		go pprof.Do(context.Background(), pprof.Labels("relay", "serve"), func(context.Context) { s.served <- s.relay.Serve(ln) })
 	}
-	s.log.Info("serving", "bind", addrText(s.ln), "uds", s.UDS, "local_only", s.LocalOnly, "admin", addrText(s.adminLn), "data_dir", s.DataDir, "sync", s.Sync.String(),
+	s.log.Info("serving", "bind", addrText(s.ln), "uds", s.UDS, "local_only", s.LocalOnly, "admin", addrText(s.adminLn), "data_dir", s.DataDir, "journal", s.Config.Journal, "sync", s.syncs(),
 		"slots", s.store.Len(), "memory_budget", s.MemoryBudget, "version", s.version)
 	s.manager.serving(func(ctx context.Context) error { return alive(ctx, listeners, s.store) }, func() string {
 		return fmt.Sprintf("serving %d slots on %s, %d streams and long polls", s.store.Len(), listeners[0].Addr(), s.store.Stats().Subscribers.Load())

@@ -179,6 +179,8 @@ func TestFleet_BeginsWithAFolderAndEnds(t *testing.T) {
 	b.Stop()
 	sound(t, empty)
 	relaytest.Contains(t, ended(t, f.on(empty, "second").Launch(), 1), "can't be joined to the shared log")
+	// A member's folder begins no other fleet, where the servers know nothing of its own.
+	relaytest.Contains(t, ended(t, f.on(first, "first", "--nats-stream=OTHER").Launch(), 1), "is not there")
 	// The fleet goes on without it, and forgets it.
 	a = f.on(first, "first").Start()
 	holds(t, a, slots, 52)
