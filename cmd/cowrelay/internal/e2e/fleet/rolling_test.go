@@ -26,7 +26,41 @@ func TestFleet_RollingRestart(t *testing.T) {
 	}
 	s := f.relays[0].Allocate()
 
-	var posted, sent atomic.Int64
+	var posted, sent, streamAt atomic.Int64
+	var heard []string // by the stream; guarded by heardMu
+	var heardMu sync.Mutex
+	first, err := relaytest.OpenStream(relay(1), s, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() { // ends with the test's relays
+		last := ""
+		st, err := first, error(nil)
+		for at := 1; ; at++ {
+			streamAt.Store(int64(at))
+			if at > 1 {
+				st, err = relaytest.OpenStream(relay(at), s, last)
+			}
+			for err == nil {
+				var ev relaytest.StreamedEvent
+				if ev, err = st.Next(); err == nil {
+					last = ev.ID
+					heardMu.Lock()
+					heard = append(heard, ev.ID)
+					heardMu.Unlock()
+				}
+			}
+			if st != nil {
+				st.Conn.Close()
+			}
+			select {
+			case <-t.Context().Done():
+				return
+			case <-time.After(20 * time.Millisecond):
+			}
+		}
+	}()
+
 	stop, done := make(chan struct{}), make(chan struct{})
 	end := sync.OnceFunc(func() {
 		close(stop)
@@ -51,32 +85,6 @@ func TestFleet_RollingRestart(t *testing.T) {
 				continue
 			}
 			posted.Add(1)
-		}
-	}()
-
-	var heard []string // by the stream; guarded by heardMu
-	var heardMu sync.Mutex
-	go func() { // ends with the test's relays
-		last := ""
-		for at := 1; ; at++ {
-			st, err := relaytest.OpenStream(relay(at), s, last)
-			for err == nil {
-				var ev relaytest.StreamedEvent
-				if ev, err = st.Next(); err == nil {
-					last = ev.ID
-					heardMu.Lock()
-					heard = append(heard, ev.ID)
-					heardMu.Unlock()
-				}
-			}
-			if st != nil {
-				st.Conn.Close()
-			}
-			select {
-			case <-t.Context().Done():
-				return
-			case <-time.After(20 * time.Millisecond):
-			}
 		}
 	}()
 
@@ -112,13 +120,13 @@ func TestFleet_RollingRestart(t *testing.T) {
 	n := int(posted.Load())
 	t.Logf("%d events in %d posts", n, sent.Load())
 	all := func(list []string) error {
-		if len(list) < n || len(list) > n+1 { // the last post may have been under way
-			return fmt.Errorf("%d events of %d", len(list), n)
-		}
 		for i, id := range list {
 			if want := fmt.Sprintf("e-%d", i); id != want {
-				return fmt.Errorf("at %d stands %s, not %s", i, id, want)
+				return fmt.Errorf("at %d of %d stands %s, not %s", i, n, id, want)
 			}
+		}
+		if len(list) < n || len(list) > n+1 { // the last post may have been under way
+			return fmt.Errorf("%d events of %d", len(list), n)
 		}
 		return nil
 	}
@@ -135,14 +143,15 @@ func TestFleet_RollingRestart(t *testing.T) {
 			t.Errorf("relay %d: %v", i, err)
 		}
 	}
-	eventually(t, "all events of the stream", 10*time.Second, func() bool {
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
 		heardMu.Lock()
-		defer heardMu.Unlock()
-		return len(heard) >= n
-	})
-	heardMu.Lock()
-	defer heardMu.Unlock()
-	if err := all(heard); err != nil {
-		t.Errorf("the stream: %v", err)
+		err := all(heard)
+		heardMu.Unlock()
+		if err == nil {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the stream, at relay %d: %v", streamAt.Load()%3, err)
+		}
 	}
 }
