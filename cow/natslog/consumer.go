@@ -101,19 +101,28 @@ func (f *follower) fetch(ctx context.Context) error {
 		return nil
 	}
 	inbox := nats.NewInbox()
-	sub, err := l.nc.SubscribeSync(inbox)
+	came := make(chan *nats.Msg, fetchEntries+1) // and the end
+	sub, err := l.nc.ChanSubscribe(inbox, came)
 	if err != nil {
 		return nil
 	}
 	defer sub.Unsubscribe()
-	unhook := context.AfterFunc(ctx, func() { _ = sub.Unsubscribe() })
-	defer unhook()
 	if l.nc.PublishRequest("$JS.API.DIRECT.GET."+l.o.Stream, inbox, request) != nil {
 		return nil
 	}
+	late := time.NewTimer(fetchTimeout)
+	defer late.Stop()
 	for {
-		m, err := sub.NextMsg(fetchTimeout)
-		if err != nil || m.Header.Get("Status") != "" {
+		var m *nats.Msg
+		select {
+		case m = <-came:
+			late.Reset(fetchTimeout)
+		case <-late.C:
+			return nil
+		case <-ctx.Done():
+			return nil
+		}
+		if m.Header.Get("Status") != "" {
 			return nil // the end of what it has, or a refusal
 		}
 		// The server steps over what it lacks. Only the next entry will do.
