@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"cowrelay/cow"
@@ -167,7 +168,8 @@ func LogOf(dir string, opts Options) (id [16]byte, err error) {
 // that was killed.
 func openStore(dir string, opts Options) (*pebblestore.Store, error) {
 	if opts.FS == nil {
-		if err := finishRestore(dir); err != nil {
+		// A folder that is none, or that can't be used, is the store's to say.
+		if err := finishRestore(dir); err != nil && !errors.Is(err, syscall.ENOTDIR) {
 			return nil, fmt.Errorf("data folder %q: a copy that was put there could not be moved to its place: %w", dir, err)
 		}
 	}

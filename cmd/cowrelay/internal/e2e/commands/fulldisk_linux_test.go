@@ -103,6 +103,7 @@ func TestOutput_FullDisk(t *testing.T) {
 		"cowrelay admin drain":           {append(admin, "admin", "drain", "--yes")},
 	}
 	silent := []string{"cowrelay serve", "cowrelay man", "cowrelay slot rm", "cowrelay slot", "cowrelay token", "cowrelay token revoke", "cowrelay admin", "cowrelay admin handles", "cowrelay admin invites", "cowrelay completion"}
+	elsewhere := []string{"cowrelay admin fleet", "cowrelay admin fleet forget"} // the fleets' tests
 	full := relaytest.FullDisk(t)
 	try := func(args ...string) {
 		t.Helper()
@@ -125,7 +126,7 @@ func TestOutput_FullDisk(t *testing.T) {
 	all = func(c *cobra.Command) {
 		path := c.CommandPath()
 		if c.HasSubCommands() || c.Runnable() {
-			if tries[path] == nil && !slices.Contains(silent, path) {
+			if tries[path] == nil && !slices.Contains(silent, path) && !slices.Contains(elsewhere, path) {
 				t.Errorf("%s is tried nowhere", path)
 			}
 			if !strings.HasPrefix(path, "cowrelay __") && path != "cowrelay help" {
