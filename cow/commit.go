@@ -234,6 +234,13 @@ func (c *commitPipeline) run(l letters) {
 		return
 	}
 	for _, n := range l.settles {
+		if !n.waited && n.slot != nil && c.busy(n.slot) {
+			// The batch may be in the log already, and another relay show it: it belongs to
+			// what was asked for. One batch is waited for. A later one came behind.
+			n.waited = true
+			later.settles = append(later.settles, n)
+			continue
+		}
 		c.others.settle(n)
 	}
 }

@@ -58,6 +58,7 @@ type letters struct {
 type settleNote struct {
 	slot   *Slot
 	answer chan settled // of capacity 1
+	waited bool         // for the batch that held the slot
 }
 
 // settled is the answer: so many events, or why the head could not be read.
@@ -155,7 +156,7 @@ func (l *letters) addRecount(slot *Slot) {
 // settle asks for a settleNote.
 func (in *inbox) settle(slot *Slot) <-chan settled {
 	answer := make(chan settled, 1)
-	in.post(func(l *letters) { l.settles = append(l.settles, settleNote{slot, answer}) })
+	in.post(func(l *letters) { l.settles = append(l.settles, settleNote{slot: slot, answer: answer}) })
 	return answer
 }
 

@@ -597,6 +597,75 @@ func TestShared_Reach(t *testing.T) {
 	}
 }
 
+// heldMember is a journal whose commits end late: the log has them, and other relays
+// show them.
+type heldMember struct {
+	*journaltest.Member
+	gate atomic.Pointer[chan struct{}]
+}
+
+func (m *heldMember) Commit(groups []cow.Group) {
+	m.Member.Commit(groups)
+	if gate := m.gate.Load(); gate != nil {
+		<-*gate
+	}
+}
+
+// What another relay shows of this relay's own batch is in what a reader waits for, also
+// if the batch is not finished here.
+func TestShared_ReachBesideOwnBatch(t *testing.T) {
+	log := journaltest.NewFleet()
+	a := join(t, log, cow.Options{})
+	m := &heldMember{Member: log.Join(time.Minute)}
+	b := openJournal(t, m, m.Member, cow.Options{})
+	t.Cleanup(func() { b.close(); m.Close() })
+	slot := a.slot()
+	a.must(slot, ev("0"))
+	var there *cow.Slot
+	b.until("the slot to be known", func() bool { there = b.Slot(slot.ID()); return there != nil })
+	if err := b.Barrier(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	for i, ask := range map[string]func(id string) error{
+		"reach": func(id string) error { return b.Reach(context.Background(), there, cow.After([]byte(id))) },
+		"current": func(id string) error {
+			var w cow.Window
+			defer w.Reset()
+			err := b.Current(context.Background(), there, cow.After([]byte(id)), 10, &w)
+			if err == nil && w.Missed() {
+				err = errors.New("a consistent pull does not know the event")
+			}
+			return err
+		},
+	} {
+		gate := make(chan struct{})
+		m.gate.Store(&gate)
+		posted, before := make(chan struct{}), slot.Count()
+		go func() {
+			b.must(there, ev(i))
+			close(posted)
+		}()
+		a.until("the event to be there", func() bool { return slot.Count() > before })
+		done := make(chan error, 1)
+		go func() { done <- ask(i) }()
+		time.Sleep(20 * time.Millisecond)
+		if len(done) > 0 {
+			t.Errorf("%s does not wait: %v", i, <-done)
+			done <- nil
+		}
+		m.gate.Store(nil)
+		close(gate)
+		if err := <-done; err != nil {
+			t.Errorf("%s: %v", i, err)
+		}
+		var w cow.Window
+		if err := b.Window(there, cow.After([]byte(i)), 10, &w); err != nil || w.Missed() {
+			t.Errorf("%s: missed %v, %v", i, w.Missed(), err)
+		}
+		<-posted
+	}
+}
+
 // A load that began before the barrier must not show less than what the barrier brought.
 func TestShared_CurrentBesideLoad(t *testing.T) {
 	s := fleet(t, 2, cow.Options{})
