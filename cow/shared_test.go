@@ -303,6 +303,42 @@ func TestShared_FeedBesideBatch(t *testing.T) {
 	}
 }
 
+// Relays that post to one slot without a pause all get their turn.
+func TestShared_HotSlotIsShared(t *testing.T) {
+	s := fleet(t, 3, cow.Options{})
+	s[0].m.Fleet().SetDelay(3 * time.Millisecond)
+	slot := s[0].slot()
+	var stored [3]atomic.Int64
+	var worst [3]atomic.Int64
+	end := time.Now().Add(2 * time.Second)
+	var work []func()
+	for i, x := range s {
+		there := x.sees(slot.ID())
+		for j := range 8 {
+			work = append(work, func() {
+				for k := 0; time.Now().Before(end); k++ {
+					began := time.Now()
+					if dup, err := x.post(there, ev(fmt.Sprint(i, j, k))); dup || err != nil {
+						t.Error(dup, err)
+						return
+					}
+					stored[i].Add(1)
+					if took := int64(time.Since(began)); took > worst[i].Load() {
+						worst[i].Store(took)
+					}
+				}
+			})
+		}
+	}
+	all(work...)
+	for i := range s {
+		t.Logf("relay %d: %d posts, the slowest took %v", i, stored[i].Load(), time.Duration(worst[i].Load()))
+		if n := stored[i].Load(); n < 8 || time.Duration(worst[i].Load()) > 1500*time.Millisecond {
+			t.Errorf("relay %d: %d posts, the slowest took %v", i, n, time.Duration(worst[i].Load()))
+		}
+	}
+}
+
 // What waits for a batch is bounded, and nothing of it is lost.
 func TestShared_LaterIsBounded(t *testing.T) {
 	s := fleet(t, 2, cow.Options{})

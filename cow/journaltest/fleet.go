@@ -19,12 +19,15 @@ type Fleet struct {
 	mu   sync.Mutex
 	cond sync.Cond // on mu: something has changed
 	log  []*fleetEntry
+	// delay is how long an entry takes from the log to the relays.
+	delay time.Duration
 }
 
 // fleetEntry is one entry of the log: the groups of a commit, a record's change, or
 // nothing. It never changes but for its results.
 type fleetEntry struct {
 	by     *Member
+	due    time.Time // when relays hear of it
 	groups []cow.Group
 	record *fleetRecord
 
@@ -81,6 +84,13 @@ func (f *Fleet) Join(patience time.Duration) *Member {
 	return m
 }
 
+// SetDelay has entries take so long from the log to the relays.
+func (f *Fleet) SetDelay(d time.Duration) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.delay = d
+}
+
 // Len returns how many entries the log has.
 func (f *Fleet) Len() int {
 	f.mu.Lock()
@@ -102,6 +112,7 @@ func (m *Member) follow() {
 		}
 		e := f.log[m.applied]
 		f.mu.Unlock()
+		time.Sleep(time.Until(e.due))
 		groups := slices.Clone(e.groups)
 		m.apply(groups, e.by == m)
 		var version uint64
@@ -149,6 +160,7 @@ func (m *Member) send(ctx context.Context, e *fleetEntry) bool {
 		return false
 	}
 	m.sent++
+	e.due = time.Now().Add(f.delay)
 	f.log = append(f.log, e)
 	f.cond.Broadcast()
 	return true
@@ -238,6 +250,9 @@ func (m *Member) Health() cow.Health {
 	}
 	return h
 }
+
+// Fleet returns the log.
+func (m *Member) Fleet() *Fleet { return m.fleet }
 
 // Sent returns how many entries this journal has sent.
 func (m *Member) Sent() int {
