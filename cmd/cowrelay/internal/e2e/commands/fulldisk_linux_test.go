@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -55,6 +57,10 @@ func TestOutput_FullDisk(t *testing.T) {
 		claim := fmt.Appendf(nil, `{"nick":%q,"slot_id":%q,"card":%s}`, nick, s.ID, cardtest.New(nick, 0).Card("{}"))
 		s.MustSend(t, 201, "POST", r.URL+"/v1/handle/claim", claim)
 	}
+	fleet := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { // this relay is of none
+		w.Write([]byte(`{"head":1,"members":[{"name":"a"}]}`))
+	}))
+	defer fleet.Close()
 	tries := map[string][][]string{
 		"cowrelay":                       {{"--version"}, {"--help"}, {"-h"}},
 		"cowrelay help":                  {{"help"}, {"help", "serve"}},
@@ -100,6 +106,8 @@ func TestOutput_FullDisk(t *testing.T) {
 		"cowrelay admin unblock":         {append(admin, "admin", "unblock", state.ID)},
 		"cowrelay admin log-level":       {append(admin, "admin", "log-level")},
 		"cowrelay admin rm":              {append(admin, "admin", "rm", "--yes", state.ID)},
+		"cowrelay admin fleet":           {{"admin", "fleet", "--admin", fleet.URL}},
+		"cowrelay admin fleet forget":    {{"admin", "fleet", "forget", "a", "--admin", fleet.URL}},
 		"cowrelay admin drain":           {append(admin, "admin", "drain", "--yes")},
 	}
 	silent := []string{"cowrelay serve", "cowrelay man", "cowrelay slot rm", "cowrelay slot", "cowrelay token", "cowrelay token revoke", "cowrelay admin", "cowrelay admin handles", "cowrelay admin invites", "cowrelay completion"}
