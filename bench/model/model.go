@@ -58,7 +58,7 @@ func Defaults() Inputs {
 	return Inputs{
 		Relays: 1000, Slots: 1e9, Sizes: []int{2, 3, 5, 10, 20, 50},
 		Posts: 20, Pulls: 200, Online: 0.02, Hot: 0.02, HotBytes: 16 << 10, EventBytes: 512, KeepDays: 14, Peak: 3,
-		SlotBytes: 439, StreamBytes: 6663, LogRate: 20_000, ReplayRate: 100_000, PullRate: 100_000,
+		SlotBytes: 439, StreamBytes: 6663, LogRate: 10_000, ReplayRate: 150_000, PullRate: 40_000,
 		StoredExtra: 40, LogExtra: 70, OpenRate: 600_000,
 		Memory: 32 * gib, Disk: 4e12, ServerDisk: 2e12, Net: 1.25e9, LogHours: 72, Full: 0.7,
 	}
