@@ -196,7 +196,8 @@ func (s *Server) Stop() error {
 	}
 }
 
-// Pause stops the process without ending it: its connections stay and say nothing.
+// Pause stops the process without ending it: its connections stay and say nothing. Its
+// threads stop one by one, so it may answer for a moment yet.
 func (s *Server) Pause() error { return s.signal(syscall.SIGSTOP) }
 
 // Resume lets a paused process go on.

@@ -2,6 +2,7 @@ package commands
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"os/exec"
@@ -23,7 +24,11 @@ func TestMetrics_DiskAndSync(t *testing.T) {
 		for i := range 20 {
 			r.Post(m, relaytest.Event("w", i, 50_000))
 		}
-		if n := r.Metric(`cowrelay_build_info{version="dev",sync="` + sync + `"}`); n != 1 {
+		var stats struct{ Version string }
+		if err := json.Unmarshal(m.MustSend(t, http.StatusOK, "GET", r.URL+"/stats.json", nil), &stats); err != nil {
+			t.Fatal(err)
+		}
+		if n := r.Metric(fmt.Sprintf("cowrelay_build_info{version=%q,sync=%q}", stats.Version, sync)); n != 1 {
 			t.Errorf("build_info is %v", n)
 		}
 		var du, said float64
