@@ -16,16 +16,19 @@ import (
 	"time"
 
 	"cowrelay/cmd/cowrelay/internal/relaytest"
+	"cowrelay/cow/natslog/natstest"
 )
 
-// Prometheus scrapes a relay, evaluates our rules, and has an answer to every
-// query of the dashboard; none of the alerts fires.
+// Prometheus scrapes a relay that is alone and one of a fleet, evaluates our rules, and
+// has an answer to every query of the dashboard; none of the alerts fires.
 func TestReal_PrometheusAnswersOurDashboard(t *testing.T) {
 	r := relaytest.Start(t, t.TempDir())
 	s := r.Allocate()
 	st := relaytest.MustStream(r, s, "")
 	defer st.Conn.Close()
-	base := startPrometheus(t, strings.TrimPrefix(r.AdminURL, "http://"))
+	nats := natstest.One(t, natstest.Config{})
+	member := relaytest.Start(t, t.TempDir(), "--journal=jetstream", "--nats-url="+nats.URL(), "--nats-replicas=1", "--trust-nats-sync")
+	base := startPrometheus(t, strings.TrimPrefix(r.AdminURL, "http://"), strings.TrimPrefix(member.AdminURL, "http://"))
 
 	// Of no alert there is a series, and rates want two scrapes.
 	all := readDashboard(t).expressions()
@@ -77,7 +80,7 @@ func TestReal_PrometheusAnswersOurDashboard(t *testing.T) {
 }
 
 // startPrometheus scrapes the target every second, and returns when it serves.
-func startPrometheus(t *testing.T, target string) (base string) {
+func startPrometheus(t *testing.T, targets ...string) (base string) {
 	t.Helper()
 	dir := t.TempDir()
 	rules, err := filepath.Abs(rulesFile)
@@ -89,8 +92,8 @@ func startPrometheus(t *testing.T, target string) (base string) {
 rule_files: [%q]
 scrape_configs:
   - job_name: cowrelay
-    static_configs: [{targets: [%q]}]
-`, rules, target)
+    static_configs: [{targets: [%s]}]
+`, rules, `"`+strings.Join(targets, `", "`)+`"`)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

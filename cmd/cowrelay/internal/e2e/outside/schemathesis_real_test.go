@@ -42,10 +42,12 @@ func TestReal_Schemathesis(t *testing.T) {
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute) // it is done in 30 s
 		defer cancel()
+		// One worker: with two, Python 3.11 now and then can't parse its own source, since
+		// it counts the depth of its recursion for all threads.
 		cmd := exec.CommandContext(ctx, st, append([]string{
 			"--config-file", config, "run", r.URL + "/openapi.yaml", "--header", "Authorization: Bearer " + token,
 			"--checks", "not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance,response_schema_conformance",
-			"--phases", "examples,coverage,fuzzing", "--max-examples", "20", "--workers", "2", "--seed", seed,
+			"--phases", "examples,coverage,fuzzing", "--max-examples", "20", "--workers", "1", "--seed", seed,
 			"--request-timeout", "60", "--suppress-health-check", "all",
 		}, args...)...)
 		cmd.Dir = dir // it keeps what it found there
