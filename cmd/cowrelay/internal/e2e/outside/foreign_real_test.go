@@ -285,9 +285,13 @@ func browse(t *testing.T, page, url string, s relaytest.Slot) *reader {
 			}
 			text, err := chromedp.Run(b.ctx, chromedp.Evaluate[string](
 				`source.readyState === EventSource.CLOSED ? "closed" : JSON.stringify(got.splice(0))`))
+			if t.Context().Err() != nil { // the test is over, and the browser ends
+				return
+			}
 			var list []readEvent
 			if err != nil || json.Unmarshal([]byte(text), &list) != nil {
-				t.Errorf("the browser: %q, %v", text, err)
+				_, complaints := b.took()
+				t.Errorf("the browser: %q, %v; it says %q", text, err, complaints)
 				return
 			}
 			for _, e := range list {
