@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -92,13 +93,19 @@ func newRig(t testing.TB, edit ...func(*rigOptions)) *rig {
 func (g *rig) start() {
 	g.Helper()
 	o := g.opts
+	// The store commits on its own goroutine, and the statistics' history has it
+	// commit before NewRelay returns: hence an atomic pointer, as in serve.
+	observer := new(atomic.Pointer[Relay])
 	o.log.Observe = func(took time.Duration, _ int) {
-		if r := g.relay; r != nil {
+		if r := observer.Load(); r != nil {
 			r.ObserveSync(took)
 		}
 	}
-	o.store.Committed = func(posts, bytes int, took time.Duration) { g.relay.ObserveCommit(posts, bytes, took) }
-	g.relay = nil
+	o.store.Committed = func(posts, bytes int, took time.Duration) {
+		if r := observer.Load(); r != nil {
+			r.ObserveCommit(posts, bytes, took)
+		}
+	}
 	var err error
 	var log interface {
 		cow.Journal
@@ -123,6 +130,7 @@ func (g *rig) start() {
 	}
 	g.desk = o.relay.Desk
 	g.relay = NewRelay(g.store, o.relay)
+	observer.Store(g.relay)
 	var conf net.ListenConfig
 	conf.SetMultipathTCP(false) // as the relay's own
 	ln, err := conf.Listen(context.Background(), "tcp", "127.0.0.1:0")
