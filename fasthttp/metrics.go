@@ -37,7 +37,7 @@ func (r *Relay) families() []stats.Family {
 	journal := sync.OnceValue(r.journal) // once for a scrape: it looks at every file
 	return slices.Concat(
 		r.relayFamilies(), r.opts.Process.Families(), r.requests.Families(), r.connectionFamilies(), r.arrivalFamilies(), r.refusals.Families(), r.limitFamilies(),
-		stats.StoreFamilies(r.store, r.commits, journal), r.batches.Families(), stats.FleetFamilies(journal), r.doubtFamilies(),
+		stats.BackupFamilies(r.shownOperators), stats.StoreFamilies(r.store, r.commits, journal), r.batches.Families(), stats.FleetFamilies(journal), r.doubtFamilies(),
 		stats.DeskFamilies(r.opts.Desk), r.streamFamilies(), r.pollFamilies(), r.frameFamilies(),
 		stats.MemoryFamilies(r.store), r.recorder.Families(),
 	)

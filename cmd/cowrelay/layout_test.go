@@ -134,16 +134,20 @@ var mayImport = map[string][]string{
 		"cowrelay/cow", slots + "card", slots + "engine", slots + "event", slots + "filelog", slots + "pebblestore", slots + "rendezvous", relay + "stats",
 		server + "adminclient", server + "command", server + "term", server + "wholefile",
 	},
+	server + "backup": {
+		slots + "engine", slots + "pebblestore", relay + "admin", server + "adminclient", server + "command", server + "config", server + "human", server + "term", server + "wholefile",
+	},
 	server + "operate": {
 		"cowrelay/cow", server + "adminclient", server + "command", server + "config", server + "human",
 		server + "probe", server + "term",
 	},
 	server + "doctor":                  {server + "command", server + "config", server + "human", server + "plan", server + "probe", server + "term"},
-	server + "root":                    {server + "command", server + "config", server + "doctor", server + "offline", server + "operate", server + "serve", server + "term", server + "use"},
+	server + "root":                    {server + "backup", server + "command", server + "config", server + "doctor", server + "offline", server + "operate", server + "serve", server + "term", server + "use"},
 	"cowrelay/cmd/cowrelay":            {server + "root"},
 	"cowrelay/cmd/cowrelay/deploy/man": {server + "root", server + "wholefile"},
 	// Tests of the built relay, which are clients of it. The harness also fills stores
 	// without one.
+	server + "e2e/backup":   {},
 	server + "e2e/commands": {},
 	server + "e2e/crash":    {},
 	server + "e2e/fleet":    {},

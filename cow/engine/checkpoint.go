@@ -1,14 +1,10 @@
 package engine
 
 import (
-	"archive/tar"
 	"context"
-	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"sync"
 	"time"
 
@@ -30,7 +26,10 @@ var ErrCheckpoint = errors.New("another copy of this store is being read: there 
 type checkpoints struct {
 	dir string // the data folder
 	fs  vfs.FS
-	mu  sync.Mutex // held while there is a copy
+	mu  sync.Mutex // held while there is a copy, and guards sums
+	// sums are the checksums of the tables that the newest copy had. An open store
+	// never gives the number of a table to another one, so they are read once.
+	sums map[string]File
 }
 
 func newCheckpoints(dir string, o Options) *checkpoints {
@@ -131,64 +130,48 @@ func (k *Checkpoint) Manifest() Manifest { return k.manifest }
 // Bytes is how long all files are together.
 func (k *Checkpoint) Bytes() int64 { return k.bytes }
 
-// WriteTo writes a tar archive of all files, with the manifest behind them. Restore
-// reads it.
-func (k *Checkpoint) WriteTo(w io.Writer) (int64, error) {
-	count := &counted{w: w}
-	archive := tar.NewWriter(count)
-	for i := range k.manifest.Files {
-		if err := k.writeFile(archive, &k.manifest.Files[i]); err != nil {
-			return count.n, err
-		}
-	}
-	text, err := json.Marshal(k.manifest)
-	if err != nil {
-		return count.n, err
-	}
-	if err := archive.WriteHeader(k.header(manifestName, int64(len(text)))); err != nil {
-		return count.n, err
-	}
-	if _, err := archive.Write(text); err != nil {
-		return count.n, err
-	}
-	return count.n, archive.Close()
-}
-
-func (k *Checkpoint) header(name string, size int64) *tar.Header {
-	return &tar.Header{Name: name, Size: size, Mode: 0o600, ModTime: k.manifest.Created, Typeflag: tar.TypeReg, Format: tar.FormatPAX}
-}
-
-func (k *Checkpoint) writeFile(archive *tar.Writer, f *File) error {
-	file, err := k.of.fs.Open(k.of.fs.PathJoin(k.of.folder(), f.Name), vfs.SequentialReadsOption)
-	if err != nil {
-		return err
-	}
-	defer file.Close()
-	if err := archive.WriteHeader(k.header(f.Name, f.Size)); err != nil {
-		return err
-	}
-	sum := sha256.New()
-	if _, err := io.CopyN(io.MultiWriter(archive, sum), file, f.Size); err != nil {
-		return fmt.Errorf("the file %s of the copy: %w", f.Name, err)
-	}
-	f.SHA256 = hex.EncodeToString(sum.Sum(nil))
-	return nil
-}
-
 // Close removes the copy.
 func (k *Checkpoint) Close() error {
 	defer k.of.mu.Unlock()
 	return k.of.fs.RemoveAll(k.of.folder())
 }
 
-// counted counts what is written.
-type counted struct {
-	w io.Writer
-	n int64
+// Stopped is the data folder of a relay that does not run, opened to be copied. Call
+// Checkpoint and Close, nothing else.
+type Stopped struct {
+	*Journal
+	close func() error
 }
 
-func (c *counted) Write(p []byte) (int, error) {
-	n, err := c.w.Write(p)
-	c.n += int64(n)
-	return n, err
+// OpenStopped opens the data folder of a stopped relay. What its log has beyond its
+// store is applied, as at a start; so it writes to the folder. The error wraps ErrInUse
+// if a relay has the folder.
+func OpenStopped(dir string, opts Options) (*Stopped, error) {
+	if empty, err := Empty(dir); err != nil {
+		return nil, err
+	} else if empty {
+		return nil, fmt.Errorf("there is no store in %q", dir)
+	}
+	log, err := LogOf(dir, opts)
+	if err != nil {
+		return nil, err
+	}
+	if log == ([16]byte{}) {
+		j, err := Open(dir, opts)
+		if err != nil {
+			return nil, err
+		}
+		return &Stopped{j, j.Close}, nil
+	}
+	// What the store of a fleet's relay lacks, the fleet has.
+	opts.ensureDefaults()
+	store, err := openStore(dir, opts)
+	if err != nil {
+		return nil, err
+	}
+	j := &Journal{store: store, options: opts, copies: newCheckpoints(dir, opts), stats: func() replay.Stats { return replay.Stats{} }}
+	return &Stopped{j, store.Close}, nil
 }
+
+// Close closes it.
+func (s *Stopped) Close() error { return s.close() }

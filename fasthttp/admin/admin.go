@@ -66,6 +66,7 @@ func (s *Server) Attach(relay Relay, store *cow.Store) {
 			show("refused", s.tally.refused.Load())
 		},
 		AcceptErrors: func(show stats.Show) { s.places.Errors(show) },
+		Backups:      s.backups.shown,
 	})
 	// Publish: pairs with the Loads along requests.
 	s.relay.Store(&attached{relay, store})

@@ -15,9 +15,23 @@ import (
 type Checkpoint interface {
 	// Bytes is how long its files are together.
 	Bytes() int64
-	// WriteTo writes all of it.
-	io.WriterTo
+	// Send writes it, without what its reader has.
+	Send(ctx context.Context, w io.Writer, o SendOptions) (int64, error)
 	Close() error
+}
+
+// SendOptions of a Checkpoint. The zero value sends all of it, as fast as it can.
+type SendOptions struct {
+	Have    []HaveFile              // what its reader has
+	Rate    int64                   // bytes a second that are read of the disk at most; 0: no limit
+	LeftOut func(bytes int64) error // is told what was passed over; its error ends Send
+}
+
+// HaveFile is a file that the reader of a copy has from an earlier one.
+type HaveFile struct {
+	Name   string `json:"name"`
+	Size   int64  `json:"size"`
+	SHA256 string `json:"sha256"` // lowercase hex
 }
 
 // ErrBusy is what Options.Checkpoint returns where as many copies are being read as
@@ -30,10 +44,15 @@ var errNoCheckpoint = &refusal.Reply{Status: http.StatusNotImplemented, Text: "t
 // are together.
 const CheckpointBytes = "Relay-Checkpoint-Bytes"
 
-// checkpoint gives a copy of the store: a tar archive that ends with a manifest. If
-// the rest can't be had, the connection is cut. A reader that takes too long for a
-// piece is cut, too: while it reads, the tables of its copy stay on the disk.
+// checkpoint gives a copy of the store: a tar archive that ends with a manifest.
 func (s *Server) checkpoint(_ *attached, w http.ResponseWriter, req *http.Request) error {
+	return s.sendCopy(w, req, SendOptions{})
+}
+
+// sendCopy gives a copy of the store. If the rest can't be had, the connection is cut. A
+// reader that takes too long for a piece is cut, too: while it reads, the tables of its
+// copy stay on the disk.
+func (s *Server) sendCopy(w http.ResponseWriter, req *http.Request, o SendOptions) error {
 	if s.opts.Checkpoint == nil {
 		return errNoCheckpoint
 	}
@@ -54,12 +73,14 @@ func (s *Server) checkpoint(_ *attached, w http.ResponseWriter, req *http.Reques
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set(CheckpointBytes, strconv.FormatInt(c.Bytes(), 10))
 	began := time.Now()
-	n, err := c.WriteTo(&patientWriter{w: w, ctrl: http.NewResponseController(w), began: began})
+	p := &patientWriter{w: w, ctrl: http.NewResponseController(w), began: began}
+	o.LeftOut = p.leftOut
+	n, err := c.Send(req.Context(), p, o)
 	if err != nil {
 		s.opts.Logger.Warn("a copy of the store was cut off", "remote", req.RemoteAddr, "bytes", n, "error", err)
 		panic(http.ErrAbortHandler) // or what was sent would pass for all
 	}
-	s.opts.Logger.Info("a copy of the store was sent", "remote", req.RemoteAddr, "bytes", n, "took", time.Since(began).Round(time.Millisecond).String())
+	s.opts.Logger.Info("a copy of the store was sent", "remote", req.RemoteAddr, "bytes", n, "of", c.Bytes(), "took", time.Since(began).Round(time.Millisecond).String())
 	return nil
 }
 
@@ -80,10 +101,24 @@ type patientWriter struct {
 	n     int64
 }
 
+// late says whether the copy is read too slowly.
+func (p *patientWriter) late() error {
+	if time.Since(p.began) > firstSlack+time.Duration(p.n/leastRate)*time.Second {
+		return errSlow
+	}
+	return nil
+}
+
+// leftOut counts what the reader has, as if it had been written.
+func (p *patientWriter) leftOut(bytes int64) error {
+	p.n += bytes
+	return p.late()
+}
+
 func (p *patientWriter) Write(b []byte) (n int, err error) {
 	for len(b) > 0 {
-		if time.Since(p.began) > firstSlack+time.Duration(p.n/leastRate)*time.Second {
-			return n, errSlow
+		if err := p.late(); err != nil {
+			return n, err
 		}
 		piece := b[:min(len(b), exportBytes)]
 		p.ctrl.SetWriteDeadline(time.Now().Add(exportPatience)) // an error: a test's recorder has none

@@ -21,7 +21,7 @@ type fakeCopy struct {
 
 func (c fakeCopy) Bytes() int64 { return int64(c.pieces) * 1000 }
 func (c fakeCopy) Close() error { c.closed.Add(1); return nil }
-func (c fakeCopy) WriteTo(w io.Writer) (n int64, err error) {
+func (c fakeCopy) Send(_ context.Context, w io.Writer, _ SendOptions) (n int64, err error) {
 	for range c.pieces {
 		time.Sleep(c.pause)
 		k, err := w.Write(make([]byte, 1000))

@@ -27,6 +27,7 @@
 //	rates.go   posts a second of each slot
 //	export.go  events as JSON lines
 //	checkpoint.go  a copy of the store
+//	backup.go      the same for backups, and what became of them
 //	fleet.go   relays that share a log
 //	reply.go   bodies that come and go
 //

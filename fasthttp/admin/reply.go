@@ -13,9 +13,11 @@ import (
 )
 
 // body reads the small JSON object of a request into v. No body is {}.
-func body(req *http.Request, v any) error {
-	const most = 16 << 10
-	data, err := io.ReadAll(io.LimitReader(req.Body, most+1))
+func body(req *http.Request, v any) error { return bodyOf(req, v, 16<<10) }
+
+// bodyOf reads the JSON object of a request into v, if it has at most so many bytes.
+func bodyOf(req *http.Request, v any, most int) error {
+	data, err := io.ReadAll(io.LimitReader(req.Body, int64(most)+1))
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return refusal.Timeout

@@ -44,6 +44,10 @@ func (s *Server) routes() {
 	s.handle("GET /admin/v1/slots/{id}/events", s.exportSlot)
 	s.handle("GET /admin/v1/events", s.exportSlots)
 
+	// What cowrelay backup asks for, and what it tells.
+	s.handle("POST /admin/v1/checkpoint", s.backup)
+	s.handle("POST /admin/v1/backups", s.backedUp)
+
 	// What other relays join by, and how they are.
 	s.handle("GET /admin/v1/checkpoint", s.checkpoint)
 	s.handle("GET /admin/v1/fleet", s.listFleet)

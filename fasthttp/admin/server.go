@@ -45,6 +45,7 @@ type Server struct {
 	places     *accept.Places
 	guesses    *guesses
 	tally      tally
+	backups    backups
 	deniedUnix atomic.Int64  // when a refusal was logged last
 	served     chan struct{} // closed when nothing is accepted any more; nil: nothing was
 }

@@ -114,7 +114,7 @@ func TestDocs_ShellBlocksRun(t *testing.T) {
 
 // A block that no test runs is of few kinds.
 func TestDocs_BlocksThatAreNotRun(t *testing.T) {
-	elsewhere := []string{"docker ", "systemctl ", "install ", "make ", "go tool pprof ", "./new/cowrelay ", "bin/relaybench ", "git ", "jq "}
+	elsewhere := []string{"docker ", "systemctl ", "install ", "make ", "go tool pprof ", "./new/cowrelay ", "bin/relaybench ", "git ", "jq ", "restic ", "rclone "}
 	for _, p := range pages(t) {
 		for _, f := range p.fence {
 			switch f.language {

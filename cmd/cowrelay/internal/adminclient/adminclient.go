@@ -68,10 +68,13 @@ func New(f *pflag.FlagSet) (*Client, error) {
 
 // LongReplies has c wait for a reply for as long as it takes, if it begins within
 // the time that a whole one has otherwise. Call it before the first request.
-func (c *Client) LongReplies() {
+func (c *Client) LongReplies() { c.LateReplies(c.http.Timeout) }
+
+// LateReplies is LongReplies with a time for the beginning of a reply.
+func (c *Client) LateReplies(begin time.Duration) {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.DisableCompression = true
-	transport.ResponseHeaderTimeout = c.http.Timeout
+	transport.ResponseHeaderTimeout = begin
 	c.http.Transport, c.http.Timeout = transport, 0
 }
 

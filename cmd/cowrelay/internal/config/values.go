@@ -96,6 +96,12 @@ func duration(to *time.Duration, least time.Duration) func(string) error {
 	}
 }
 
+// ParseSize reads bytes, for flags of other commands than serve.
+func ParseSize(text string, least int64) (n int64, err error) {
+	err = size(&n, least)(text)
+	return n, err
+}
+
 // size reads bytes: a whole number with B, KiB, MiB, GiB or nothing behind it.
 func size(to *int64, least int64) func(string) error {
 	return func(v string) error {

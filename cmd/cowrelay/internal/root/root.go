@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"cowrelay/cmd/cowrelay/internal/backup"
 	"cowrelay/cmd/cowrelay/internal/command"
 	"cowrelay/cmd/cowrelay/internal/config"
 	"cowrelay/cmd/cowrelay/internal/doctor"
@@ -65,6 +66,8 @@ A flag wins over its variable, a variable over the file.`,
 		offline.NewVerifyCommand(),
 		offline.NewExportCommand(),
 		offline.NewImportCommand(),
+		backup.NewCommand(),
+		backup.NewRestoreCommand(),
 	)
 	return root
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"cowrelay/cmd/cowrelay/internal/fleet"
@@ -108,7 +109,19 @@ func (s *server) checkpoint(ctx context.Context) (admin.Checkpoint, error) {
 	if err != nil {
 		return nil, err
 	}
-	return c, nil
+	return copied{c}, nil
+}
+
+// copied is a copy of the store as operators see it.
+type copied struct{ *engine.Checkpoint }
+
+// Send implements admin.Checkpoint.
+func (c copied) Send(ctx context.Context, w io.Writer, o admin.SendOptions) (int64, error) {
+	to := engine.SendOptions{Rate: o.Rate, LeftOut: o.LeftOut, Have: make([]engine.File, len(o.Have))}
+	for i, h := range o.Have {
+		to.Have[i] = engine.File(h)
+	}
+	return c.Checkpoint.Send(ctx, w, to)
 }
 
 // fleetFigures is what metrics show of the log that relays share, nil for a log of this

@@ -61,6 +61,15 @@ func TestOutput_FullDisk(t *testing.T) {
 		w.Write([]byte(`{"head":1,"members":[{"name":"a"}]}`))
 	}))
 	defer fleet.Close()
+	backups := t.TempDir()
+	if _, stderr, code := relaytest.Command(t, nil, "backup", backups, admin[0]); code != 0 {
+		t.Fatal(stderr)
+	}
+	made, err := filepath.Glob(filepath.Join(backups, "2*"))
+	if err != nil || len(made) != 1 {
+		t.Fatal(made, err)
+	}
+	backup := made[0]
 	tries := map[string][][]string{
 		"cowrelay":                       {{"--version"}, {"--help"}, {"-h"}},
 		"cowrelay help":                  {{"help"}, {"help", "serve"}},
@@ -90,6 +99,9 @@ func TestOutput_FullDisk(t *testing.T) {
 		"cowrelay verify":                {{"verify", "--data-dir", stopped}, {"verify", "--json", "--data-dir", stopped}},
 		"cowrelay export":                {{"export", "--all", "--data-dir", stopped}, append(admin, "export", "--all")},
 		"cowrelay import":                {{"import", "--from", state1.Dir, "--data-dir", filepath.Join(t.TempDir(), "new")}},
+		"cowrelay backup":                {append(admin, "backup", filepath.Join(t.TempDir(), "b"))},
+		"cowrelay backup list":           {{"backup", "list", backups}},
+		"cowrelay restore":               {{"restore", "--verify-only", backup}},
 		"cowrelay admin handles list":    {append(admin, "admin", "handles", "list")},
 		"cowrelay admin handles show":    {append(admin, "admin", "handles", "show", "paul")},
 		"cowrelay admin handles unclaim": {append(admin, "admin", "handles", "unclaim", "--yes", "mary")},
