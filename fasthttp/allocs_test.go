@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"cowrelay/cow/invariants"
+	"cowrelay/fasthttp/conn"
 	"cowrelay/fasthttp/trace"
 
 	"github.com/valyala/fasthttp"
@@ -145,7 +146,7 @@ func TestAllocs_Limits(t *testing.T) {
 	for _, addr := range []string{"192.0.2.1", "203.0.113.9, [2001:db8::1]:4711", ""} {
 		h := headerOf(t, "Authorization: Bearer "+m.token+"\nX-Forwarded-For: "+addr)
 		h.SetRequestURI("/v1/events/" + m.id + "?since=x&limit=5")
-		req := request{conn: g.relay.conns.Open(tcpOf(t, g.dial()))}
+		req := request{conn: g.relay.conns.Open(tcpOf(t, g.dial()), conn.Prologue{})}
 		if n := testing.AllocsPerRun(1000, func() {
 			if _, refused := g.relay.admit(h, &req); refused != nil {
 				t.Fatal(refused)

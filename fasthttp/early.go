@@ -109,6 +109,10 @@ func (r *Relay) failed(ctx *fasthttp.RequestCtx, err error) {
 		f = refusal.ManyBytes
 	case asSmallBuffer(err):
 		f = &refusal.Reply{Status: fasthttp.StatusRequestHeaderFieldsTooLarge, Text: "the request header is too large"}
+	case errors.Is(err, conn.ErrPlain):
+		f = &refusal.Reply{Status: fasthttp.StatusBadRequest, Text: "this address speaks TLS: use https"}
+	case errors.Is(err, conn.ErrProxyHeader):
+		f = &refusal.Reply{Status: fasthttp.StatusBadRequest, Text: "a PROXY header counts only with --proxy-protocol, and from an address in --trusted-proxies"}
 	case errors.Is(err, conn.ErrFault):
 		f = refusal.Internal
 	case isTimeout(err):

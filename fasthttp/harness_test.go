@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -34,6 +35,8 @@ type rigOptions struct {
 	log   engine.Options
 	desk  rendezvous.Options
 	dir   string
+
+	tls *tls.Config // if set, clients speak TLS
 
 	journal func(cow.Journal) cow.Journal // if set, stands before the store's journal
 	member  *journaltest.Member           // if set, is the store's journal, and closes with it
@@ -75,7 +78,7 @@ func newRig(t testing.TB, edit ...func(*rigOptions)) *rig {
 		o.relay.Logger = slog.New(slog.NewMultiHandler(l.Handler(), book.handler()))
 	}
 	g := &rig{TB: t, opts: o, tokens: book, client: &http.Client{
-		Transport: &http.Transport{MaxIdleConnsPerHost: 64, DisableCompression: true}, // what was sent, as it was
+		Transport: &http.Transport{MaxIdleConnsPerHost: 64, TLSClientConfig: clientTLS.Clone(), DisableCompression: true}, // what was sent, as it was
 		Timeout:   time.Minute,
 	}}
 	g.start()
@@ -139,7 +142,7 @@ func (g *rig) start() {
 	}
 	g.addr = ln.Addr().String()
 	g.served = make(chan error, 1)
-	go func() { g.served <- g.relay.Serve(ln) }()
+	go func() { g.served <- g.relay.ServeTLS(ln, o.tls) }()
 	g.eventually("the relay serves", func() bool { return g.relay.Ready() })
 	g.up = true
 }
@@ -290,7 +293,7 @@ func (g *rig) tryCall(method, path, token string, body any, headers ...string) (
 	case io.Reader:
 		in = b
 	}
-	req, err := http.NewRequest(method, "http://"+g.addr+path, in)
+	req, err := http.NewRequest(method, g.url()+path, in)
 	if err != nil {
 		g.Fatal(err)
 	}
@@ -376,9 +379,21 @@ type wire struct {
 	tokens *tokenBook
 }
 
+// url is the relay's.
+func (g *rig) url() string {
+	if g.opts.tls != nil {
+		return "https://" + g.addr
+	}
+	return "http://" + g.addr
+}
+
 func (g *rig) dial() *wire {
 	g.Helper()
 	w := dial(g.TB, g.addr)
+	if g.opts.tls != nil {
+		w.Conn = tls.Client(w.Conn, clientTLS)
+		w.br = bufio.NewReaderSize(w.Conn, 64<<10)
+	}
 	w.tokens = g.tokens
 	if g.undescribed {
 		w.out = nil

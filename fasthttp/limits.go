@@ -1,6 +1,7 @@
 package fasthttp
 
 import (
+	"net/netip"
 	"time"
 
 	"cowrelay/fasthttp/accept"
@@ -50,14 +51,14 @@ func (r *Relay) count(req *request, h *fasthttp.RequestHeader, allow func(*limit
 		return nil
 	}
 	live := r.live.Load()
-	if c.Local() && len(live.TrustedProxies) == 0 {
+	if c.Local() && !c.Told && len(live.TrustedProxies) == 0 {
 		return nil
 	}
 	class := classOf(req.route, h)
 	if class == limit.Free {
 		return nil
 	}
-	client, named := live.proxies().Client(req.conn.Peer, h)
+	client, named := live.client(req.conn, h)
 	if client.IsLoopback() && !named {
 		return nil
 	}
@@ -85,11 +86,18 @@ func (l *Live) remote(ctx *fasthttp.RequestCtx) string {
 		if c.Unix() {
 			return "unix"
 		}
-		if client, named := l.proxies().Client(c.Peer, &ctx.Request.Header); named {
+		if client, named := l.client(c, &ctx.Request.Header); named {
 			return client.String()
 		}
 	}
 	return ctx.RemoteAddr().String()
+}
+
+// client returns whose request it is, and whether a proxy named that: by a header of
+// the request, or by the PROXY header of its connection.
+func (l *Live) client(c *conn.Conn, h *fasthttp.RequestHeader) (client netip.Addr, named bool) {
+	client, named = l.proxies().Client(c.Peer, h)
+	return client, named || c.Told
 }
 
 // clientOf returns whose request it is, for what is shared out by client. All that
@@ -103,6 +111,6 @@ func (r *Relay) clientOf(req request) accept.Client {
 
 // clientKey is clientOf for a connection and a header.
 func (r *Relay) clientKey(c *conn.Conn, h *fasthttp.RequestHeader) accept.Client {
-	client, _ := r.live.Load().proxies().Client(c.Peer, h)
+	client, _ := r.live.Load().client(c, h)
 	return accept.ClientAt(client)
 }

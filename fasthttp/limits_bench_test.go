@@ -4,6 +4,8 @@ import (
 	"net"
 	"sync/atomic"
 	"testing"
+
+	"cowrelay/fasthttp/conn"
 )
 
 // What limits add to the routing and authentication of a poll, which takes
@@ -36,7 +38,7 @@ func BenchmarkAdmit(b *testing.B) {
 				b.Fatal(err)
 			}
 			defer tcp.Close()
-			req := request{conn: g.relay.conns.Open(tcp.(*net.TCPConn))}
+			req := request{conn: g.relay.conns.Open(tcp.(*net.TCPConn), conn.Prologue{})}
 			b.ReportAllocs()
 			for b.Loop() {
 				req.startNs += 1000

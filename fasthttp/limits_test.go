@@ -285,7 +285,7 @@ func TestLimits_MemoryIsBounded(t *testing.T) {
 	var clock atomic.Int64
 	g := newRig(t, behindProxy(&clock, "total=0"))
 	w := g.dial()
-	req := request{conn: g.relay.conns.Open(tcpOf(t, w))}
+	req := request{conn: g.relay.conns.Open(tcpOf(t, w), conn.Prologue{})}
 	h := headerOf(t, "")
 	h.SetRequestURI("/v1/events/" + noSlot)
 	clients := 1_000_000

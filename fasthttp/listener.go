@@ -2,6 +2,7 @@ package fasthttp
 
 import (
 	"net"
+	"net/netip"
 	"time"
 
 	"cowrelay/fasthttp/accept"
@@ -20,8 +21,10 @@ func newConns(r *Relay) *conn.Set {
 	return conn.NewSet(conn.Options{
 		Places: r.places, MostConns: r.opts.MaxConns,
 		ArrivalBytes: r.opts.RequestBytes, Grace: r.opts.grace, Now: r.opts.arrivalsNow,
-		PieceTimeout: r.opts.StreamWriteTimeout,
-		Faulted:      r.Faulted, Logger: r.opts.Logger,
+		PieceTimeout:    r.opts.StreamWriteTimeout,
+		PrologueTimeout: r.opts.HeaderTimeout,
+		Trusted:         func(peer netip.Addr) bool { return r.live.Load().proxies().Trust(peer) },
+		Faulted:         r.Faulted, Logger: r.opts.Logger,
 	})
 }
 
@@ -29,7 +32,8 @@ func newConns(r *Relay) *conn.Set {
 // none is turned away with an answer.
 type listener struct {
 	*accept.Listener
-	relay *Relay
+	relay    *Relay
+	prologue conn.Prologue
 }
 
 // Accept implements net.Listener.
@@ -52,20 +56,26 @@ func (l *listener) admit(c net.Conn) (admitted net.Conn) {
 	if !ok {
 		return c
 	}
-	own := r.conns.Open(socket)
+	own := r.conns.Open(socket, l.prologue)
 	defer r.rescue("accept", func() {
 		own.Close()
 		admitted = nil
 	})
 	live := r.live.Load()
-	if r.places.Take(&own.Place, socket, accept.ClientAt(own.Peer), live.mostConns(own.Peer), l.Done()) {
+	if r.places.Take(&own.Place, own.Socket, accept.ClientAt(own.Peer), live.mostConns(own.Peer), l.Done()) {
 		return own
+	}
+	r.refusals.Count(int(refusal.Connections))
+	if own.Secure() {
+		// An answer would take a handshake, which is more than the place that there
+		// is not.
+		own.TurnAway()
+		return nil
 	}
 	// The reply fits into any send buffer, so this does not wait.
 	c.SetWriteDeadline(time.Now().Add(time.Second))
 	var res fasthttp.Response
 	live.origins().share(nil, &res)
-	r.refusals.Count(int(refusal.Connections))
 	writeRefusal(&res, refusal.ManyConns, "")
 	res.SetConnectionClose()
 	res.WriteTo(c)

@@ -28,7 +28,7 @@ func (r *Relay) sourceOf(req request) rendezvous.Source {
 		return 0
 	}
 	live := r.live.Load()
-	client, named := live.proxies().Client(c.Peer, &req.ctx.Request.Header)
+	client, named := live.client(c, &req.ctx.Request.Header)
 	if !named && client.IsLoopback() && (len(live.TrustedProxies) == 0 || !live.proxies().Trust(client)) {
 		return 0
 	}

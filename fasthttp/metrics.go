@@ -87,6 +87,16 @@ func (r *Relay) connectionFamilies() []stats.Family {
 					o.AcceptErrors(of("admin"))
 				}
 			}},
+		stats.CountersOf("cowrelay_tls_handshakes_total", "result", "Handshakes of TLS, by result: full, resumed (an earlier session was taken up), failed (the client left, speaks no TLS, or can't agree), late (not done within --header-timeout), room (there was no memory for it).",
+			conn.HandshakeNames[:], func() []atomic.Uint64 { return r.conns.Handshakes() }),
+		stats.Gauge("cowrelay_tls_certificate_expiry_seconds", "When the certificate expires, or the first of several, in seconds since 1970; 0: there is none.", func() int64 { return r.certificates().Expires }),
+		stats.CounterBy("cowrelay_tls_certificate_loads_total", "result", "Certificates that were read from files or got from the authority, by result: ok, failed (the relay shows the one that it has).", func(show stats.Show) {
+			c := r.certificates()
+			show("ok", c.Loaded)
+			show("failed", c.Failed)
+		}),
+		stats.CountersOf("cowrelay_proxy_headers_total", "result", "Connections by their header of the PROXY protocol: read, local (the proxy's own), missing (of a trusted proxy), bad (closed), untrusted (refused: not from a trusted proxy, or --proxy-protocol is off).",
+			conn.ProxyNames[:], func() []atomic.Uint64 { return r.conns.ProxyHeaders() }),
 		stats.Gauge("cowrelay_admin_connections", "Connections of operators open now.", func() int64 { return r.shownOperators().Connections() }),
 		stats.Gauge("cowrelay_admin_connections_max", "Connections that operators may have open at once.", func() int64 { return r.shownOperators().MaxConnections() }),
 		stats.Counter("cowrelay_http_received_bytes_total", "Bytes that connections of clients have brought, headers included.", func() uint64 { in, _ := r.conns.Traffic(); return in }),
@@ -100,6 +110,14 @@ func (r *Relay) connectionFamilies() []stats.Family {
 			func(show stats.Show) { r.shownOperators().Requests(show) }),
 		stats.Counter("cowrelay_admin_wrong_tokens_total", "Requests to the operators' listener with a wrong token.", func() uint64 { return r.shownOperators().WrongTokens() }),
 	}
+}
+
+// certificates is what the certificates' source tells, nothing without one.
+func (r *Relay) certificates() (c Certificates) {
+	if r.opts.Certificates != nil {
+		c = r.opts.Certificates()
+	}
+	return c
 }
 
 // shownOperators is the operators' listener, or one that shows 0.

@@ -35,6 +35,10 @@ type Options struct {
 	// socket serves no others in any case.
 	LocalOnly bool
 
+	// ProxyProtocol has connections of trusted proxies begin with a PROXY header that
+	// tells the client.
+	ProxyProtocol bool
+
 	RequestBytes int64 // memory of requests that are arriving (32 MiB)
 
 	Heartbeat          time.Duration // between two comment lines of an idle stream (12 s)
@@ -67,6 +71,9 @@ type Options struct {
 	// Tracer, if set, traces requests. Without it, no request costs anything for that.
 	Tracer trace.Tracer
 
+	// Certificates, if set, is asked at every scrape for those of listeners with TLS.
+	Certificates func() Certificates
+
 	// LogDropped, if set, is asked at every scrape how many lines of the log were
 	// dropped: because too many waited, and because they could not be written.
 	LogDropped func() (full, failed uint64)
@@ -74,6 +81,12 @@ type Options struct {
 	now         func() int64  // the clock of rate limits in nanoseconds, for tests; else the store's
 	grace       time.Duration // see conn.Options, for tests
 	arrivalsNow func() int64  // likewise
+}
+
+// Certificates is what is told of the certificates.
+type Certificates struct {
+	Expires        int64  // when the first of them does, in seconds since 1970; 0: there is none
+	Loaded, Failed uint64 // how often one was taken up, and attempts that failed
 }
 
 func (o *Options) setDefaults() {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"cowrelay/fasthttp/accept"
+	"cowrelay/fasthttp/conn"
 )
 
 // honest sends n pulls and probes from the address, each over a connection of
@@ -276,7 +277,7 @@ func TestPlaces_EvictReadsWhatCame(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := g.relay.conns.Open(tcp.(*net.TCPConn))
+	c := g.relay.conns.Open(tcp.(*net.TCPConn), conn.Prologue{})
 	own := accept.NewPlaces("one", 1)
 	own.Take(&c.Place, c.Socket, 1, 0, nil)
 	w.send("a request")

@@ -2,6 +2,7 @@ package fasthttp
 
 import (
 	"context"
+	"crypto/tls"
 	"net"
 	"time"
 
@@ -85,9 +86,13 @@ func (r *Relay) newServer() *fasthttp.Server {
 }
 
 // Serve answers requests on ln until Drain. It takes ln over.
-func (r *Relay) Serve(ln net.Listener) error {
+func (r *Relay) Serve(ln net.Listener) error { return r.ServeTLS(ln, nil) }
+
+// ServeTLS is Serve for clients that speak TLS, if config is not nil. Its ALPN should
+// offer http/1.1 alone.
+func (r *Relay) ServeTLS(ln net.Listener, config *tls.Config) error {
 	conn.SetBuffers(ln, r.opts.SendBuffer, r.opts.UnsentBuffer, r.opts.ReceiveBuffer)
-	own := &listener{accept.New(ln, r.places, r.opts.Logger), r}
+	own := &listener{accept.New(ln, r.places, r.opts.Logger), r, conn.Prologue{Proxy: r.opts.ProxyProtocol, TLS: config}}
 	r.lnMu.Lock()
 	r.listeners = append(r.listeners, own)
 	r.lnMu.Unlock()

@@ -72,6 +72,6 @@ func (c *Conn) drop() {
 	defer c.set.lingering.Add(-1)
 	defer c.end()
 	c.CloseWrite()
-	c.Socket.SetReadDeadline(time.Now().Add(lingerTime))
-	io.CopyN(io.Discard, c.Socket, lingerBytes)
+	c.base.SetReadDeadline(time.Now().Add(lingerTime))
+	io.CopyN(io.Discard, c.base, lingerBytes) // nobody asks what it says
 }

@@ -11,6 +11,7 @@ import (
 
 	"cowrelay/cow/frame"
 	"cowrelay/fasthttp/accept"
+	"cowrelay/fasthttp/secure"
 	"cowrelay/fasthttp/stream"
 )
 
@@ -18,13 +19,21 @@ import (
 // header may take.
 const ReadBuffer = 8 << 10
 
-// Conn is a counted TCP connection. Set.Open makes it. Fields belong to the
-// goroutine that serves the connection, the server's, unless they are atomic.
+// Conn is a counted connection. Set.Open makes it. Fields belong to the goroutine
+// that serves the connection, the server's, unless they are atomic.
 type Conn struct {
-	accept.Socket
+	accept.Socket // what requests are read from: base, or what stands before it
 	accept.Place
 	set  *Set
-	Peer netip.Addr // at the other end, the zero value for a Unix socket; set by Set.Open
+	base accept.Socket // the system's
+	// Peer is at the other end, the zero value for a Unix socket. Set.Open sets it,
+	// and the prologue if a trusted proxy tells it.
+	Peer netip.Addr
+	Told bool // a trusted proxy has told Peer
+
+	fresh   bool         // nothing was read yet
+	proxied *proxied     // a trusted proxy's, which is to tell its client; nil: no
+	secure  *secure.Conn // nil: no TLS
 
 	gentle atomic.Bool // close gently; see Close
 	closed atomic.Bool // pairs with the Swap in Close
@@ -49,11 +58,13 @@ type Conn struct {
 	opening atomic.Pointer[stream.Stream]
 }
 
-// Open counts a connection in until it is closed.
-func (s *Set) Open(socket accept.Socket) *Conn {
+// Open counts a connection in until it is closed. What its listener speaks before
+// the first request is in p.
+func (s *Set) Open(socket accept.Socket, p Prologue) *Conn {
+	c := &Conn{Socket: socket, base: socket, set: s, Peer: peerOf(socket), fresh: true}
+	c.layer(p)
 	s.open.Add(1)
-	c := &Conn{Socket: socket, set: s, Peer: peerOf(socket)}
-	c.arriving.socket, c.arriving.peer = socket, accept.ClientAt(c.Peer)
+	c.arriving.socket, c.arriving.peer = c.Socket, accept.ClientAt(c.Peer)
 	return c
 }
 
@@ -80,7 +91,7 @@ func (c *Conn) Local() bool { return c.Peer.IsLoopback() || c.Unix() }
 // Unix says whether the connection is a Unix socket's. Its peer is on this machine,
 // whatever it says about others.
 func (c *Conn) Unix() bool {
-	_, unix := c.Socket.(*net.UnixConn)
+	_, unix := c.base.(*net.UnixConn)
 	return unix
 }
 
@@ -121,6 +132,12 @@ var newline = []byte{'\n'}
 // Read implements net.Conn.
 func (c *Conn) Read(b []byte) (n int, err error) {
 	defer c.set.rescue("read", func() { n, err = 0, ErrFault })
+	fresh := c.fresh
+	if fresh {
+		if err := c.begin(); err != nil {
+			return 0, err
+		}
+	}
 	if (c.inBody || c.begun) && !c.prompt {
 		if err := c.set.Arrivals.wait(&c.arriving); err != nil {
 			return 0, err
@@ -136,6 +153,10 @@ func (c *Conn) Read(b []byte) (n int, err error) {
 	}
 	n, err = c.Socket.Read(b)
 	c.set.in.Add(uint64(n))
+	if fresh && c.secure == nil && proxyHeader(b[:n]) {
+		c.set.proxy[ProxyUntrusted].Add(1)
+		return 0, ErrProxyHeader
+	}
 	switch {
 	case c.booked != nil:
 		c.booked.gotBytes.Add(int64(n))
@@ -198,7 +219,7 @@ func (c *Conn) writePieces(b []byte) (n int, err error) {
 func (c *Conn) late(err error) {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		c.set.cuts.count[CutSlow].Add(1)
-		if tcp, ok := c.Socket.(*net.TCPConn); ok {
+		if tcp, ok := c.base.(*net.TCPConn); ok {
 			tcp.SetLinger(0)
 		}
 	}

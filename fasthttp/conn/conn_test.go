@@ -50,7 +50,7 @@ func (g *rig) pair() (client *net.TCPConn, served *Conn) {
 	if err != nil {
 		g.Fatal(err)
 	}
-	served = g.Open(s.(*net.TCPConn))
+	served = g.Open(s.(*net.TCPConn), Prologue{})
 	if !g.opts.Places.Take(&served.Place, served.Socket, accept.ClientAt(served.Peer), 0, nil) {
 		g.Fatal("no place")
 	}

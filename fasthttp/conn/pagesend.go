@@ -17,7 +17,7 @@ func (p *Page) send() error {
 		return err
 	}
 	p.overdueNs, p.pieceLeft = 0, 0
-	for p.Left() > 0 {
+	for p.Left() > 0 || p.unsent() {
 		p.fault = nil
 		if err = raw.Write(p.try); err == nil {
 			err = p.fault
@@ -42,17 +42,17 @@ func (p *Page) send() error {
 // returns false, and is called again when there is room. Whenever it returns, p
 // holds nothing of the slot.
 func (p *Page) attempt(fd uintptr) bool {
-	for p.Left() > 0 {
+	for p.Left() > 0 || p.unsent() {
 		p.parts = p.parts[:0]
 		if head := p.head[p.sent:]; len(head) > 0 {
 			p.parts = append(p.parts, head)
 		}
 		ahead := len(p.parts)
-		if p.parts = p.Parts(p.parts); len(p.parts) == ahead {
+		if p.parts = p.Parts(p.parts); len(p.parts) == ahead && p.Left() > 0 {
 			p.fault = errNotHere
 			return true
 		}
-		n, err := p.vec.write(fd, p.parts)
+		n, err := p.give(fd)
 		clear(p.parts)
 		p.wrote(n)
 		switch {
@@ -66,6 +66,18 @@ func (p *Page) attempt(fd uintptr) bool {
 	}
 	return true
 }
+
+// give gives what is next to the socket, or to what stands before it.
+func (p *Page) give(fd uintptr) (int, error) {
+	if s := p.conn.secure; s != nil {
+		return s.Give(fd, p.parts)
+	}
+	return p.vec.write(fd, p.parts)
+}
+
+// unsent says whether a part of the page was taken and has not left. Then nothing of
+// the slot is held, but its sealed bytes are.
+func (p *Page) unsent() bool { return p.conn.secure != nil && p.conn.secure.Unsent() }
 
 func (p *Page) wrote(n int) {
 	p.set.out.Add(uint64(n))

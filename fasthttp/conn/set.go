@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/netip"
 	"runtime/pprof"
 	"sync/atomic"
 	"time"
@@ -14,13 +15,17 @@ import (
 // ErrFault is what the server hears where a panic left nothing to return.
 var ErrFault = errors.New("a fault in the relay")
 
-// Options are what a Set needs of the relay. All but Grace and Now must be set.
+// Options are what a Set needs of the relay. Those without a default must be set.
 type Options struct {
 	Places       *accept.Places // what connections take and give back
 	MostConns    int            // that have places
 	ArrivalBytes int64          // memory of requests that are arriving
 	PieceTimeout time.Duration  // for one piece of a reply, at most frame.MaxPiece bytes
-	Logger       *slog.Logger
+	// PrologueTimeout is for all that comes before the first request (10 s).
+	PrologueTimeout time.Duration
+	// Trusted says whether a peer may tell whose connection it is (nobody may).
+	Trusted func(netip.Addr) bool
+	Logger  *slog.Logger
 	// Faulted is told of a panic, on the goroutine that panicked, with its stack
 	// still there. where says what ran.
 	Faulted func(where string, fault any)
@@ -39,7 +44,9 @@ type Set struct {
 	open      atomic.Int64
 	lingering atomic.Int64 // see Conn.Close
 
-	cuts cuts
+	cuts       cuts
+	proxy      [proxyResults]atomic.Uint64
+	handshakes [handshakeResults]atomic.Uint64
 
 	// Bytes that connections have read and written, those of streams written
 	// aside. Each has a cache line of its own.
@@ -56,6 +63,12 @@ func NewSet(opts Options) *Set {
 	if s.opts.Grace == 0 {
 		s.opts.Grace = Grace
 	}
+	if s.opts.PrologueTimeout == 0 {
+		s.opts.PrologueTimeout = 10 * time.Second
+	}
+	if s.opts.Trusted == nil {
+		s.opts.Trusted = func(netip.Addr) bool { return false }
+	}
 	if s.opts.Now == nil {
 		s.opts.Now = s.Now
 	}
@@ -68,6 +81,12 @@ func (s *Set) Now() int64 { return int64(time.Since(s.made)) }
 
 // Cuts counts the replies that were cut, by reason.
 func (s *Set) Cuts() []atomic.Uint64 { return s.cuts.count[:] }
+
+// ProxyHeaders counts headers of the PROXY protocol, by result.
+func (s *Set) ProxyHeaders() []atomic.Uint64 { return s.proxy[:] }
+
+// Handshakes counts those of TLS, by result.
+func (s *Set) Handshakes() []atomic.Uint64 { return s.handshakes[:] }
 
 // Traffic is how many bytes connections have read, and how many they have written
 // but for those of streams.

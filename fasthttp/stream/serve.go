@@ -25,6 +25,17 @@ func (st *Stream) serve(w *writer) {
 		if st.closed.Load() {
 			return
 		}
+		if st.filter != nil && st.filter.Unsent() {
+			// Given away already, so it is no piece of the subscriber's any more.
+			if _, err := w.write(st, nil); err == syscall.EAGAIN {
+				st.await()
+				return
+			} else if err != nil {
+				st.close(EndWrite)
+				return
+			}
+			st.overdueNs = 0
+		}
 		woken := st.wokenNs.Load() // before the look, which finds what it was woken for
 		piece, control, err := st.nextPiece(w)
 		switch {
@@ -55,19 +66,18 @@ func (st *Stream) serve(w *writer) {
 			st.state.Store(stateRunning) // woken meanwhile
 			continue
 		}
-		n, err := w.write(st.raw, piece)
+		n, err := w.write(st, piece)
 		now := st.wrote(n, control)
 		switch {
 		case err != nil && err != syscall.EAGAIN:
 			st.close(EndWrite)
 			return
-		case n < len(piece):
+		case n < len(piece) || err != nil: // taken, and not sent
 			if st.pieceLeft -= n; st.overdueNs == 0 || st.pieceLeft <= 0 {
 				st.overdueNs = now + int64(st.set.opts.WriteTimeout)
 				st.pieceLeft = len(piece) - n
 			}
-			st.state.Store(stateWaiting)
-			st.set.waits.Go(st.awaitSocket)
+			st.await()
 			return
 		}
 		st.overdueNs = 0
@@ -140,6 +150,13 @@ func (st *Stream) load() {
 		st.finish(EndLoad)
 	}
 	st.requeue()
+}
+
+// await has another goroutine wait for the socket. The caller has the stream, and no
+// longer.
+func (st *Stream) await() {
+	st.state.Store(stateWaiting)
+	st.set.waits.Go(st.awaitSocket)
 }
 
 // awaitSocket waits until the socket takes more, at most until the piece under

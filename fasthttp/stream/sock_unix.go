@@ -25,6 +25,8 @@ type writer struct {
 	// Of the write under way. try is attempt, made once: a closure a write would
 	// be an allocation.
 	data []byte
+	part [1][]byte // data, for a filter
+	over Filter    // before the socket, or nil
 	n    int
 	err  error
 	try  func(fd uintptr) bool
@@ -37,6 +39,15 @@ func newWriter(size int) *writer {
 }
 
 func (w *writer) attempt(fd uintptr) bool {
+	if w.over != nil {
+		parts := w.part[:0]
+		if len(w.data) > 0 {
+			parts = append(parts, w.data)
+		}
+		w.n, w.err = w.over.Give(fd, parts)
+		w.part[0] = nil
+		return true
+	}
 	for {
 		w.n, w.err = syscall.Write(int(fd), w.data)
 		if w.err != syscall.EINTR {
@@ -45,12 +56,13 @@ func (w *writer) attempt(fd uintptr) bool {
 	}
 }
 
-// write gives the socket what it takes at once, which may be less than data,
-// or nothing with EAGAIN.
-func (w *writer) write(raw syscall.RawConn, data []byte) (int, error) {
-	w.data = data
-	err := raw.Write(w.try)
-	w.data = nil
+// write gives the stream's socket what it takes at once, which may be less than
+// data, or nothing with EAGAIN. Where there is a filter, EAGAIN may also mean that it
+// has taken all and the socket has not.
+func (w *writer) write(st *Stream, data []byte) (int, error) {
+	w.data, w.over = data, st.filter
+	err := st.raw.Write(w.try)
+	w.data, w.over = nil, nil
 	if err != nil {
 		return 0, err
 	}

@@ -12,6 +12,16 @@ type socket interface {
 	SetWriteBuffer(bytes int) error
 }
 
+// Filter stands between what a connection is given and its socket, as TLS does. What
+// it has taken may still be on its way.
+type Filter interface {
+	// Give takes what the socket has room for, and never waits: see secure.Conn.
+	Give(fd uintptr, parts [][]byte) (int, error)
+	// Unsent says whether the socket has not all that was taken. Give with no parts
+	// goes on with it.
+	Unsent() bool
+}
+
 // Start gives the stream its connection, which it owns from here on. It reports
 // whether the stream runs: one that had to give way before, or that met a fault,
 // is closed, and its connection with it.
@@ -22,6 +32,9 @@ func (st *Stream) Start(c net.Conn) (runs bool) {
 	if sock, ok := c.(socket); ok {
 		st.raw, _ = sock.SyscallConn()
 		sock.SetWriteBuffer(s.opts.SendBuffer)
+	}
+	if f, ok := c.(interface{ Filter() Filter }); ok {
+		st.filter = f.Filter()
 	}
 	if st.raw == nil {
 		s.env.Logger.Error("a stream needs a socket", "type", fmt.Sprintf("%T", c))

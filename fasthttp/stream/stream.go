@@ -49,12 +49,13 @@ const (
 // the connection from Start on; the server has forgotten it. It must not be
 // copied.
 type Stream struct {
-	set   *Set
-	conn  net.Conn        // set by Start
-	raw   syscall.RawConn // conn's, for writes that don't wait; set by Start
-	sub   *cow.Subscriber // set by Open
-	grant cow.Grant       // of the token that let it in
-	place share.Holder[uint64]
+	set    *Set
+	conn   net.Conn        // set by Start
+	raw    syscall.RawConn // conn's, for writes that don't wait; set by Start
+	filter Filter          // before the socket, or nil; set by Start
+	sub    *cow.Subscriber // set by Open
+	grant  cow.Grant       // of the token that let it in
+	place  share.Holder[uint64]
 
 	state  atomic.Uint32
 	asked  atomic.Uint32 // ask bits; pairs with the Swap in nextPiece

@@ -5,6 +5,7 @@ import (
 	"io"
 	"strconv"
 
+	"cowrelay/cmd/cowrelay/internal/certs"
 	"cowrelay/cmd/cowrelay/internal/command"
 	"cowrelay/cmd/cowrelay/internal/plan"
 
@@ -38,6 +39,11 @@ reach and should not.`,
 			}
 			for _, text := range c.Idle() {
 				fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s\n", text)
+			}
+			if c.TLSCert != "" {
+				if _, err := (certs.Pair{Cert: c.TLSCert, Key: c.TLSKey}).Load(); err != nil {
+					return fmt.Errorf("--tls-cert and --tls-key: %w", err)
+				}
 			}
 			for _, e := range c.Exposed() {
 				fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s\n", e)

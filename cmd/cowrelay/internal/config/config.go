@@ -13,17 +13,25 @@ import (
 // that, apart from KeepFixed: a reload makes a new one.
 type Config struct {
 	// Where the relay listens and stores.
-	Bind           string // "": no listener of TCP
-	UDS            string // path of a Unix socket; "": none
-	LocalOnly      bool   // serve what agents on one machine need, and no more
-	Admin          string // "": no listener for operators
-	AdminToken     string // "": none
-	AdminTokenFile string // the file that it is from, or ""
+	Binds          []Listening // empty: no listener of TCP
+	UDS            string      // path of a Unix socket; "": none
+	LocalOnly      bool        // serve what agents on one machine need, and no more
+	Admin          string      // "": no listener for operators
+	AdminToken     string      // "": none
+	AdminTokenFile string      // the file that it is from, or ""
 	DataDir        string
 	Journal        string       // file or jetstream: where the log is
 	Sync           filelog.Sync // of the log on this machine
 	NATS           NATS         // of the log that relays share
 	RelayName      string       // among those relays
+
+	// How clients that speak TLS are served.
+	TLSCert, TLSKey string   // files; "": none
+	ACMEDomains     []string // for which an authority is asked for certificates; empty: none is
+	ACMEEmail       string
+	ACMEDirectory   string
+	ACMECache       string // "": a folder in DataDir
+	ProxyProtocol   bool   // trusted proxies tell their clients by it
 
 	// Bytes.
 	RuntimeMemory int64 // Go's memory limit

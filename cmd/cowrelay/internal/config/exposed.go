@@ -39,6 +39,10 @@ func (c *Config) Exposed() (list []exposure) {
 		0o022: "others can change the admin token",
 		0o055: "others can read the admin token",
 	}, "chmod 600")
+	check(c.TLSKey, map[os.FileMode]string{
+		0o022: "others can change the key of the certificate",
+		0o055: "others can read the key of the certificate",
+	}, "chmod 600")
 	return list
 }
 

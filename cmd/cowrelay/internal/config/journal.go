@@ -68,6 +68,9 @@ func (c *Config) Idle() (list []string) {
 	if c.Shared() && c.Sync != filelog.Always {
 		list = append(list, fmt.Sprintf("--sync (%s): it is for --journal file; the NATS servers say when they sync (sync_interval)", c.origin("sync")))
 	}
+	if c.ProxyProtocol && len(c.TrustedProxies) == 0 {
+		list = append(list, fmt.Sprintf("--proxy-protocol (%s): no proxy is trusted; name it in --trusted-proxies", c.origin("proxy-protocol")))
+	}
 	return list
 }
 

@@ -89,18 +89,20 @@ func (l *Layers) Load() (*Config, error) {
 
 // wrongListeners is what is wrong with the listeners as a whole.
 func (c *Config) wrongListeners() (wrong []error) {
-	if c.Bind == "" && c.UDS == "" {
+	if len(c.Binds) == 0 && c.UDS == "" {
 		wrong = append(wrong, errors.New("--bind and --uds: both are empty, so no client could connect"))
 	}
-	if c.Bind != "" && c.Bind == c.Admin && !strings.HasSuffix(c.Bind, ":0") {
-		wrong = append(wrong, fmt.Errorf("--bind and --admin: both are %s (%s, %s)", c.Bind, c.origin("bind"), c.origin("admin")))
+	for _, l := range c.Binds {
+		if l.Address == c.Admin && !strings.HasSuffix(l.Address, ":0") {
+			wrong = append(wrong, fmt.Errorf("--bind and --admin: both are %s (%s, %s)", l.Address, c.origin("bind"), c.origin("admin")))
+		}
+		host, _, _ := net.SplitHostPort(l.Address)
+		// What a name stands for is looked at when the relay listens on it.
+		if ip := net.ParseIP(host); c.LocalOnly && (host == "" || ip != nil && !ip.IsLoopback()) {
+			wrong = append(wrong, fmt.Errorf("%w (%s)", PublicBind(l.Address), c.origin("bind")))
+		}
 	}
-	host, _, _ := net.SplitHostPort(c.Bind)
-	// What a name stands for is looked at when the relay listens on it.
-	if ip := net.ParseIP(host); c.LocalOnly && c.Bind != "" && (host == "" || ip != nil && !ip.IsLoopback()) {
-		wrong = append(wrong, fmt.Errorf("%w (%s)", PublicBind(c.Bind), c.origin("bind")))
-	}
-	return wrong
+	return append(wrong, c.settleTLS()...)
 }
 
 // PublicBind is the fault of an address that others can reach, in local-only mode.

@@ -17,7 +17,14 @@ func Settings() []Setting { return new(Config).table() }
 // table returns the settings with their defaults; their Set fills c.
 func (c *Config) table() []Setting {
 	return []Setting{
-		{"bind", "127.0.0.1:8770", "address that clients connect to; empty for none, beside --uds", aText, address(&c.Bind), fixed},
+		{"bind", "127.0.0.1:8770", "addresses that clients connect to, such as 127.0.0.1:8770,https://[::]:443 (with a certificate, one without a scheme speaks TLS too); empty for none, beside --uds", aList, c.setBinds, fixed},
+		{"tls-cert", "", "file with the certificate (PEM, with those between it and the root) for clients that speak TLS; read again when it changes", aFile, func(v string) error { c.TLSCert = v; return nil }, fixed},
+		{"tls-key", "", "file with its key (PEM)", aFile, func(v string) error { c.TLSKey = v; return nil }, fixed},
+		{"acme-domain", "", "names of this relay, such as relay.example.com, for which certificates are got by ACME; whoever gives one agrees to the authority's terms; the authority must reach a TLS address of the relay on port 443", aList, parsed(&c.ACMEDomains, domains), fixed},
+		{"acme-email", "", "where the authority may write to about them", aText, func(v string) error { c.ACMEEmail = v; return nil }, fixed},
+		{"acme-directory", "https://acme-v02.api.letsencrypt.org/directory", "URL of the authority", aText, directory(&c.ACMEDirectory), fixed},
+		{"acme-cache", "", "folder of their keys; default: acme in the data folder", aFolder, func(v string) error { c.ACMECache = v; return nil }, fixed},
+		{"proxy-protocol", "false", "connections of --trusted-proxies begin with a header of the PROXY protocol (version 1 or 2), which tells the client's address", aSwitch, onOff(&c.ProxyProtocol), fixed},
 		{"uds", "", "path of a Unix socket that clients of the same user connect to, in a folder that nobody else can reach (made if missing); it serves what --local-only does, and closes after each reply", aFile, func(v string) error { c.UDS = v; return nil }, fixed},
 		{"local-only", "false", "serve only what agents on this machine need: mailboxes, pairing, claims and introductions, but no directory, invites, pages and statistics; --bind must be a loopback address then", aSwitch, onOff(&c.LocalOnly), fixed},
 		{"admin", "127.0.0.1:9770", "address for operators: /metrics, /healthz and /readyz for everybody who reaches it, /admin/v1 and /debug/pprof on loopback or with a token; empty for none", aText, address(&c.Admin), fixed},

@@ -119,6 +119,7 @@ func (e *examination) examine(ctx context.Context, l *config.Layers) {
 	e.files(c)
 	e.memory(c)
 	e.folder(c)
+	e.certificateFiles(c)
 	e.running(ctx, c)
 }
 

@@ -45,7 +45,9 @@ can only say whether it is alive.`,
 			if alive {
 				path = "/healthz"
 			}
+			get := probe.Get
 			if url == "" {
+				get = probe.GetOwn
 				c, err := l.Load()
 				if err != nil {
 					return err
@@ -65,7 +67,7 @@ can only say whether it is alive.`,
 			if socket != "" {
 				status, text, err = probe.GetUnix(ctx, socket, path)
 			} else {
-				status, text, err = probe.Get(ctx, strings.TrimRight(url, "/")+path)
+				status, text, err = get(ctx, strings.TrimRight(url, "/")+path)
 			}
 			if err != nil {
 				return err
@@ -90,12 +92,11 @@ can only say whether it is alive.`,
 // localURL is where a relay of this configuration answers on this machine: a URL,
 // or, if it has no other listener, a Unix socket.
 func localURL(c *config.Config) (url, socket string) {
-	address := c.Admin
-	if address == "" {
-		address = c.Bind
+	switch {
+	case c.Admin != "":
+		return "http://" + probe.Reachable(c.Admin), ""
+	case len(c.Binds) > 0:
+		return c.Binds[0].URL(probe.Reachable(c.Binds[0].Address)), ""
 	}
-	if address == "" {
-		return c.UDS, c.UDS
-	}
-	return "http://" + probe.Reachable(address), ""
+	return c.UDS, c.UDS
 }

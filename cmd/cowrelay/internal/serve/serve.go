@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync/atomic"
 
+	"cowrelay/cmd/cowrelay/internal/certs"
 	"cowrelay/cmd/cowrelay/internal/fleet"
 	"cowrelay/cmd/cowrelay/internal/otlp"
 	"cowrelay/cmd/cowrelay/internal/plan"
@@ -51,9 +52,9 @@ type server struct {
 	files      plan.OpenFiles
 	memory     plan.Budget
 
-	ln      net.Listener // of clients by TCP; nil: there is none
-	unixLn  net.Listener // of clients by a Unix socket; nil: there is none
-	adminLn net.Listener // of operators; nil: there is none
+	doors   []door        // of clients
+	certs   *certs.Source // of those of them that speak TLS; nil: none does
+	adminLn net.Listener  // of operators; nil: there is none
 	admin   *admin.Server
 	manager *supervisor
 	journal *engine.Journal
@@ -78,7 +79,7 @@ type server struct {
 
 // serve runs the relay until a signal ends it.
 func (s *server) serve(stderr io.Writer) error {
-	s.served = make(chan error, 2)
+	s.served = make(chan error, len(s.Binds)+1)
 	defer s.end()
 	if err := s.start(stderr); err != nil {
 		return err
@@ -96,6 +97,9 @@ func (s *server) run() error {
 			reload.begin()
 		case next := <-reload.done:
 			reload.end(next)
+			if s.certs != nil {
+				s.certs.Look()
+			}
 		case err := <-s.served:
 			return fmt.Errorf("cannot serve: %w", err)
 		case sig := <-s.process.stop:

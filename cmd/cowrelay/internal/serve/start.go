@@ -2,6 +2,7 @@ package serve
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -43,10 +44,13 @@ func (s *server) start(stderr io.Writer) (err error) {
 	if s.files, err = plan.Files(s.MaxConns); err != nil {
 		return err
 	}
+	if err := s.openCerts(); err != nil {
+		return err
+	}
 	if err := s.listen(); err != nil {
 		return err
 	}
-	s.log.Info("starting", "bind", addrText(s.ln), "uds", s.UDS, "admin", addrText(s.adminLn), "data_dir", s.DataDir)
+	s.log.Info("starting", "bind", doorsText(s.doors), "uds", s.UDS, "admin", addrText(s.adminLn), "data_dir", s.DataDir)
 	s.files.Log(s.log)
 	for _, name := range s.Unread() {
 		s.log.Warn("nothing reads this variable", "variable", name)
@@ -96,25 +100,29 @@ func (s *server) limitMemory() {
 // listen opens the listeners of clients, which nobody reads yet, and serves the
 // operators.
 func (s *server) listen() (err error) {
-	if s.Bind != "" {
-		if s.ln, err = listen(s.Bind, "--bind"); err != nil {
+	for _, l := range s.Binds {
+		ln, err := listen(s.Network(l), l.Address, "--bind")
+		if err != nil {
 			return err
 		}
-		s.later(func() { s.ln.Close() })
-		if s.LocalOnly && !onLoopback(s.ln) {
-			return config.PublicBind(s.ln.Addr().String())
+		s.doors = append(s.doors, door{ln, l})
+		s.later(func() { ln.Close() })
+		if s.LocalOnly && !onLoopback(ln) {
+			return config.PublicBind(ln.Addr().String())
 		}
 	}
 	if s.UDS != "" {
-		if s.unixLn, err = listenUnix(s.UDS); err != nil {
+		ln, err := listenUnix(s.UDS)
+		if err != nil {
 			return err
 		}
-		s.later(func() { s.unixLn.Close() })
+		s.doors = append(s.doors, door{Listener: ln})
+		s.later(func() { ln.Close() })
 	}
 	if s.Admin == "" {
 		return nil
 	}
-	if s.adminLn, err = listen(s.Admin, "--admin"); err != nil {
+	if s.adminLn, err = listen("tcp", s.Admin, "--admin"); err != nil {
 		return err
 	}
 	s.admin = admin.Serve(s.adminLn, admin.Options{
@@ -233,7 +241,7 @@ func (s *server) newRelay() *relayhttp.Relay {
 	return relayhttp.NewRelay(s.store, relayhttp.Options{
 		Version: s.version, Sync: s.syncs(), RelayName: name, Process: &s.figures, Desk: s.desk, Manual: book(),
 		HeaderTimeout: s.HeaderTimeout, BodyTimeout: s.BodyTimeout, WriteTimeout: s.WriteTimeout, IdleTimeout: s.IdleTimeout,
-		CPUs: plan.CPUs(plan.GroupRoot, plan.GroupSelf), LocalOnly: s.LocalOnly, MaxConns: s.files.Conns, RequestBytes: s.memory.Requests,
+		CPUs: plan.CPUs(plan.GroupRoot, plan.GroupSelf), LocalOnly: s.LocalOnly, ProxyProtocol: s.ProxyProtocol, Certificates: s.certificates(), MaxConns: s.files.Conns, RequestBytes: s.memory.Requests,
 		Heartbeat: s.Heartbeat, StreamWriteTimeout: s.StreamWriteTimeout,
 		Live: liveOptions(s.Config), Logger: s.log, LogDropped: s.process.lines.dropped, Tracer: s.traces(),
 		Journal: func() stats.Journal {
@@ -271,13 +279,16 @@ func (s *server) begin() {
 		s.admin.Attach(s.relay, s.store)
 	}
 	// They end with the relay's drain, and run takes an error.
-	listeners := s.clients()
-	for _, ln := range listeners {
-		go pprof.Do(context.Background(), pprof.Labels("relay", "serve"), func(context.Context) { s.served <- s.relay.Serve(ln) })
+	for _, d := range s.doors {
+		var secure *tls.Config
+		if d.TLS {
+			secure = s.certs.Config()
+		}
+		go pprof.Do(context.Background(), pprof.Labels("relay", "serve"), func(context.Context) { s.served <- s.relay.ServeTLS(d.Listener, secure) })
 	}
-	s.log.Info("serving", "bind", addrText(s.ln), "uds", s.UDS, "local_only", s.LocalOnly, "admin", addrText(s.adminLn), "data_dir", s.DataDir, "journal", s.Config.Journal, "sync", s.syncs(),
+	s.log.Info("serving", "bind", doorsText(s.doors), "uds", s.UDS, "local_only", s.LocalOnly, "admin", addrText(s.adminLn), "data_dir", s.DataDir, "journal", s.Config.Journal, "sync", s.syncs(),
 		"slots", s.store.Len(), "memory_budget", s.MemoryBudget, "version", s.version)
-	s.manager.serving(func(ctx context.Context) error { return alive(ctx, listeners, s.store) }, func() string {
-		return fmt.Sprintf("serving %d slots on %s, %d streams and long polls", s.store.Len(), listeners[0].Addr(), s.store.Stats().Subscribers.Load())
+	s.manager.serving(func(ctx context.Context) error { return alive(ctx, s.doors, s.store) }, func() string {
+		return fmt.Sprintf("serving %d slots on %s, %d streams and long polls", s.store.Len(), s.doors[0].Addr(), s.store.Stats().Subscribers.Load())
 	})
 }

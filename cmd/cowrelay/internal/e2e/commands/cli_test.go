@@ -106,6 +106,13 @@ func TestCLI_AllWrongValuesAtOnce(t *testing.T) {
 var otherValues = map[string][2]string{
 	"bind":                        {"127.0.0.1:1001", "127.0.0.1:1002"},
 	"admin":                       {"127.0.0.1:1003", ""},
+	"tls-cert":                    {"", ""}, // beside acme-domain
+	"tls-key":                     {"", ""},
+	"acme-domain":                 {"a.example", "b.example,c.example"},
+	"acme-email":                  {"a@a.example", "b@b.example"},
+	"acme-directory":              {"https://a.example/dir", "https://b.example/dir"},
+	"acme-cache":                  {"/nowhere/a", "/nowhere/b"},
+	"proxy-protocol":              {"true", "false"},
 	"admin-token-file":            {"testdata/admin-token", ""},
 	"data-dir":                    {"/nowhere/a", "/nowhere/b"},
 	"sync":                        {"interval", "off"},

@@ -1,0 +1,163 @@
+package conn
+
+import (
+	"crypto/tls"
+	"errors"
+	"io"
+	"os"
+	"time"
+
+	"cowrelay/fasthttp/accept"
+	"cowrelay/fasthttp/secure"
+	"cowrelay/fasthttp/stream"
+)
+
+// Prologue is what a listener's connections begin with, before their first request.
+// The zero value is nothing. It runs with the first read, on the goroutine that
+// serves the connection, which has its place by then: nobody else waits for it.
+//
+//	Open ──▶ [PROXY header of a trusted proxy] ──▶ [handshake of TLS] ──▶ requests
+//
+// All of it has PrologueTimeout. A connection in it may be closed to make room like
+// one that waits for a request. What a handshake pins that waits for its client is
+// booked as a request is that has begun to arrive.
+type Prologue struct {
+	Proxy bool        // trusted proxies tell their clients by the PROXY protocol
+	TLS   *tls.Config // nil: none
+}
+
+var (
+	// ErrProxyHeader is what the first read returns of a connection with a PROXY
+	// header that counts for nothing.
+	ErrProxyHeader = errors.New("a PROXY header that counts for nothing")
+	// ErrPlain is what it returns of a client that does not speak TLS.
+	ErrPlain = errors.New("the client does not speak TLS")
+)
+
+// Results of handshakes. They are labels of a metric.
+const (
+	HandshakeFull    = iota // a new session
+	HandshakeResumed        // an earlier session, taken up
+	HandshakeFailed         // the two can't agree, the client left, or it speaks no TLS
+	HandshakeLate           // it took too long
+	HandshakeRoom           // there was no memory for it
+	handshakeResults
+)
+
+// HandshakeNames are the results' names.
+var HandshakeNames = [handshakeResults]string{"full", "resumed", "failed", "late", "room"}
+
+// layer puts what a prologue needs before the socket.
+func (c *Conn) layer(p Prologue) {
+	if p.Proxy && !c.Unix() && c.set.opts.Trusted(c.Peer) {
+		c.proxied = &proxied{Socket: c.Socket}
+		c.Socket = c.proxied
+	}
+	if p.TLS != nil {
+		c.secure = secure.New(c.Socket, p.TLS)
+		c.Socket = c.secure
+	}
+}
+
+// Secure says whether the connection has TLS.
+func (c *Conn) Secure() bool { return c.secure != nil }
+
+// Filter is what stands between what is written and the socket, or nil.
+func (c *Conn) Filter() stream.Filter {
+	if c.secure == nil {
+		return nil
+	}
+	return c.secure
+}
+
+// begin runs the prologue. io.EOF: the connection is of no use, and gets no answer.
+func (c *Conn) begin() error {
+	c.fresh = false
+	if c.proxied == nil && c.secure == nil {
+		return nil
+	}
+	if err := c.base.SetDeadline(time.Now().Add(c.set.opts.PrologueTimeout)); err != nil {
+		return err
+	}
+	if c.cut.Load() {
+		return ErrNoRoom
+	}
+	if c.proxied != nil {
+		if err := c.readProxy(); err != nil {
+			return err
+		}
+	}
+	if c.secure != nil {
+		if err := c.handshake(); err != nil {
+			return err
+		}
+	}
+	c.readBy.armed, c.writeBy.armed = 0, 0
+	return c.base.SetDeadline(time.Time{})
+}
+
+// readProxy reads who the client is.
+func (c *Conn) readProxy() error {
+	addr, result := c.proxied.read()
+	c.set.proxy[result].Add(1)
+	switch result {
+	case ProxyRead:
+		c.Peer, c.Told = addr, true
+		c.arriving.peer = accept.ClientAt(addr)
+	case ProxyBad:
+		c.set.opts.Logger.Warn("a trusted proxy sent a PROXY header that can't be read, and its connection was closed", "proxy", c.Peer)
+		return io.EOF
+	}
+	return nil
+}
+
+// handshake runs that of TLS.
+func (c *Conn) handshake() error {
+	begun, first := c.begun, true
+	err := c.secure.Handshake(func() error {
+		if c.cut.Load() {
+			return ErrNoRoom
+		}
+		if first { // so far it is a connection that says nothing
+			first = false
+			return nil
+		}
+		c.begun = true
+		return c.set.Arrivals.wait(&c.arriving)
+	})
+	c.Arrived()
+	c.begun = begun
+	result := HandshakeFull
+	var plain tls.RecordHeaderError
+	switch {
+	case err == nil && c.secure.Resumed():
+		result = HandshakeResumed
+	case err == nil:
+	case c.cut.Load():
+		result, err = HandshakeRoom, io.EOF
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		result, err = HandshakeLate, io.EOF
+	case errors.As(err, &plain) && plain.Conn != nil && proxyHeader(plain.RecordHeader[:]):
+		c.set.proxy[ProxyUntrusted].Add(1)
+		result, err = HandshakeFailed, ErrProxyHeader
+		c.secure.Bare()
+	case errors.As(err, &plain) && plain.Conn != nil && letters(plain.RecordHeader[:3]):
+		result, err = HandshakeFailed, ErrPlain
+		c.secure.Bare()
+	default:
+		c.set.opts.Logger.Debug("a handshake failed", "remote", c.Peer, "error", err)
+		result, err = HandshakeFailed, io.EOF
+	}
+	c.set.handshakes[result].Add(1)
+	return err
+}
+
+// letters says whether text is capital letters, as a method of HTTP is.
+func letters(text []byte) bool {
+	for _, b := range text {
+		if b < 'A' || b > 'Z' {
+			return false
+		}
+	}
+	return true
+}
