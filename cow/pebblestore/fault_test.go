@@ -2,8 +2,10 @@ package pebblestore
 
 import (
 	"errors"
+	"reflect"
 	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -176,6 +178,56 @@ func TestStore_FullDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	verify(t, s, crash{fs: f.disk.CrashClone(vfs.CrashCloneCfg{}), low: int64(last), high: int64(last)})
+}
+
+// TestStore_AHangingDiskCanBeRead: while a write of Pebble's manifest hangs, loads
+// end and Stats answers.
+func TestStore_AHangingDiskCanBeRead(t *testing.T) {
+	hangs, thaw := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	f := newFaulty(t, nil, func(op errorfs.Op) bool {
+		if strings.Contains(op.Path, "MANIFEST") && op.Kind == errorfs.OpFileWrite {
+			once.Do(func() { close(hangs) })
+			<-thaw
+		}
+		return false
+	})
+	release := sync.OnceFunc(func() { close(thaw) })
+	t.Cleanup(release) // also if the test ends early
+	s := newScript(7)
+	for range 10 {
+		if err := s.step(f.st); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := read(f.st)
+	if err != nil {
+		t.Fatal(err)
+	}
+	applied := f.st.Stats().Applied
+	f.broken.Store(true)
+	flushed := make(chan error, 1)
+	go func() { flushed <- f.st.db.Flush() }()
+	<-hangs
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if got, err := read(f.st); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("read on a hanging disk: %v, or other content", err)
+		}
+		if st := f.st.Stats(); st.Applied != applied || st.Pebble == nil {
+			t.Errorf("the figures on a hanging disk: %+v", st)
+		}
+	}()
+	select {
+	case <-done:
+	case <-time.After(time.Minute):
+		t.Error("a read or the figures hang with the disk")
+	}
+	release()
+	if err := <-flushed; err != nil {
+		t.Error(err)
+	}
 }
 
 // TestStore_FlushGivesUp: a stop on a disk that takes nothing ends, and says what it

@@ -32,6 +32,7 @@ func Open(dir string, opts Options) (*Store, error) {
 	if err := s.start(); err != nil {
 		return nil, errors.Join(err, s.closeStore())
 	}
+	s.figures.last = s.db.Metrics()
 	s.running.Store(true)
 	s.applying.batch = s.db.NewBatch(pebble.WithInitialSizeBytes(64<<10), pebble.WithMaxRetainedSizeBytes(4<<20))
 	return s, nil
@@ -132,6 +133,7 @@ func (s *Store) closeStore() (err error) {
 			err = fmt.Errorf("cannot close data folder %q: pebble panicked: %v", s.dir, p)
 		}
 	}()
+	s.figures.wg.Wait()
 	if err := errors.Join(s.db.Close(), s.unlockStore()); err != nil {
 		return fmt.Errorf("cannot close data folder %q: %w", s.dir, err)
 	}

@@ -31,9 +31,9 @@ type Stats struct {
 }
 
 // Stats takes some 10 µs and a lock of Pebble's. Call it for a scrape, not for a
-// request.
+// request. While the disk hangs, what comes from Pebble is of an earlier call.
 func (s *Store) Stats() Stats {
-	m := s.db.Metrics()
+	m := s.figures.ask(s.db)
 	st := Stats{
 		Applied:          s.applied.Load(),
 		Batches:          s.batches.Load(),
@@ -55,6 +55,46 @@ func (s *Store) Stats() Stats {
 		st.LastError = *err
 	}
 	return st
+}
+
+// figuresWait is how long a call waits for Pebble's figures.
+const figuresWait = 100 * time.Millisecond
+
+// figures are those of Pebble. They are asked for on another goroutine: Pebble
+// answers behind a write of its manifest, so it does not answer while the disk hangs.
+// A scrape must come through then, above all.
+type figures struct {
+	wg     sync.WaitGroup // the goroutine that asks
+	mu     sync.Mutex
+	asking chan struct{}   // closed when it has an answer; nil while nobody asks
+	last   *pebble.Metrics // the newest answer; Open sets the first
+}
+
+// ask returns the newest figures, or older ones if Pebble takes long.
+func (f *figures) ask(db *pebble.DB) *pebble.Metrics {
+	f.mu.Lock()
+	answered := f.asking
+	if answered == nil {
+		answered = make(chan struct{})
+		f.asking = answered
+		f.wg.Go(func() {
+			m := db.Metrics()
+			f.mu.Lock()
+			f.last, f.asking = m, nil
+			f.mu.Unlock()
+			close(answered)
+		})
+	}
+	f.mu.Unlock()
+	timer := time.NewTimer(figuresWait)
+	defer timer.Stop()
+	select {
+	case <-answered:
+	case <-timer.C:
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.last
 }
 
 // stats are the counters behind Stats, and the throttles of the log lines that go

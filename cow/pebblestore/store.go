@@ -42,6 +42,7 @@ type Store struct {
 	running atomic.Bool // Open has returned: set there, read by folder.Sync
 	dead    atomic.Bool // Fatal was called: set by die, read by Apply
 	oldLogs oldLogs
+	figures figures
 	stats
 }
 

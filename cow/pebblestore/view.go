@@ -1,7 +1,10 @@
 package pebblestore
 
 import (
+	"bytes"
+	"context"
 	"errors"
+	"io"
 	"strings"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -10,7 +13,7 @@ import (
 	"cowrelay/cow/replay"
 )
 
-// view is a replay.View on a snapshot.
+// view is a replay.View of one moment.
 type view struct {
 	s        *Store
 	snapshot pebble.Reader
@@ -21,7 +24,11 @@ type view struct {
 func (s *Store) View() (replay.View, error) { return s.view() }
 
 func (s *Store) view() (v *view, err error) {
-	v = &view{s: s, snapshot: s.db.NewSnapshot()}
+	at, err := pin(s.db)
+	if err != nil {
+		return nil, s.corrupt(err, "the store can't be read")
+	}
+	v = &view{s: s, snapshot: at}
 	if v.point, err = s.readPoint(v.snapshot); err != nil {
 		v.snapshot.Close()
 		return nil, err
@@ -173,3 +180,54 @@ func (v *view) records(start []byte, yield func(key, value []byte, version uint6
 	}
 	return nil
 }
+
+// pinned is the store as it was at one moment. It does the work of a
+// pebble.Snapshot, on an iterator whose clones all see what it saw.
+//
+// A snapshot is not used because closing one may look for a compaction to run. That
+// waits for Pebble's manifest, and so for a disk that hangs: then no load would end,
+// although the disk can be read.
+//
+// As of a snapshot, many goroutines may use it at once, until Close.
+type pinned struct{ base *pebble.Iterator }
+
+var _ pebble.Reader = pinned{}
+
+func pin(db *pebble.DB) (pinned, error) {
+	base, err := db.NewIter(nil)
+	return pinned{base}, err
+}
+
+// Get implements pebble.Reader.
+func (p pinned) Get(key []byte) (value []byte, closer io.Closer, err error) {
+	it, err := p.NewIter(&pebble.IterOptions{LowerBound: key})
+	if err != nil {
+		return nil, nil, err
+	}
+	if !it.SeekGE(key) || !bytes.Equal(it.Key(), key) {
+		err = it.Error()
+		if err == nil {
+			err = pebble.ErrNotFound
+		}
+	} else if value, err = it.ValueAndErr(); err == nil {
+		return value, it, nil
+	}
+	it.Close() // says nothing that err does not
+	return nil, nil, err
+}
+
+// NewIter implements pebble.Reader.
+func (p pinned) NewIter(o *pebble.IterOptions) (*pebble.Iterator, error) {
+	return p.NewIterWithContext(context.Background(), o)
+}
+
+// NewIterWithContext implements pebble.Reader.
+func (p pinned) NewIterWithContext(ctx context.Context, o *pebble.IterOptions) (*pebble.Iterator, error) {
+	if o == nil {
+		o = new(pebble.IterOptions)
+	}
+	return p.base.CloneWithContext(ctx, pebble.CloneOptions{IterOptions: o})
+}
+
+// Close implements pebble.Reader.
+func (p pinned) Close() error { return p.base.Close() }
