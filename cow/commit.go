@@ -2,6 +2,7 @@ package cow
 
 import (
 	"hash/maphash"
+	"sync"
 	"time"
 )
 
@@ -69,7 +70,9 @@ import (
 //
 // Loads that have ended, the budget, other writers and probes ask the loop by
 // the inbox (commit_inbox.go). The loop runs it when nothing is decided, written
-// or unfinished, so it may change any slot then. What other writers did, and
+// or unfinished, so it may change any slot then. While it waits for the journal,
+// whose disk may hang, loads take slots out of memory in its place (coolMeanwhile).
+// What other writers did, and
 // appends whose outcome is unknown, are in commit_others.go: a journal with one
 // writer, which always knows, does not lead there. Over a journal that relays share
 // the loop takes its turns as commit_shared.go says.
@@ -84,7 +87,12 @@ type commitPipeline struct {
 	toJournal   chan *batch
 	fromJournal chan *batch
 
-	// Owned by the loop, as are all methods but writeBatches and commitBatch.
+	// reins are the loop's, but for the time that it waits for the journal: coolMeanwhile
+	// has them then.
+	reins sync.Mutex
+
+	// Owned by the loop, as are all methods but writeBatches, commitBatch and
+	// coolMeanwhile.
 	next     *batch  // filling
 	landed   *batch  // not finished yet; or nil
 	creating int64   // slots that next and landed will make
@@ -106,6 +114,7 @@ func newCommitPipeline(env commitEnv, q *postQueue, in *inbox) *commitPipeline {
 	}
 	c.company.wait, c.company.timer = env.wait, time.NewTimer(time.Hour)
 	c.company.timer.Stop()
+	c.reins.Lock()
 	c.parking = &parking{env: &c.env, queue: q, inbox: in, backlog: &c.backlog, slots: make(map[*Slot]*parked)}
 	c.others = &others{env: &c.env, queue: q, inbox: in, parking: c.parking, slots: make(map[*Slot]*catchUp)}
 	return c
@@ -137,12 +146,17 @@ func (c *commitPipeline) turn() bool {
 	b := c.send()
 	switch {
 	case b != nil && c.landed == nil: // nothing to do meanwhile: spare the switch of goroutines
+		c.reins.Unlock()
 		c.commitBatch(b)
+		c.reins.Lock()
 		c.landed = b
 	case b != nil:
 		c.toJournal <- b
 		c.finish()
-		c.landed = <-c.fromJournal
+		c.reins.Unlock()
+		b = <-c.fromJournal
+		c.reins.Lock()
+		c.landed = b
 	case c.landed != nil:
 		c.finish()
 	case !c.backlog.empty(): // it rested on what send refused
@@ -220,11 +234,7 @@ func (c *commitPipeline) run(l letters) {
 			c.others.recount(slot)
 		}
 	}
-	for _, slot := range l.cool {
-		if c.mayCool(slot) {
-			c.env.budget.cool(slot)
-		}
-	}
+	c.cool(l.cool)
 	c.touched = append(c.touched, l.touched...)
 	for _, answer := range l.probes {
 		answer()
@@ -251,6 +261,25 @@ func (c *commitPipeline) busy(slot *Slot) bool { return slot.pending != nil || s
 // mayCool says whether no post needs the slot in memory.
 func (c *commitPipeline) mayCool(slot *Slot) bool {
 	return !c.busy(slot) && !c.parking.holds(slot)
+}
+
+// cool takes slots out of memory.
+func (c *commitPipeline) cool(slots []*Slot) {
+	for _, slot := range slots {
+		if c.mayCool(slot) {
+			c.env.budget.cool(slot)
+		}
+	}
+}
+
+// coolMeanwhile does what the budget asks of the loop, if the loop waits for the
+// journal. It changes only slots that no batch and no post holds, and the loop looks
+// at nothing before it has the reins again. Any goroutine may call it.
+func (c *commitPipeline) coolMeanwhile() {
+	if c.reins.TryLock() {
+		defer c.reins.Unlock()
+		c.cool(c.inbox.takeCool())
+	}
 }
 
 // commitEnv is the world of the commit pipeline: all that it touches beside the

@@ -235,6 +235,14 @@ func (in *inbox) take(fed bool) letters {
 	return l
 }
 
+// takeCool takes what the budget asks for.
+func (in *inbox) takeCool() (slots []*Slot) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	slots, in.cool = in.cool, nil
+	return slots
+}
+
 // end has feed wait no more: the loop has ended.
 func (in *inbox) end() {
 	in.mu.Lock()

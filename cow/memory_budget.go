@@ -51,9 +51,11 @@ type budget struct {
 	went uint64  // guarded by mu: evictedSlots when slots were last asked to go cold
 	asks int     // guarded by mu: how often they were asked since
 
-	// askCool asks the commit loop to make whole slots cold.
-	askCool func([]*Slot)
-	wake    chan struct{} // of capacity 1: wakes keep
+	// askCool asks the commit loop to make whole slots cold. meanwhile does that here
+	// and now if the loop waits for the journal.
+	askCool   func([]*Slot)
+	meanwhile func()
+	wake      chan struct{} // of capacity 1: wakes keep
 }
 
 // What memory is used for.
@@ -67,7 +69,7 @@ const (
 )
 
 func newBudget(limit int64, askCool func([]*Slot)) *budget {
-	b := &budget{limit: limit, askCool: askCool, wake: make(chan struct{}, 1)}
+	b := &budget{limit: limit, askCool: askCool, meanwhile: func() {}, wake: make(chan struct{}, 1)}
 	b.epoch.Store(1)
 	return b
 }
@@ -151,10 +153,13 @@ func (b *budget) reserve(n int64, wait func() error) error {
 // evict takes so many bytes out of memory that n fit, and a sixteenth of the budget
 // beside, if it finds them. It returns how many it found, or 1 if there is room for n
 // now for another reason. Whole slots leave when the commit loop gets to it, for
-// which evict waits a moment.
+// which evict waits a moment, or at once if that loop waits for the journal.
 func (b *budget) evict(n int64) (freed int64) {
 	b.collect()
 	freed, asked := b.evictOld(n)
+	if asked {
+		b.meanwhile()
+	}
 	for range 20 {
 		if !asked || b.used.Load()+n+b.surplus() <= b.limit {
 			break

@@ -3,6 +3,7 @@ package cow_test
 import (
 	"math/rand/v2"
 	"testing"
+	"time"
 
 	"cowrelay/cow"
 )
@@ -55,4 +56,34 @@ func TestBudget_HotReadsStayBesideColdOnes(t *testing.T) {
 		t.Errorf("%d loads for %d hot reads, %d for %d cold ones", hotLoads, hotReads, coldLoads, coldReads)
 	}
 	t.Logf("%d loads for %d hot reads, %d for %d cold ones", hotLoads, hotReads, coldLoads, coldReads)
+}
+
+// While a commit hangs, slots come into memory and leave it as ever: those that the
+// commit does not need, and at the pace of the loads.
+func TestBudget_SlotsComeAndGoWhileACommitHangs(t *testing.T) {
+	const slots, events = 200, 100 // together far more than the budget
+	f := open(t, cow.Options{MemoryBudget: 2 << 20, LoadTimeout: 5 * time.Second, LoadPatience: time.Second})
+	var list []*cow.Slot
+	for range slots {
+		slot := f.slot()
+		f.fill(slot, 0, events)
+		list = append(list, slot)
+	}
+	entered, release := f.m.Hold()
+	defer release()
+	post := f.later(list[0], ev("held"))
+	<-entered
+	before := f.Memory().EvictedSlots
+	for _, slot := range list[1:] {
+		if got, err := f.tryPage(slot, "", events); err != nil || got != array(payloads(slot.ID(), 0, events)) {
+			t.Fatalf("a page while the commit hangs: %v, or another page", err)
+		}
+	}
+	if n := f.Memory().EvictedSlots - before; n < slots/2 {
+		t.Errorf("%d slots went cold of the %d that were read", n, slots)
+	}
+	release()
+	if a := f.wait(post); a.err != nil || a.dup {
+		t.Fatalf("the post: duplicate %v, error %v", a.dup, a.err)
+	}
 }

@@ -86,6 +86,7 @@ func Open(j Journal, r Records, opts Options) (*Store, error) {
 	}, &opts)
 	s.tokens = token.NewBooks(min(maxTokenBytes, opts.MemoryBudget/4), s.Charge)
 	s.pipeline = newCommitPipeline(s.commitEnv(), s.queue, s.inbox)
+	s.budget.meanwhile = s.pipeline.coolMeanwhile
 	unwatch, err := s.load()
 	if err != nil {
 		s.end()
