@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"slices"
 
+	"cowrelay/cow/flight"
 	"cowrelay/cow/frame"
 	"cowrelay/cow/index"
 )
@@ -121,7 +122,7 @@ func (s *Store) Snapshot(slot *Slot) (read func() (string, error)) {
 	return func() (string, error) {
 		w := Window{loads: s.loads, slot: slot, size: len(arrayEmpty)}
 		for i, c := range snap.chunks {
-			g, err := s.loads.table(slot, c)
+			g, err := s.loads.table(slot, c, flight.By{})
 			if err != nil {
 				return "", err
 			}

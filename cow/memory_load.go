@@ -1,6 +1,7 @@
 package cow
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/maphash"
@@ -66,8 +67,8 @@ var coldEmpty = func() *hot {
 }()
 
 // hot returns the hot part of a slot for reading. It loads the slot if it must, and
-// stops waiting with ErrClosed when ended is closed, which may be nil.
-func (l *loader) hot(slot *Slot, ended <-chan struct{}) (*hot, error) {
+// stops waiting with ErrClosed when by.Ended is closed.
+func (l *loader) hot(slot *Slot, by flight.By) (*hot, error) {
 	if slot.dead.Load() {
 		return nil, ErrNoSlot
 	}
@@ -78,41 +79,45 @@ func (l *loader) hot(slot *Slot, ended <-chan struct{}) (*hot, error) {
 	if slot.count.Load() == 0 {
 		return coldEmpty, nil
 	}
-	return l.slots.Wait(slot, func() (*hot, error) { return l.loadSlot(slot) }, ended)
+	return l.slots.Wait(slot, func() (*hot, error) { return l.loadSlot(slot) }, by)
 }
 
 // startSlot loads a cold slot without waiting. then is called when that is done.
 func (l *loader) startSlot(slot *Slot, then func(error)) {
-	l.slots.Start(slot, func() (*hot, error) { return l.loadSlot(slot) }, func(_ *hot, err error) { then(err) })
+	l.slots.Start(slot, func() (*hot, error) { return l.loadSlot(slot) }, func(_ *hot, err error) { then(err) }, lineOf(slot))
 }
+
+// lineOf stands for the clients whose posts or streams wait for a slot. They may be
+// many, and one client's may wait for many slots: here each slot has its turn.
+func lineOf(slot *Slot) uint64 { return binary.NativeEndian.Uint64(slot.id[:]) } // ids are random
 
 // table returns a segment of the chunk that has at least the table. The table is in
 // memory unless the slot went cold since the caller saw it hot.
-func (l *loader) table(slot *Slot, c *chunk) (*segment, error) {
+func (l *loader) table(slot *Slot, c *chunk, by flight.By) (*segment, error) {
 	if g := c.seg.Load(); g != goneSegment {
 		return g, nil
 	}
-	return l.reload(slot, c, nil)
+	return l.reload(slot, c, by)
 }
 
 // segment returns the segment of a chunk with its bytes, from memory or from the
 // journal. It stops waiting as hot does.
-func (l *loader) segment(slot *Slot, c *chunk, ended <-chan struct{}) (*segment, error) {
+func (l *loader) segment(slot *Slot, c *chunk, by flight.By) (*segment, error) {
 	if g := c.resident(); g != nil {
 		g.sum.Check()
 		return g, nil
 	}
-	return l.reload(slot, c, ended)
+	return l.reload(slot, c, by)
 }
 
-func (l *loader) reload(slot *Slot, c *chunk, ended <-chan struct{}) (*segment, error) {
-	return l.chunks.Wait(c, func() (*segment, error) { return l.loadChunk(slot, c) }, ended)
+func (l *loader) reload(slot *Slot, c *chunk, by flight.By) (*segment, error) {
+	return l.chunks.Wait(c, func() (*segment, error) { return l.loadChunk(slot, c) }, by)
 }
 
 // startChunk loads the bytes of a chunk without waiting. then is called when that
 // is done.
 func (l *loader) startChunk(slot *Slot, c *chunk, then func(*segment, error)) {
-	l.chunks.Start(c, func() (*segment, error) { return l.loadChunk(slot, c) }, then)
+	l.chunks.Start(c, func() (*segment, error) { return l.loadChunk(slot, c) }, then, lineOf(slot))
 }
 
 var errFault = errors.New("cow: a fault in a load")
@@ -249,7 +254,7 @@ func worthPart(slot *Slot, pos, end uint64, most int) bool {
 // event. It reads the journal for their sizes and keeps nothing: segment brings the
 // bytes of a handle as often as they are wanted. The handles belong to the caller and
 // not to the slot. It stops waiting as hot does.
-func (l *loader) part(slot *Slot, pos, end uint64, most int, ended <-chan struct{}) ([]*chunk, error) {
+func (l *loader) part(slot *Slot, pos, end uint64, most int, by flight.By) ([]*chunk, error) {
 	if slot.dead.Load() {
 		return nil, ErrNoSlot
 	}
@@ -266,7 +271,7 @@ func (l *loader) part(slot *Slot, pos, end uint64, most int, ended <-chan struct
 			l.env.log.Error("cannot load part of slot", "slot", slot.id, "from", pos, "error", err)
 		}
 		return nil, err
-	}, ended)
+	}, by)
 }
 
 func (l *loader) readPart(slot *Slot, pos, end uint64, most int) (list []*chunk, err error) {

@@ -3,6 +3,8 @@ package cow_test
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -222,4 +224,45 @@ func TestLoad_PatienceIsForTheWholeLoad(t *testing.T) {
 		}
 		f.AddRoom(-room)
 	})
+}
+
+// A client whose pulls wait for many loads does not keep another from its own.
+func TestLoad_ClientsTakeTurns(t *testing.T) {
+	const many = 30
+	f := open(t, cow.Options{Loads: 1, LoadTimeout: time.Minute})
+	cold := f.coldSlots(many + 1)
+	var mu sync.Mutex
+	var loaded []cow.ID
+	held := make(chan struct{})
+	f.m.OnLoad(func(slot cow.ID, _ uint64) error {
+		<-held
+		mu.Lock()
+		defer mu.Unlock()
+		loaded = append(loaded, slot)
+		return nil
+	})
+	errs := make(chan error, len(cold))
+	pull := func(slot *cow.Slot, client uint64) {
+		before := f.LoadWaiters()
+		go func() {
+			var w cow.Window
+			errs <- f.Window(slot, cow.Oldest().For(client), 10, &w)
+		}()
+		f.until("the pull to wait", func() bool { return f.LoadWaiters() == before+1 })
+	}
+	for _, slot := range cold[:many] {
+		pull(slot, 1)
+	}
+	pull(cold[many], 2)
+	close(held)
+	for range cold {
+		if err := <-errs; err != nil {
+			t.Fatal(err)
+		}
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if at := slices.Index(loaded, cold[many].ID()); at > 2 {
+		t.Errorf("the other client's slot was loaded behind %d of %d", at, many)
+	}
 }

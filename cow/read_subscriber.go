@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"cowrelay/cow/event"
+	"cowrelay/cow/flight"
 	"cowrelay/cow/frame"
 )
 
@@ -73,9 +74,9 @@ func (s *Store) Subscribe(slot *Slot, start Start, ids frame.IDs, waker Waker) (
 		sub.pos = start.in(slot.Count())
 		return sub, nil
 	}
-	h, err := s.loads.hot(slot, nil)
+	h, err := s.loads.hot(slot, start.by())
 	if err == nil {
-		sub.pos, err = s.after(slot, h, start.id)
+		sub.pos, err = s.after(slot, h, start)
 	}
 	if err != nil {
 		sub.Close()
@@ -258,11 +259,11 @@ func (sub *Subscriber) Load() error {
 		return ErrClosed
 	}
 	sub.unpin() // it was another chunk
-	loads := sub.store.loads
+	loads, by := sub.store.loads, flight.By{Client: lineOf(sub.slot), Ended: ended}
 	if count := sub.slot.count.Load(); sub.pos < count && worthPart(sub.slot, sub.pos, count, math.MaxInt) {
-		return sub.loadPart(count, ended)
+		return sub.loadPart(count, by)
 	}
-	h, err := loads.hot(sub.slot, ended)
+	h, err := loads.hot(sub.slot, by)
 	if err != nil {
 		return err
 	}
@@ -271,7 +272,7 @@ func (sub *Subscriber) Load() error {
 		return nil
 	}
 	c := snap.chunks[snap.find(sub.pos)]
-	g, err := loads.segment(sub.slot, c, ended)
+	g, err := loads.segment(sub.slot, c, by)
 	if err != nil {
 		return err
 	}
@@ -281,12 +282,12 @@ func (sub *Subscriber) Load() error {
 
 // loadPart is Load for a cold slot that need not become hot for the events from the
 // cursor to end.
-func (sub *Subscriber) loadPart(end uint64, ended <-chan struct{}) error {
-	list, err := sub.store.loads.part(sub.slot, sub.pos, end, maxChunkBytes, ended)
+func (sub *Subscriber) loadPart(end uint64, by flight.By) error {
+	list, err := sub.store.loads.part(sub.slot, sub.pos, end, maxChunkBytes, by)
 	if err != nil {
 		return err
 	}
-	g, err := sub.store.loads.segment(sub.slot, list[0], ended)
+	g, err := sub.store.loads.segment(sub.slot, list[0], by)
 	if err == nil {
 		sub.pinned, sub.pinnedC = g, list[0]
 		sub.partEnd = list[0].first + uint64(list[0].events)

@@ -4,6 +4,7 @@ import (
 	"io"
 	"sort"
 
+	"cowrelay/cow/flight"
 	"cowrelay/cow/index"
 )
 
@@ -28,6 +29,7 @@ import (
 type Window struct {
 	loads  *loader
 	slot   *Slot
+	client uint64 // Start's
 	spans  []span
 	events int
 	size   int // bytes of the array
@@ -172,7 +174,7 @@ func (w *Window) Load() error {
 	if w.at >= len(w.spans) {
 		return nil
 	}
-	g, err := w.loads.segment(w.slot, w.spans[w.at].c, nil)
+	g, err := w.loads.segment(w.slot, w.spans[w.at].c, flight.By{Client: w.client})
 	w.pinned = g
 	return err
 }
@@ -231,7 +233,17 @@ type Start struct {
 	id   []byte // read behind the event with this id, if it is not empty
 	pos  uint64
 	back bool // pos counts back from the end
+
+	client uint64 // see For
 }
+
+// For says which client reads. Clients take turns where loads wait for one.
+func (st Start) For(client uint64) Start {
+	st.client = client
+	return st
+}
+
+func (st Start) by() flight.By { return flight.By{Client: st.client} }
 
 // Oldest reads from the oldest event.
 func Oldest() Start { return Start{} }
@@ -279,7 +291,7 @@ func (s *Store) Window(slot *Slot, start Start, limit int, w *Window) error {
 	err := s.page(slot, start, limit, w)
 	if err == nil && w.events > 0 && !w.cold && w.part(0, 0) == nil {
 		// Not kept: a page that waits before it is written must hold no bytes.
-		_, err = s.loads.segment(slot, w.spans[0].c, nil)
+		_, err = s.loads.segment(slot, w.spans[0].c, start.by())
 	}
 	if err != nil {
 		w.Reset()
@@ -293,13 +305,13 @@ func (s *Store) page(slot *Slot, start Start, limit int, w *Window) error {
 			return err
 		}
 	}
-	h, err := s.loads.hot(slot, nil)
+	h, err := s.loads.hot(slot, start.by())
 	if err != nil {
 		return err
 	}
 	behind := uint64(0)
 	if len(start.id) > 0 {
-		if behind, err = s.after(slot, h, start.id); err != nil {
+		if behind, err = s.after(slot, h, start); err != nil {
 			return err
 		}
 		w.missed = behind == 0
@@ -316,12 +328,12 @@ func (s *Store) page(slot *Slot, start Start, limit int, w *Window) error {
 	if pos >= snap.count || limit <= 0 {
 		return nil
 	}
-	w.loads, w.slot, w.size = s.loads, slot, len(arrayEmpty)
+	w.loads, w.slot, w.client, w.size = s.loads, slot, start.client, len(arrayEmpty)
 	end := min(snap.count, pos+uint64(limit))
 	epoch := s.budget.epoch.Load()
 	for i := snap.find(pos); pos < end; i++ {
 		c := snap.chunks[i]
-		g, err := s.loads.table(slot, c)
+		g, err := s.loads.table(slot, c, start.by())
 		if err != nil {
 			return err
 		}
@@ -357,11 +369,12 @@ func (s *Store) coldPage(slot *Slot, start Start, limit int, w *Window) (done bo
 		}
 		return true, nil
 	}
-	list, err := s.loads.part(slot, pos, end, most, nil)
+	list, err := s.loads.part(slot, pos, end, most, start.by())
 	if err != nil {
 		return true, err
 	}
-	w.loads, w.slot, w.size, w.cold = s.loads, slot, len(arrayEmpty)+len(list)-1, true
+	w.loads, w.slot, w.client, w.cold = s.loads, slot, start.client, true
+	w.size = len(arrayEmpty) + len(list) - 1
 	for _, c := range list {
 		w.spans = append(w.spans, span{c, 0, c.size})
 		w.size += int(c.size)
@@ -382,10 +395,10 @@ func (s *Store) Holds(slot *Slot, id []byte) bool {
 	return pos > 0
 }
 
-// after returns the position behind the event with the given id, or 0 when the
-// slot has none.
-func (s *Store) after(slot *Slot, h *hot, id []byte) (uint64, error) {
-	return s.find(h, id, func(c *chunk) (*segment, error) { return s.loads.segment(slot, c, nil) })
+// after returns the position behind the event whose id start has, or 0 when the slot
+// has none.
+func (s *Store) after(slot *Slot, h *hot, start Start) (uint64, error) {
+	return s.find(h, start.id, func(c *chunk) (*segment, error) { return s.loads.segment(slot, c, start.by()) })
 }
 
 // find is after, with the way to a chunk's segment. It passes over a chunk whose

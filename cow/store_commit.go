@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"cowrelay/cow/flight"
 )
 
 // commitEnv is what the commit pipeline gets of the store.
@@ -208,11 +210,11 @@ func (s *Store) Reach(ctx context.Context, slot *Slot, start Start) error {
 	}
 	asked, count := false, uint64(0)
 	for range mostLooks {
-		h, err := s.loads.hot(slot, ctx.Done())
+		h, err := s.loads.hot(slot, flight.By{Client: start.client, Ended: ctx.Done()})
 		if err != nil {
 			return err
 		}
-		switch pos, err := s.after(slot, h, start.id); {
+		switch pos, err := s.after(slot, h, start); {
 		case err != nil || pos > 0:
 			return err
 		case !asked:

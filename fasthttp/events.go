@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"cowrelay/cow"
+	"cowrelay/fasthttp/accept"
 	"cowrelay/fasthttp/poll"
 	"cowrelay/fasthttp/refusal"
 	"cowrelay/fasthttp/trace"
@@ -125,6 +126,8 @@ func (r *Relay) servePull(req request) error {
 	if err != nil {
 		return err
 	}
+	client := r.clientOf(req)
+	q.start = q.start.For(uint64(client))
 	p := r.conns.NewPage(req.ctx.Conn())
 	if req.span != nil && !req.slot.Hot() && req.slot.Count() > 0 {
 		began := time.Now()
@@ -135,7 +138,7 @@ func (r *Relay) servePull(req request) error {
 	}
 	if err == nil && p.Events() == 0 && q.wait > 0 && q.limit > 0 && !req.head {
 		began := time.Now()
-		err = r.await(req, q, &p.Window)
+		err = r.await(req, client, q, &p.Window)
 		if req.span != nil {
 			req.span.Part(trace.Wait, began, time.Now())
 		}
@@ -165,21 +168,21 @@ func (r *Relay) servePull(req request) error {
 // the time that the client gives, when the client leaves, when the relay drains,
 // or when the poll has to give way to another. w is the empty page that it had. It
 // knows the position from which on everything is new.
-func (r *Relay) await(req request, q reading, w *cow.Window) error {
+func (r *Relay) await(req request, client accept.Client, q reading, w *cow.Window) error {
 	req.slot.MarkPulled(time.Now())
 	req.waited(r)
 	var socket syscall.Conn
 	if req.conn != nil {
 		socket = req.conn.Socket
 	}
-	p, err := r.polls.Open(req.slot, r.clientOf(req), socket)
+	p, err := r.polls.Open(req.slot, client, socket)
 	if err == poll.ErrFull {
 		return refusal.ManyPolls
 	}
 	if err != nil {
 		return err
 	}
-	start, end := cow.From(w.Next()), poll.EndError
+	start, end := cow.From(w.Next()).For(uint64(client)), poll.EndError
 	defer func() { p.Close(end) }() // also after a panic
 	dead := false
 	end, err = p.Await(q.wait, r.drain, func() (bool, error) {

@@ -46,6 +46,8 @@ func (r *Relay) serveStream(req request) error {
 	if r.draining.Load() {
 		return refusal.Draining
 	}
+	client := uint64(r.clientOf(req))
+	q.start = q.start.For(client)
 	if r.shared {
 		if err := r.reach(&req, q.start); err != nil {
 			return err
@@ -60,7 +62,7 @@ func (r *Relay) serveStream(req request) error {
 		head = withLines(head, relayStale+": "+strconv.FormatInt(n, 10)+"\r\n")
 	}
 	st, err := r.streams.Open(stream.Opening{
-		Client: uint64(r.clientOf(req)), Slot: req.slot, Grant: req.grant, Start: q.start, IDs: q.ids, Chunked: chunked, Head: head,
+		Client: client, Slot: req.slot, Grant: req.grant, Start: q.start, IDs: q.ids, Chunked: chunked, Head: head,
 	})
 	switch err {
 	case nil:

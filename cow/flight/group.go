@@ -17,6 +17,7 @@ type Group[K comparable, V any] struct {
 
 // flight is one load and all who wait for it.
 type flight[V any] struct {
+	*ticket
 	done  chan struct{} // closed when value and err are set
 	value V
 	err   error
@@ -30,14 +31,14 @@ func NewGroup[K comparable, V any](p *Pool) *Group[K, V] {
 
 // Wait returns what load returns. It calls load unless a load for the key is under
 // way. It gives up when it took too long, when the pool is stopped, and with
-// Limits.Closed when ended is closed, which may be nil. The load goes on then.
-func (g *Group[K, V]) Wait(key K, load func() (V, error), ended <-chan struct{}) (none V, err error) {
+// Limits.Closed when by.Ended is closed. The load goes on then.
+func (g *Group[K, V]) Wait(key K, load func() (V, error), by By) (none V, err error) {
 	p := g.pool
 	if err := p.wait(); err != nil {
 		return none, err
 	}
 	defer p.leave()
-	f := g.join(key, load, nil)
+	f := g.join(key, load, nil, by.Client)
 	timer := time.NewTimer(p.limits.Timeout)
 	defer timer.Stop()
 	select {
@@ -46,19 +47,19 @@ func (g *Group[K, V]) Wait(key K, load func() (V, error), ended <-chan struct{})
 	case <-timer.C:
 		return none, p.Refuse()
 	case <-p.closing:
-	case <-ended:
+	case <-by.Ended:
 	}
 	return none, p.limits.Closed
 }
 
 // Start does the same without waiting: then is called with the result. In a pool
 // that is stopped it is called before Start returns, else on another goroutine.
-func (g *Group[K, V]) Start(key K, load func() (V, error), then func(V, error)) {
-	g.join(key, load, then)
+func (g *Group[K, V]) Start(key K, load func() (V, error), then func(V, error), client uint64) {
+	g.join(key, load, then, client)
 }
 
 // join finds or starts the flight for key.
-func (g *Group[K, V]) join(key K, load func() (V, error), then func(V, error)) *flight[V] {
+func (g *Group[K, V]) join(key K, load func() (V, error), then func(V, error), client uint64) *flight[V] {
 	p := g.pool
 	p.mu.Lock()
 	f := g.flights[key]
@@ -73,8 +74,12 @@ func (g *Group[K, V]) join(key K, load func() (V, error), then func(V, error)) *
 			}
 			return f
 		}
+		f.ticket = p.ticketFor(client)
 		g.flights[key] = f
 		p.wg.Go(func() { g.run(key, f, load) })
+	}
+	if !f.over {
+		p.lines.add(f.ticket, client)
 	}
 	if then != nil {
 		f.then = append(f.then, then)
@@ -86,7 +91,7 @@ func (g *Group[K, V]) join(key K, load func() (V, error), then func(V, error)) *
 // run is the goroutine of a flight.
 func (g *Group[K, V]) run(key K, f *flight[V], load func() (V, error)) {
 	p := g.pool
-	if f.err = p.turn(); f.err == nil {
+	if f.err = p.turn(f.ticket); f.err == nil {
 		func() {
 			defer p.endTurn()
 			f.value, f.err = load()

@@ -17,28 +17,39 @@ type Limits struct {
 	Refused func() // called for each Busy
 }
 
+// By says who waits for a load.
+type By struct {
+	Client uint64          // turns are shared out among clients; 0 is nobody in particular
+	Ended  <-chan struct{} // closed when the wait is to end; may be nil
+}
+
 // Pool is where loads get their turn. NewPool makes it; it must not be copied.
 type Pool struct {
 	limits  Limits
-	turns   chan struct{} // holds one token for each load that runs; its capacity is Limits.Turns
 	waiting atomic.Int64  // requests that wait for a load, or for a turn
 	closing chan struct{} // closed by Stop
 	wg      sync.WaitGroup
 
-	mu     sync.Mutex // guards closed and the flights of the pool's groups
-	closed bool       // wg grows only while it is false
+	mu      sync.Mutex // guards what follows, and the flights of the pool's groups
+	closed  bool       // wg grows only while it is false
+	running int        // loads that have their turn
+	lines   lines      // those that wait for one
 }
 
 // NewPool returns a pool in which nothing runs.
 func NewPool(limits Limits) *Pool {
-	return &Pool{limits: limits, turns: make(chan struct{}, limits.Turns), closing: make(chan struct{})}
+	return &Pool{limits: limits, closing: make(chan struct{}), lines: lines{of: make(map[uint64][]*ticket)}}
 }
 
 // Waiting returns how many requests wait.
 func (p *Pool) Waiting() int { return int(p.waiting.Load()) }
 
 // Running returns how many loads run.
-func (p *Pool) Running() int { return len(p.turns) }
+func (p *Pool) Running() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.running
+}
 
 // Closing is closed when the pool is stopped. Loads that run should end then.
 func (p *Pool) Closing() <-chan struct{} { return p.closing }
@@ -61,32 +72,74 @@ func (p *Pool) wait() error {
 
 func (p *Pool) leave() { p.waiting.Add(-1) }
 
-// turn waits until a load may run. If it returns nil, endTurn must be called behind
-// the load.
-func (p *Pool) turn() error {
-	select {
-	case <-p.closing:
-		return p.limits.Closed
-	default:
+// ticketFor returns a ticket for a load that the client wants. p.mu must be held.
+func (p *Pool) ticketFor(client uint64) *ticket {
+	t := &ticket{turn: make(chan struct{})}
+	if p.running < p.limits.Turns {
+		p.running++
+		p.begin(t)
+	} else {
+		p.lines.add(t, client)
 	}
-	select {
-	case p.turns <- struct{}{}:
-		return nil
-	default:
-	}
-	timer := time.NewTimer(p.limits.Timeout)
-	defer timer.Stop()
-	select {
-	case p.turns <- struct{}{}:
-		return nil
-	case <-timer.C:
-		return p.Refuse()
-	case <-p.closing:
-		return p.limits.Closed
-	}
+	return t
 }
 
-func (p *Pool) endTurn() { <-p.turns }
+// begin gives a ticket its turn. p.mu must be held.
+func (p *Pool) begin(t *ticket) {
+	t.over = true
+	close(t.turn)
+}
+
+// turn waits until a load may run. If it returns nil, endTurn must be called behind
+// the load. In a pool that is stopped none begins.
+func (p *Pool) turn(t *ticket) error {
+	timer := time.NewTimer(p.limits.Timeout)
+	defer timer.Stop()
+	late := false
+	select {
+	case <-t.turn:
+	case <-timer.C:
+		late = true
+	case <-p.closing:
+	}
+	stopped := false
+	select {
+	case <-p.closing:
+		stopped = true
+	default:
+	}
+	switch hadTurn := !p.gaveUp(t); {
+	case stopped && hadTurn:
+		p.endTurn()
+	case hadTurn:
+		return nil
+	case late && !stopped:
+		return p.Refuse()
+	}
+	return p.limits.Closed
+}
+
+// gaveUp takes a ticket out of the lines. False: it has its turn.
+func (p *Pool) gaveUp(t *ticket) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if t.over {
+		return false
+	}
+	t.over = true
+	return true
+}
+
+// endTurn gives the turn to whoever is next.
+func (p *Pool) endTurn() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if t := p.lines.next(); t != nil {
+		p.begin(t)
+	} else {
+		p.running--
+	}
+}
 
 // Go runs f on a goroutine of its own when it is its turn. f is given the reason if
 // its turn never comes; in a pool that is stopped, before Go returns.
@@ -97,8 +150,9 @@ func (p *Pool) Go(f func(error)) {
 		f(p.limits.Closed)
 		return
 	}
+	t := p.ticketFor(0)
 	p.wg.Go(func() {
-		err := p.turn()
+		err := p.turn(t)
 		if err == nil {
 			defer p.endTurn()
 		}
@@ -109,19 +163,21 @@ func (p *Pool) Go(f func(error)) {
 // Do runs f on the caller's goroutine when it is its turn, or returns the reason
 // why its turn never comes.
 func (p *Pool) Do(f func() error) error {
+	if err := p.wait(); err != nil {
+		return err
+	}
 	p.mu.Lock()
 	if p.closed {
 		p.mu.Unlock()
+		p.leave()
 		return p.limits.Closed
 	}
 	p.wg.Add(1)
-	p.mu.Unlock()
 	defer p.wg.Done()
-	err := p.wait()
-	if err == nil {
-		err = p.turn()
-		p.leave()
-	}
+	t := p.ticketFor(0)
+	p.mu.Unlock()
+	err := p.turn(t)
+	p.leave()
 	if err != nil {
 		return err
 	}
