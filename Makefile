@@ -7,6 +7,7 @@ LDFLAGS   := -X main.version=$(VERSION)
 PKGS      := ./...
 FUZZTIME  ?= 60s
 CRASHROUNDS ?= 1000
+HANDOVERS ?= 20
 
 # Benchmarks, loads and profiles. Loads write to LOAD_DIR. It has to be on a disk:
 # on a file system in memory a sync costs nothing.
@@ -233,6 +234,10 @@ fuzz: ## run every fuzz target for FUZZTIME each (60s)
 crash: ## kill -9 of the real binary under load, all sync modes, CRASHROUNDS times (1000); takes about an hour
 	COWRELAY_CRASH_ROUNDS=$(CRASHROUNDS) go test -count=1 -timeout 0 -v -run Crash ./cmd/cowrelay/internal/e2e/crash
 	go test -count=1 -timeout 0 -v -run '^TestEveryBit$$' ./cow/filelog
+
+.PHONY: handover
+handover: ## hand the real binary over under load, HANDOVERS times (20), beside the tests of what may go wrong
+	go test -count=1 -timeout 0 -v -run 'TestHandOver' ./cmd/cowrelay/internal/e2e/life -handovers $(HANDOVERS)
 
 .PHONY: crash-big
 crash-big: ## the memory and start-up tests at their real size: 1.2 GB stored, 512 MB of memory

@@ -23,7 +23,7 @@ import (
 // Relay serves one store over HTTP. NewRelay makes it; Serve may be called for
 // several listeners; Drain ends it. It must not be copied.
 //
-//	NewRelay ──► Serve ──► ready ──► Drain ──► draining ──► ended
+//	NewRelay ──► Serve ──► ready ──► Drain or HandOver ──► draining ──► ended
 //
 // The fields are set by NewRelay and never again, but for those that are atomic or
 // under a mutex.
@@ -77,14 +77,18 @@ type Relay struct {
 	// handlers.
 	serving  atomic.Bool
 	draining atomic.Bool
+	handing  atomic.Bool   // it drains so that another program takes over: nobody is sent away
 	drain    chan struct{} // closed when long polls and streams are to end
 
 	operators   atomic.Pointer[stats.Operators] // nil: there is no listener for them
 	journalSeen atomic.Pointer[stats.Journal]   // the last figures; see journal
 }
 
-// Ready says whether the relay serves and does not drain.
-func (r *Relay) Ready() bool { return r.serving.Load() && !r.draining.Load() }
+// Ready says whether the relay serves and does not send clients away.
+func (r *Relay) Ready() bool { return r.serving.Load() && !r.leaving() }
+
+// leaving says whether the relay drains and nobody takes over.
+func (r *Relay) leaving() bool { return r.draining.Load() && !r.handing.Load() }
 
 // SetLive changes what may change. A zero field takes its default. Streams beyond a
 // lower limit go on, and new ones are refused until there is room. Long polls beyond

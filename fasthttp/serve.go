@@ -3,6 +3,7 @@ package fasthttp
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"net"
 	"time"
 
@@ -122,25 +123,68 @@ func (r *Relay) Drain(ctx context.Context, delay time.Duration) error {
 		return nil
 	}
 	r.opts.Logger.Info("draining", "streams", r.streams.Len(), "connections", r.conns.Len())
-	// A stream that waits for the store, for instance, must not hold us up then.
-	defer context.AfterFunc(ctx, r.store.StopLoads)()
 	select {
 	case <-time.After(delay):
 	case <-ctx.Done():
 	}
+	r.closeListeners()
+	r.leave()
+	return r.end(ctx, func() {})
+}
+
+// HandOver ends the relay's service as Drain does, but for another program that takes
+// its place at the same sockets: the relay stays ready, and refuses nothing. It returns
+// the connections that wait for a request, which that program is to serve; see
+// conn.Set.HandOver. What is left when ctx ends is cut, as by Drain.
+func (r *Relay) HandOver(ctx context.Context) (kept []conn.Kept, err error) {
+	r.handing.Store(true)
+	if r.draining.Swap(true) {
+		return nil, errors.New("the relay is draining")
+	}
+	r.opts.Logger.Info("handing over", "streams", r.streams.Len(), "connections", r.conns.Len())
+	r.closeListeners()
+	defer context.AfterFunc(ctx, r.leave)()
+	r.conns.HandOver()
+	err = r.end(ctx, func() {
+		// The server would close connections that wait for a request. Each is let go
+		// of when it has had its answer; the server then finds nothing to close.
+		for r.conns.Len() > 0 {
+			select {
+			case <-time.After(handedLook):
+			case <-ctx.Done():
+				return
+			}
+		}
+	})
+	r.leave()
+	return r.conns.Handed(), err
+}
+
+// handedLook is the time between two looks at whether all connections are let go of.
+const handedLook = 2 * time.Millisecond
+
+func (r *Relay) closeListeners() {
 	r.lnMu.Lock()
+	defer r.lnMu.Unlock()
 	for _, ln := range r.listeners {
 		ln.Close()
 	}
-	r.lnMu.Unlock()
-	close(r.drain)
-	r.leave()
+}
 
+// end ends what the relay serves, when nothing is accepted any more. The server is shut
+// down behind first.
+func (r *Relay) end(ctx context.Context, first func()) error {
+	// A stream that waits for the store, for instance, must not hold us up then.
+	defer context.AfterFunc(ctx, r.store.StopLoads)()
+	close(r.drain)
 	late, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(drainGrace, cancel) })()
 	answered := make(chan error, 1)
-	r.spawn("shutdown", func() { answered <- r.server.ShutdownWithContext(ctx) })
+	r.spawn("shutdown", func() {
+		first()
+		answered <- r.server.ShutdownWithContext(ctx)
+	})
 	r.streams.Drain(ctx)
 	var err error
 	select {

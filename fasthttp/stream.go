@@ -43,7 +43,7 @@ func (r *Relay) serveStream(req request) error {
 		res.Header.Set("X-Accel-Buffering", "no")
 		return nil
 	}
-	if r.draining.Load() {
+	if r.leaving() {
 		return refusal.Draining
 	}
 	client := uint64(r.clientOf(req))

@@ -96,6 +96,6 @@ func connState(nc net.Conn, state fasthttp.ConnState) {
 	case fasthttp.StateActive:
 		c.FirstByte()
 	case fasthttp.StateIdle:
-		c.Wait()
+		c.Idle()
 	}
 }

@@ -127,9 +127,10 @@ var mayImport = map[string][]string{
 	server + "config":            {slots + "filelog", "cowrelay/fasthttp", relay + "limit", server + "certs", server + "command", server + "otlp", server + "plan", server + "wholefile"},
 	server + "adminclient":       {server + "command", server + "config"},
 	server + "fleet":             {"cowrelay/cow", relay + "admin", relay + "refusal"},
+	server + "handover":          {relay + "conn"},
 	server + "serve": {
 		"cowrelay/cow", slots + "engine", slots + "filelog", slots + "natslog", slots + "rendezvous", "cowrelay/fasthttp", relay + "admin", relay + "manual", relay + "stats", relay + "trace", "cowrelay/cmd/cowrelay/docs", server + "command",
-		server + "certs", server + "config", server + "fleet", server + "otlp", server + "plan", server + "probe", server + "trim", server + "wholefile",
+		server + "certs", server + "config", server + "fleet", server + "handover", server + "otlp", server + "plan", server + "probe", server + "trim", server + "wholefile",
 	},
 	server + "trim": {server + "plan"},
 	server + "offline": {

@@ -156,6 +156,18 @@ func (l *Ledger[K]) VictimOf(client K, may func(*Holder[K]) bool) *Holder[K] {
 	return nil
 }
 
+// Each calls f for each holder. It is called under the ledger's lock and must not call
+// the ledger.
+func (l *Ledger[K]) Each(f func(*Holder[K])) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, a := range l.order {
+		for h := a.oldest; h != nil; h = h.newer {
+			f(h)
+		}
+	}
+}
+
 // Leaving returns how many holders were named to give way and have not given back
 // yet.
 func (l *Ledger[K]) Leaving() int {

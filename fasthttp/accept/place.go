@@ -31,6 +31,9 @@ type Place struct {
 	// evicted is set before the connection is shut; pairs with the Loads in Begin
 	// and ReadError.
 	evicted atomic.Bool
+	// prepares is true while what comes before the first request is read. Set by the
+	// goroutine that serves the connection; pairs with the Load in WakeReaders.
+	prepares atomic.Bool
 	// occupant is the Occupant, or nothing. Set by Serves; pairs with the Loads in
 	// leave and cutOff.
 	occupant atomic.Value
@@ -52,6 +55,12 @@ func (p *Place) Begin() (last bool) {
 	p.busy.Store(true)
 	return p.evicted.Load()
 }
+
+// Prepares says whether the connection reads what comes before its first request.
+func (p *Place) Prepares(on bool) { p.prepares.Store(on) }
+
+// Evicted says whether the connection is to be closed, to make room.
+func (p *Place) Evicted() bool { return p.evicted.Load() }
 
 // Wait says that the connection waits for a request.
 func (p *Place) Wait() { p.busy.Store(false) }

@@ -160,3 +160,16 @@ func (s *Places) Give(p *Place) {
 	default:
 	}
 }
+
+// WakeReaders has the reads of all connections that wait return, with the error of a
+// deadline. Streams are left alone, and so are connections that are not ready for a
+// request yet.
+func (s *Places) WakeReaders() {
+	var all []*Place
+	s.ledger.Each(func(h *holder) { all = append(all, h.Owner.(*Place)) })
+	for _, p := range all {
+		if p.occupant.Load() == nil && !p.prepares.Load() {
+			p.socket.SetReadDeadline(time.Unix(1, 0))
+		}
+	}
+}

@@ -13,6 +13,7 @@ func (s *Server) status(r *attached, w http.ResponseWriter, _ *http.Request) err
 	m, st := r.store.Memory(), r.store.Stats()
 	posts, bytes := r.store.Queue()
 	f, desk := r.Figures(), r.Desk()
+	handovers, failed := s.handedOver()
 	return replyJSON(w, http.StatusOK, struct {
 		Version      string `json:"version"`
 		Uptime       int64  `json:"uptime_seconds"`
@@ -34,10 +35,12 @@ func (s *Server) status(r *attached, w http.ResponseWriter, _ *http.Request) err
 		QueueBytes   int64  `json:"queue_bytes"`
 		Memory       int64  `json:"memory_bytes"`
 		MemoryBudget int64  `json:"memory_budget_bytes"`
+		Handovers    int    `json:"handovers"`
+		HandFailed   string `json:"handover_failed,omitempty"`
 	}{
 		f.Version, int64(f.Uptime.Seconds()), f.Ready, f.Draining, s.levelText(),
 		r.store.Len(), m.HotSlots, r.store.BlockedSlots(), st.Events.Load(), st.Bytes.Load(),
-		f.Connections, f.Streams, f.LongPolls, desk.Handles.Len(), desk.Invites.Len(), desk.Pairs.Len(), posts, bytes, m.Used, m.Limit,
+		f.Connections, f.Streams, f.LongPolls, desk.Handles.Len(), desk.Invites.Len(), desk.Pairs.Len(), posts, bytes, m.Used, m.Limit, handovers, failed,
 	})
 }
 

@@ -31,6 +31,7 @@ func (s *Server) routes() {
 	s.handle("GET /admin/v1/log-level", s.logLevel)
 	s.handle("PUT /admin/v1/log-level", s.setLogLevel)
 	s.handle("POST /admin/v1/drain", s.drain)
+	s.handle("POST /admin/v1/handover", s.handOver)
 
 	s.handle("GET /admin/v1/handles", s.listHandles)
 	s.handle("GET /admin/v1/handles/{nick}", s.inspectHandle)

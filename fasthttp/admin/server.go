@@ -24,6 +24,12 @@ type Options struct {
 	// Checkpoint makes a copy of the relay's store, or returns ErrBusy (nil: it can't
 	// be copied). ctx bounds the wait for it.
 	Checkpoint func(ctx context.Context) (Checkpoint, error)
+	// HandOver has another program take the relay's place. It returns that program's
+	// version when it is found fit, or ErrUnderWay, or why it is not (nil: they may not).
+	HandOver func(ctx context.Context) (version string, err error)
+	// HandedOver returns how often the process was handed over, and why the last time
+	// failed (nil: never).
+	HandedOver func() (count int, failed string)
 	Logger     *slog.Logger // slog.Default()
 
 	times times // for tests

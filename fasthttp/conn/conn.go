@@ -8,6 +8,7 @@ import (
 	"os"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"cowrelay/cow/frame"
 	"cowrelay/fasthttp/accept"
@@ -39,6 +40,9 @@ type Conn struct {
 	closed atomic.Bool // pairs with the Swap in Close
 	over   bool        // it is turned away; set before gentle
 
+	idle    bool // it waits for a request, and nothing of that was read
+	resumed bool // it was another program's, and has sent nothing since
+
 	// Deadlines are armed when the connection is read or written. The server sets
 	// three or four a request, and what it reads and writes is mostly there.
 	readBy, writeBy deadline
@@ -61,7 +65,7 @@ type Conn struct {
 // Open counts a connection in until it is closed. What its listener speaks before
 // the first request is in p.
 func (s *Set) Open(socket accept.Socket, p Prologue) *Conn {
-	c := &Conn{Socket: socket, base: socket, set: s, Peer: peerOf(socket), fresh: true}
+	c := &Conn{Socket: socket, base: socket, set: s, Peer: peerOf(socket), fresh: true, idle: true}
 	c.layer(p)
 	s.open.Add(1)
 	c.arriving.socket, c.arriving.peer = c.Socket, accept.ClientAt(c.Peer)
@@ -96,7 +100,13 @@ func (c *Conn) Unix() bool {
 }
 
 // FirstByte says that a request has begun to arrive.
-func (c *Conn) FirstByte() { c.begun = true }
+func (c *Conn) FirstByte() {
+	c.begun, c.idle = true, false
+	if c.resumed { // the server takes it for a new connection, whose time has begun before
+		c.resumed = false
+		c.SetReadDeadline(time.Now().Add(c.set.opts.HeaderTimeout))
+	}
+}
 
 // AwaitBody says that the request's header is there and that a body is wanted.
 func (c *Conn) AwaitBody() { c.inBody = true }
@@ -134,6 +144,9 @@ func (c *Conn) Read(b []byte) (n int, err error) {
 	defer c.set.rescue("read", func() { n, err = 0, ErrFault })
 	fresh := c.fresh
 	if fresh {
+		if err := c.handOver(); err != nil { // before anything is read
+			return 0, err
+		}
 		if err := c.begin(); err != nil {
 			return 0, err
 		}
@@ -143,15 +156,25 @@ func (c *Conn) Read(b []byte) (n int, err error) {
 			return 0, err
 		}
 	}
-	if c.readBy.want != c.readBy.armed {
-		if err := c.arm(&c.readBy, c.Socket.SetReadDeadline); err != nil {
+	for {
+		if c.readBy.want != c.readBy.armed {
+			if err := c.arm(&c.readBy, c.Socket.SetReadDeadline); err != nil {
+				return 0, err
+			}
+		}
+		if c.cut.Load() {
+			return 0, ErrNoRoom
+		}
+		if err := c.handOver(); err != nil {
 			return 0, err
 		}
+		if n, err = c.Socket.Read(b); n > 0 || err == nil || !c.again(err) {
+			break
+		}
 	}
-	if c.cut.Load() {
-		return 0, ErrNoRoom
+	if err != nil && c.resumed && errors.Is(err, os.ErrDeadlineExceeded) {
+		return 0, net.ErrClosed // it has been idle for long, which is no request that came too late
 	}
-	n, err = c.Socket.Read(b)
 	c.set.in.Add(uint64(n))
 	if fresh && c.secure == nil && proxyHeader(b[:n]) {
 		c.set.proxy[ProxyUntrusted].Add(1)

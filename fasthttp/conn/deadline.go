@@ -12,6 +12,9 @@ type deadline struct{ want, armed int64 }
 
 // SetReadDeadline implements net.Conn.
 func (c *Conn) SetReadDeadline(t time.Time) error {
+	if c.resumed {
+		t = time.Now().Add(c.set.opts.IdleTimeout)
+	}
 	return c.setDeadline(&c.readBy, t, c.Socket.SetReadDeadline)
 }
 

@@ -72,10 +72,14 @@ func (c *Conn) Filter() stream.Filter {
 
 // begin runs the prologue. io.EOF: the connection is of no use, and gets no answer.
 func (c *Conn) begin() error {
-	c.fresh = false
 	if c.proxied == nil && c.secure == nil {
+		c.fresh = false
 		return nil
 	}
+	// Nobody wakes this, which has its own end.
+	c.Prepares(true)
+	defer c.Prepares(false)
+	c.fresh = false
 	if err := c.base.SetDeadline(time.Now().Add(c.set.opts.PrologueTimeout)); err != nil {
 		return err
 	}

@@ -21,6 +21,10 @@ type Options struct {
 	MostConns    int            // that have places
 	ArrivalBytes int64          // memory of requests that are arriving
 	PieceTimeout time.Duration  // for one piece of a reply, at most frame.MaxPiece bytes
+	// HeaderTimeout is from the first byte of a request to the end of its header, and
+	// IdleTimeout between two requests. They are for connections that another program
+	// has accepted.
+	HeaderTimeout, IdleTimeout time.Duration
 	// PrologueTimeout is for all that comes before the first request (10 s).
 	PrologueTimeout time.Duration
 	// Trusted says whether a peer may tell whose connection it is (nobody may).
@@ -45,6 +49,7 @@ type Set struct {
 	lingering atomic.Int64 // see Conn.Close
 
 	cuts       cuts
+	hand       hand
 	proxy      [proxyResults]atomic.Uint64
 	handshakes [handshakeResults]atomic.Uint64
 

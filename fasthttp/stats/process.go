@@ -17,6 +17,9 @@ type Process struct {
 	start          atomic.Int64 // nanoseconds
 	reloads, wrong atomic.Uint64
 	lastWrong      atomic.Bool
+	overs, refused atomic.Uint64 // hand-overs, and those that were refused
+	gap            atomic.Int64  // nanoseconds, of the last hand-over
+	failed         atomic.Pointer[string]
 	readMs         atomic.Int64 // when the configuration in use was read, in milliseconds since 1970
 }
 
@@ -36,6 +39,27 @@ func (p *Process) Reloaded(ok bool, now time.Time) {
 	p.readMs.Store(now.UnixMilli())
 }
 
+// HandedOver says that the process was handed over for the count-th time, why the
+// program that should serve did not, "" if it does, and for how long no connection was
+// accepted.
+func (p *Process) HandedOver(count int, failed string, gap time.Duration) {
+	p.overs.Store(uint64(count))
+	p.failed.Store(&failed)
+	p.gap.Store(int64(gap))
+}
+
+// HandoverRefused says that a hand-over was refused before the relay let go of anything.
+func (p *Process) HandoverRefused() { p.refused.Add(1) }
+
+// Handovers returns how often the process was handed over, and why the program that
+// should have taken over last did not, "" if it did.
+func (p *Process) Handovers() (count int, failed string) {
+	if f := p.failed.Load(); f != nil {
+		failed = *f
+	}
+	return int(p.overs.Load()), failed
+}
+
 // Families are its families of metrics, in their order.
 func (p *Process) Families() []Family {
 	return []Family{
@@ -50,6 +74,15 @@ func (p *Process) Families() []Family {
 			}
 			return 1
 		}),
+		Counter("cowrelay_handovers_total", "Times that another program took the process over, or took it back, since the process was started.", func() uint64 { return p.overs.Load() }),
+		Counter("cowrelay_handovers_refused_total", "Hand-overs that were refused with the relay serving on: the new program could not start.", func() uint64 { return p.refused.Load() }),
+		Gauge("cowrelay_handover_last_successful", "0 if the program that should have taken over last could not serve, so that the one before serves again, 1 otherwise.", func() int64 {
+			if _, failed := p.Handovers(); failed != "" {
+				return 0
+			}
+			return 1
+		}),
+		Seconds("cowrelay_handover_gap_seconds", "For how long no connection was accepted at the last hand-over, 0 if there was none.", func() time.Duration { return time.Duration(p.gap.Load()) }),
 		{Info{"cowrelay_config_read_timestamp_seconds", "gauge", "When the configuration in use was read, in seconds since 1970."}, func(w io.Writer, name string) {
 			fmt.Fprintf(w, "%s %.3f\n", name, float64(p.readMs.Load())/1000)
 		}},

@@ -54,7 +54,7 @@ build() {
 			"$stage/cowrelay" completion $shell >"$stage/$name/completion/cowrelay.$shell"
 		done
 		if [ "$os" = linux ]; then
-			cp cmd/cowrelay/deploy/cowrelay.service "$stage/$name"
+			cp cmd/cowrelay/deploy/cowrelay.service cmd/cowrelay/deploy/cowrelay.socket "$stage/$name"
 		fi
 		"${TAR:-tar}" --format=ustar --sort=name --mtime="@$SOURCE_DATE_EPOCH" --owner=0 --group=0 --numeric-owner \
 			--mode=u=rwX,go=rX -C "$stage" -cf - "$name" | gzip -n -9 >"$out/$name.tar.gz"

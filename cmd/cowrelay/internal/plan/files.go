@@ -48,14 +48,25 @@ func Files(conns int) (OpenFiles, error) {
 }
 
 // countFiles returns how many of the descriptors that the limit allows are
-// open: the standard ones, the runtime's, and those that were inherited.
+// open: the standard ones, the runtime's, and those that were inherited. Connections
+// that a program before has left are no others than those of clients.
 func countFiles(limit int) (n int) {
 	for fd := range min(limit, 4096) {
-		if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err == nil {
+		if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err == nil && (fd < 3 || !connection(fd)) {
 			n++
 		}
 	}
 	return n
+}
+
+// connection says whether a descriptor is a stream socket that does not listen.
+func connection(fd int) bool {
+	kind, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE)
+	if err != nil || kind != unix.SOCK_STREAM {
+		return false
+	}
+	listens, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
+	return err == nil && listens == 0
 }
 
 // shareFiles shares out limit descriptors, of which open are taken. The store gets

@@ -6,6 +6,7 @@ import (
 
 	"cowrelay/cmd/cowrelay/internal/command"
 	"cowrelay/cmd/cowrelay/internal/config"
+	"cowrelay/cmd/cowrelay/internal/handover"
 
 	"github.com/spf13/cobra"
 )
@@ -21,18 +22,29 @@ func NewCommand(args []string) *cobra.Command {
 		Example: "  cowrelay serve --bind 127.0.0.1:8770 --data-dir /var/lib/cowrelay",
 		GroupID: command.GroupServe,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := l.Load()
+			trying := handover.Trying()
+			taken, err := handover.Take()
 			if err != nil {
 				return err
 			}
-			if err := joins.check(c); err != nil {
-				return command.Usage(err)
+			run := func() error {
+				c, err := l.Load()
+				if err != nil {
+					return err
+				}
+				if err := joins.check(c); err != nil {
+					return command.Usage(err)
+				}
+				if leaveFleet && c.Shared() {
+					return command.Usage(errors.New("--leave-fleet: it is for --journal file: a relay that leaves its fleet has a log of its own"))
+				}
+				if trying {
+					return try(cmd, c)
+				}
+				s := &server{tuner: &tuner{Config: c, layers: l, level: new(slog.LevelVar)}, version: cmd.Root().Version, acceptLoss: acceptLoss, leaveFleet: leaveFleet, joins: joins, taken: taken}
+				return s.serve(cmd.ErrOrStderr())
 			}
-			if leaveFleet && c.Shared() {
-				return command.Usage(errors.New("--leave-fleet: it is for --journal file: a relay that leaves its fleet has a log of its own"))
-			}
-			s := &server{tuner: &tuner{Config: c, layers: l, level: new(slog.LevelVar)}, version: cmd.Root().Version, acceptLoss: acceptLoss, leaveFleet: leaveFleet, joins: joins}
-			return s.serve(cmd.ErrOrStderr())
+			return taken.Back(run())
 		},
 	}
 	l = config.Bind(cmd, args)

@@ -19,10 +19,12 @@ import (
 // that it hears, the log that it writes, and its end, which nothing that hangs may
 // hold up. What a signal does depends on how far the relay is:
 //
-//	             SIGTERM, SIGINT            SIGHUP
-//	starting     ends the process           waits
-//	serving      begins the drain           reads the configuration again
-//	draining     ends the process at once   is lost
+//	               SIGTERM, SIGINT            SIGHUP                            SIGUSR2
+//	starting       ends the process           waits                             waits
+//	serving        begins the drain           reads the configuration again     begins the trial of the binary
+//	handing over   ends the process behind    is lost, as the next program      is refused
+//	               it; a second at once       reads the configuration
+//	draining       ends the process at once   is lost                           is lost
 //
 // Each of the three is one goroutine that reads stop, and none overlaps another.
 type process struct {
@@ -30,16 +32,20 @@ type process struct {
 	lines *logWriter
 	stop  chan os.Signal // asks for the end; room for two, as a second one hurries it
 	hup   chan os.Signal // asks for a reload; more than one that waits are one
+	usr2  chan os.Signal // asks for a hand-over; likewise
+
+	handing bool // set by handsOver, read by close
 }
 
 // newProcess takes the signals over. The log goes to w.
 func newProcess(c *tuner, w io.Writer) *process {
-	p := &process{stop: make(chan os.Signal, 2), hup: make(chan os.Signal, 1)}
+	p := &process{stop: make(chan os.Signal, 2), hup: make(chan os.Signal, 1), usr2: make(chan os.Signal, 1)}
 	// Without this a log whose reader has gone would end the process. A write to it
 	// is an error like others.
 	signal.Ignore(syscall.SIGPIPE)
 	signal.Notify(p.stop, syscall.SIGTERM, syscall.SIGINT)
 	signal.Notify(p.hup, syscall.SIGHUP)
+	signal.Notify(p.usr2, syscall.SIGUSR2)
 	format, level := c.LogFormat, c.level // what a reload leaves alone
 	p.lines = newLogWriter(w, func(lines uint64) []byte { return linesMissing(format, lines) })
 	p.log = slog.New(logHandler(format, level, p.lines))
@@ -76,6 +82,9 @@ const (
 func (p *process) close() {
 	signal.Stop(p.hup)
 	p.lines.close(logFlush)
+	if p.handing {
+		return // the next program is executed at once
+	}
 	time.AfterFunc(logFlush, func() { os.Exit(command.Failed) })
 }
 

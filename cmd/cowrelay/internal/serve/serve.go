@@ -10,6 +10,7 @@ import (
 
 	"cowrelay/cmd/cowrelay/internal/certs"
 	"cowrelay/cmd/cowrelay/internal/fleet"
+	"cowrelay/cmd/cowrelay/internal/handover"
 	"cowrelay/cmd/cowrelay/internal/otlp"
 	"cowrelay/cmd/cowrelay/internal/plan"
 	"cowrelay/cow/engine"
@@ -35,7 +36,8 @@ import (
 //	fleet       the other relays are told of this one
 //	traces      have a collector, if there is one; nobody waits for it
 //	relay       has all of them from its first request on
-//	service     connections have waited in the listener since it was opened
+//	service     connections have waited in the listener since it was opened, those of
+//	            the program before since that one has let go of them
 //
 // and stops in the reverse, with two exceptions. The process's deadline begins
 // before anything is stopped, so that no step can hold up the end. And the store
@@ -52,10 +54,13 @@ type server struct {
 	files      plan.OpenFiles
 	memory     plan.Budget
 
-	doors   []door        // of clients
-	certs   *certs.Source // of those of them that speak TLS; nil: none does
-	adminLn net.Listener  // of operators; nil: there is none
+	taken   *handover.State   // what the program before has left; nil: there was none
+	sockets *handover.Sockets // all that is listened on
+	doors   []door            // of clients
+	certs   *certs.Source     // of those of them that speak TLS; nil: none does
+	adminLn net.Listener      // of operators; nil: there is none
 	admin   *admin.Server
+	trials  *trials
 	manager *supervisor
 	journal *engine.Journal
 	// shared is the journal if relays share its log. openShared stores it; the
@@ -73,23 +78,44 @@ type server struct {
 	// of the store load it.
 	observer atomic.Pointer[relayhttp.Relay]
 
-	served chan error // what ended the service, if no signal did; a place for each listener
+	served chan error // what ended the service, if no signal did; a place for each listener, and one
 	undo   []func()   // what end has to do, the last one first
 }
 
-// serve runs the relay until a signal ends it.
+// serve runs the relay until a signal ends it, or until another program takes its
+// place, which then has its process.
 func (s *server) serve(stderr io.Writer) error {
-	s.served = make(chan error, len(s.Binds)+1)
-	defer s.end()
-	if err := s.start(stderr); err != nil {
-		return err
+	next, err := s.live(stderr)
+	if next != nil {
+		return next.execute()
 	}
-	return s.stop(s.run())
+	return err
 }
 
-// run returns when the relay is to stop: nil for a signal, or why it can't serve.
-// All changes of the configuration happen on this goroutine.
-func (s *server) run() error {
+// live is the relay's life. What it returns is to be executed next, if it is not nil.
+func (s *server) live(stderr io.Writer) (*successor, error) {
+	defer s.end()
+	if err := s.start(stderr); err != nil {
+		return nil, err
+	}
+	for {
+		over, err := s.run()
+		if !over {
+			return nil, s.stop(err)
+		}
+		kept, err := s.sockets.Keep()
+		if err == nil {
+			return s.handOver(kept)
+		}
+		s.log.Error("hand-over refused: this program goes on", "error", err)
+		s.figures.HandoverRefused()
+	}
+}
+
+// run returns when the relay is to hand over, which over says, or to stop: with nil for
+// a signal, or with why it can't serve. All changes of the configuration happen on this
+// goroutine.
+func (s *server) run() (over bool, err error) {
 	reload := newReloader(s.tuner, s.log, s.manager, &s.figures)
 	for {
 		select {
@@ -100,11 +126,20 @@ func (s *server) run() error {
 			if s.certs != nil {
 				s.certs.Look()
 			}
+		case <-s.process.usr2:
+			s.trials.begin(nil)
+		case ask := <-s.trials.asks:
+			s.trials.begin(ask.answer)
+		case found := <-s.trials.done:
+			if s.trials.end(found); found.err == nil {
+				return true, nil
+			}
+			s.figures.HandoverRefused()
 		case err := <-s.served:
-			return fmt.Errorf("cannot serve: %w", err)
+			return false, fmt.Errorf("cannot serve: %w", err)
 		case sig := <-s.process.stop:
 			s.log.Info("stopping", "signal", sig.String())
-			return nil
+			return false, nil
 		}
 	}
 }

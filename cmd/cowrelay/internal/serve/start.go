@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"cowrelay/cmd/cowrelay/docs"
-	"cowrelay/cmd/cowrelay/internal/config"
 	"cowrelay/cmd/cowrelay/internal/otlp"
 	"cowrelay/cmd/cowrelay/internal/plan"
 	"cowrelay/cmd/cowrelay/internal/trim"
@@ -39,6 +38,7 @@ func (s *server) start(stderr io.Writer) (err error) {
 	opening := s.process.endsAtSignal()
 	s.later(opening)
 
+	s.trials = newTrials(s.log)
 	s.limitMemory()
 	plan.SpareProcs()
 	if s.files, err = plan.Files(s.MaxConns); err != nil {
@@ -64,7 +64,7 @@ func (s *server) start(stderr io.Writer) (err error) {
 
 	s.manager = newSupervisor(s.log)
 	s.later(s.manager.close)
-	opened := s.manager.opening()
+	opened := s.manager.opening(s.taken != nil)
 	s.later(opened)
 	if err := s.openStore(); err != nil {
 		return err
@@ -97,38 +97,22 @@ func (s *server) limitMemory() {
 	s.memory = plan.SplitBudget(s.MemoryBudget, s.RequestBudget)
 }
 
-// listen opens the listeners of clients, which nobody reads yet, and serves the
-// operators.
-func (s *server) listen() (err error) {
-	for _, l := range s.Binds {
-		ln, err := listen(s.Network(l), l.Address, "--bind")
-		if err != nil {
-			return err
-		}
-		s.doors = append(s.doors, door{ln, l})
-		s.later(func() { ln.Close() })
-		if s.LocalOnly && !onLoopback(ln) {
-			return config.PublicBind(ln.Addr().String())
-		}
+// listen opens the listeners, and serves the operators.
+func (s *server) listen() error {
+	if err := s.takeSockets(); err != nil {
+		return err
 	}
-	if s.UDS != "" {
-		ln, err := listenUnix(s.UDS)
-		if err != nil {
-			return err
-		}
-		s.doors = append(s.doors, door{Listener: ln})
-		s.later(func() { ln.Close() })
+	if err := s.listenClients(); err != nil {
+		return err
 	}
-	if s.Admin == "" {
-		return nil
-	}
-	if s.adminLn, err = listen("tcp", s.Admin, "--admin"); err != nil {
+	s.served = make(chan error, len(s.doors)+1)
+	if err := s.listenOperators(); err != nil || s.adminLn == nil {
 		return err
 	}
 	s.admin = admin.Serve(s.adminLn, admin.Options{
 		Token: s.AdminToken, Level: s.level, MaxConns: s.files.Admin, Logger: s.log,
 		Stop:       sync.OnceFunc(func() { s.process.stop <- syscall.SIGTERM }),
-		Checkpoint: s.checkpoint,
+		Checkpoint: s.checkpoint, HandOver: s.askHandover, HandedOver: s.figures.Handovers,
 	})
 	s.admin.Say(s.told)
 	s.later(func() { s.admin.Close() })
@@ -286,6 +270,7 @@ func (s *server) begin() {
 		}
 		go pprof.Do(context.Background(), pprof.Labels("relay", "serve"), func(context.Context) { s.served <- s.relay.ServeTLS(d.Listener, secure) })
 	}
+	s.resume()
 	s.log.Info("serving", "bind", doorsText(s.doors), "uds", s.UDS, "local_only", s.LocalOnly, "admin", addrText(s.adminLn), "data_dir", s.DataDir, "journal", s.Config.Journal, "sync", s.syncs(),
 		"slots", s.store.Len(), "memory_budget", s.MemoryBudget, "version", s.version)
 	s.manager.serving(func(ctx context.Context) error { return alive(ctx, s.doors, s.store) }, func() string {

@@ -31,6 +31,16 @@ func (s *server) stop(err error) error {
 	if e := s.relay.Drain(ctx, s.DrainDelay); e != nil && !errors.Is(e, context.DeadlineExceeded) {
 		err = errors.Join(err, e)
 	}
+	err = errors.Join(err, s.closeStore())
+	if err == nil {
+		s.log.Info("stopped")
+	}
+	return err
+}
+
+// closeStore ends what stands between the relay and the disk, when the relay serves
+// nobody any more.
+func (s *server) closeStore() error {
 	sent := s.flushTraces()
 	s.desk.Close()
 	if s.fleet != nil {
@@ -41,11 +51,8 @@ func (s *server) stop(err error) error {
 		late := time.AfterFunc(CloseTime/2, shared.Stop)
 		defer late.Stop()
 	}
-	err = errors.Join(err, s.store.Close(), s.journal.Close())
+	err := errors.Join(s.store.Close(), s.journal.Close())
 	<-sent
-	if err == nil {
-		s.log.Info("stopped")
-	}
 	return err
 }
 

@@ -23,6 +23,8 @@ import (
 //	opening     EXTEND_TIMEOUT_USEC, as often as needed
 //	serving     READY=1, then WATCHDOG=1 as long as the relay answers itself
 //	reloading   RELOADING=1, and READY=1 at its end; any number of times
+//	handing     RELOADING=1, and WATCHDOG=1 for a relay that ends; the next program goes
+//	over        on with opening, in the same process
 //	stopping    STOPPING=1, the last word
 type supervisor struct {
 	log    *slog.Logger
@@ -31,6 +33,8 @@ type supervisor struct {
 	wg     sync.WaitGroup  // of what runs beside the relay, and of send
 	ctx    context.Context // until stopping
 	cancel context.CancelFunc
+	asking context.Context // until handingOver: alive may be asked
+	unask  context.CancelFunc
 
 	mu       sync.Mutex
 	over     bool        // guarded by mu; the last word is said, and messages is closed
@@ -45,6 +49,7 @@ const (
 func newSupervisor(log *slog.Logger) *supervisor {
 	s := &supervisor{log: log, socket: os.Getenv("NOTIFY_SOCKET"), messages: make(chan string, managerQueue)}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.asking, s.unask = context.WithCancel(s.ctx)
 	if s.socket != "" {
 		s.run(s.send)
 	}
@@ -104,27 +109,55 @@ const (
 )
 
 // opening asks the manager for time until done is called: to replay a long log may
-// take longer than a start may.
-func (s *supervisor) opening() (done func()) {
+// take longer than a start may. If this program has taken over, the watchdog runs.
+func (s *supervisor) opening(tookOver bool) (done func()) {
 	if s.socket == "" {
 		return func() {}
 	}
 	ctx, cancel := context.WithCancel(s.ctx)
-	s.queue("STATUS=opening the store", extend(openingGrant))
+	lines := []string{extend(openingGrant)}
+	every := openingTell
+	if tookOver {
+		lines = append(lines, daemon.SdNotifyWatchdog)
+		if watched, err := daemon.SdWatchdogEnabled(false); err == nil && watched > 0 {
+			every = min(every, watched/4)
+		}
+	}
+	s.queue(append(lines, "STATUS=opening the store")...)
+	s.repeat(ctx, every, lines)
+	return cancel
+}
+
+// repeat says the lines again and again, until ctx ends or openingMost is over.
+func (s *supervisor) repeat(ctx context.Context, every time.Duration, lines []string) {
 	s.run(func() {
-		t := time.NewTicker(openingTell)
+		t := time.NewTicker(every)
 		defer t.Stop()
-		for range openingMost / openingTell {
+		for range openingMost / every {
 			select {
 			case <-ctx.Done():
 				return
 			case <-t.C:
-				s.queue(extend(openingGrant))
+				s.queue(lines...)
 			}
 		}
 	})
-	return cancel
 }
+
+// handingOver says that the relay ends for another program, which says READY=1 when it
+// serves. Until leave the relay is alive, though its listeners do not answer.
+func (s *supervisor) handingOver() {
+	s.unask()
+	s.reloading()
+	if watched, err := daemon.SdWatchdogEnabled(false); err == nil && watched > 0 {
+		s.queue(daemon.SdNotifyWatchdog)
+		s.repeat(s.ctx, watched/4, []string{daemon.SdNotifyWatchdog})
+	}
+}
+
+// leave is the end of what runs beside the relay, without a last word: the next program
+// speaks to the manager.
+func (s *supervisor) leave() { s.shut() }
 
 func extend(d time.Duration) string { return fmt.Sprintf("EXTEND_TIMEOUT_USEC=%d", d.Microseconds()) }
 
@@ -148,10 +181,10 @@ func (s *supervisor) serving(alive func(context.Context) error, status func() st
 		t := time.NewTicker(every)
 		defer t.Stop()
 		for ready := false; ; {
-			ctx, cancel := context.WithTimeout(s.ctx, every)
+			ctx, cancel := context.WithTimeout(s.asking, every)
 			err := alive(ctx)
 			cancel()
-			if s.ctx.Err() != nil {
+			if s.asking.Err() != nil {
 				return // the answer may be that of a relay that ends
 			}
 			lines := []string{"STATUS=" + status()}
@@ -170,7 +203,7 @@ func (s *supervisor) serving(alive func(context.Context) error, status func() st
 				return
 			}
 			select {
-			case <-s.ctx.Done():
+			case <-s.asking.Done():
 				return
 			case <-t.C:
 			}
@@ -190,6 +223,11 @@ func (s *supervisor) reloaded() { s.queue(daemon.SdNotifyReady) }
 // beside the relay. A second call does nothing.
 func (s *supervisor) stopping(why string) {
 	s.queue(daemon.SdNotifyStopping, "STATUS="+why)
+	s.shut()
+}
+
+// shut ends what runs beside the relay, and what is said.
+func (s *supervisor) shut() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.over {

@@ -70,6 +70,14 @@ func TestOutput_FullDisk(t *testing.T) {
 		t.Fatal(made, err)
 	}
 	backup := made[0]
+	next := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) { // a relay that is handed over at once
+		if req.Method == http.MethodPost {
+			w.Write([]byte(`{"version":"next","handovers":0}`))
+		} else {
+			w.Write([]byte(`{"version":"next","handovers":1,"ready":true}`))
+		}
+	}))
+	defer next.Close()
 	tries := map[string][][]string{
 		"cowrelay":                       {{"--version"}, {"--help"}, {"-h"}},
 		"cowrelay help":                  {{"help"}, {"help", "serve"}},
@@ -96,6 +104,7 @@ func TestOutput_FullDisk(t *testing.T) {
 		"cowrelay ping":                  {{"ping", "--count=1"}, {"ping", "--count=1", "--json"}},
 		"cowrelay doctor":                {{"doctor", "--url", r.URL}, {"doctor", "--json", "--url", r.URL}},
 		"cowrelay top":                   {append(admin, "top", "--every=100ms")},
+		"cowrelay handover":              {{"handover", "--admin", next.URL}},
 		"cowrelay verify":                {{"verify", "--data-dir", stopped}, {"verify", "--json", "--data-dir", stopped}},
 		"cowrelay export":                {{"export", "--all", "--data-dir", stopped}, append(admin, "export", "--all")},
 		"cowrelay import":                {{"import", "--from", state1.Dir, "--data-dir", filepath.Join(t.TempDir(), "new")}},
