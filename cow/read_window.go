@@ -168,6 +168,63 @@ func (w *Window) Wrote(n int) {
 	w.off += n
 }
 
+// Seek moves the cursor to the byte of the array that has n before it.
+func (w *Window) Seek(n int) {
+	at, pinned := w.at, w.pinned
+	w.at, w.off, w.done = 0, 0, 0
+	if w.Wrote(n); w.at == at {
+		w.pinned = pinned
+	}
+}
+
+// Run is events that stand side by side. A slot's id, First and Events name its bytes
+// for ever (I1, I2), whatever chunks hold them.
+type Run struct {
+	First  uint64 // position of the first event
+	Events int
+	Bytes  int // with the commas between the events
+}
+
+// Where runs end: before each position that runEvents divides, and behind an event of
+// longEvent bytes or more. So equal parts of different pages are equal runs, and a run
+// of several events has less than 128 KiB before its last.
+const (
+	runEvents = 32
+	longEvent = 4 << 10
+)
+
+// Runs appends the runs that the page consists of, in order: a bracket, then runs with
+// commas between them, then a bracket. A chunk that a load has read for this page alone
+// is one run. If the slot has gone cold since the page was made, its tables are gone, and
+// nothing is appended.
+func (w *Window) Runs(dst []Run) []Run {
+	was, pos, open := len(dst), w.next-uint64(w.events), false
+	for _, sp := range w.spans {
+		if w.cold {
+			dst = append(dst, Run{sp.c.first, int(sp.c.events), int(sp.c.size)})
+			continue
+		}
+		g := sp.c.seg.Load()
+		if g == goneSegment {
+			return dst[:was]
+		}
+		for from := sp.from; from < sp.to; pos++ {
+			end := g.refs[pos-sp.c.first].end
+			if pos%runEvents == 0 || !open {
+				dst = append(dst, Run{First: pos})
+			}
+			r := &dst[len(dst)-1]
+			if r.Events++; r.Events > 1 {
+				r.Bytes++
+			}
+			r.Bytes += int(end - from)
+			open = end-from < longEvent
+			from = end + 1
+		}
+	}
+	return dst
+}
+
 // Load brings the bytes at the cursor into memory and keeps them until Wrote. It
 // waits for the journal. Errors are those of Store.Window.
 func (w *Window) Load() error {

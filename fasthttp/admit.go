@@ -7,6 +7,7 @@ import (
 
 	"cowrelay/cow"
 	"cowrelay/cow/token"
+	"cowrelay/fasthttp/coding"
 	"cowrelay/fasthttp/conn"
 	"cowrelay/fasthttp/refusal"
 
@@ -76,6 +77,8 @@ func (r *Relay) admit(h *fasthttp.RequestHeader, req *request) (handler, *refusa
 	}
 	if n := h.ContentLength(); h.IsPost() && !(rt.noBody && (n == 0 || n == -2)) {
 		switch kind := h.ContentType(); {
+		case coding.Compressed(h.Peek(fasthttp.HeaderContentEncoding)):
+			return nil, refusal.Compressed
 		case refusal.IsJSON(kind):
 		case rt.lines == nil:
 			return nil, refusal.ContentType

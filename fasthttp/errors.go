@@ -3,6 +3,7 @@ package fasthttp
 import (
 	"strconv"
 
+	"cowrelay/fasthttp/coding"
 	"cowrelay/fasthttp/redact"
 	"cowrelay/fasthttp/refusal"
 
@@ -58,6 +59,9 @@ func writeRefusal(res *fasthttp.Response, f *refusal.Reply, id string) {
 	}
 	if f.RetryAfter > 0 {
 		res.Header.Set(fasthttp.HeaderRetryAfter, strconv.Itoa(f.RetryAfter))
+	}
+	if f.Plain {
+		res.Header.Set(fasthttp.HeaderAcceptEncoding, coding.Identity.String())
 	}
 	if f.Allow != "" {
 		res.Header.Set(fasthttp.HeaderAllow, f.Allow)

@@ -9,6 +9,8 @@ import (
 
 	"cowrelay/cow"
 	"cowrelay/fasthttp/accept"
+	"cowrelay/fasthttp/coding"
+	"cowrelay/fasthttp/conn"
 	"cowrelay/fasthttp/poll"
 	"cowrelay/fasthttp/refusal"
 	"cowrelay/fasthttp/trace"
@@ -157,11 +159,43 @@ func (r *Relay) servePull(req request) error {
 	res.Header.SetCanonical(relayNext, strconv.AppendUint(room[:0], p.Next(), 10))
 	res.Header.SetCanonical(relayEnd, strconv.AppendUint(room[:0], p.End(), 10))
 	r.markStale(res)
+	r.compress(req, p)
 	res.SetBodyStream(p, p.Len())
 	if !req.head && p.Long() {
 		bodyOwnsHead(req.ctx, req.conn, p)
 	}
 	return nil
+}
+
+// newCoder makes what compresses pages. It may take an eighth of the memory of slots:
+// half for what it keeps, and half for replies that are under way.
+func newCoder(r *Relay) *coding.Coder {
+	part := r.store.Memory().Limit / 16
+	return coding.New(coding.Options{
+		Workers: max(1, int(r.opts.CPUs/2)), CacheBytes: part, ReplyBytes: part, ClientBytes: part / 2, Charge: r.store.Charge,
+	})
+}
+
+// compress has the page go out in the coding that the client asks for, if that can be
+// done at once. HEAD is answered as a client is that asks for none.
+func (r *Relay) compress(req request, p *conn.Page) {
+	offered := r.live.Load().Compression
+	if offered == 0 {
+		return
+	}
+	res := &req.ctx.Response
+	res.Header.Add(fasthttp.HeaderVary, fasthttp.HeaderAcceptEncoding)
+	if req.head {
+		return
+	}
+	as := offered.Choose(req.ctx.Request.Header.PeekAll(fasthttp.HeaderAcceptEncoding))
+	if as.Coding == coding.Identity {
+		return
+	}
+	if b := r.coder.Page(as, r.clientOf(req), req.slot, &p.Window); b != nil {
+		p.Instead(b)
+		res.Header.SetContentEncoding(as.Coding.String())
+	}
 }
 
 // await fills w as soon as there is something to pull. It leaves it empty after

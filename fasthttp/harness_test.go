@@ -249,7 +249,7 @@ func checkReply(t testing.TB, res *http.Response, method string) (reply, error) 
 	if n := res.Header.Get("Content-Length"); n != strconv.Itoa(len(body)) {
 		t.Errorf("status %d: Content-Length %s, body of %d bytes", res.StatusCode, n, len(body))
 	}
-	if kind == "application/json" && !json.Valid(body) {
+	if kind == "application/json" && !json.Valid([]byte(decoded(t, r))) {
 		t.Errorf("status %d: body is not JSON: %.200q", res.StatusCode, body)
 	}
 	if res.StatusCode < 400 {

@@ -10,6 +10,7 @@ import (
 
 	"cowrelay/cow/rendezvous"
 	"cowrelay/cow/token"
+	"cowrelay/fasthttp/coding"
 	"cowrelay/fasthttp/conn"
 	"cowrelay/fasthttp/poll"
 	"cowrelay/fasthttp/stats"
@@ -39,7 +40,7 @@ func (r *Relay) families() []stats.Family {
 		r.relayFamilies(), r.opts.Process.Families(), r.requests.Families(), r.connectionFamilies(), r.arrivalFamilies(), r.refusals.Families(), r.limitFamilies(),
 		stats.BackupFamilies(r.shownOperators), stats.StoreFamilies(r.store, r.commits, journal), r.batches.Families(), stats.FleetFamilies(journal), r.doubtFamilies(),
 		stats.DeskFamilies(r.opts.Desk), r.streamFamilies(), r.pollFamilies(), r.frameFamilies(),
-		stats.MemoryFamilies(r.store), r.recorder.Families(),
+		stats.MemoryFamilies(r.store), r.compressionFamilies(), r.recorder.Families(),
 	)
 }
 
@@ -224,6 +225,29 @@ func (r *Relay) frameFamilies() []stats.Family {
 		stats.Durations("cowrelay_stream_lag_seconds", "Time from an event being visible to the first write of it to a stream.", func() *stats.Histogram { return r.lag }),
 		stats.Counter("cowrelay_frames_encoded_total", "Stream frames encoded once for all live readers of a slot.", func() uint64 { return r.store.Stats().FramesEncoded.Load() }),
 		stats.Counter("cowrelay_frames_replayed_total", "Stream frames encoded for one reader behind the shared ones.", func() uint64 { return r.store.Stats().FramesReplayed.Load() }),
+	}
+}
+
+func (r *Relay) compressionFamilies() []stats.Family {
+	return []stats.Family{
+		stats.CountersOf("cowrelay_compression_replies_total", "result", "Pages for clients that asked for a coding, by result: gzip and zstd went out compressed; the others plain: small (nothing to gain), busy (as many were being compressed as may be), room (replies under way held as many bytes as they may), grown (longer than plain), unread (not to be read, or the slot left memory just then).",
+			coding.OutcomeNames[:], func() []atomic.Uint64 { return r.coder.Outcomes() }),
+		stats.CounterBy("cowrelay_compression_bytes_total", "of", "Bytes of compressed pages: as they would be plain, and as they were sent.", func(show stats.Show) {
+			n := r.coder.Counts()
+			show("plain", n.Plain)
+			show("sent", n.Sent)
+		}),
+		stats.CounterBy("cowrelay_compression_pieces_total", "result", "Runs of events of compressed pages, by result: made (compressed), reused (found compressed); and of those that were kept, evicted.", func(show stats.Show) {
+			n := r.coder.Counts()
+			show("made", n.Made)
+			show("reused", n.Reused)
+			show("evicted", n.Evicted)
+		}),
+		stats.Gauge("cowrelay_compression_pieces", "Compressed runs of events that are kept.", func() int64 { return r.coder.Counts().Kept }),
+		stats.Gauge("cowrelay_compression_pieces_bytes", "Memory that they take.", func() int64 { return r.coder.Counts().KeptBytes }),
+		stats.Gauge("cowrelay_compression_pieces_bytes_max", "Memory that they may take.", func() int64 { return r.coder.Counts().KeptBytesMax }),
+		stats.Gauge("cowrelay_compression_reply_bytes", "Bytes that compressed replies under way hold, counted by their plain length.", func() int64 { return r.coder.Counts().Replies }),
+		stats.Gauge("cowrelay_compression_reply_bytes_max", "Bytes that they may hold.", func() int64 { return r.coder.Counts().RepliesMax }),
 	}
 }
 

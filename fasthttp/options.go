@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"cowrelay/cow/rendezvous"
+	"cowrelay/fasthttp/coding"
 	"cowrelay/fasthttp/limit"
 	"cowrelay/fasthttp/manual"
 	"cowrelay/fasthttp/stats"
@@ -125,6 +126,7 @@ type Live struct {
 	ClientHeaders  []string       // in which header; the first that is there counts (limit.DefaultHeaders)
 	RateLimits     *limit.Rates   // how often clients may ask (limit.DefaultRates)
 	CORSOrigins    []string       // sites whose pages may read replies, or "*" (none)
+	Compression    coding.Set     // codings that pages are compressed with for clients that ask (none)
 
 	limiter *limit.Limiter // of RateLimits; made by SetLive
 }

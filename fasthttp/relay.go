@@ -10,6 +10,7 @@ import (
 	"cowrelay/cow"
 	"cowrelay/cow/share"
 	"cowrelay/fasthttp/accept"
+	"cowrelay/fasthttp/coding"
 	"cowrelay/fasthttp/conn"
 	"cowrelay/fasthttp/limit"
 	"cowrelay/fasthttp/poll"
@@ -42,6 +43,7 @@ type Relay struct {
 	conns   *conn.Set
 	streams *stream.Set
 	polls   *poll.Set
+	coder   *coding.Coder // compresses pages
 
 	// Whether other relays write to the store's journal too; and the requests that wait
 	// for what those have acknowledged. staying is done when these are to end.

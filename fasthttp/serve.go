@@ -33,6 +33,7 @@ func NewRelay(store *cow.Store, opts Options) *Relay {
 	r.doubts = newDoubts()
 	r.staying, r.leave = context.WithCancel(context.Background())
 	r.polls = poll.NewSet(r.streams.Subscribe, r.streams.Hangups())
+	r.coder = newCoder(r)
 	r.SetLive(opts.Live)
 	r.recorder = stats.Start(stats.Sources{
 		Store: store, Relay: opts.RelayName, Requests: r.requests, Pulls: []int{routeEvents.get.op, opLongPoll}, Commits: r.commits, Lag: r.lag,

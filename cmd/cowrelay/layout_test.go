@@ -64,9 +64,10 @@ var mayImport = map[string][]string{
 	relay + "admin":   {"cowrelay/cow", slots + "rate", slots + "rendezvous", relay + "accept", relay + "keys", relay + "redact", relay + "refusal", relay + "stats"},
 	relay + "secure":  {relay + "accept"},
 	relay + "conn":    {"cowrelay/cow", slots + "frame", slots + "share", relay + "accept", relay + "secure", relay + "stream"},
+	relay + "coding":  {"cowrelay/cow", slots + "share", relay + "accept"},
 	relay + "poll":    {"cowrelay/cow", slots + "frame", slots + "share", relay + "accept", relay + "stream"},
 	"cowrelay/fasthttp": {
-		"cowrelay/cow", slots + "event", slots + "frame", slots + "invariants", slots + "rendezvous", slots + "share", slots + "token", relay + "accept", relay + "conn", relay + "keys", relay + "limit", relay + "manual",
+		"cowrelay/cow", slots + "event", slots + "frame", slots + "invariants", slots + "rendezvous", slots + "share", slots + "token", relay + "accept", relay + "coding", relay + "conn", relay + "keys", relay + "limit", relay + "manual",
 		relay + "meet", relay + "poll", relay + "redact", relay + "refusal", relay + "stats", relay + "stream", relay + "trace", relay + "web",
 	},
 	// The load generator knows of the relay what a client knows, and no more.
@@ -124,7 +125,7 @@ var mayImport = map[string][]string{
 	server + "otlp":              {slots + "rate", relay + "trace"},
 	server + "plan":              {slots + "engine", "cowrelay/fasthttp", relay + "admin"},
 	server + "certs":             {server + "wholefile"},
-	server + "config":            {slots + "filelog", "cowrelay/fasthttp", relay + "limit", server + "certs", server + "command", server + "otlp", server + "plan", server + "wholefile"},
+	server + "config":            {slots + "filelog", "cowrelay/fasthttp", relay + "coding", relay + "limit", server + "certs", server + "command", server + "otlp", server + "plan", server + "wholefile"},
 	server + "adminclient":       {server + "command", server + "config"},
 	server + "fleet":             {"cowrelay/cow", relay + "admin", relay + "refusal"},
 	server + "handover":          {relay + "conn"},
@@ -169,6 +170,7 @@ var never = map[string][]string{
 	"cowrelay/cow/natslog":      {"github.com/valyala", "github.com/cockroachdb", "github.com/VictoriaMetrics"}, // by HTTP it asks NATS servers what they promise
 	"cowrelay/cow/pebblestore":  {"net/http", "github.com/valyala/fasthttp"},
 	"cowrelay/fasthttp":         {"github.com/cockroachdb", "github.com/getkin", "go.opentelemetry.io"}, // its tests validate by it
+	"cowrelay/fasthttp/coding":  {"net/http", "github.com/valyala", "github.com/cockroachdb", "github.com/VictoriaMetrics"},
 	"cowrelay/fasthttp/stats":   {"net/http", "github.com/valyala", "github.com/cockroachdb"},
 	"cowrelay/fasthttp/admin":   {"github.com/valyala", "github.com/cockroachdb"},
 	"cowrelay/fasthttp/conn":    {"net/http", "github.com/valyala", "github.com/cockroachdb", "github.com/VictoriaMetrics"},

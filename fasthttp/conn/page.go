@@ -23,6 +23,7 @@ import (
 // and both go out in one system call. Otherwise the receiver is woken for each.
 type Page struct {
 	cow.Window
+	body Body // what is written: the window, unless Instead gave another
 	set  *Set
 	conn *Conn // nil where it is not ours
 
@@ -38,6 +39,22 @@ type Page struct {
 	overdueNs int64                 // until when, on the set's clock; 0: nothing waits
 }
 
+// Body is what a page writes. The methods are those of cow.Window.
+type Body interface {
+	Len() int
+	Left() int
+	Parts([][]byte) [][]byte
+	Wrote(int)
+	Load() error
+}
+
+// Instead has the page write b in the place of its window. If b is an io.Closer, Close
+// closes it.
+func (p *Page) Instead(b Body) { p.body = b }
+
+// Len returns how many bytes the page writes.
+func (p *Page) Len() int { return p.body.Len() }
+
 var pagePool = sync.Pool{New: func() any {
 	p := new(Page)
 	p.try = p.attempt
@@ -47,7 +64,7 @@ var pagePool = sync.Pool{New: func() any {
 // NewPage returns an empty page for a reply on the connection.
 func (s *Set) NewPage(c net.Conn) *Page {
 	p := pagePool.Get().(*Page)
-	p.set = s
+	p.set, p.body = s, &p.Window
 	p.conn, _ = c.(*Conn)
 	return p
 }
@@ -80,9 +97,12 @@ func (p *Page) Close() (err error) {
 			err = errHead // the server closes the connection for it
 		}
 	}
+	if c, ok := p.body.(io.Closer); ok {
+		c.Close()
+	}
 	p.Reset()
 	clear(p.parts)
-	p.set, p.conn, p.fault = nil, nil, nil
+	p.set, p.conn, p.body, p.fault = nil, nil, nil, nil
 	p.head, p.sent = p.head[:0], 0
 	pagePool.Put(p)
 	return err
@@ -91,10 +111,7 @@ func (p *Page) Close() (err error) {
 // WriteTo writes the page.
 func (p *Page) WriteTo(dst io.Writer) (n int64, err error) {
 	defer p.set.rescue("page", func() { err = ErrFault })
-	switch {
-	case p.conn == nil: // a test's
-		return p.Window.WriteTo(dst)
-	case !p.ownsHead():
+	if !p.ownsHead() {
 		return p.copyTo(dst)
 	}
 	p.conn.head = nil
@@ -106,7 +123,7 @@ func (p *Page) WriteTo(dst io.Writer) (n int64, err error) {
 
 // load brings what comes next.
 func (p *Page) load() error {
-	err := p.Load()
+	err := p.body.Load()
 	if err != nil {
 		p.set.cuts.loadFailed(err, p.set.Now(), p.set.opts.Logger)
 	}
@@ -116,14 +133,14 @@ func (p *Page) load() error {
 // copyTo writes a copy.
 func (p *Page) copyTo(dst io.Writer) (int64, error) {
 	p.text = p.text[:0]
-	for p.Left() > 0 {
-		p.parts = p.Parts(p.parts[:0])
+	for p.body.Left() > 0 {
+		p.parts = p.body.Parts(p.parts[:0])
 		n := len(p.text)
 		for _, part := range p.parts {
 			p.text = append(p.text, part...)
 		}
 		clear(p.parts)
-		if p.Wrote(len(p.text) - n); p.Left() > 0 && len(p.parts) == 0 {
+		if p.body.Wrote(len(p.text) - n); p.body.Left() > 0 && len(p.parts) == 0 {
 			if err := p.load(); err != nil {
 				return 0, err
 			}

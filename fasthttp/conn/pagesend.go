@@ -17,7 +17,7 @@ func (p *Page) send() error {
 		return err
 	}
 	p.overdueNs, p.pieceLeft = 0, 0
-	for p.Left() > 0 || p.unsent() {
+	for p.body.Left() > 0 || p.unsent() {
 		p.fault = nil
 		if err = raw.Write(p.try); err == nil {
 			err = p.fault
@@ -42,13 +42,13 @@ func (p *Page) send() error {
 // returns false, and is called again when there is room. Whenever it returns, p
 // holds nothing of the slot.
 func (p *Page) attempt(fd uintptr) bool {
-	for p.Left() > 0 || p.unsent() {
+	for p.body.Left() > 0 || p.unsent() {
 		p.parts = p.parts[:0]
 		if head := p.head[p.sent:]; len(head) > 0 {
 			p.parts = append(p.parts, head)
 		}
 		ahead := len(p.parts)
-		if p.parts = p.Parts(p.parts); len(p.parts) == ahead && p.Left() > 0 {
+		if p.parts = p.body.Parts(p.parts); len(p.parts) == ahead && p.body.Left() > 0 {
 			p.fault = errNotHere
 			return true
 		}
@@ -84,7 +84,7 @@ func (p *Page) wrote(n int) {
 	p.pieceLeft -= n
 	k := min(n, len(p.head)-p.sent)
 	p.sent += k
-	p.Wrote(n - k)
+	p.body.Wrote(n - k)
 }
 
 // patience has the wait that follows end when the client has not taken a piece

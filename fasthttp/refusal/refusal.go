@@ -29,6 +29,7 @@ type Reply struct {
 	Extra      string // further members of the JSON object, from the comma on
 	RetryAfter int    // seconds; 0 sends no header
 	Allow      string // for 405
+	Plain      bool   // for 415: only bodies without a coding are taken
 	Why        Reason // where the status does not say it; see Reason
 }
 
@@ -58,6 +59,7 @@ var (
 	SlotShape    = &Reply{Status: http.StatusBadRequest, Text: "a slot id is 32 lowercase hex digits"}
 	ContentType  = &Reply{Status: http.StatusUnsupportedMediaType, Text: "send Content-Type: application/json"}
 	LinesType    = &Reply{Status: http.StatusUnsupportedMediaType, Text: "send Content-Type: application/json, or application/x-ndjson for an event a line"}
+	Compressed   = &Reply{Status: http.StatusUnsupportedMediaType, Text: "the body is compressed: send it as it is, without Content-Encoding", Plain: true}
 	BodyTooLarge = &Reply{Status: http.StatusRequestEntityTooLarge, Text: "the request body is too large"}
 	Framing      = &Reply{Status: http.StatusBadRequest, Text: "the request's header leaves open where the request ends"}
 	Timeout      = &Reply{Status: http.StatusRequestTimeout, Text: "the request did not arrive in time"}

@@ -52,7 +52,7 @@ func TestOf_Line(t *testing.T) {
 func TestTexts(t *testing.T) {
 	free := regexp.MustCompile(`(^|[\s:])(404|410)($|[\s:])`)
 	for _, r := range []*Reply{
-		NotFound, NoBearer, UnknownSlot, WrongToken, Blocked, SlotShape, ContentType, LinesType, BodyTooLarge, Framing, Timeout, CutBody, Internal, Busy,
+		NotFound, NoBearer, UnknownSlot, WrongToken, Blocked, SlotShape, ContentType, LinesType, Compressed, BodyTooLarge, Framing, Timeout, CutBody, Internal, Busy,
 		ManyBytes, ManyFields, NoSpace, Draining, ManySlots, ManyStreams, StreamShare, SlotStreams, ManyPolls, ManyConns, Query, QueryCurrent, Away, unavailable, SlotFull(1),
 	} {
 		var body map[string]any

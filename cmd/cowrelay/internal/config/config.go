@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"cowrelay/cow/filelog"
+	"cowrelay/fasthttp/coding"
 	"cowrelay/fasthttp/limit"
 )
 
@@ -57,6 +58,7 @@ type Config struct {
 	TrustedProxies []netip.Prefix
 	ClientHeaders  []string // the headers in which those name the client, the first that is there counts
 	CORSOrigins    []string
+	Compression    coding.Set
 
 	// Times.
 	CommitWait         time.Duration // longest time that a small commit is held back for more posts

@@ -7,6 +7,7 @@ import (
 	"cowrelay/cmd/cowrelay/internal/otlp"
 	"cowrelay/cow/filelog"
 	relayhttp "cowrelay/fasthttp"
+	"cowrelay/fasthttp/coding"
 	"cowrelay/fasthttp/limit"
 )
 
@@ -63,6 +64,7 @@ func (c *Config) table() []Setting {
 		{"trusted-proxies", "", "addresses and networks of the proxies that may say which client a request is from, such as 127.0.0.1,10.0.0.0/8", aList, parsed(&c.TrustedProxies, limit.ParseProxies), live},
 		{"client-address-header", "X-Forwarded-For,CF-Connecting-IP,Fly-Client-IP", "headers in which they say it, of which the first that is there counts; better only the one that your proxy sets", aList, parsed(&c.ClientHeaders, limit.ParseHeaders), live},
 		{"cors-origins", "", "origins whose pages may use the relay from a browser, such as https://app.example, or *", aList, parsed(&c.CORSOrigins, relayhttp.ParseOrigins), live},
+		{"compression", "gzip,zstd", "codings that pages of events are compressed with for clients that ask for one by Accept-Encoding: gzip, zstd, or both; off: none", aList, parsed(&c.Compression, coding.ParseSet), live},
 		{"page-bytes", "4MiB", "most bytes of a page of events, if it holds more than one", aSize, func(v string) error {
 			var n int64
 			err := size(&n, 1<<10)(v)

@@ -23,7 +23,7 @@ type tuner struct {
 func liveOptions(c *config.Config) relayhttp.Live {
 	return relayhttp.Live{
 		MaxConnsPerAddress: c.MaxConnsPerAddress, MaxStreams: c.MaxStreams, MaxWaiters: c.MaxLongPolls, AccessLog: c.AccessLog,
-		RateLimits: &c.RateLimits, TrustedProxies: c.TrustedProxies, ClientHeaders: c.ClientHeaders, CORSOrigins: c.CORSOrigins,
+		RateLimits: &c.RateLimits, TrustedProxies: c.TrustedProxies, ClientHeaders: c.ClientHeaders, CORSOrigins: c.CORSOrigins, Compression: c.Compression,
 	}
 }
 

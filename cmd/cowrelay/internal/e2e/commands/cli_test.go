@@ -143,6 +143,7 @@ var otherValues = map[string][2]string{
 	"max-long-polls":              {"10", "20"},
 	"rate-limits":                 {"read=0", "allocate=1/1,total=5/5"},
 	"trusted-proxies":             {"127.0.0.1", "10.0.0.0/8,::1"},
+	"compression":                 {"off", "zstd"},
 	"cors-origins":                {"*", "https://a.example"},
 	"page-bytes":                  {"1MiB", "2MiB"},
 	"heartbeat":                   {"1s", "2s"},
