@@ -125,7 +125,7 @@ func hopeless(err error) bool {
 // disconnected is called when the connection has broken.
 func (l *Log) disconnected(err error) {
 	l.mu.Lock()
-	l.connected = false
+	l.connected, l.refusal = false, ""
 	l.dropPending()
 	subs := l.subs
 	l.subs = nil

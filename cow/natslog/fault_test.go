@@ -245,8 +245,8 @@ func TestSend_Full(t *testing.T) {
 	case <-time.After(5 * time.Second):
 		t.Fatal("no trouble")
 	}
-	if text := l.Status().LastError; !contains(text, "maximum bytes", "max-bytes") {
-		t.Error(text)
+	if s := l.Status(); !contains(s.LastError, "maximum bytes", "max-bytes") || !contains(s.Refusal, "maximum bytes") {
+		t.Errorf("%q, %q", s.LastError, s.Refusal)
 	}
 	begun, n := time.Now(), 0
 	for time.Since(begun) < time.Second {

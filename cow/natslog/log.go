@@ -40,6 +40,7 @@ type Log struct {
 	lastError    string                          // guarded by mu
 	lastErrorAt  time.Time                       // guarded by mu
 	unfit        string                          // guarded by mu
+	refusal      string                          // guarded by mu: see Status
 	doubt        doubt                           // guarded by mu
 
 	heard      atomic.Int64 // Unix nanoseconds: when the log last showed that it takes entries
@@ -200,6 +201,7 @@ type Status struct {
 	LastError   string // the last thing that went wrong, "" for none
 	LastErrorAt time.Time
 	Unfit       string // which server breaks the promise, as far as its monitoring port says; "" for none
+	Refusal     string // why a server refused the entry that was sent last; "" it did not, or did not answer
 	Head        uint64 // newest entry that the log is known to have
 
 	Sent       uint64 // entries
@@ -220,7 +222,7 @@ func (l *Log) Status() Status {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s.Connected, s.LastError, s.LastErrorAt, s.InFlight = l.connected, l.lastError, l.lastErrorAt, len(l.pending)
-	s.Unfit = l.unfit
+	s.Unfit, s.Refusal = l.unfit, l.refusal
 	if s.Connected {
 		s.Server = l.nc.ConnectedServerName()
 	}

@@ -107,6 +107,12 @@ func (l *Log) answer(m *nats.Msg) {
 	if p != nil {
 		l.drop(p)
 	}
+	switch {
+	case err == nil:
+		l.refusal = ""
+	case p != nil:
+		l.refusal = err.Error()
+	}
 	l.mu.Unlock()
 	switch {
 	case err == nil:

@@ -94,6 +94,7 @@ func (l *Log) expire(now time.Time) {
 		switch age := now.Sub(p.at); {
 		case age > answerTimeout:
 			l.drop(p)
+			l.refusal = ""
 			late++
 		case age > awayAfter:
 			stuck = true

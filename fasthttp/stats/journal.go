@@ -102,6 +102,23 @@ type Fleet struct {
 
 	Members, Live int    // relays that the log knows, and those of them heard of lately
 	Twins         uint64 // times that another relay had the name of this one
+
+	Link Link
+}
+
+// Link is how a relay stands to the servers of the log that it shares. Counts are since
+// the start.
+type Link struct {
+	Connected bool      // there is a connection to a server
+	Unfit     bool      // a server does not promise any more what relays promise
+	ErrorAt   time.Time // when the last thing went wrong; zero: nothing has
+
+	Answered   uint64 // entries that a server said to have stored
+	Refused    uint64 // entries that a server refused
+	Unanswered uint64 // entries that no server answered in time
+	InFlight   uint64 // entries that wait for an answer
+	Reconnects uint64 // connections behind the first one
+	Consumers  uint64 // readers of the log that were begun: one, and one for each interruption
 }
 
 // FleetFamilies are those of the shared log. A relay with a log of its own shows none
@@ -125,6 +142,14 @@ func FleetFamilies(journal func() Journal) []Family {
 			fmt.Fprintf(w, "%s{by=\"own\"} %d\n%s{by=\"others\"} %d\n", name, own(f), name, others(f))
 		})
 	}
+	flag := func(name, help string, value func(Fleet) bool) Family {
+		return number("gauge", name, help, func(f Fleet) uint64 {
+			if value(f) {
+				return 1
+			}
+			return 0
+		})
+	}
 	return []Family{
 		number("gauge", "cowrelay_fleet_applied", "Of a log that relays share: the newest entry that this relay has applied.", func(f Fleet) uint64 { return f.Applied }),
 		number("gauge", "cowrelay_fleet_head", "The newest entry that the shared log is known to have.", func(f Fleet) uint64 { return f.Head }),
@@ -143,5 +168,20 @@ func FleetFamilies(journal func() Journal) []Family {
 		number("gauge", "cowrelay_fleet_members", "Relays that the shared log knows.", func(f Fleet) uint64 { return uint64(f.Members) }),
 		number("gauge", "cowrelay_fleet_members_live", "Of them those that were heard of in the last half minute, this one among them.", func(f Fleet) uint64 { return uint64(f.Live) }),
 		number("counter", "cowrelay_fleet_name_conflicts_total", "Times that another relay was found to have the name of this one (--relay-name).", func(f Fleet) uint64 { return f.Twins }),
+		flag("cowrelay_fleet_log_connected", "1: this relay has a connection to a server of the shared log.", func(f Fleet) bool { return f.Link.Connected }),
+		flag("cowrelay_fleet_log_unfit", "1: a server of the shared log does not promise any more what relays promise: it is too old, or does not sync before it acknowledges. /readyz of the admin listener and the log name it.", func(f Fleet) bool { return f.Link.Unfit }),
+		shown("gauge", "cowrelay_fleet_log_error_timestamp_seconds", "When something last went wrong between this relay and the servers of the shared log, Unix time; 0: nothing has. The log says what.", func(w io.Writer, name string, f Fleet) {
+			at := int64(0)
+			if !f.Link.ErrorAt.IsZero() {
+				at = f.Link.ErrorAt.Unix()
+			}
+			fmt.Fprintf(w, "%s %d\n", name, at)
+		}),
+		shown("counter", "cowrelay_fleet_log_answers_total", "Entries that this relay sent to the shared log, by what became of them: stored, refused (by a server), unanswered (in time). Those that are not stored are sent again.", func(w io.Writer, name string, f Fleet) {
+			fmt.Fprintf(w, "%s{result=\"stored\"} %d\n%s{result=\"refused\"} %d\n%s{result=\"unanswered\"} %d\n", name, f.Link.Answered, name, f.Link.Refused, name, f.Link.Unanswered)
+		}),
+		number("gauge", "cowrelay_fleet_log_in_flight", "Entries that were sent to a server of the shared log and wait for its answer.", func(f Fleet) uint64 { return f.Link.InFlight }),
+		number("counter", "cowrelay_fleet_log_reconnects_total", "Connections to servers of the shared log that were made in place of one that broke.", func(f Fleet) uint64 { return f.Link.Reconnects }),
+		number("counter", "cowrelay_fleet_log_readers_total", "Times that this relay began to read the shared log: once, and once more for each interruption.", func(f Fleet) uint64 { return f.Link.Consumers }),
 	}
 }

@@ -24,9 +24,16 @@ func (s *server) told() string {
 		return *text
 	}
 	if shared := s.shared.Load(); shared != nil {
+		log := s.sharedLog.Status()
 		switch h := shared.Health(); {
+		case log.Refusal != "":
+			return "refused: the NATS servers take no entries, so posts are refused: " + log.Refusal
+		case h.Away > awayTold && log.LastError != "":
+			return fmt.Sprintf("away: the shared log could not be reached for %v; posts are refused; the last error: %s", h.Away.Round(time.Second), log.LastError)
 		case h.Away > awayTold:
 			return fmt.Sprintf("away: the shared log could not be reached for %v; posts are refused", h.Away.Round(time.Second))
+		case log.Unfit != "":
+			return "unfit: " + log.Unfit
 		case h.Head > h.Applied+behindTold:
 			return fmt.Sprintf("behind: %d entries of the shared log are not applied yet", h.Head-h.Applied)
 		}
@@ -131,11 +138,16 @@ func (s *server) fleetFigures() *stats.Fleet {
 	if shared == nil || s.fleet == nil {
 		return nil
 	}
-	j, c := shared.SharedStats(), s.fleet.Counts()
+	j, c, l := shared.SharedStats(), s.fleet.Counts(), s.sharedLog.Status()
 	return &stats.Fleet{
 		Applied: j.Health.Applied, Head: j.Health.Head, Durable: j.Durable, Purged: c.Purged, Lag: c.Lag, Away: j.Health.Away,
 		Own: j.Own, Others: j.Seen - j.Own, Ignored: j.Ignored, Resent: j.Resent,
 		Pending: uint64(j.Pending), PendingBytes: uint64(j.PendingBytes), FeedBytes: uint64(j.FeedBytes), FeedLost: j.FeedLost,
 		Members: c.Members, Live: c.Live, Twins: c.Twins,
+		Link: stats.Link{
+			Connected: l.Connected, Unfit: l.Unfit != "", ErrorAt: l.LastErrorAt,
+			Answered: l.Answered, Refused: l.Refused, Unanswered: l.Unanswered, InFlight: uint64(l.InFlight),
+			Reconnects: l.Reconnects, Consumers: l.Consumers,
+		},
 	}
 }

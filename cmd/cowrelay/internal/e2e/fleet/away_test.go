@@ -86,7 +86,8 @@ func TestFleet_Away(t *testing.T) {
 	}
 	eventually(t, "that it says so", 10*time.Second, func() bool {
 		code, text := ready(t, a.AdminURL)
-		return code == 200 && strings.Contains(text, "away: ") && a.Metric("cowrelay_fleet_away_seconds") > 0
+		return code == 200 && strings.Contains(text, "away: ") && strings.Contains(text, "the last error: ") &&
+			a.Metric("cowrelay_fleet_away_seconds") > 0 && a.Metric("cowrelay_fleet_log_connected") == 0
 	})
 	a.AwaitLog("the shared log can't be reached: pulls and streams show what this relay has heard of, posts are refused")
 	if out, errs, code := relaytest.Command(t, nil, "health", "--url="+a.URL); code != 0 {
