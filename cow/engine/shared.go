@@ -134,6 +134,19 @@ func (s *Shared) Barrier(ctx context.Context) error { return s.shared.Barrier(ct
 // Health implements cow.Shared.
 func (s *Shared) Health() cow.Health { return s.shared.Health() }
 
+// Allowed says whether a group with this op may be written: whether the fleet writes its
+// format.
+func (s *Shared) Allowed(op cow.Op) bool { return s.shared.Allowed(op) }
+
+// Format is the newest format of entries that the relays of the log may write.
+func (s *Shared) Format() int { return s.shared.Format() }
+
+// Reads is the newest format of entries that this program reads.
+func (s *Shared) Reads() int { return replay.Reads() }
+
+// Raise lets the relays of the log write a format, as replay.SharedJournal.Raise does.
+func (s *Shared) Raise(to int) error { return s.shared.Raise(to) }
+
 // Stop ends all waits for the log, as replay.SharedJournal.Stop does.
 func (s *Shared) Stop() { s.shared.Stop() }
 

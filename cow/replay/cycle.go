@@ -33,6 +33,8 @@ type packer struct {
 	// state answers records that can't hold without an entry. nil: only the log can
 	// say, as other relays write to it too.
 	state *State
+	// allowed says whether an op may be written. nil: each may.
+	allowed func(cow.Op) bool
 }
 
 // entryFrame is how many bytes an entry has beside its groups and records, at most.
@@ -42,7 +44,8 @@ const entryFrame = entryHead + 1 + totalsSize + entryChecksum
 const spare = 1024
 
 // next appends the ops of the next entry to list. It returns how long the entry is at
-// most. No ops: there is no other. Groups that contradict themselves are answered.
+// most. No ops: there is no other. Groups that contradict themselves, or may
+// not be written yet, are answered.
 func (p *packer) next(list []sent) (_ []sent, size int) {
 	size = entryFrame
 	for ; len(p.groups) > 0; p.groups = p.groups[1:] {
@@ -51,6 +54,10 @@ func (p *packer) next(list []sent) (_ []sent, size int) {
 		n, err := checkGroup(g)
 		if err != nil {
 			g.Outcome, g.Err = cow.Refused, err
+			continue
+		}
+		if p.allowed != nil && !p.allowed(g.Op) {
+			g.Outcome, g.Err = cow.Refused, ErrFormat
 			continue
 		}
 		if len(list) > 0 && size+n > p.limit {
@@ -125,7 +132,7 @@ func (j *Journal) write(size int) {
 	c, counted := j.backlog.begin(size), j.backlog.takeCounted()
 	start := len(c.buf)
 	j.number++
-	h := header{producer: j.producer, number: j.number}
+	h := header{format: formatOf(j.sent), producer: j.producer, number: j.number}
 	c.buf = appendChecksum(appendOps(appendHead(c.buf, h), j.sent, counted), start)
 	entry := c.buf[start:]
 	seq := j.append(entry)

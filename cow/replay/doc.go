@@ -25,7 +25,7 @@
 //
 //	log.go, log_shared.go    what a log has to do, of one machine and of many relays
 //	store.go                 what a store has to do
-//	entry.go                 what an entry looks like
+//	entry.go, format.go      what an entry looks like, and which a fleet may write
 //	state.go, chain.go       what an entry does; beside it, what only a shared log needs
 //	machine.go               the state, the backlog and the applier, of both kinds
 //	journal.go, cycle.go     how writes become entries

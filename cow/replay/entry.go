@@ -13,7 +13,7 @@ import (
 
 // An entry of the log, all fixed numbers big-endian:
 //
-//	format    1 byte
+//	format    1 byte: the lowest that has its ops, so that older programs read what they can
 //	producer  8 bytes, random at each start of a program
 //	number    8 bytes, 1, 2, 3 … of this producer
 //	applied   8 bytes, 0 on one machine: the log's number up to which the producer
@@ -25,7 +25,6 @@ import (
 // In an op, numbers are uvarints and times are varints. Bytes of unknown length have
 // their length in front.
 const (
-	entryFormat   = 1
 	entryHead     = 1 + 4*8
 	entryChecksum = 4
 )
@@ -65,6 +64,7 @@ var errEntry = errors.New("replay: damaged entry")
 
 // header is what stands in front of the ops.
 type header struct {
+	format   byte // 0 stands for entryFormat
 	producer uint64
 	number   uint64
 	applied  uint64
@@ -72,7 +72,7 @@ type header struct {
 }
 
 func appendHead(b []byte, h header) []byte {
-	b = append(b, entryFormat)
+	b = append(b, max(h.format, entryFormat))
 	b = binary.BigEndian.AppendUint64(b, h.producer)
 	b = binary.BigEndian.AppendUint64(b, h.number)
 	b = binary.BigEndian.AppendUint64(b, h.applied)
@@ -193,10 +193,11 @@ func openEntry(entry []byte) (h header, r reader, err error) {
 	if crc32.Checksum(entry[:body], castagnoli) != binary.BigEndian.Uint32(entry[body:]) {
 		return h, r, fmt.Errorf("%w: its checksum is wrong", errEntry)
 	}
-	if entry[0] != entryFormat {
-		return h, r, fmt.Errorf("replay: an entry has format %d, this program reads format %d: start a newer cowrelay", entry[0], entryFormat)
+	if entry[0] < entryFormat || entry[0] > newestFormat {
+		return h, r, errNewer("an entry", int(entry[0]), int(newestFormat))
 	}
 	h = header{
+		format:   entry[0],
 		producer: binary.BigEndian.Uint64(entry[1:]),
 		number:   binary.BigEndian.Uint64(entry[9:]),
 		applied:  binary.BigEndian.Uint64(entry[17:]),

@@ -36,7 +36,7 @@ func TestEntry_RoundTrip(t *testing.T) {
 	slot := cow.NewID()
 	entry := sample(header{producer: 9, number: 1, applied: 4, digest: 5}, slot, 0, 0)
 	h, _, err := openEntry(entry)
-	if err != nil || h != (header{9, 1, 4, 5}) {
+	if err != nil || h != (header{entryFormat, 9, 1, 4, 5}) {
 		t.Fatalf("header %+v, %v", h, err)
 	}
 	s := newState()

@@ -42,6 +42,7 @@ func (m *machine) init(store Store, opts Options, limit int) {
 	opts.ensureDefaults()
 	m.store, m.opts, m.limit = store, opts, limit
 	m.state, m.stop, m.ops.New = newState(), make(chan struct{}), newRecordOp
+	m.state.newest = opts.Newest
 	m.backlog.init(opts.Backlog, batchBytes)
 }
 

@@ -30,6 +30,10 @@ type Options struct {
 	// of so many. Default none.
 	Progress func(done, all uint64)
 
+	// Newest is the newest format of entries that the journal takes, lower than that of
+	// the program to stand for an older one. Default the program's.
+	Newest byte
+
 	// These are of a shared log.
 
 	// Patience is how long Put and Delete wait for it. Default 10 s.
@@ -83,6 +87,8 @@ func advice(err error) string {
 		return "make room on the disk, then start again: what the log then holds is the truth, and posts that got no answer may be sent again"
 	case errors.Is(err, ErrTrimmed):
 		return "this relay was away for too long: have it join again with a copy of another relay's store"
+	case errors.Is(err, errNew):
+		return "start a newer cowrelay on this data folder: it goes on where this one was"
 	case errors.Is(err, ErrDiverged):
 		return "stop all relays, keep a copy of their folders, and find out whose digest is alone: that one joins again with a copy of another relay's store"
 	case errors.Is(err, ErrLost), errors.Is(err, errGap), errors.Is(err, errEntry):

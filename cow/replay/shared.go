@@ -74,6 +74,7 @@ type sharedCounters struct {
 	head       atomic.Uint64 // newest entry that the log is known to have; only goes up
 	stuck      atomic.Int64  // moved in Unix nanoseconds, 0 while nothing is pending
 	base       uint64        // set before OpenShared returns
+	format     atomic.Uint32 // see Format; only goes up
 
 	seen, own, resent, ignored, doubles atomic.Uint64 // see SharedStats
 }

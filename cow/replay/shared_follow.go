@@ -74,6 +74,9 @@ func (j *SharedJournal) follow(n uint64, entry []byte) error {
 		j.feed.add(groups)
 	}
 	done()
+	if err := j.readable(); err != nil { // this entry raised the format
+		return err
+	}
 	j.appliedLog.Store(n)
 	raise(&j.head, n)
 	if e != nil {

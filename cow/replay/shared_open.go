@@ -36,6 +36,9 @@ func OpenShared(ctx context.Context, log SharedLog, store MemberStore, opts Opti
 	if err := j.readState(); err != nil {
 		return nil, err
 	}
+	if err := j.readFormat(); err != nil {
+		return nil, err
+	}
 	m, err := j.member()
 	if err != nil {
 		return nil, err

@@ -26,6 +26,7 @@ const (
 type pending struct {
 	number  uint64 // of its producer
 	entry   []byte // changed by renumber alone, once it is pending
+	format  byte   // of entry
 	sent    []sent
 	counted cow.Totals
 	barrier *barrier     // or nil
@@ -90,7 +91,7 @@ func (j *SharedJournal) waits() bool {
 // send makes entries of groups and of all records and barriers that wait, and hands
 // them to the log. It says whether there was anything to send.
 func (j *SharedJournal) send(groups []cow.Group, w *commitWait, turn bool) bool {
-	p := packer{groups: groups, records: j.takeQueue(nil), limit: j.limit}
+	p := packer{groups: groups, records: j.takeQueue(nil), limit: j.limit, allowed: j.Allowed}
 	var last *pending
 	for {
 		e := pendings.Get().(*pending)
@@ -107,7 +108,7 @@ func (j *SharedJournal) send(groups []cow.Group, w *commitWait, turn bool) bool 
 			e.entry = make([]byte, 0, size+size/4)
 		}
 		e.counted = j.backlog.takeCounted()
-		e.entry = appendOps(e.entry[:entryHead], e.sent, e.counted)
+		e.entry, e.format = appendOps(e.entry[:entryHead], e.sent, e.counted), formatOf(e.sent)
 		e.commit = w
 		last = e
 		if len(e.sent) == 0 {
@@ -146,7 +147,7 @@ func (j *SharedJournal) hand(e *pending) {
 	for most := j.log.Limit() - entryHead - entryChecksum; len(ops) > most; {
 		part := &pending{entry: make([]byte, entryHead, j.log.Limit())}
 		n := most - 1
-		part.entry = append(append(part.entry, opPart), ops[:n]...)
+		part.entry, part.format = append(append(part.entry, opPart), ops[:n]...), e.format
 		ops, whole = ops[n:], false
 		j.handOne(part)
 	}
@@ -194,6 +195,7 @@ func (j *SharedJournal) movedLocked() {
 
 // putHead writes the header in front of the ops, and returns both.
 func (p *pending) putHead(h header) []byte {
+	h.format = p.format
 	appendHead(p.entry[:0], h)
 	return p.entry
 }

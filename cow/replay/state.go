@@ -20,6 +20,7 @@ type State struct {
 	results   []result            // of the newest entry's ops, without counts
 	chain     *chain              // of a log that relays share; nil on one machine
 	forgot    uint64              // the producer that was forgotten last; 0: none was
+	newest    byte                // the newest format of entries that it takes; 0: that of the program
 }
 
 // produced is what a producer has brought into the log: the number of its newest
@@ -178,6 +179,9 @@ func (s *State) replay(seq uint64, entry []byte, fx *effects) (h header, counts 
 	h, r, err := openEntry(entry)
 	if err != nil {
 		return h, false, err
+	}
+	if newest := s.reads(); h.format > newest {
+		return h, false, errNewer("an entry", int(h.format), int(newest))
 	}
 	s.results = s.results[:0]
 	if counts, err = s.begin(h, seq, fx); err != nil {

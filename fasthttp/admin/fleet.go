@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"net/http"
+	"strconv"
 
 	"cowrelay/fasthttp/refusal"
 )
@@ -14,6 +15,11 @@ type Fleet interface {
 	// Forget drops what the log knows of a relay. The error is one of refusal's if
 	// there is no such relay, or if it lives.
 	Forget(ctx context.Context, name string) error
+	// Format is the newest format of entries that the relays may write.
+	Format() int
+	// Upgrade lets the relays write entries of the newest format that this one knows,
+	// and returns it. The error is one of refusal's if another relay can't read that.
+	Upgrade(ctx context.Context) (format int, err error)
 }
 
 // Member is one relay of a fleet.
@@ -29,12 +35,14 @@ type Member struct {
 	Durable uint64  `json:"durable"`      // the newest that it keeps over a crash
 	Lag     uint64  `json:"lag"`          // entries that it was behind the log
 	Entries float64 `json:"entries_per_second"`
+	Reads   int     `json:"reads"`           // the newest format of entries that it reads
 	Admin   string  `json:"admin,omitempty"` // its operators' listener, if it tells
 }
 
 // Members is what GET /admin/v1/fleet gives.
 type members struct {
 	Head    uint64   `json:"head"`
+	Format  int      `json:"format"` // the newest format of entries that they may write
 	Members []Member `json:"members"`
 }
 
@@ -49,7 +57,7 @@ func (s *Server) listFleet(_ *attached, w http.ResponseWriter, _ *http.Request) 
 	if err != nil {
 		return err
 	}
-	out := members{Members: list}
+	out := members{Format: (*f).Format(), Members: list}
 	for _, m := range list {
 		out.Head = max(out.Head, m.Applied+m.Lag)
 	}
@@ -66,4 +74,16 @@ func (s *Server) forgetMember(_ *attached, w http.ResponseWriter, req *http.Requ
 		return err
 	}
 	return replyJSON(w, http.StatusOK, map[string]string{"forgotten": name})
+}
+
+func (s *Server) upgradeFleet(_ *attached, w http.ResponseWriter, req *http.Request) error {
+	f := s.fleet.Load()
+	if f == nil {
+		return errNoFleet
+	}
+	format, err := (*f).Upgrade(req.Context())
+	if s.acted(req, "upgrade fleet", strconv.Itoa(format), err) != nil {
+		return err
+	}
+	return replyJSON(w, http.StatusOK, map[string]int{"format": format})
 }

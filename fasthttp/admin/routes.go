@@ -52,6 +52,7 @@ func (s *Server) routes() {
 	// What other relays join by, and how they are.
 	s.handle("GET /admin/v1/checkpoint", s.checkpoint)
 	s.handle("GET /admin/v1/fleet", s.listFleet)
+	s.handle("POST /admin/v1/fleet/upgrade", s.upgradeFleet)
 	s.handle("DELETE /admin/v1/fleet/{name}", s.forgetMember)
 
 	for path, serve := range map[string]http.HandlerFunc{

@@ -102,6 +102,7 @@ type Fleet struct {
 
 	Members, Live int    // relays that the log knows, and those of them heard of lately
 	Twins         uint64 // times that another relay had the name of this one
+	Format, Reads int    // the newest format of entries that relays may write, and that this one reads
 
 	Link Link
 }
@@ -168,6 +169,8 @@ func FleetFamilies(journal func() Journal) []Family {
 		number("gauge", "cowrelay_fleet_members", "Relays that the shared log knows.", func(f Fleet) uint64 { return uint64(f.Members) }),
 		number("gauge", "cowrelay_fleet_members_live", "Of them those that were heard of in the last half minute, this one among them.", func(f Fleet) uint64 { return uint64(f.Live) }),
 		number("counter", "cowrelay_fleet_name_conflicts_total", "Times that another relay was found to have the name of this one (--relay-name).", func(f Fleet) uint64 { return f.Twins }),
+		number("gauge", "cowrelay_fleet_format", "The newest format of entries that the relays may write: cowrelay admin fleet upgrade raises it.", func(f Fleet) uint64 { return uint64(f.Format) }),
+		number("gauge", "cowrelay_fleet_format_readable", "The newest format of entries that this relay reads.", func(f Fleet) uint64 { return uint64(f.Reads) }),
 		flag("cowrelay_fleet_log_connected", "1: this relay has a connection to a server of the shared log.", func(f Fleet) bool { return f.Link.Connected }),
 		flag("cowrelay_fleet_log_unfit", "1: a server of the shared log does not promise any more what relays promise: it is too old, or does not sync before it acknowledges. /readyz of the admin listener and the log name it.", func(f Fleet) bool { return f.Link.Unfit }),
 		shown("gauge", "cowrelay_fleet_log_error_timestamp_seconds", "When something last went wrong between this relay and the servers of the shared log, Unix time; 0: nothing has. The log says what.", func(w io.Writer, name string, f Fleet) {

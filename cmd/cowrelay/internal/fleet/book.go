@@ -48,9 +48,20 @@ type Options struct {
 	Durable func() uint64 // needed: up to which entry the store keeps everything over a crash
 	Flush   func() error  // needed: has the store keep what it has applied
 	Entries func() uint64 // needed: how many entries this relay has sent
+	Formats Formats       // needed
 	Keep    time.Duration // how long an entry stays in the log; default 72 h
 	Every   time.Duration // between two records; default 10 s
 	Logger  *slog.Logger  // default slog.Default()
+}
+
+// Formats is what a book needs of the formats of entries.
+type Formats interface {
+	// Format is the newest that the relays may write.
+	Format() int
+	// Reads is the newest that this one reads.
+	Reads() int
+	// Raise lets the relays write a format.
+	Raise(to int) error
 }
 
 // record is what a relay says of itself.
@@ -63,6 +74,7 @@ type record struct {
 	Applied uint64  `json:"applied"`
 	Durable uint64  `json:"durable"`
 	Lag     uint64  `json:"lag"`
+	Reads   int     `json:"reads"` // the newest format that it reads; 0: it is of a program that knows but the first
 	Entries float64 `json:"entries_per_second"`
 }
 
@@ -233,7 +245,7 @@ func (b *Book) put() error {
 	now, sent, h := time.Now(), b.opts.Entries(), b.opts.Journal.Health()
 	r := record{
 		Run: b.run, Version: b.opts.Version, Admin: b.opts.Admin, Started: b.started.Unix(), At: now.Unix(),
-		Applied: h.Applied, Durable: b.opts.Durable(), Lag: h.Head - min(h.Applied, h.Head),
+		Applied: h.Applied, Durable: b.opts.Durable(), Lag: h.Head - min(h.Applied, h.Head), Reads: b.opts.Formats.Reads(),
 	}
 	if passed := now.Sub(b.wrote).Seconds(); passed > 0.5 {
 		r.Entries = float64(int64(10*float64(sent-b.entries)/passed)) / 10
@@ -265,7 +277,7 @@ func (b *Book) Members() ([]admin.Member, error) {
 	for name, m := range b.members {
 		list = append(list, admin.Member{
 			Name: name, Self: m.Run == b.run, Live: b.live(m, now), Purges: name == purger, Version: m.Version,
-			Started: m.Started, Seen: max(now.Sub(m.when).Seconds(), 0), Applied: m.Applied, Durable: m.Durable, Lag: m.Lag, Entries: m.Entries, Admin: m.Admin,
+			Started: m.Started, Seen: max(now.Sub(m.when).Seconds(), 0), Applied: m.Applied, Durable: m.Durable, Lag: m.Lag, Entries: m.Entries, Reads: m.reads(), Admin: m.Admin,
 		})
 	}
 	slices.SortFunc(list, func(x, y admin.Member) int { return cmp.Compare(x.Name, y.Name) })

@@ -23,6 +23,8 @@ type rig struct {
 	purges  []uint64   // guarded by mu
 	durable atomic.Uint64
 	log     strings.Builder // guarded by mu
+	format  atomic.Int64    // that relays may write
+	away    atomic.Bool     // nothing can be raised
 }
 
 func newRig() *rig {
@@ -72,7 +74,7 @@ func (r *rig) open(t *testing.T, name string, durable uint64) *Book {
 	t.Helper()
 	b, err := Open(Options{
 		Name: name, Version: "v", Journal: r, Log: r, Every: 40 * time.Millisecond, Keep: 100 * time.Millisecond,
-		Durable: func() uint64 { return durable }, Flush: func() error { return nil }, Entries: r.durable.Load,
+		Durable: func() uint64 { return durable }, Flush: func() error { return nil }, Entries: r.durable.Load, Formats: &formats{r, name},
 		Logger: slog.New(slog.NewTextHandler(r, nil)),
 	})
 	if err != nil {
@@ -222,5 +224,73 @@ func TestWatcher(t *testing.T) {
 	}
 	if away, back := r.said("can't be reached"), r.said("can be reached again"); away != 2 || back != 2 {
 		t.Errorf("said %d times that it is away, %d times that it is back", away, back)
+	}
+}
+
+// formats are those of a relay: one whose name begins with old reads the first alone.
+type formats struct {
+	r    *rig
+	name string
+}
+
+func (f *formats) Reads() int {
+	if strings.HasPrefix(f.name, "old") {
+		return 1
+	}
+	return 2
+}
+
+func (f *formats) Format() int { return max(int(f.r.format.Load()), 1) }
+
+func (f *formats) Raise(to int) error {
+	if f.r.away.Load() {
+		return cow.ErrAway
+	}
+	f.r.format.Store(int64(to))
+	return nil
+}
+
+// The format is raised when all relays can read it, the silent ones too.
+func TestBook_Upgrade(t *testing.T) {
+	r := newRig()
+	a, old := r.open(t, "a", 0), r.open(t, "old", 0)
+	defer a.Close()
+	status := func(err error) int {
+		var reply *refusal.Reply
+		if !errors.As(err, &reply) {
+			return 0
+		}
+		return reply.Status
+	}
+	eventually(t, "two members", func() bool { return a.Counts().Members == 2 })
+	if f, err := a.Upgrade(t.Context()); f != 1 || status(err) != 409 || !strings.Contains(err.Error(), "old (v)") || strings.Contains(err.Error(), "a (v)") {
+		t.Fatalf("with an old relay: %d, %v", f, err)
+	}
+	// The old one does not raise what it does not read.
+	if f, err := old.Upgrade(t.Context()); f != 1 || err != nil {
+		t.Errorf("by the old relay: %d, %v", f, err)
+	}
+	old.Close()
+	eventually(t, "that it is silent", func() bool { return a.Counts().Live == 1 })
+	if f, err := a.Upgrade(t.Context()); f != 1 || status(err) != 409 {
+		t.Errorf("with a silent old relay: %d, %v", f, err)
+	}
+	if err := a.Forget(t.Context(), "old"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "that it is forgotten", func() bool { return a.Counts().Members == 1 })
+	r.away.Store(true)
+	if f, err := a.Upgrade(t.Context()); f != 1 || status(err) != 503 {
+		t.Errorf("while the log is away: %d, %v", f, err)
+	}
+	r.away.Store(false)
+	for range 2 {
+		if f, err := a.Upgrade(t.Context()); f != 2 || err != nil || a.Format() != 2 {
+			t.Errorf("%d, %v, format %d", f, err, a.Format())
+		}
+	}
+	list, err := a.Members()
+	if err != nil || len(list) != 1 || list[0].Reads != 2 {
+		t.Errorf("%v, %v", list, err)
 	}
 }

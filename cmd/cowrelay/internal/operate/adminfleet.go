@@ -30,6 +30,7 @@ type memberRow struct {
 	Durable uint64  `json:"durable"`
 	Lag     uint64  `json:"lag"`
 	Entries float64 `json:"entries_per_second"`
+	Reads   int     `json:"reads"`
 	Admin   string  `json:"admin"`
 }
 
@@ -43,6 +44,7 @@ func (m *memberRow) state() string {
 // fleetList is the reply to a question for the fleet.
 type fleetList struct {
 	Head    uint64            `json:"head"`
+	Format  int               `json:"format"`
 	Members []json.RawMessage `json:"members"`
 }
 
@@ -71,13 +73,24 @@ func newAdminFleet() *cobra.Command {
 	})
 	cmd.Long = `fleet lists all relays that write to the shared log: how far each had applied the
 log when it was heard of last, how many entries it was behind, and how many it sends
-a second. Each relay tells the others every ten seconds. One that was not heard of
+a second. FORMAT is the newest format of entries that a relay reads, and behind the
+slash the newest that they may write. Each relay tells the others every ten seconds. One that was not heard of
 for half a minute is silent: it has ended, or can't reach the log.`
 	forget := adminCommand("forget NAME", "Drop a relay that does not come back from the list", oneRelay, func(s *adminSession, args []string) error {
 		return s.act(http.MethodDelete, "/admin/v1/fleet/"+url.PathEscape(args[0]), nil, "forgot "+args[0])
 	})
 	forget.Long = `forget drops a relay that has ended for good from the list. A relay that comes back
 stands there again.`
+	upgrade := adminCommand("upgrade", "Let the relays write what only their newest version can read", command.NoArgs, func(s *adminSession, _ []string) error {
+		return s.act(http.MethodPost, "/admin/v1/fleet/upgrade", nil, "the relays may write the newest format that they read")
+	})
+	upgrade.Long = `upgrade lets the relays of a fleet write entries of the newest format that the one
+that is asked knows. A new version of cowrelay goes on writing the old format until
+then, so that relays can be replaced one after the other, and also put back.
+
+It refuses while the fleet has a relay that can't read the new format, and names it.
+Afterwards an older cowrelay can't take part any more: it ends and says so.`
+	cmd.AddCommand(upgrade)
 	cmd.AddCommand(offering(offered{path: "/admin/v1/fleet", first: true, names: func(v json.RawMessage) (string, string) {
 		var m memberRow
 		json.Unmarshal(v, &m)
@@ -110,14 +123,14 @@ func printFleet(s *adminSession, list *fleetList) error {
 		return err
 	}
 	t := newTable(out)
-	fmt.Fprintln(t, "RELAY\tSTATE\tAPPLIED\tDURABLE\tLAG\tENTRIES/S\tSEEN\tUP\tVERSION")
+	fmt.Fprintln(t, "RELAY\tSTATE\tAPPLIED\tDURABLE\tLAG\tENTRIES/S\tSEEN\tUP\tFORMAT\tVERSION")
 	for _, m := range rows {
 		name := term.Printable(m.Name)
 		if m.Self {
 			name += "*"
 		}
-		fmt.Fprintf(t, "%s\t%s\t%d\t%d\t%d\t%s\t%s\t%s\t%s\n", name, m.state(), m.Applied, m.Durable, m.Lag,
-			human.Rate(m.Entries), human.Age(seconds(m.Seen)), human.Age(time.Since(time.Unix(m.Started, 0))), term.Printable(m.Version))
+		fmt.Fprintf(t, "%s\t%s\t%d\t%d\t%d\t%s\t%s\t%s\t%d/%d\t%s\n", name, m.state(), m.Applied, m.Durable, m.Lag,
+			human.Rate(m.Entries), human.Age(seconds(m.Seen)), human.Age(time.Since(time.Unix(m.Started, 0))), m.Reads, list.Format, term.Printable(m.Version))
 	}
 	return t.Flush()
 }

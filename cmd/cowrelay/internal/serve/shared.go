@@ -95,7 +95,7 @@ func (s *server) openFleet() (err error) {
 		tells = addrText(s.adminLn)
 	}
 	s.fleet, err = fleet.Open(fleet.Options{
-		Name: s.RelayName, Version: s.version, Admin: tells, Journal: shared, Log: s.sharedLog,
+		Name: s.RelayName, Version: s.version, Admin: tells, Journal: shared, Log: s.sharedLog, Formats: shared,
 		Durable: shared.Durable, Flush: shared.Flush, Entries: func() uint64 { return shared.SharedStats().Own }, Keep: s.NATS.Keep, Logger: s.log,
 	})
 	if err != nil {
@@ -143,7 +143,7 @@ func (s *server) fleetFigures() *stats.Fleet {
 		Applied: j.Health.Applied, Head: j.Health.Head, Durable: j.Durable, Purged: c.Purged, Lag: c.Lag, Away: j.Health.Away,
 		Own: j.Own, Others: j.Seen - j.Own, Ignored: j.Ignored, Resent: j.Resent,
 		Pending: uint64(j.Pending), PendingBytes: uint64(j.PendingBytes), FeedBytes: uint64(j.FeedBytes), FeedLost: j.FeedLost,
-		Members: c.Members, Live: c.Live, Twins: c.Twins,
+		Members: c.Members, Live: c.Live, Twins: c.Twins, Format: shared.Format(), Reads: shared.Reads(),
 		Link: stats.Link{
 			Connected: l.Connected, Unfit: l.Unfit != "", ErrorAt: l.LastErrorAt,
 			Answered: l.Answered, Refused: l.Refused, Unanswered: l.Unanswered, InFlight: uint64(l.InFlight),

@@ -128,11 +128,12 @@ func TestOutput_FullDisk(t *testing.T) {
 		"cowrelay admin log-level":       {append(admin, "admin", "log-level")},
 		"cowrelay admin rm":              {append(admin, "admin", "rm", "--yes", state.ID)},
 		"cowrelay admin fleet":           {{"admin", "fleet", "--admin", fleet.URL}},
+		"cowrelay admin fleet upgrade":   {{"admin", "fleet", "upgrade", "--admin", fleet.URL}},
 		"cowrelay admin fleet forget":    {{"admin", "fleet", "forget", "a", "--admin", fleet.URL}},
 		"cowrelay admin drain":           {append(admin, "admin", "drain", "--yes")},
 	}
 	silent := []string{"cowrelay serve", "cowrelay man", "cowrelay slot rm", "cowrelay slot", "cowrelay token", "cowrelay token revoke", "cowrelay admin", "cowrelay admin handles", "cowrelay admin invites", "cowrelay completion"}
-	elsewhere := []string{"cowrelay admin fleet", "cowrelay admin fleet forget"} // the fleets' tests
+	elsewhere := []string{"cowrelay admin fleet", "cowrelay admin fleet upgrade", "cowrelay admin fleet forget"} // the fleets' tests
 	full := relaytest.FullDisk(t)
 	try := func(args ...string) {
 		t.Helper()

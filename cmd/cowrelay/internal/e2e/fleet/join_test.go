@@ -222,6 +222,18 @@ func TestFleet_Operators(t *testing.T) {
 			t.Errorf("metrics: %v", r.Admin(t, "fleet"))
 		}
 	}
+	// All can read what the newest writes, so it can be allowed, again and again.
+	for range 2 {
+		if out, errs, code := relaytest.Command(t, nil, "admin", "fleet", "upgrade", "--admin="+b.AdminURL); code != 0 || !strings.Contains(out, `"format":`) {
+			t.Errorf("upgrade: exit %d, %s%s", code, out, errs)
+		}
+	}
+	eventually(t, "the format at the other relay", 30*time.Second, func() bool {
+		return a.Metric("cowrelay_fleet_format") == a.Metric("cowrelay_fleet_format_readable") && a.Metric("cowrelay_fleet_format") >= 1
+	})
+	if out := a.Admin(t, "fleet"); strings.Count(out, `"reads":`) != 2 {
+		t.Errorf("the list: %s", out)
+	}
 	twin := f.on(t.TempDir(), "r2").Start()
 	eventually(t, "the name that two have", 40*time.Second, func() bool {
 		return b.Metric("cowrelay_fleet_name_conflicts_total")+twin.Metric("cowrelay_fleet_name_conflicts_total") > 0
