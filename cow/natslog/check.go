@@ -199,9 +199,12 @@ func askVarz(ctx context.Context, client *http.Client, text string, v *varz) err
 	return nil
 }
 
-// monitorClient trusts the same certificates as the log's connection.
+// monitorClient trusts the same certificates as the log's connection, and shows the same.
 func (l *Log) monitorClient() (*http.Client, error) {
-	t := new(http.Transport)
+	config := new(tls.Config)
+	if l.o.Cert != "" {
+		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return l.o.certificate() }
+	}
 	if l.o.CA != "" {
 		text, err := os.ReadFile(l.o.CA)
 		if err != nil {
@@ -211,7 +214,7 @@ func (l *Log) monitorClient() (*http.Client, error) {
 		if !pool.AppendCertsFromPEM(text) {
 			return nil, fmt.Errorf("natslog: %s has no certificate in PEM", l.o.CA)
 		}
-		t.TLSClientConfig = &tls.Config{RootCAs: pool}
+		config.RootCAs = pool
 	}
-	return &http.Client{Transport: t, Timeout: monitorTimeout}, nil
+	return &http.Client{Transport: &http.Transport{TLSClientConfig: config}, Timeout: monitorTimeout}, nil
 }

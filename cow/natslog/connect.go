@@ -3,6 +3,7 @@ package natslog
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -112,7 +113,22 @@ func (l *Log) connOptions() ([]nats.Option, error) {
 		}
 		list = append(list, nats.RootCAs(l.o.CA))
 	}
+	if l.o.Cert != "" {
+		if _, err := l.o.certificate(); err != nil {
+			return nil, err
+		}
+		list = append(list, nats.ClientCert(l.o.Cert, l.o.Key))
+	}
 	return list, nil
+}
+
+// certificate reads the one of this relay.
+func (o *Options) certificate() (*tls.Certificate, error) {
+	c, err := tls.LoadX509KeyPair(o.Cert, o.Key)
+	if err != nil {
+		return nil, fmt.Errorf("natslog: the certificate %s with the key %s can't be used: %w", o.Cert, o.Key, err)
+	}
+	return &c, nil
 }
 
 // hopeless says that another try of connecting can't help.

@@ -36,6 +36,9 @@ type Options struct {
 	// CA is a file with the certificates of those who may sign for a server. "": those
 	// of the system.
 	CA string
+	// Cert and Key are files with the certificate of this relay and its key, in PEM, for
+	// servers that ask for one. Both are read again for each connection. "" for none.
+	Cert, Key string
 	// Stream is the stream's name. Default DefaultStream.
 	Stream string
 	// Subject is the stream's one subject. Default: the name of the stream.
@@ -105,6 +108,8 @@ func (o *Options) complete() error {
 		o.Confirm = 10 * time.Second
 	}
 	switch {
+	case (o.Cert == "") != (o.Key == ""):
+		return errors.New("natslog: a certificate needs its key, and a key its certificate")
 	case len(o.URLs) == 0:
 		return errors.New("natslog: no URL of a NATS server is given")
 	case !streamName.MatchString(o.Stream):

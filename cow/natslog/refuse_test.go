@@ -66,6 +66,8 @@ func TestOpen_RefusesOptions(t *testing.T) {
 		{"NoMonitor", func(o *natslog.Options) { o.TrustSync = false }, "monitoring port"},
 		{"FewMonitors", func(o *natslog.Options) { o.TrustSync, o.MonitorURLs = false, []string{"http://127.0.0.1:1"} }, "not enough"},
 		{"NoCreds", func(o *natslog.Options) { o.Creds = "/nowhere" }, "credentials"},
+		{"NoKey", func(o *natslog.Options) { o.Cert = "/nowhere" }, "needs its key"},
+		{"NoCert", func(o *natslog.Options) { o.Cert, o.Key = "/nowhere", "/nowhere" }, "can't be used"},
 		{"NoCA", func(o *natslog.Options) { o.CA = "/nowhere" }, "certificates"},
 	}
 	for _, test := range tests {

@@ -19,6 +19,7 @@ type NATS struct {
 	URLs      []string // of the servers
 	Creds     string   // file; "": none
 	CA        string   // file; "": what the machine trusts
+	Cert, Key string   // files; "": none
 	Stream    string
 	Replicas  int
 	Monitor   []string // URLs of monitoring ports
@@ -51,6 +52,12 @@ func (c *Config) wrongJournal() (wrong []error) {
 	}
 	if len(c.NATS.URLs) == 0 {
 		wrong = append(wrong, fmt.Errorf("--journal %s (%s): give the servers with --nats-url", JetStream, c.origin("journal")))
+	}
+	switch {
+	case c.NATS.Cert != "" && c.NATS.Key == "":
+		wrong = append(wrong, fmt.Errorf("--nats-cert (%s): give its key with --nats-key", c.origin("nats-cert")))
+	case c.NATS.Cert == "" && c.NATS.Key != "":
+		wrong = append(wrong, fmt.Errorf("--nats-key (%s): give its certificate with --nats-cert", c.origin("nats-key")))
 	}
 	switch {
 	case len(c.NATS.Monitor) == 0 && !c.NATS.TrustSync:

@@ -41,6 +41,8 @@ func (c *Config) table() []Setting {
 		{"nats-url", "", "of --journal jetstream: URLs of the NATS servers, such as nats://10.0.0.1:4222,nats://10.0.0.2:4222; tls:// for TLS", aList, parsed(&c.NATS.URLs, parseServers), fixed},
 		{"nats-creds", "", "file with the credentials for the NATS servers, as nsc writes it; empty: none", aFile, func(v string) error { c.NATS.Creds = v; return nil }, fixed},
 		{"nats-ca", "", "file with the certificates, in PEM, that sign those of the NATS servers; empty: those that the machine trusts", aFile, func(v string) error { c.NATS.CA = v; return nil }, fixed},
+		{"nats-cert", "", "file with the certificate of this relay, in PEM, for NATS servers that ask for one; read again for each connection; empty: none", aFile, func(v string) error { c.NATS.Cert = v; return nil }, fixed},
+		{"nats-key", "", "file with the key of --nats-cert, in PEM", aFile, func(v string) error { c.NATS.Key = v; return nil }, fixed},
 		{"nats-stream", "COWRELAY", "name of the stream that is the log; made if missing", aText, stream(&c.NATS.Stream), fixed},
 		{"nats-replicas", "3", "servers that keep the log, each a copy: 3 or 5; 1 for a trial, which loses what that server loses", aNumber, replicas(&c.NATS.Replicas), fixed},
 		{"nats-monitor", "", "URLs of the monitoring ports of all NATS servers, such as http://10.0.0.1:8222, where the relay asks whether they sync what they acknowledge", aList, parsed(&c.NATS.Monitor, parseMonitors), fixed},

@@ -57,7 +57,7 @@ func (s *server) openShared(ctx context.Context, o engine.Options) (err error) {
 	}
 	s.say("waiting for the NATS servers")
 	log, err := natslog.Open(ctx, natslog.Options{
-		URLs: s.NATS.URLs, Creds: s.NATS.Creds, CA: s.NATS.CA, Stream: s.NATS.Stream,
+		URLs: s.NATS.URLs, Creds: s.NATS.Creds, CA: s.NATS.CA, Cert: s.NATS.Cert, Key: s.NATS.Key, Stream: s.NATS.Stream,
 		Replicas: s.NATS.Replicas, FewReplicas: s.NATS.Replicas < natslog.DefaultReplicas,
 		Expect: expect, MonitorURLs: s.NATS.Monitor, TrustSync: s.NATS.TrustSync,
 		Name: s.RelayName, Version: s.version, Logger: s.log,

@@ -120,6 +120,8 @@ var otherValues = map[string][2]string{
 	"nats-url":                    {"nats://10.0.0.1:4222", "tls://a.example,tls://b.example"},
 	"nats-creds":                  {"/nowhere/a.creds", "/nowhere/b.creds"},
 	"nats-ca":                     {"/nowhere/a.pem", "/nowhere/b.pem"},
+	"nats-cert":                   {"/nowhere/a.pem", "/nowhere/b.pem"},
+	"nats-key":                    {"/nowhere/a.key", "/nowhere/b.key"},
 	"nats-stream":                 {"A", "B-2"},
 	"nats-replicas":               {"1", "5"},
 	"nats-monitor":                {"http://10.0.0.1:8222", "http://a:8222,http://b:8222,http://c:8222,http://d:8222,https://e.example"},

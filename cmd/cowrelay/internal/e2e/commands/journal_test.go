@@ -25,6 +25,8 @@ func TestConfig_Journal(t *testing.T) {
 		{[]string{"--relay-name=a"}, 2, "--relay-name (--relay-name): it is for --journal jetstream"},
 		{[]string{"--journal=jetstream", "--trust-nats-sync"}, 2, "give the servers with --nats-url"},
 		{shared[:2], 2, "give --nats-monitor, or --trust-nats-sync"},
+		{append(shared[:2:2], "--trust-nats-sync", "--nats-cert=/a.pem"), 2, "--nats-cert (--nats-cert): give its key with --nats-key"},
+		{append(shared[:2:2], "--trust-nats-sync", "--nats-key=/a.key"), 2, "--nats-key (--nats-key): give its certificate with --nats-cert"},
 		{append(shared[:2:2], "--nats-monitor=http://10.0.0.1:8222"), 2, "1 URLs, and the log is kept by 3 servers"},
 		{append(shared[:2:2], "--nats-monitor=http://10.0.0.1:8222", "--nats-replicas=1"), 0, ""},
 		{with("--nats-monitor=http://10.0.0.1:8222"), 2, "one says to ask the servers, the other not to"},
