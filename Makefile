@@ -108,7 +108,7 @@ benchstat: ## the last make bench in a table, the twins side by side; wants COUN
 	$(BENCHSTAT) -filter '-/impl:(cow OR plain)' .cache/bench.txt
 
 .PHONY: test-real
-test-real: real-deps peer-deps foreign-deps ## checks that need Chromium, promtool, systemd, Node.js, Python, nginx and NATS; installs them from Debian's packages
+test-real: real-deps peer-deps foreign-deps ## checks that need Chromium, promtool, systemd, Node.js, Python, nginx, Caddy and NATS; installs them from Debian's packages
 	go test -tags real -count=1 -run Real ./cmd/cowrelay/... ./bench/peer
 	go vet -C bench/peers ./...
 	go test -C bench/peers -count=1 ./...
@@ -137,6 +137,7 @@ real-deps:
 	command -v curl >/dev/null || need="$$need curl"; \
 	command -v chromium >/dev/null || need="$$need chromium"; \
 	command -v systemd-analyze >/dev/null || need="$$need systemd"; \
+	command -v caddy >/dev/null || need="$$need caddy"; \
 	if [ -n "$$need" ]; then \
 		echo "installing:$$need"; \
 		$(SUDO) apt-get update -qq && \

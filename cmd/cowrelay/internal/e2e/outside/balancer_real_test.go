@@ -4,6 +4,7 @@ package outside
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -18,13 +19,40 @@ import (
 	"time"
 )
 
-// TestReal_NginxKeepsSlotsTogether: nginx, with the file of the manual but for
-// addresses, sends all requests of a slot to one relay, passes streams on at once, and
-// passes over a relay that is gone.
+// TestReal_NginxKeepsSlotsTogether: nginx with the file of the manual.
 func TestReal_NginxKeepsSlotsTogether(t *testing.T) {
+	keepsSlotsTogether(t, "nginx.conf", func(replace func(old, by string), addr, dir string) (program string, args []string) {
+		replace("listen 443 ssl;", "listen "+addr+";")
+		replace("ssl_certificate     /etc/nginx/relay.crt;", "")
+		replace("ssl_certificate_key /etc/nginx/relay.key;", "")
+		replace("http {\n", "http {\naccess_log off; client_body_temp_path "+dir+"/b; proxy_temp_path "+dir+"/p; fastcgi_temp_path "+dir+"/f; uwsgi_temp_path "+dir+"/u; scgi_temp_path "+dir+"/s;\n")
+		replace("http {\n", "daemon off; pid "+dir+"/pid; error_log "+dir+"/log;\nhttp {\n")
+		program = "nginx"
+		if path, err := exec.LookPath("/usr/sbin/nginx"); err == nil {
+			program = path
+		}
+		return program, []string{"-e", dir + "/log", "-p", dir, "-c", dir + "/nginx.conf"}
+	})
+}
+
+// TestReal_CaddyKeepsSlotsTogether: Caddy with the file of the manual.
+func TestReal_CaddyKeepsSlotsTogether(t *testing.T) {
+	keepsSlotsTogether(t, "Caddyfile", func(replace func(old, by string), addr, dir string) (program string, args []string) {
+		replace("relay.example {\n", "{\n\tadmin off\n\tlog {\n\t\toutput file "+dir+"/log\n\t}\n}\nhttp://"+addr+" {\n")
+		t.Setenv("XDG_DATA_HOME", dir)
+		t.Setenv("XDG_CONFIG_HOME", dir)
+		return "caddy", []string{"run", "--config", dir + "/Caddyfile", "--adapter", "caddyfile"}
+	})
+}
+
+// keepsSlotsTogether: a balancer, with the file of the manual but for addresses, sends
+// all requests of a slot to one relay, passes streams on at once, and passes over a
+// relay that is gone. prepare changes the file, and says how the balancer is started: to
+// serve an address, with its files in a folder. Its log is the file log there.
+func keepsSlotsTogether(t *testing.T, name string, prepare func(replace func(old, by string), addr, dir string) (program string, args []string)) {
 	const relays = 3
 	var backends [relays]*httptest.Server
-	text, err := os.ReadFile("../../../deploy/fleet/nginx.conf")
+	text, err := os.ReadFile("../../../deploy/fleet/" + name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,7 +60,7 @@ func TestReal_NginxKeepsSlotsTogether(t *testing.T) {
 	replace := func(old, by string) {
 		t.Helper()
 		if !strings.Contains(conf, old) {
-			t.Fatalf("nginx.conf lacks %q", old)
+			t.Fatalf("%s lacks %q", name, old)
 		}
 		conf = strings.ReplaceAll(conf, old, by)
 	}
@@ -59,26 +87,21 @@ func TestReal_NginxKeepsSlotsTogether(t *testing.T) {
 	addr := front.Addr().String()
 	front.Close()
 	dir := t.TempDir()
-	replace("listen 443 ssl;", "listen "+addr+";")
-	replace("ssl_certificate     /etc/nginx/relay.crt;", "")
-	replace("ssl_certificate_key /etc/nginx/relay.key;", "")
-	replace("http {\n", "http {\naccess_log off; client_body_temp_path "+dir+"/b; proxy_temp_path "+dir+"/p; fastcgi_temp_path "+dir+"/f; uwsgi_temp_path "+dir+"/u; scgi_temp_path "+dir+"/s;\n")
-	conf = "daemon off; pid " + dir + "/pid; error_log " + dir + "/error.log;\n" + conf
-	file := filepath.Join(dir, "nginx.conf")
-	if err := os.WriteFile(file, []byte(conf), 0o600); err != nil {
+	program, args := prepare(replace, addr, dir)
+	if err := os.WriteFile(filepath.Join(dir, name), []byte(conf), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	nginx := exec.CommandContext(ctx, "nginx", "-e", dir+"/error.log", "-p", dir, "-c", file)
-	nginx.Env = append(os.Environ(), "PATH="+os.Getenv("PATH")+":/usr/sbin")
-	if path, err := exec.LookPath("/usr/sbin/nginx"); err == nil {
-		nginx.Path, nginx.Err = path, nil
-	}
-	nginx.Cancel = func() error { return nginx.Process.Signal(os.Interrupt) }
-	if err := nginx.Start(); err != nil {
+	var said bytes.Buffer
+	balancer := exec.CommandContext(ctx, program, args...)
+	balancer.Stdout, balancer.Stderr = &said, &said
+	balancer.Cancel = func() error { return balancer.Process.Signal(os.Interrupt) }
+	if err := balancer.Start(); err != nil {
 		t.Fatal(err)
 	}
-	defer func() { cancel(); nginx.Wait() }()
+	ended := make(chan struct{})
+	go func() { defer close(ended); balancer.Wait() }()
+	defer func() { cancel(); <-ended }()
 	base := "http://" + addr
 	ask := func(method, path string, body io.Reader) (relay string, reply *http.Response) {
 		t.Helper()
@@ -102,8 +125,10 @@ func TestReal_NginxKeepsSlotsTogether(t *testing.T) {
 			reply.Body.Close()
 			break
 		} else if time.Since(start) > 20*time.Second {
-			log, _ := os.ReadFile(dir + "/error.log")
-			t.Fatalf("nginx does not come up: %v\n%s", err, log)
+			log, _ := os.ReadFile(dir + "/log")
+			cancel()
+			<-ended
+			t.Fatalf("the balancer does not come up: %v\n%s%s", err, log, said.String())
 		}
 	}
 
@@ -153,7 +178,7 @@ func TestReal_NginxKeepsSlotsTogether(t *testing.T) {
 			t.Errorf("the stream begins with %q, from relay %s", s, stream.Header.Get("X-Relay"))
 		}
 	case <-time.After(20 * time.Second):
-		t.Error("nginx holds the stream back")
+		t.Error("the balancer holds the stream back")
 	}
 
 	// A relay that is gone is passed over, and the slots of the others stay.
