@@ -240,6 +240,15 @@ crash: ## kill -9 of the real binary under load, all sync modes, CRASHROUNDS tim
 handover: ## hand the real binary over under load, HANDOVERS times (20), beside the tests of what may go wrong
 	go test -count=1 -timeout 0 -v -run 'TestHandOver' ./cmd/cowrelay/internal/e2e/life -handovers $(HANDOVERS)
 
+BACKUPROUNDS ?= 20
+.PHONY: backup-rounds
+backup-rounds: ## BACKUPROUNDS (20) backups under load, each restored, verified and read; takes some minutes
+	COWRELAY_BACKUP_ROUNDS=$(BACKUPROUNDS) go test -count=1 -timeout 0 -v -run TestBackup_UnderLoad ./cmd/cowrelay/internal/e2e/backup
+
+.PHONY: backup-posts
+backup-posts: ## the latency of posts beside BACKUPROUNDS (20) full backups of 400 MB, and quiet; takes some minutes
+	COWRELAY_BACKUP_MEASURE=$(BACKUPROUNDS) go test -count=1 -timeout 0 -v -run TestBackup_PostsGoOn ./cmd/cowrelay/internal/e2e/backup
+
 .PHONY: crash-big
 crash-big: ## the memory and start-up tests at their real size: 1.2 GB stored, 512 MB of memory
 	COWRELAY_SOAK=1 go test -count=1 -timeout 30m -v -run "Startup|Memory" ./cmd/cowrelay/internal/e2e/crash

@@ -74,7 +74,7 @@ func (r *receiving) writeFile(ctx context.Context, archive io.Reader, h *tar.Hea
 		return err // also of a name that came twice
 	}
 	sum := sha256.New()
-	n, err := io.Copy(io.MultiWriter(file, sum), &told{archive, ctx, r})
+	n, err := io.Copy(io.MultiWriter(&steady{f: file}, sum), &told{archive, ctx, r})
 	err = errors.Join(err, file.Sync(), file.Close())
 	if err == nil && n != h.Size {
 		err = io.ErrUnexpectedEOF
@@ -84,6 +84,24 @@ func (r *receiving) writeFile(ctx context.Context, archive io.Reader, h *tar.Hea
 	}
 	r.files = append(r.files, File{h.Name, n, hex.EncodeToString(sum.Sum(nil))})
 	return nil
+}
+
+// steady writes a file at an even pace. Without it all would go to the disk with the
+// sync at its end, and the syncs of a relay on the same disk would wait behind that.
+type steady struct {
+	f             *os.File
+	written, from int64
+}
+
+const steadyBytes = 1 << 20
+
+func (s *steady) Write(p []byte) (int, error) {
+	n, err := s.f.Write(p)
+	if s.written += int64(n); s.written-s.from >= steadyBytes {
+		writeBack(s.f, s.from, s.written-s.from)
+		s.from = s.written
+	}
+	return n, err
 }
 
 // told reports what is read of an archive, and ends with the restore's context.

@@ -38,6 +38,10 @@ type HaveFile struct {
 // there may be.
 var ErrBusy = &refusal.Reply{Status: http.StatusServiceUnavailable, RetryAfter: 10, Text: "another copy of the store is being read: try again when that has ended"}
 
+// ErrAway is what Options.Checkpoint returns where relays share a log, and it can't be
+// asked what other relays have acknowledged.
+var ErrAway = &refusal.Reply{Status: http.StatusServiceUnavailable, RetryAfter: 10, Text: "the log that relays share can't be reached, so a copy of the store may lack what others acknowledged: try again when it is back, or stop this relay and back up its folder with --offline"}
+
 var errNoCheckpoint = &refusal.Reply{Status: http.StatusNotImplemented, Text: "this relay's store can't be copied"}
 
 // CheckpointBytes names the header of a reply that tells how long all files of a copy

@@ -107,8 +107,19 @@ func (s *server) openFleet() (err error) {
 	return nil
 }
 
-// checkpoint makes a copy of the store, for operators.
+// barrierTime is how long a copy waits to hear what other relays have acknowledged.
+const barrierTime = 10 * time.Second
+
+// checkpoint makes a copy of the store, for operators. It has all that was acknowledged
+// before, by any relay that shares the log.
 func (s *server) checkpoint(ctx context.Context) (admin.Checkpoint, error) {
+	if shared := s.shared.Load(); shared != nil {
+		wait, cancel := context.WithTimeout(ctx, barrierTime)
+		err := shared.Barrier(wait)
+		if cancel(); err != nil {
+			return nil, admin.ErrAway
+		}
+	}
 	c, err := s.journal.Checkpoint(ctx)
 	if errors.Is(err, engine.ErrCheckpoint) {
 		return nil, admin.ErrBusy
