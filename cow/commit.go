@@ -256,7 +256,9 @@ func (c *commitPipeline) run(l letters) {
 }
 
 // busy says whether a batch holds the slot: nothing of it may change but by that.
-func (c *commitPipeline) busy(slot *Slot) bool { return slot.pending != nil || slot.leaving }
+func (c *commitPipeline) busy(slot *Slot) bool {
+	return slot.pending != nil || slot.leaving || slot.trimmed
+}
 
 // mayCool says whether no post needs the slot in memory.
 func (c *commitPipeline) mayCool(slot *Slot) bool {

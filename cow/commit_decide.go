@@ -162,10 +162,10 @@ func (c *commitPipeline) decide(p *Post) {
 	if p.givenUp() {
 		return
 	}
-	// Does it rest on something that may still fail? That is the slot's removal, or
-	// an append of the batch before, or for a removal also one of this batch. Before
+	// Does it rest on something that may still fail? That is the slot's removal or a trim, or
+	// an append of the batch before, or for a removal or a trim also one of this batch. Before
 	// everything that looks at the slot: what is there may change.
-	if slot.leaving || slot.pending != nil && (slot.pending.batch != c.next || p.kind == postRemove) {
+	if slot.leaving || slot.trimmed || slot.pending != nil && (slot.pending.batch != c.next || p.kind == postRemove || p.kind == postTrim) {
 		c.backlog.held = append(c.backlog.held, p)
 		return
 	}
@@ -184,6 +184,8 @@ func (c *commitPipeline) decide(p *Post) {
 	// A removal needs no events in memory.
 	case p.kind == postRemove:
 		c.decideRemove(p)
+	case p.kind == postTrim:
+		c.decideTrim(p)
 	case p.kind == postMany:
 		c.decideMany(p)
 	default:
@@ -207,6 +209,18 @@ func (c *commitPipeline) decideRemove(p *Post) {
 	if c.queue.take(p) {
 		p.slot.leaving = true
 		c.next.act(Group{Op: OpRemove, Slot: p.slot.id, Version: p.slot.currentVersion()}, p)
+	}
+}
+
+// decideTrim trims a slot, unless it was trimmed since that was asked for. Its other
+// posts are held until that is finished: what they are decided on changes. It needs no
+// event in memory.
+func (c *commitPipeline) decideTrim(p *Post) {
+	if uint64(p.slot.first.Load()) != p.trim.first {
+		c.queue.answer(p, false, ErrConflict)
+	} else if c.queue.take(p) {
+		p.slot.trimmed = true
+		c.next.act(Group{Op: OpTrim, Slot: p.slot.id, First: p.trim.first, Oldest: p.trim.to, Gone: p.trim.bytes}, p)
 	}
 }
 
@@ -252,11 +266,15 @@ func (c *commitPipeline) decideEvent(p *Post) {
 func (c *commitPipeline) appendFor(p *Post, h *hot, more uint64) *pendingAppend {
 	a := p.slot.pending
 	// Is there room in the slot? With what this batch appends to it already.
-	bytes := h.appender.bytes + more
+	bytes, events := h.appender.bytes+more, 1
+	if p.many != nil {
+		events = p.many.fresh
+	}
 	if a != nil {
 		bytes += a.bytes
+		events += len(a.events)
 	}
-	if bytes > MaxSlotBytes {
+	if bytes > MaxSlotBytes || h.count+uint64(events) > MaxPosition {
 		c.queue.answer(p, false, ErrSlotFull)
 		return nil
 	}
@@ -344,6 +362,9 @@ func lookUp(p *Post, h *hot, a *pendingAppend, key uint64, id []byte) (place, *c
 	var room [4]uint64
 	for _, pos := range h.index.Find(uint32(key), room[:0]) {
 		snap := h.snap.Load()
+		if !snap.has(pos) { // it has left
+			continue
+		}
 		ch := snap.chunks[snap.find(pos)]
 		g := ch.resident()
 		if g == nil {

@@ -81,23 +81,51 @@ func (e *commitEnv) publish(slot *Slot, h *hot, events []event.Event, keys []uin
 	}
 	h.version = version
 	h.publish() // visible
-	e.tally(slot, h.count, h.appender.bytes)
+	e.tally(slot, h.first, h.count, h.appender.bytes)
 	// A subscriber joins the set first and loads the snapshot second. We publish
 	// first and load the set second. So one of us sees the other (I6).
 	slot.subs.wake(e.clock.now) // woken
 }
 
 // tally notes how much a slot holds, so that it has counts while it is cold.
-func (e *commitEnv) tally(slot *Slot, count, bytes uint64) {
-	e.stats.Events.Add(int64(count - slot.count.Load()))
+func (e *commitEnv) tally(slot *Slot, first, count, bytes uint64) {
+	e.stats.Events.Add(int64(count - first - (slot.count.Load() - uint64(slot.first.Load()))))
 	e.stats.Bytes.Add(int64(bytes - slot.bytes.Load()))
 	slot.count.Store(count)
+	slot.first.Store(uint32(first))
 	slot.bytes.Store(bytes)
 }
 
-// finishAct finishes the creation or removal of a slot.
+// trim takes the events before a position out of a slot, as the journal did. gone is how
+// many bytes these have. It does nothing if they have left before.
+func (e *commitEnv) trim(slot *Slot, to, gone uint64) {
+	if first, count := uint64(slot.first.Load()), slot.count.Load(); to > first {
+		left := slot.bytes.Load()
+		if left -= min(gone, left); to >= count {
+			left = 0
+		}
+		e.stats.EventsTrimmed.Add(to - first)
+		e.stats.BytesTrimmed.Add(slot.bytes.Load() - left)
+		e.tally(slot, to, max(count, to), left)
+	}
+	// A load under way may have read the slot before the trim. It makes the slot hot first
+	// and compares the counts second; we set the counts first and look for the hot part
+	// second.
+	h := slot.hot.Load()
+	if h == nil || h.first >= to {
+		return
+	}
+	left, grown := h.trim(to)
+	e.budget.letGo(left)
+	e.budget.add(memChunk, grown)
+	h.index.Forget(to)
+	h.publish()
+	e.tally(slot, h.first, h.count, h.appender.bytes)
+}
+
+// finishAct finishes the creation, the trim or the removal of a slot.
 func (c *commitPipeline) finishAct(g *Group, p *Post) {
-	p.slot.leaving = false
+	p.slot.leaving, p.slot.trimmed = false, false
 	if g.Op == OpCreate {
 		c.creating--
 	}
@@ -108,6 +136,9 @@ func (c *commitPipeline) finishAct(g *Group, p *Post) {
 		if p.state.Load() == postLeft {
 			c.removeOrphan(p.slot)
 		}
+		c.queue.answer(p, false, nil)
+	case g.Outcome == Stored && g.Op == OpTrim:
+		c.env.trim(p.slot, g.Oldest, g.Gone)
 		c.queue.answer(p, false, nil)
 	case g.Outcome == Stored:
 		c.env.bury(p.slot)

@@ -98,6 +98,8 @@ func (o *others) fed(f *foreign) {
 		o.env.bury(slot)
 	case f.Op == OpTouch:
 		slot.heard(f.PulledAt, f.StreamedAt)
+	case f.Op == OpTrim:
+		o.env.trim(slot, f.First, f.Gone)
 	case f.Op == OpAppend && len(f.Events) == 0:
 		o.untold(slot)
 	case f.Op == OpAppend:
@@ -117,7 +119,7 @@ func (o *others) untold(slot *Slot) {
 	o.catchUp(slot)
 }
 
-// head is how many events of the slot are known.
+// head is the position up to which the slot's events are known.
 func (o *others) head(slot *Slot) uint64 {
 	if h := slot.hot.Load(); h != nil {
 		return h.count
@@ -141,6 +143,10 @@ func (o *others) settle(n settleNote) {
 // slot, which must not be dead. What is below the head is known already. An
 // append that begins above it is errGap.
 func (o *others) bring(slot *Slot, a *Append) error {
+	if a.Op == OpTrim { // what would come next has left
+		o.env.trim(slot, a.First, 0)
+		return nil
+	}
 	h := o.env.hotPart(slot)
 	if h == nil {
 		// The slot's next load will bring this too. Until then only the counts go on.
@@ -194,19 +200,22 @@ func (o *others) count(slot *Slot, a *Append) {
 		}
 	}
 	slot.version = a.Version
-	o.env.tally(slot, end, bytes)
+	o.env.tally(slot, uint64(slot.first.Load()), end, bytes)
 }
 
 // recount follows a load that brought another count than was known: less, as an
 // append from elsewhere overtook it, or more, as the feed had not told of one.
 func (o *others) recount(slot *Slot) {
 	h := slot.hot.Load()
+	if h != nil && !slot.dead.Load() {
+		o.env.trim(slot, uint64(slot.first.Load()), 0) // one may have overtaken the load
+	}
 	switch {
 	case h == nil || slot.dead.Load():
 	case h.count < slot.count.Load():
 		o.catchUp(slot)
 	default:
-		o.env.tally(slot, h.count, h.appender.bytes)
+		o.env.tally(slot, h.first, h.count, h.appender.bytes)
 	}
 }
 

@@ -19,6 +19,7 @@ const (
 	postMany                   // store many events, all or none
 	postCreate                 // make a slot
 	postRemove                 // remove a slot
+	postTrim                   // drop the oldest events of a slot
 )
 
 // The states of a Post. Two parties may end the wait in the queue: the commit
@@ -54,6 +55,7 @@ type Post struct {
 	event    event.Event
 	idHash   uint32 // of the event's id
 	many     *many  // of a post of many events, which has no event; else nil
+	trim     trimmed
 	buf      []byte // owns the events
 	bytes    int64  // what the post takes of the queue's bound
 	queuedNs int64  // when it was queued, on the queue's clock
@@ -201,6 +203,10 @@ func (p *Post) AcceptLines(body []byte) error {
 // Lines returns how many events AcceptLines has let in, duplicates included.
 func (p *Post) Lines() int { return len(p.many.events) + p.many.repeats }
 
+// trimmed is what a trim drops of a slot: the events from position first up to below to,
+// which have so many bytes.
+type trimmed struct{ first, to, bytes uint64 }
+
 // givenUp says whether nobody waits for the post's answer any more.
 func (p *Post) givenUp() bool {
 	state := p.state.Load()
@@ -253,7 +259,7 @@ func (p *Post) CommitLines(slot *Slot) (stored, duplicates int, next uint64, err
 
 func (m *many) duplicates() int { return len(m.events) - m.fresh + m.repeats }
 
-// act has a slot made or removed. Errors are those of Commit.
+// act has a slot made, trimmed or removed. Errors are those of Commit.
 func (p *Post) act(kind postKind, slot *Slot) error {
 	p.kind, p.slot, p.bytes = kind, slot, 0
 	_, err := p.queue.submit(p)
@@ -274,7 +280,7 @@ func (p *Post) Release() {
 		manyPool.Put(p.many)
 	}
 	p.queue, p.slot, p.event, p.many, p.err, p.pinned, p.pinnedC = nil, nil, event.Event{}, nil, nil, nil, nil
-	p.idHash, p.duplicate, p.end, p.next = 0, false, 0, 0
+	p.idHash, p.duplicate, p.end, p.next, p.trim = 0, false, 0, 0, trimmed{}
 	p.timed, p.takenNs = false, 0
 	p.state.Store(postQueued)
 	q.free.Put(p)

@@ -44,12 +44,12 @@ func (c *commitPipeline) addTouches(b *batch) {
 }
 
 // refuse takes out of the batch what the journal must not see while the disk is
-// nearly full, and answers it. Removals stay: they make room.
+// nearly full, and answers it. Removals and trims stay: they make room.
 func (c *commitPipeline) refuse(b *batch, err error) {
 	kept := 0
 	for i, p := range b.acts {
 		switch {
-		case b.groups[i].Op == OpRemove:
+		case b.groups[i].Op == OpRemove, b.groups[i].Op == OpTrim:
 			b.groups[kept], b.acts[kept] = b.groups[i], p
 			kept++
 		case p != nil:

@@ -16,6 +16,7 @@ const (
 	OpCreate               // make the slot, with Token and Owner
 	OpRemove               // drop the slot, its token, counts and events
 	OpTouch                // remember PulledAt and StreamedAt
+	OpTrim                 // drop the events from First up to below Oldest
 )
 
 // Outcome says what became of a Group.
@@ -42,7 +43,9 @@ type Group struct {
 	Token      TokenHash     // OpCreate
 	Owner      TokenHash     // OpCreate; zero: the slot has no owner
 	Version    uint64        // the slot's version that this act was decided on
-	First      uint64        // OpAppend: position of Events[0]
+	First      uint64        // OpAppend: position of Events[0]; OpTrim: of the oldest event, when this was decided
+	Oldest     uint64        // OpTrim: position of the oldest event that stays
+	Gone       uint64        // OpTrim: bytes of the events that leave
 	Events     []event.Event // OpAppend: in order, at least one
 	Count      uint64        // OpAppend: events in the slot with this group
 	Bytes      uint64        // OpAppend: bytes of events in the slot with this group
@@ -57,12 +60,13 @@ type Group struct {
 
 // Append is a group of events as a journal gives it back.
 type Append struct {
-	Op      Op // OpAppend; from a feed also OpCreate, OpRemove and OpTouch
+	Op      Op // OpAppend or OpTrim; from a feed also OpCreate, OpRemove and OpTouch
 	Slot    ID
 	Token   TokenHash // OpCreate
 	Owner   TokenHash // OpCreate; zero for none
 	Version uint64    // the slot's version with this append
-	First   uint64    // position of Events[0]
+	First   uint64    // position of Events[0]; OpTrim: of the oldest event that is left
+	Gone    uint64    // OpTrim from a feed: bytes of the events that left
 	// Events are valid only during the call that delivers them. A feed may leave them
 	// out: then this append, and perhaps more behind it, is to be read from the journal.
 	Events []event.Event
@@ -80,10 +84,11 @@ type SlotRecord struct {
 	Token      TokenHash
 	Owner      TokenHash // zero: the slot has no owner
 	Version    uint64
-	Count      uint64
-	Bytes      uint64
-	PulledAt   int64 // Unix seconds, 0 for never
-	StreamedAt int64 // the same of the last stream
+	First      uint64 // position of the oldest event: so many have left
+	Count      uint64 // events that the slot has ever had: the next one's position
+	Bytes      uint64 // of the events that are there
+	PulledAt   int64  // Unix seconds, 0 for never
+	StreamedAt int64  // the same of the last stream
 }
 
 // Totals count acts over the life of a journal. A journal counts slots and events
@@ -119,6 +124,10 @@ func (t Totals) Sub(o Totals) Totals {
 	}
 }
 
+// MaxPosition bounds the positions of a slot: one that has had so many events is full for
+// good. At one event a second that takes 136 years.
+const MaxPosition = 1<<32 - 2
+
 // Journal keeps slots. All methods may be called concurrently, except that
 // only one Commit runs at a time.
 type Journal interface {
@@ -128,8 +137,9 @@ type Journal interface {
 	Commit(groups []Group)
 
 	// Load calls yield with the slot's appends in order, beginning with the one
-	// that holds position from. It ends behind the last one, or returns the first
-	// error of yield. A slot without events behind from yields nothing. If there
+	// that holds position from. If events from there on have left, it begins with an
+	// OpTrim that says where those begin that are left, if there are any. It ends
+	// behind the last one, or returns the first error of yield. A slot without events behind from yields nothing. If there
 	// is no such slot, it returns ErrNoSlot. Anything that can't be read or does
 	// not fit together is an error, never a short slot.
 	Load(slot ID, from uint64, yield func(*Append) error) error
@@ -206,6 +216,8 @@ var (
 	ErrNoSlot   = errors.New("cow: no such slot")
 	ErrNoRecord = errors.New("cow: no such record")
 	ErrConflict = errors.New("cow: version conflict")
+	// ErrTrimmed: the events that were to be read have left the slot meanwhile.
+	ErrTrimmed = errors.New("cow: the events have left the slot")
 	// ErrAway: the log that relays share did not answer in time. What was asked for
 	// may still happen.
 	ErrAway = errors.New("cow: the shared log can't be reached")

@@ -112,7 +112,7 @@ func (b *budget) retire(data []byte, n int64) {
 // unload takes the data of a segment out of memory and leaves its table. It returns
 // how many bytes that frees, 0 if the chunk has changed meanwhile.
 func (b *budget) unload(c *chunk, g *segment) int64 {
-	if !c.seg.CompareAndSwap(g, g.table()) {
+	if g.left || !c.seg.CompareAndSwap(g, g.table()) {
 		return 0
 	}
 	n := int64(len(g.data))
@@ -335,6 +335,23 @@ func (b *budget) shed(h *hot) bool {
 		}
 	}
 	return false
+}
+
+// letGo gives back what chunks take that a trim took out of their slot. Readers that
+// hold them go on with what is in memory. The rest can't be loaded any more.
+func (b *budget) letGo(chunks []*chunk) {
+	for _, c := range chunks {
+		for done := false; !done; { // an eviction or a reload may be faster
+			if g := c.seg.Load(); g.data == nil {
+				if done = c.seg.CompareAndSwap(g, goneSegment); done {
+					b.add(memChunk, -g.bytes())
+				}
+			} else if done = c.seg.CompareAndSwap(g, &segment{left: true, sum: g.sum, data: g.data, refs: g.refs}); done {
+				b.retire(g.data, g.bytes())
+			}
+		}
+	}
+	b.add(memChunk, -int64(len(chunks))*chunkBytes)
 }
 
 // drop gives back all that a hot part takes. Nothing may be added to it any more.

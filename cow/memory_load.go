@@ -184,7 +184,7 @@ func (l *loader) loadSlot(slot *Slot) (*hot, error) {
 		return nil, err
 	}
 	h.publish()
-	count, bytes := h.count, h.appender.bytes // now: from the exchange on they are the owner's
+	first, count, bytes := h.first, h.count, h.appender.bytes // now: from the exchange on they are the owner's
 	stats.SlotLoads.Add(1)
 	// While a slot is cold the commit loop appends nothing to it, so what was
 	// read is all there is.
@@ -193,7 +193,7 @@ func (l *loader) loadSlot(slot *Slot) (*hot, error) {
 		return slot.hot.Load(), nil
 	}
 	b.enter(slot)
-	if slot.count.Load() != count || slot.bytes.Load() != bytes {
+	if slot.count.Load() != count || slot.bytes.Load() != bytes || uint64(slot.first.Load()) != first {
 		l.env.recount(slot)
 	}
 	if slot.dead.Load() { // removed meanwhile: whoever swaps it out gives its memory back
@@ -214,6 +214,10 @@ func (l *loader) readSlot(slot *Slot) (*hot, error) {
 	}
 	var room [event.MaxIDBytes]byte
 	err := l.read(slot, 0, func(a *Append) error {
+		if a.Op == OpTrim && len(h.chunks) == 0 {
+			h.first, h.count, h.version = a.First, a.First, a.Version
+			return nil
+		}
 		if a.First != h.count {
 			return gapError(slot, a.First, h.count)
 		}
@@ -242,7 +246,7 @@ func (l *loader) readSlot(slot *Slot) (*hot, error) {
 // index, which positions don't need. A slot of one chunk is loaded: that costs less
 // than to read its parts again and again.
 func worthPart(slot *Slot, pos, end uint64, most int) bool {
-	bytes, count := slot.bytes.Load(), slot.count.Load()
+	bytes, count := slot.bytes.Load(), slot.Count()
 	if bytes <= maxChunkBytes || count == 0 || slot.hot.Load() != nil {
 		return false
 	}
@@ -266,7 +270,7 @@ func (l *loader) part(slot *Slot, pos, end uint64, most int, by flight.By) ([]*c
 			return list, nil
 		case slot.dead.Load() || errors.Is(err, ErrNoSlot):
 			return nil, ErrNoSlot
-		case !gaveUp(err):
+		case !gaveUp(err) && err != ErrTrimmed:
 			l.env.stats.LoadErrors.Add(1)
 			l.env.log.Error("cannot load part of slot", "slot", slot.id, "from", pos, "error", err)
 		}
@@ -278,6 +282,9 @@ func (l *loader) readPart(slot *Slot, pos, end uint64, most int) (list []*chunk,
 	var c *chunk
 	next, bytes := pos, 0
 	err = l.read(slot, pos, func(a *Append) error {
+		if a.Op == OpTrim {
+			return ErrTrimmed
+		}
 		for k, ev := range a.Events {
 			if next == end {
 				return errEnough
@@ -363,7 +370,7 @@ func (l *loader) loadChunk(slot *Slot, c *chunk) (*segment, error) {
 		if slot.dead.Load() || errors.Is(err, ErrNoSlot) {
 			return nil, ErrNoSlot
 		}
-		if !gaveUp(err) {
+		if !gaveUp(err) && err != ErrTrimmed {
 			stats.LoadErrors.Add(1)
 			l.env.log.Error("cannot load chunk", "slot", slot.id, "error", err)
 		}
@@ -391,6 +398,9 @@ var (
 func (l *loader) fill(g *segment, slot *Slot, c *chunk, known bool) error {
 	i, n, filled := 0, int(c.events), 0 // events filled in, of how many; bytes filled in
 	err := l.read(slot, c.first, func(a *Append) error {
+		if a.Op == OpTrim {
+			return ErrTrimmed
+		}
 		for k, ev := range a.Events {
 			pos := a.First + uint64(k)
 			switch {

@@ -110,6 +110,8 @@ type Stats struct {
 	CommitsStalled atomic.Uint64 // that took so long that new posts were turned away
 	SlotsMade      atomic.Uint64
 	SlotsRemoved   atomic.Uint64
+	EventsTrimmed  atomic.Uint64 // that left their slots, which go on
+	BytesTrimmed   atomic.Uint64 // of these events
 	FramesEncoded  atomic.Uint64 // into shared frames
 	FramesReplayed atomic.Uint64 // for one reader
 	SlotLoads      atomic.Uint64

@@ -45,6 +45,7 @@ type Subscriber struct {
 	length  int
 
 	closed atomic.Bool
+	oldest uint32 // see Trimmed; 0: its start did not point at what has left
 	// loading is closed by Close: Load stores it first and looks at closed second,
 	// Close sets closed first and loads it second.
 	loading atomic.Pointer[chan struct{}]
@@ -70,8 +71,10 @@ func (s *Store) Subscribe(slot *Slot, start Start, ids frame.IDs, waker Waker) (
 		sub.Close()
 		return nil, ErrNoSlot
 	}
+	first, end := slot.Positions()
 	if len(start.id) == 0 {
-		sub.pos = start.in(slot.Count())
+		sub.pos = start.in(first, end)
+		sub.began(first, start.left(first, false))
 		return sub, nil
 	}
 	h, err := s.loads.hot(slot, start.by())
@@ -82,7 +85,19 @@ func (s *Store) Subscribe(slot *Slot, start Start, ids frame.IDs, waker Waker) (
 		sub.Close()
 		return nil, err
 	}
+	first, _ = slot.Positions()
+	sub.began(first, start.left(first, sub.pos >= first && sub.pos > 0))
+	sub.pos = max(sub.pos, first)
 	return sub, nil
+}
+
+// Trimmed says what Window.Trimmed says, of the start of the subscriber.
+func (sub *Subscriber) Trimmed() (oldest uint64, yes bool) { return uint64(sub.oldest), sub.oldest > 0 }
+
+func (sub *Subscriber) began(first uint64, trimmed bool) {
+	if trimmed {
+		sub.oldest = uint32(first)
+	}
 }
 
 // Close takes the subscriber out of its slot at once, and ends a Load that waits.
@@ -116,7 +131,10 @@ func (sub *Subscriber) Slot() *Slot { return sub.slot }
 func (sub *Subscriber) Position() uint64 { return sub.pos }
 
 // Behind returns how many events stand behind the cursor.
-func (sub *Subscriber) Behind() uint64 { return sub.slot.Count() - min(sub.pos, sub.slot.Count()) }
+func (sub *Subscriber) Behind() uint64 {
+	first, end := sub.slot.Positions()
+	return end - min(max(sub.pos, first), end)
+}
 
 // Between says whether the stream stands between two frames.
 func (sub *Subscriber) Between() bool { return sub.off == 0 }
@@ -128,7 +146,8 @@ func (sub *Subscriber) Between() bool { return sub.off == 0 }
 // they are until the next call that uses buf. The cursor moves with Wrote.
 //
 // Nil: there is nothing new, and Wake will say when there is. Errors: ErrNoSlot
-// when the slot is gone, ErrNotResident.
+// when the slot is gone, ErrNotResident, and ErrTrimmed when a part of a frame went out
+// and its rest has left the slot. A cursor between frames goes on with the oldest event.
 func (sub *Subscriber) Next(buf []byte) ([]byte, error) {
 	slot := sub.slot
 	if slot.dead.Load() {
@@ -136,7 +155,11 @@ func (sub *Subscriber) Next(buf []byte) ([]byte, error) {
 	}
 	h := slot.hot.Load()
 	if h == nil {
-		if sub.pos >= slot.count.Load() {
+		first, count := uint64(slot.first.Load()), slot.count.Load()
+		if !sub.skip(first) {
+			return nil, ErrTrimmed
+		}
+		if sub.pos >= count {
 			sub.unpin()
 			return nil, nil
 		}
@@ -148,6 +171,9 @@ func (sub *Subscriber) Next(buf []byte) ([]byte, error) {
 		return nil, nil
 	}
 	slot.use(sub.store.budget.epoch.Load())
+	if sub.off == 0 {
+		sub.skip(snap.first)
+	}
 	if f := sub.shared(h); f.Has(sub.pos) {
 		sub.pos, sub.off = f.Skip(sub.pos, sub.off)
 		if f.Has(sub.pos) {
@@ -157,7 +183,27 @@ func (sub *Subscriber) Next(buf []byte) ([]byte, error) {
 			return data, nil
 		}
 	}
+	if !sub.skip(snap.first) {
+		return nil, ErrTrimmed
+	}
+	if sub.pos >= snap.count {
+		return nil, nil
+	}
 	return sub.encode(snap, buf[:0:frame.MaxPiece])
+}
+
+// skip moves a cursor that stands at what has left to the oldest event. False: it stands
+// within a frame, whose rest has left too.
+func (sub *Subscriber) skip(first uint64) bool {
+	if sub.pos >= first {
+		return true
+	}
+	if sub.off > 0 {
+		return false
+	}
+	sub.pos = first
+	sub.unpin()
+	return true
 }
 
 // shared returns the frames that the subscriber reads with others, or nil.
@@ -260,24 +306,33 @@ func (sub *Subscriber) Load() error {
 	}
 	sub.unpin() // it was another chunk
 	loads, by := sub.store.loads, flight.By{Client: lineOf(sub.slot), Ended: ended}
-	if count := sub.slot.count.Load(); sub.pos < count && worthPart(sub.slot, sub.pos, count, math.MaxInt) {
-		return sub.loadPart(count, by)
+	if count := sub.slot.count.Load(); sub.pos < count && sub.pos >= uint64(sub.slot.first.Load()) && worthPart(sub.slot, sub.pos, count, math.MaxInt) {
+		return unlessTrimmed(sub.loadPart(count, by))
 	}
 	h, err := loads.hot(sub.slot, by)
 	if err != nil {
 		return err
 	}
 	snap := h.snap.Load()
-	if sub.pos >= snap.count {
+	if !snap.has(sub.pos) {
 		return nil
 	}
 	c := snap.chunks[snap.find(sub.pos)]
 	g, err := loads.segment(sub.slot, c, by)
 	if err != nil {
-		return err
+		return unlessTrimmed(err)
 	}
 	sub.pinned, sub.pinnedC = g, c
 	return nil
+}
+
+// unlessTrimmed is the error of a Load. What has left can't be loaded: Next passes over it
+// as soon as the loop has trimmed the slot.
+func unlessTrimmed(err error) error {
+	if err == ErrTrimmed {
+		return nil
+	}
+	return err
 }
 
 // loadPart is Load for a cold slot that need not become hot for the events from the
@@ -293,4 +348,63 @@ func (sub *Subscriber) loadPart(end uint64, by flight.By) error {
 		sub.partEnd = list[0].first + uint64(list[0].events)
 	}
 	return err
+}
+
+// Start says where in a slot reading begins. The zero value is Oldest.
+type Start struct {
+	id   []byte // read behind the event with this id, if it is not empty
+	pos  uint64
+	at   bool // pos was asked for, and is not just the beginning
+	back bool // pos counts back from the end
+
+	client uint64 // see For
+}
+
+// For says which client reads. Clients take turns where loads wait for one.
+func (st Start) For(client uint64) Start {
+	st.client = client
+	return st
+}
+
+func (st Start) by() flight.By { return flight.By{Client: st.client} }
+
+// Oldest reads from the oldest event.
+func Oldest() Start { return Start{} }
+
+// Newest reads what comes behind the newest event.
+func Newest() Start { return Start{back: true} }
+
+// After reads behind the event with the given id. An empty or unknown id reads from
+// the oldest. Start keeps the id.
+func After(id []byte) Start { return Start{id: id} }
+
+// From reads from a position. One that lies behind the end is taken for the end:
+// there the next event will stand, and a reader that is to miss nothing must be
+// there before it.
+func From(pos uint64) Start { return Start{pos: pos, at: true} }
+
+// Last reads the newest n events. If the slot has fewer, it reads all.
+func Last(n int) Start { return Start{pos: uint64(max(n, 0)), back: true} }
+
+// in returns the position of a start without an id, in a slot whose events stand from
+// position first up to below count.
+func (st Start) in(first, count uint64) uint64 {
+	if !st.back {
+		return min(max(st.pos, first), count)
+	}
+	return count - min(st.pos, count-first)
+}
+
+// left says whether the start points at what has left a slot whose oldest event stands at
+// first, or may do so. found: the slot has the event that it names.
+func (st Start) left(first uint64, found bool) bool {
+	if len(st.id) > 0 {
+		return first > 0 && !found
+	}
+	return st.at && st.pos < first
+}
+
+// behind says whether the start is a position behind the end of so many events.
+func (st Start) behind(count uint64) bool {
+	return len(st.id) == 0 && !st.back && st.pos > count
 }

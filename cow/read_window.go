@@ -35,6 +35,8 @@ type Window struct {
 	size   int // bytes of the array
 
 	next, end uint64 // positions; see Next and End
+	oldest    uint64 // see Trimmed
+	trimmed   bool   // see Trimmed
 	cold      bool   // the chunks are handles that loader.part has made
 	missed    bool   // see Missed
 
@@ -70,6 +72,11 @@ func (w *Window) Next() uint64 { return w.next }
 // End returns the position behind the slot's newest event when the page was made. A
 // reader is End-Next events behind.
 func (w *Window) End() uint64 { return w.end }
+
+// Trimmed says whether the page's start points at what has left the slot, or may do so: an
+// id that the slot does not have, in a slot of which events have left. The page begins
+// with the oldest event then, whose position it returns.
+func (w *Window) Trimmed() (oldest uint64, yes bool) { return w.oldest, w.trimmed }
 
 // Missed says whether the slot did not have what the page's start names, as far as this
 // relay knows: the id, or the event before the position.
@@ -285,54 +292,6 @@ func (w *Window) add(c *chunk, g *segment, i, j, maxBytes int) int {
 	return j - i
 }
 
-// Start says where in a slot reading begins. The zero value is Oldest.
-type Start struct {
-	id   []byte // read behind the event with this id, if it is not empty
-	pos  uint64
-	back bool // pos counts back from the end
-
-	client uint64 // see For
-}
-
-// For says which client reads. Clients take turns where loads wait for one.
-func (st Start) For(client uint64) Start {
-	st.client = client
-	return st
-}
-
-func (st Start) by() flight.By { return flight.By{Client: st.client} }
-
-// Oldest reads from the oldest event.
-func Oldest() Start { return Start{} }
-
-// Newest reads what comes behind the newest event.
-func Newest() Start { return Start{back: true} }
-
-// After reads behind the event with the given id. An empty or unknown id reads from
-// the oldest. Start keeps the id.
-func After(id []byte) Start { return Start{id: id} }
-
-// From reads from a position. One that lies behind the end is taken for the end:
-// there the next event will stand, and a reader that is to miss nothing must be
-// there before it.
-func From(pos uint64) Start { return Start{pos: pos} }
-
-// Last reads the newest n events. If the slot has fewer, it reads all.
-func Last(n int) Start { return Start{pos: uint64(max(n, 0)), back: true} }
-
-// in returns the position in a slot of so many events, of a start without an id.
-func (st Start) in(count uint64) uint64 {
-	if pos := min(st.pos, count); !st.back {
-		return pos
-	}
-	return count - min(st.pos, count)
-}
-
-// behind says whether the start is a position behind the end of so many events.
-func (st Start) behind(count uint64) bool {
-	return len(st.id) == 0 && !st.back && st.pos > count
-}
-
 // Window fills w with the events of the slot from start on, oldest first: at most
 // limit events, at most Options.PageBytes, but at least one event if there is one.
 //
@@ -344,16 +303,24 @@ func (st Start) behind(count uint64) bool {
 // was removed, ErrBusy when memory or the journal can't serve the load now,
 // ErrClosed; and those of the load itself. With an error w is empty.
 func (s *Store) Window(slot *Slot, start Start, limit int, w *Window) error {
-	w.Reset()
-	err := s.page(slot, start, limit, w)
-	if err == nil && w.events > 0 && !w.cold && w.part(0, 0) == nil {
-		// Not kept: a page that waits before it is written must hold no bytes.
-		_, err = s.loads.segment(slot, w.spans[0].c, start.by())
-	}
-	if err != nil {
+	for look := 1; ; look++ {
 		w.Reset()
+		err := s.page(slot, start, limit, w)
+		if err == nil && w.events > 0 && !w.cold && w.part(0, 0) == nil {
+			// Not kept: a page that waits before it is written must hold no bytes.
+			_, err = s.loads.segment(slot, w.spans[0].c, start.by())
+		}
+		switch {
+		case err == nil:
+			return nil
+		case err == ErrTrimmed && look < mostLooks: // between the look at the counts and the read
+			continue
+		case err == ErrTrimmed:
+			err = ErrBusy
+		}
+		w.Reset()
+		return err
 	}
-	return err
 }
 
 func (s *Store) page(slot *Slot, start Start, limit int, w *Window) error {
@@ -376,11 +343,12 @@ func (s *Store) page(slot *Slot, start Start, limit int, w *Window) error {
 	// The index was asked first and the snapshot is loaded second: what the
 	// index knew is in this snapshot.
 	snap := h.snap.Load()
-	pos := behind
+	pos := max(behind, snap.first)
 	if len(start.id) == 0 {
-		pos = start.in(snap.count)
+		pos = start.in(snap.first, snap.count)
 	}
 	w.next, w.end = pos, snap.count
+	w.oldest, w.trimmed = snap.first, start.left(snap.first, behind >= snap.first && behind > 0)
 	w.missed = w.missed || start.behind(snap.count)
 	if pos >= snap.count || limit <= 0 {
 		return nil
@@ -412,14 +380,15 @@ func (s *Store) page(slot *Slot, start Start, limit int, w *Window) error {
 // a cold slot are written before a post is answered, so nothing acknowledged is
 // missing. What stands behind them in the journal is not visible yet.
 func (s *Store) coldPage(slot *Slot, start Start, limit int, w *Window) (done bool, err error) {
-	count := slot.count.Load()
-	pos := start.in(count)
+	first, count := slot.Positions()
+	pos := start.in(first, count)
 	end := min(count, pos+uint64(max(limit, 0)))
 	most := s.opts.PageBytes - len(arrayEmpty)
 	if pos < end && !worthPart(slot, pos, end, most) {
 		return false, nil
 	}
 	w.next, w.end, w.missed = pos, count, start.behind(count)
+	w.oldest, w.trimmed = first, start.left(first, false)
 	if pos == end {
 		if slot.dead.Load() {
 			return true, ErrNoSlot
@@ -468,8 +437,8 @@ func (s *Store) find(h *hot, id []byte, segmentOf func(*chunk) (*segment, error)
 	}
 	snap := h.snap.Load()
 	for _, pos := range found {
-		if pos >= snap.count {
-			continue // indexed, not yet visible
+		if !snap.has(pos) {
+			continue // indexed and not yet visible, or it has left
 		}
 		c := snap.chunks[snap.find(pos)]
 		g, err := segmentOf(c)

@@ -46,8 +46,9 @@ type Slot struct {
 	hot atomic.Pointer[hot]
 	// subs points nowhere while there is no subscriber.
 	subs members
-	// count and bytes are for a cold slot. The owner writes them after the snapshot
-	// that they describe. Readers of a hot slot ask its snapshot.
+	// count and bytes are for a cold slot, and so is first below. The owner writes them
+	// after the snapshot that they describe, count before first. Readers of a hot slot ask
+	// its snapshot.
 	count atomic.Uint64
 	bytes atomic.Uint64
 
@@ -62,9 +63,11 @@ type Slot struct {
 	touched atomic.Bool   // pulledAt or streamedAt is newer than what the journal has
 	dead    atomic.Bool   // removed: set once, never cleared
 	blocked atomic.Bool   // by the operator; see records.go
+	first   atomic.Uint32 // position of its oldest event; see count
 	usedIn  atomic.Uint32 // epoch of the budget in which it was used last
 	ringAt  int32         // place in the budget's ring plus one, 0 for none; guarded by budget.mu
 	leaving bool          // its removal is in a batch; the owner's
+	trimmed bool          // a trim of it is in a batch; the owner's
 }
 
 // hot is the part of a slot that holds events.
@@ -83,7 +86,7 @@ const hotBytes = int64(unsafe.Sizeof(hot{}) + unsafe.Sizeof(snapshot{}))
 
 // publish makes what the owner has added since the last call visible.
 func (h *hot) publish() {
-	h.snap.Store(&snapshot{chunks: h.chunks, count: h.count, bytes: h.bytes})
+	h.snap.Store(&snapshot{chunks: h.chunks, first: h.first, count: h.count, bytes: h.bytes})
 }
 
 // ID returns the slot's id.
@@ -100,10 +103,25 @@ func (s *Slot) Subscribers() int { return s.subs.len() }
 
 // Count returns how many events the slot holds.
 func (s *Slot) Count() uint64 {
+	first, end := s.Positions()
+	return end - first
+}
+
+// Positions returns the position of the oldest event of the slot, and the one behind the
+// newest, where the next will stand. They are equal if the slot holds none.
+func (s *Slot) Positions() (first, end uint64) {
 	if h := s.hot.Load(); h != nil {
-		return h.snap.Load().count
+		snap := h.snap.Load()
+		return snap.first, snap.count
 	}
-	return s.count.Load()
+	first = uint64(s.first.Load()) // before count: both only grow
+	return first, s.count.Load()
+}
+
+// end is the second of Positions.
+func (s *Slot) end() uint64 {
+	_, end := s.Positions()
+	return end
 }
 
 // PulledAt returns the time of the last pull in Unix seconds, 0 for never.

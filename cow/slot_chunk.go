@@ -32,7 +32,8 @@ type eventRef struct {
 // the length of a page is known for every hot slot, and only the bytes that are
 // written next must be loaded.
 type segment struct {
-	sum  invariants.Sum // first: there it takes no room when it is empty
+	left bool           // its slot was trimmed, and nobody counts it any more
+	sum  invariants.Sum // not last: there it would take room when it is empty
 	data []byte         // filled as far as the owner's appender says; nil: not in memory
 	refs []eventRef     // filled likewise; nil in goneSegment alone
 }
@@ -110,8 +111,9 @@ type appender struct {
 	tail       *segment // of the last chunk; nil while there is none
 	tailEvents int
 	tailBytes  uint32 // of its data
-	count      uint64 // events in all
-	bytes      uint64 // of them, without commas
+	first      uint64 // position of the oldest event
+	count      uint64 // position behind the newest
+	bytes      uint64 // of the events between, without commas
 }
 
 // add copies ev behind everything else and returns by how many bytes memory grew.
@@ -146,13 +148,13 @@ func (a *appender) add(ev event.Event) (grown int64) {
 func (a *appender) begin(n int) (grown int64) {
 	grown = a.seal()
 	size, events := n, 1
-	if a.count > 0 && n < maxChunkBytes/4 {
-		size = max(n, int(min(max(a.bytes+a.count, 1024), maxChunkBytes)))
+	if count := a.count - a.first; count > 0 && n < maxChunkBytes/4 {
+		size = max(n, int(min(max(a.bytes+count, 1024), maxChunkBytes)))
 		// The table is made for events of the slot's mean size, and a little more.
 		// But it has room for a quarter of the slot's events at most: more would
 		// double what a slot takes an event, just after a chunk was begun. If
 		// either guess is too low, widen corrects it.
-		events = max(1, min(size/int(a.bytes/a.count+1), int(a.count/4)))
+		events = max(1, min(size/int(a.bytes/count+1), int(count/4)))
 	}
 	g := &segment{data: newData(size), refs: make([]eventRef, events)}
 	c := &chunk{first: a.count}
@@ -204,17 +206,91 @@ func (a *appender) seal() (grown int64) {
 	return g.bytes() - was
 }
 
+// trim takes the events before a position out of the slot. That is copy-on-write: what
+// readers hold stays as it is. A chunk of which some events stay is replaced by a copy of
+// these. It returns the chunks that left the slot, and by how many bytes memory grew for
+// the copy. A position behind the end becomes the end: there were events that are not
+// known here and have left too.
+func (a *appender) trim(to uint64) (left []*chunk, grown int64) {
+	if to >= a.count {
+		a.close()
+		left = a.chunks
+		*a = appender{first: to, count: to}
+		return left, 0
+	}
+	at := (&snapshot{chunks: a.chunks, count: a.count}).find(to)
+	for _, c := range a.chunks[:at] {
+		a.bytes -= c.seg.Load().size(0, int(c.events))
+	}
+	// The list is copied, or its array would keep what has left.
+	left, a.first = a.chunks[:at], to
+	kept := slices.Clone(a.chunks[at:])
+	if c := kept[0]; c.first < to {
+		n, isTail := int(to-c.first), len(kept) == 1
+		if isTail {
+			a.close()
+		}
+		a.bytes -= c.seg.Load().size(0, n)
+		left = append(slices.Clip(left), c)
+		kept[0] = c.behind(n, isTail)
+		grown = kept[0].seg.Load().bytes() + chunkBytes
+		if isTail {
+			a.tail, a.tailEvents, a.tailBytes = kept[0].seg.Load(), int(c.events)-n, c.size-(c.seg.Load().start(n))
+		}
+	}
+	a.chunks = kept
+	return left, grown
+}
+
+// size is how many bytes events [i, j) have, without commas.
+func (g *segment) size(i, j int) uint64 {
+	if i == j {
+		return 0
+	}
+	return uint64(g.refs[j-1].end-g.start(i)) - uint64(j-i-1)
+}
+
+// behind returns a copy of the chunk without its first n events, which are not all. With
+// room: also of the room for what comes.
+func (c *chunk) behind(n int, room bool) *chunk {
+	g := c.seg.Load()
+	off := g.start(n)
+	k := &chunk{first: c.first + uint64(n), size: c.size - off, events: c.events - uint32(n)}
+	k.usedIn.Store(c.usedIn.Load())
+	s := &segment{refs: slices.Clone(g.refs[n:])}
+	for i := range s.refs {
+		s.refs[i].end -= off // those of the room are overwritten
+	}
+	if g.data != nil {
+		size := int(k.size)
+		if room {
+			size = len(g.data) - int(off)
+		}
+		s.data = newData(size)
+		copy(s.data, g.data[off:c.size])
+		if !room {
+			s.sum.Freeze(s.data)
+		}
+	}
+	k.seg.Store(s)
+	return k
+}
+
 // snapshot is what readers see of a slot. It is immutable, and so is all that
 // it shows.
 type snapshot struct {
 	chunks []*chunk
-	count  uint64
+	first  uint64 // position of the oldest event; of the first chunk, if there is one
+	count  uint64 // position behind the newest
 	bytes  uint64
 }
 
 var emptySnapshot = new(snapshot)
 
-// find returns the index of the chunk that holds pos < s.count.
+// has says whether the snapshot shows an event at a position.
+func (s *snapshot) has(pos uint64) bool { return s.first <= pos && pos < s.count }
+
+// find returns the index of the chunk that holds pos, which the snapshot must have.
 func (s *snapshot) find(pos uint64) int {
 	i, found := slices.BinarySearchFunc(s.chunks, pos, func(c *chunk, pos uint64) int {
 		return cmp.Compare(c.first, pos)
@@ -223,6 +299,24 @@ func (s *snapshot) find(pos uint64) int {
 		i--
 	}
 	return i
+}
+
+// size returns how many bytes the events have that stand from position from up to below
+// to. Not ok: they are not all there, or the slot goes cold.
+func (s *snapshot) size(from, to uint64) (bytes uint64, ok bool) {
+	if from < s.first || to > s.count {
+		return 0, false
+	}
+	for i := s.find(from); from < to; i++ {
+		c, end := s.chunks[i], min(to, s.end(i))
+		g := c.seg.Load()
+		if g.refs == nil {
+			return 0, false
+		}
+		bytes += g.size(int(from-c.first), int(end-c.first))
+		from = end
+	}
+	return bytes, true
 }
 
 // end is the position behind the last event that the snapshot shows of chunk i.

@@ -125,12 +125,13 @@ func (s *Store) loadSlots() error {
 	err := s.journal.Slots(func(rec SlotRecord) error {
 		slot := &Slot{id: rec.Slot, token: rec.Token, owner: rec.Owner, version: rec.Version}
 		slot.count.Store(rec.Count)
+		slot.first.Store(uint32(rec.First))
 		slot.bytes.Store(rec.Bytes)
 		slot.pulledAt.Store(stamp(rec.PulledAt))
 		slot.streamedAt.Store(stamp(rec.StreamedAt))
 		s.slots.Store(rec.Slot, slot)
 		s.slotCount.Add(1)
-		s.stats.Events.Add(int64(rec.Count))
+		s.stats.Events.Add(int64(rec.Count - rec.First))
 		s.stats.Bytes.Add(int64(rec.Bytes))
 		return nil
 	})
@@ -196,7 +197,7 @@ func (s *Store) All(yield func(*Slot) bool) {
 
 // ReadLines appends the events of a slot from position from up to below to, each
 // with a line feed behind it, until dst would be longer than most; at least one. It
-// returns the position behind the last.
+// returns the position behind the last. Events that have left are passed over.
 //
 // It reads the journal and leaves memory as it is: to read everything through memory
 // would drive out what is in use. Errors: ErrNoSlot, ErrBusy, ErrClosed and those of
@@ -208,6 +209,10 @@ func (s *Store) ReadLines(dst []byte, slot *Slot, from, to uint64, most int) (ou
 	}
 	err = s.loads.pool.Do(func() error {
 		return s.loads.read(slot, from, func(a *Append) error {
+			if a.Op == OpTrim {
+				next = min(max(next, a.First), to)
+				return nil
+			}
 			for i, ev := range a.Events {
 				switch pos := a.First + uint64(i); {
 				case pos < from:

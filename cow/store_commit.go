@@ -49,7 +49,7 @@ func (s *Store) bury(slot *Slot) {
 	s.slots.Delete(slot.id)
 	s.slotCount.Add(-1)
 	s.stats.SlotsRemoved.Add(1)
-	s.stats.Events.Add(-int64(slot.count.Load()))
+	s.stats.Events.Add(-int64(slot.count.Load() - uint64(slot.first.Load())))
 	s.stats.Bytes.Add(-int64(slot.bytes.Load()))
 	s.budget.cool(slot)
 	s.tokens.Bury(&slot.tokens)
@@ -105,6 +105,66 @@ func (s *Store) Remove(slot *Slot) error {
 	// Its id never comes again, so a record that a crash leaves here is dead
 	// weight, not a fault.
 	return errors.Join(s.dropRecord(healthKey(slot)), s.dropRecord(blockKey(slot.id)))
+}
+
+// Trim drops the oldest events of a slot, up to below a position, durably, and returns how
+// many and how many bytes these are. Readers that have taken a window go on, as far as it
+// is in memory. It wakes no cold slot: it reads the sizes of what leaves from the journal.
+// ErrConflict: the slot was trimmed meanwhile. Other errors are those of Post.Commit and
+// of a load.
+func (s *Store) Trim(slot *Slot, to uint64) (events, bytes uint64, err error) {
+	first, end := slot.Positions()
+	if to = min(to, end); to <= first {
+		return 0, 0, nil
+	}
+	p := s.NewPost()
+	defer p.Release()
+	if bytes, err = s.sizeOf(slot, first, to); err != nil {
+		return 0, 0, err
+	}
+	p.trim = trimmed{first, to, bytes}
+	if err := p.act(postTrim, slot); err != nil {
+		return 0, 0, err
+	}
+	return to - first, bytes, nil
+}
+
+// sizeOf returns how many bytes the events have that stand from position from up to
+// below to.
+func (s *Store) sizeOf(slot *Slot, from, to uint64) (bytes uint64, err error) {
+	if h := slot.hot.Load(); h != nil {
+		if bytes, ok := h.snap.Load().size(from, to); ok {
+			return bytes, nil
+		}
+	}
+	next := from
+	err = s.loads.pool.Do(func() error {
+		return s.loads.read(slot, from, func(a *Append) error {
+			if a.Op == OpTrim {
+				return ErrConflict
+			}
+			for i, ev := range a.Events {
+				switch pos := a.First + uint64(i); {
+				case pos < from:
+				case pos == to:
+					return errEnough
+				case pos != next:
+					return gapError(slot, pos, next)
+				default:
+					bytes += uint64(len(ev.JSON))
+					next++
+				}
+			}
+			return nil
+		})
+	})
+	if err == errEnough {
+		err = nil
+	}
+	if err == nil && next != to {
+		err = gapError(slot, next, to)
+	}
+	return bytes, err
 }
 
 // touchLoop hands the times of pulls to the commit loop now and then.
@@ -201,7 +261,7 @@ func (s *Store) settled(ctx context.Context, slot *Slot) (count uint64, err erro
 // reader who has seen it at another relay goes on behind it. Errors are those of
 // Barrier and of a load.
 func (s *Store) Reach(ctx context.Context, slot *Slot, start Start) error {
-	if s.shared == nil || start.back || len(start.id) == 0 && start.pos <= slot.Count() {
+	if s.shared == nil || start.back || len(start.id) == 0 && start.pos <= slot.end() {
 		return nil
 	}
 	if len(start.id) == 0 {

@@ -17,7 +17,7 @@ import (
 const (
 	corsMethods = "GET, HEAD, POST, DELETE"
 	corsHeaders = "Authorization, Content-Type, Last-Event-ID, X-Request-Id"
-	corsExposes = "Retry-After, Relay-Next, Relay-End, Relay-Stale, X-Request-Id"
+	corsExposes = "Retry-After, Relay-Next, Relay-End, Relay-Trimmed, Relay-Stale, X-Request-Id"
 	corsMaxAge  = "7200" // seconds that a browser may remember it, the most that Chromium does
 )
 

@@ -113,7 +113,7 @@ func TestCORS_EveryKindOfReply(t *testing.T) {
 		m.post(eventN(0)).want(t, 201)
 		check := func(what string, h http.Header) {
 			t.Helper()
-			if h.Get("Access-Control-Allow-Origin") != told || h.Get("Access-Control-Expose-Headers") != "Retry-After, Relay-Next, Relay-End, Relay-Stale, X-Request-Id" || h.Get("Vary") != vary {
+			if h.Get("Access-Control-Allow-Origin") != told || h.Get("Access-Control-Expose-Headers") != "Retry-After, Relay-Next, Relay-End, Relay-Trimmed, Relay-Stale, X-Request-Id" || h.Get("Vary") != vary {
 				t.Errorf("%s: %v", what, h)
 			}
 		}

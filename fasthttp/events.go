@@ -119,6 +119,8 @@ const (
 var (
 	relayNext = []byte("Relay-Next")
 	relayEnd  = []byte("Relay-End")
+	// Of a reading that points at what has left the slot: where it begins instead.
+	relayTrimmed = []byte("Relay-Trimmed")
 )
 
 // servePull answers with a window of a slot. If the window is empty, it waits as long
@@ -138,6 +140,7 @@ func (r *Relay) servePull(req request) error {
 	} else {
 		err = r.window(req, q, &p.Window)
 	}
+	oldest, trimmed := p.Trimmed()
 	if err == nil && p.Events() == 0 && q.wait > 0 && q.limit > 0 && !req.head {
 		began := time.Now()
 		err = r.await(req, client, q, &p.Window)
@@ -158,6 +161,9 @@ func (r *Relay) servePull(req request) error {
 	var room [20]byte
 	res.Header.SetCanonical(relayNext, strconv.AppendUint(room[:0], p.Next(), 10))
 	res.Header.SetCanonical(relayEnd, strconv.AppendUint(room[:0], p.End(), 10))
+	if trimmed {
+		res.Header.SetCanonical(relayTrimmed, strconv.AppendUint(room[:0], oldest, 10))
+	}
 	r.markStale(res)
 	r.compress(req, p)
 	res.SetBodyStream(p, p.Len())

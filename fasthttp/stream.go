@@ -63,6 +63,9 @@ func (r *Relay) serveStream(req request) error {
 	}
 	st, err := r.streams.Open(stream.Opening{
 		Client: client, Slot: req.slot, Grant: req.grant, Start: q.start, IDs: q.ids, Chunked: chunked, Head: head,
+		Trimmed: func(head []byte, oldest uint64) []byte {
+			return withLines(head, string(relayTrimmed)+": "+strconv.FormatUint(oldest, 10)+"\r\n")
+		},
 	})
 	switch err {
 	case nil:

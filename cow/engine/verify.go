@@ -131,7 +131,7 @@ func (v *verifier) unreadable(err error) error {
 func (v *verifier) slot(s cow.SlotRecord, stored uint64) error {
 	first := make(map[uint64]uint64) // hash of an id: its position
 	var again [][2]uint64            // positions whose ids have one hash
-	next, size := uint64(0), uint64(0)
+	next, size := s.First, uint64(0)
 	err := v.r.Load(s.Slot, 0, func(a *cow.Append) error {
 		for i := range a.Events {
 			e := &a.Events[i]

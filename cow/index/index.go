@@ -27,7 +27,8 @@ type Index struct {
 	// dir pairs with the Load in Find. The owner fills a directory or table
 	// before it stores a pointer to it.
 	dir   atomic.Pointer[directory]
-	bytes int64 // of the live tables and directory; the owner's
+	bytes int64  // of the live tables and directory; the owner's
+	floor uint64 // positions below it are forgotten; the owner's
 }
 
 type directory struct {
@@ -78,6 +79,40 @@ func (t *table) put(entry uint64) {
 	t.n++
 }
 
+// Forget says that nobody asks any more for positions below floor. They leave where the
+// next entries need their place: so no call takes long, and an index whose slot keeps as
+// many events as it gets stays as large as it is. Find may still give some of them. Only
+// the owner may call it.
+func (x *Index) Forget(floor uint64) { x.floor = max(x.floor, floor) }
+
+// sweep replaces a full table by one without forgotten positions. False: it has few.
+func (x *Index) sweep(d *directory, t *table, at uint32) bool {
+	if x.floor == 0 {
+		return false
+	}
+	kept := 0
+	for i := range t.entries {
+		if e := t.entries[i].Load(); e != 0 && e&(1<<32-1)-1 >= x.floor {
+			kept++
+		}
+	}
+	if kept > int(t.n)*3/4 {
+		return false
+	}
+	next := newTable(t.depth, max(4, kept*4/3+2))
+	for i := range t.entries {
+		if e := t.entries[i].Load(); e != 0 && e&(1<<32-1)-1 >= x.floor {
+			next.put(e)
+		}
+	}
+	x.bytes += next.bytes() - t.bytes()
+	first, n := d.span(t, at)
+	for i := first; i < first+n; i++ {
+		d.tables[i].Store(next)
+	}
+	return true
+}
+
 // Find appends to buf the positions entered under hash.
 func (x *Index) Find(hash uint32, buf []uint64) []uint64 {
 	d := x.dir.Load()
@@ -118,6 +153,9 @@ func (x *Index) Insert(hash uint32, pos uint64) (grown int64) {
 		if int(t.n)+1 <= len(t.entries)*85/100 {
 			t.put(packEntry(hash, pos))
 			return x.bytes - was
+		}
+		if x.sweep(d, t, at) {
+			continue
 		}
 		if len(t.entries) < tableMax || t.depth >= depthMax {
 			x.grow(d, t, at)

@@ -182,3 +182,29 @@ func TestSizes(t *testing.T) {
 		t.Errorf("a table takes %d bytes beside its entries, at most 32 allowed", got)
 	}
 }
+
+// An index whose slot keeps as many entries as it gets stays as large as it is, and finds
+// all that it must.
+func TestIndex_Forget(t *testing.T) {
+	const kept = 5000
+	var x Index
+	hash := func(pos uint64) uint32 { return uint32(pos * 2654435761) }
+	most := int64(0)
+	for pos := range uint64(20 * kept) {
+		if pos >= kept {
+			x.Forget(pos - kept)
+		}
+		x.Insert(hash(pos), pos)
+		if pos == 2*kept {
+			most = x.Bytes()
+		}
+	}
+	for pos := uint64(19 * kept); pos < 20*kept; pos++ {
+		if !slices.Contains(x.Find(hash(pos), nil), pos) {
+			t.Fatalf("position %d is not found", pos)
+		}
+	}
+	if x.Bytes() > 2*most {
+		t.Errorf("%d bytes, and %d behind twice as many entries as are kept", x.Bytes(), most)
+	}
+}

@@ -26,6 +26,7 @@ func Run(t *testing.T, open Open) {
 		{"LargeEvents", testLargeEvents},
 		{"Remove", testRemove},
 		{"Touch", testTouch},
+		{"Trim", testTrim},
 		{"Slots", testSlots},
 		{"Reopen", testReopen},
 		{"LoadWhileCommitting", testLoadWhileCommitting},

@@ -172,6 +172,51 @@ func testReopen(t *testing.T, s *suite) {
 	}
 }
 
+// testTrim: the oldest events of a slot leave, positions go on, and the slot's version
+// stays. A trim that was decided before another does nothing. An append that was decided
+// before a trim holds.
+func testTrim(t *testing.T, s *suite) {
+	id, other := s.create(), s.create()
+	for i := range 6 {
+		s.append(id, 1+100*i, 90)
+	}
+	s.append(other, 3, 90)
+	check := func() {
+		t.Helper()
+		s.check()
+		for _, from := range []uint64{0, 1, 5, 99, 100, 101, 102, 700, s.model[id].First, s.model[id].Count, s.model[id].Count + 1} {
+			s.checkLoad(id, from)
+		}
+	}
+	for _, n := range []int{1, 99, 7, 300} {
+		g := s.trimGroup(id, n)
+		late := s.appendGroup(id, sampleEvent(n, 80))
+		s.commit(g)
+		s.outcome(cow.Conflict, g)
+		late.Bytes = s.model[id].Bytes + uint64(len(late.Events[0].JSON))
+		s.commit(late)
+		check()
+	}
+	s.reopen()
+	check()
+	for _, n := range []int{len(s.model[id].events) - 2, 1, 1} { // all leave in the end
+		s.commit(s.trimGroup(id, n), s.trimGroup(other, 1))
+		check()
+		s.reopen()
+		check()
+	}
+	s.append(id, 3, 90)
+	check()
+	s.commit(s.trimGroup(id, 1), s.appendGroup(other, sampleEvent(1, 50)))
+	s.reopen()
+	check()
+	s.commit(cow.Group{Op: cow.OpRemove, Slot: id, Version: s.model[id].Version})
+	s.outcome(cow.Conflict, cow.Group{Op: cow.OpTrim, Slot: id, Oldest: 1, Gone: 1})
+	s.check()
+	s.reopen()
+	s.check()
+}
+
 // testRandom runs a random script against the model; a failure prints the
 // seed.
 func testRandom(t *testing.T, s *suite) {
@@ -197,7 +242,11 @@ func testRandom(t *testing.T, s *suite) {
 				continue
 			}
 			used[id] = true
-			switch rng.IntN(10) {
+			switch n := len(s.model[id].events); rng.IntN(10) {
+			case 2:
+				if n > 0 {
+					groups = append(groups, s.trimGroup(id, 1+rng.IntN(n)))
+				}
 			case 0:
 				groups = append(groups, cow.Group{Op: cow.OpRemove, Slot: id, Version: s.model[id].Version})
 			case 1:

@@ -76,6 +76,7 @@ type historySlot struct {
 	dead         []string            // texts of tokens that were taken back or replaced
 	events       []string
 	ids          []string
+	first        int // how many of the events have left
 	pulled       int64
 }
 
@@ -86,6 +87,7 @@ type historyStream struct {
 	plain bool   // its frames come without transfer chunks
 	left  []byte // what stands in front of event pos, as far as it was not read
 	pos   int
+	clean bool // all that was given was taken: the store's cursor stands between two frames
 }
 
 func (h *history) start() {
@@ -159,8 +161,8 @@ func (h *history) slot(m *historySlot) *cow.Slot {
 	if slot == nil {
 		h.fatal("slot %d is not there", m.name)
 	}
-	if slot.Count() != uint64(len(m.events)) {
-		h.fatal("slot %d counts %d events, want %d", m.name, slot.Count(), len(m.events))
+	if slot.Count() != uint64(len(m.events)-m.first) {
+		h.fatal("slot %d counts %d events, want %d", m.name, slot.Count(), len(m.events)-m.first)
 	}
 	return slot
 }
@@ -179,8 +181,10 @@ func (h *history) step() {
 		h.remove(i)
 	case k < 6:
 		h.restart()
-	case k < 8:
+	case k < 7:
 		h.tokens(i)
+	case k < 10:
+		h.trim(i)
 	case k < 36:
 		for range 1 + h.r.IntN(8) {
 			h.post(i, fmt.Sprintf("e%d", h.posted), h.r.IntN(700))
@@ -197,7 +201,7 @@ func (h *history) step() {
 		h.pull(i, h.begins(h.model.slots[i]), h.r.IntN(60))
 	case k < 86 && len(h.streams) < 8:
 		m := h.model.slots[i]
-		from := begin{cow.Newest(), len(m.events), "at the newest"}
+		from := begin{cow.Newest(), len(m.events), "at the newest", false}
 		if h.r.IntN(3) > 0 {
 			from = h.begins(m)
 		}

@@ -87,6 +87,36 @@ func (h *history) tokens(i int) {
 	h.log("revoke of %d", m.name)
 }
 
+// trim has some of a slot's oldest events leave, or all. Streams that stand within one of
+// them end.
+func (h *history) trim(i int) {
+	m := h.model.slots[i]
+	slot := h.slot(m)
+	to := m.first + h.r.IntN(len(m.events)-m.first+1)
+	if h.r.IntN(6) == 0 {
+		to = len(m.events)
+	}
+	for k := len(h.streams) - 1; k >= 0; k-- {
+		switch st := h.streams[k]; {
+		case st.slot != m || st.clean && len(st.left) == 0 && st.pos >= to:
+		case !st.clean || len(st.left) > 0:
+			h.leave(k)
+		default:
+			st.pos = to
+		}
+	}
+	size := 0
+	for _, e := range m.events[m.first:to] {
+		size += len(e)
+	}
+	events, bytes, err := h.s.Trim(slot, uint64(to))
+	if err != nil || events != uint64(to-m.first) || bytes != uint64(size) {
+		h.fatal("trim of slot %d from %d to %d: %d events of %d bytes, %v; want %d bytes", m.name, m.first, to, events, bytes, err, size)
+	}
+	m.first = to
+	h.log("trim of %d to %d of %d: %d bytes", m.name, to, len(m.events), slot.Bytes())
+}
+
 // post sends an event of about size bytes; an empty id is none.
 func (h *history) post(i int, id string, size int) {
 	m := h.model.slots[i]
@@ -96,7 +126,7 @@ func (h *history) post(i int, id string, size int) {
 		event = fmt.Sprintf(`{"event_id":"%s",%s`, id, event[1:])
 	}
 	known := false
-	for _, have := range m.ids {
+	for _, have := range m.ids[m.first:] {
 		known = known || id != "" && have == id
 	}
 	p := h.s.NewPost()
@@ -121,7 +151,7 @@ func (h *history) postLines(i int) {
 	m := h.model.slots[i]
 	slot := h.slot(m)
 	known := make(map[string]bool)
-	for _, id := range m.ids {
+	for _, id := range m.ids[m.first:] {
 		known[id] = id != ""
 	}
 	var body []byte
@@ -172,9 +202,9 @@ func (h *history) postLines(i int) {
 
 // after is the position behind the event with this id, 0 if there is none.
 func (m *historySlot) after(id string) int {
-	for i, have := range m.ids {
+	for i, have := range m.ids[m.first:] {
 		if id != "" && have == id {
-			return i + 1
+			return m.first + i + 1
 		}
 	}
 	return 0
@@ -185,6 +215,7 @@ type begin struct {
 	start cow.Start
 	at    int // the position that this is, by the model
 	text  string
+	left  bool // it points at what has left the slot, or may do so
 }
 
 // begins chooses where to begin: mostly at an id, else at a position, or so many
@@ -197,17 +228,17 @@ func (h *history) begins(m *historySlot) begin {
 		if h.r.IntN(2) == 0 {
 			pos = max(0, n-h.r.IntN(20))
 		}
-		return begin{cow.From(uint64(pos)), min(pos, n), fmt.Sprintf("from %d", pos)}
+		return begin{cow.From(uint64(pos)), min(max(pos, m.first), n), fmt.Sprintf("from %d", pos), pos < m.first}
 	case 1:
 		last := h.r.IntN(40)
-		return begin{cow.Last(last), max(0, n-last), fmt.Sprintf("the last %d", last)}
+		return begin{cow.Last(last), max(m.first, n-last), fmt.Sprintf("the last %d", last), false}
 	}
 	return m.behind(h.anyID(m))
 }
 
 // behind begins behind the event with this id.
 func (m *historySlot) behind(id string) begin {
-	return begin{cow.After([]byte(id)), m.after(id), fmt.Sprintf("since %q", id)}
+	return begin{cow.After([]byte(id)), max(m.after(id), m.first), fmt.Sprintf("since %q", id), m.first > 0 && id != "" && m.after(id) == 0}
 }
 
 func (h *history) pull(i int, from begin, limit int) {
@@ -237,6 +268,9 @@ func (h *history) pull(i int, from begin, limit int) {
 	if w.Next() != uint64(next) || w.End() != uint64(len(m.events)) {
 		h.fatal("window of slot %d %s, limit %d: next %d, end %d; want %d, %d", m.name, from.text, limit, w.Next(), w.End(), next, len(m.events))
 	}
+	if oldest, left := w.Trimmed(); left != from.left || left && oldest != uint64(m.first) {
+		h.fatal("window of slot %d %s begins at what has left: %v, the oldest stands at %d; want %v, %d", m.name, from.text, left, oldest, from.left, m.first)
+	}
 	at := time.Unix(1_700_000_000+int64(h.steps), 0)
 	slot.MarkPulled(at)
 	m.pulled = at.Unix()
@@ -259,11 +293,14 @@ func (h *history) subscribe(i int, from begin, ids frame.IDs) {
 	if err != nil {
 		h.fatal("subscribe to slot %d %s: %v", m.name, from.text, err)
 	}
-	st := &historyStream{slot: m, sub: sub, ids: ids, pos: from.at, plain: h.r.IntN(4) == 0}
+	st := &historyStream{slot: m, sub: sub, ids: ids, pos: from.at, clean: true, plain: h.r.IntN(4) == 0}
 	if st.plain {
 		sub.Plain()
 	}
 	h.streams = append(h.streams, st)
+	if oldest, left := sub.Trimmed(); left != from.left || left && oldest != uint64(m.first) {
+		h.fatal("a stream of slot %d %s begins at what has left: %v, the oldest stands at %d; want %v, %d", m.name, from.text, left, oldest, from.left, m.first)
+	}
 	h.log("subscribe to %d %s, ids %d: %d behind", m.name, from.text, ids, sub.Behind())
 	if got := sub.Behind(); got != uint64(len(m.events)-st.pos) {
 		h.fatal("a stream of slot %d %s is %d behind, want %d", m.name, from.text, got, len(m.events)-st.pos)
@@ -275,6 +312,7 @@ func (h *history) subscribe(i int, from begin, ids frame.IDs) {
 func (h *history) read(st *historyStream, n int) {
 	buf := make([]byte, frame.MaxPiece)
 	var got []byte
+	st.clean = false
 	for len(got) < n {
 		data, err := st.sub.Next(buf)
 		if errors.Is(err, cow.ErrNotResident) {
@@ -287,6 +325,7 @@ func (h *history) read(st *historyStream, n int) {
 			h.fatal("a stream of slot %d: %v", st.slot.name, err)
 		}
 		if data == nil {
+			st.clean = true
 			break
 		}
 		data = data[:min(len(data), n-len(got))]

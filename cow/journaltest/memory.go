@@ -40,6 +40,7 @@ type memSlot struct {
 	token    cow.TokenHash
 	owner    cow.TokenHash
 	version  uint64
+	first    uint64
 	count    uint64
 	bytes    uint64
 	pulled   int64
@@ -117,7 +118,7 @@ func (m *Memory) actLocked(g *cow.Group, own bool) (version uint64, ok bool) {
 			panic("BUG: append with the current version at another position")
 		}
 		a := m.appendLocked(s, g.Slot, g.Events, g.Mark)
-		if g.Count != s.count || g.Bytes != s.bytes {
+		if g.Count != s.count || g.Bytes != s.bytes && (s.first == 0 || g.Bytes < s.bytes) {
 			panic("BUG: append with wrong counts")
 		}
 		m.publish(a, own)
@@ -126,6 +127,11 @@ func (m *Memory) actLocked(g *cow.Group, own bool) (version uint64, ok bool) {
 	case cow.OpRemove:
 		m.publish(m.removeLocked(g.Slot), own)
 		return m.sequence, true
+	case cow.OpTrim:
+		if g.First != s.first {
+			return 0, false
+		}
+		m.publish(m.trimLocked(s, g.Slot, g.Oldest, g.Gone), own)
 	case cow.OpTouch:
 		s.pulled, s.streamed = g.PulledAt, g.StreamedAt
 		m.publish(cow.Append{Op: cow.OpTouch, Slot: g.Slot, PulledAt: g.PulledAt, StreamedAt: g.StreamedAt}, own)
@@ -140,6 +146,26 @@ func (m *Memory) createLocked(slot cow.ID, token, owner cow.TokenHash) cow.Appen
 	m.totals.SlotAllocations++
 	m.slots[slot] = &memSlot{token: token, owner: owner, version: m.sequence}
 	return cow.Append{Op: cow.OpCreate, Slot: slot, Token: token, Owner: owner, Version: m.sequence}
+}
+
+// trimLocked takes the oldest events out of a slot. Readers may hold the list.
+func (m *Memory) trimLocked(s *memSlot, slot cow.ID, to, gone uint64) cow.Append {
+	var kept []cow.Append
+	left := uint64(0)
+	for _, a := range s.appends {
+		for a.First < to && len(a.Events) > 0 {
+			left += uint64(len(a.Events[0].JSON))
+			a.First, a.Events = a.First+1, a.Events[1:]
+		}
+		if len(a.Events) > 0 {
+			kept = append(kept, a)
+		}
+	}
+	if to <= s.first || to > s.count || left != gone {
+		panic("BUG: a trim of other events than there are")
+	}
+	s.appends, s.first, s.bytes = kept, to, s.bytes-gone
+	return cow.Append{Op: cow.OpTrim, Slot: slot, Version: s.version, First: to, Gone: gone}
 }
 
 func (m *Memory) removeLocked(slot cow.ID) cow.Append {
@@ -187,7 +213,9 @@ func (m *Memory) Load(slot cow.ID, from uint64, yield func(*cow.Append) error) e
 	m.mu.Lock()
 	s := m.slots[slot]
 	var appends []cow.Append
+	var trim cow.Append
 	if s != nil {
+		trim = cow.Append{Op: cow.OpTrim, Slot: slot, First: s.first, Version: s.version}
 		appends = s.appends[:len(s.appends):len(s.appends)]
 	}
 	loaded := m.loaded
@@ -197,6 +225,11 @@ func (m *Memory) Load(slot cow.ID, from uint64, yield func(*cow.Append) error) e
 	}
 	if s == nil {
 		return cow.ErrNoSlot
+	}
+	if from < trim.First {
+		if err := yield(&trim); err != nil {
+			return err
+		}
 	}
 	for _, a := range appends {
 		if a.First+uint64(len(a.Events)) <= from {
@@ -225,7 +258,7 @@ func (m *Memory) Slots(yield func(cow.SlotRecord) error) error {
 	records := make([]cow.SlotRecord, 0, len(m.slots))
 	for id, s := range m.slots {
 		records = append(records, cow.SlotRecord{
-			Slot: id, Token: s.token, Owner: s.owner, Version: s.version, Count: s.count, Bytes: s.bytes, PulledAt: s.pulled, StreamedAt: s.streamed,
+			Slot: id, Token: s.token, Owner: s.owner, Version: s.version, First: s.first, Count: s.count, Bytes: s.bytes, PulledAt: s.pulled, StreamedAt: s.streamed,
 		})
 	}
 	m.mu.Unlock()

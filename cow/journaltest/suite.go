@@ -58,6 +58,12 @@ func (s *suite) stored(g *cow.Group) {
 		m.events = append(m.events, g.Events...)
 		m.Count, m.Bytes = g.Count, g.Bytes
 		s.totals.EventsPosted += uint64(len(g.Events))
+	case cow.OpTrim:
+		m.events = m.events[g.Oldest-m.First:]
+		m.First, m.Bytes = g.Oldest, m.Bytes-g.Gone
+		if g.NewVersion != m.Version {
+			s.Fatalf("a trim moved the version from %d to %d", m.Version, g.NewVersion)
+		}
 	case cow.OpTouch:
 		m.PulledAt, m.StreamedAt = g.PulledAt, g.StreamedAt
 		if g.NewVersion != m.Version {
@@ -108,6 +114,16 @@ func (s *suite) appendGroup(slot cow.ID, events ...event.Event) cow.Group {
 	return g
 }
 
+// trimGroup makes the group that has the oldest n events of a slot leave.
+func (s *suite) trimGroup(slot cow.ID, n int) cow.Group {
+	m := s.model[slot]
+	g := cow.Group{Op: cow.OpTrim, Slot: slot, First: m.First, Oldest: m.First + uint64(n)}
+	for _, e := range m.events[:n] {
+		g.Gone += uint64(len(e.JSON))
+	}
+	return g
+}
+
 func (s *suite) append(slot cow.ID, n, size int) {
 	s.Helper()
 	events := make([]event.Event, n)
@@ -152,7 +168,7 @@ func (s *suite) checkLoad(slot cow.ID, from uint64) {
 	if err != nil {
 		s.Fatalf("load of slot %s from %d: %v", slot, from, err)
 	}
-	want := m.events[min(from, uint64(len(m.events))):]
+	want := m.events[min(max(from, m.First)-m.First, uint64(len(m.events))):]
 	if len(got) != len(want) {
 		s.Fatalf("load of slot %s from %d gives %d events, want %d", slot, from, len(got), len(want))
 	}
@@ -171,6 +187,10 @@ func load(j cow.Journal, slot cow.ID, from uint64) ([]event.Event, error) {
 	next := from
 	first := true
 	err := j.Load(slot, from, func(a *cow.Append) error {
+		if a.Op == cow.OpTrim && first && a.Slot == slot && a.First > next {
+			from, next = a.First, a.First
+			return nil
+		}
 		if a.Op != cow.OpAppend || a.Slot != slot || len(a.Events) == 0 {
 			return fmt.Errorf("append of slot %s with op %d and %d events", a.Slot, a.Op, len(a.Events))
 		}

@@ -38,6 +38,7 @@ type slotChange struct {
 	counted          bool // count and bytes are set
 	touched          bool // pulled and streamed are set
 	token, owner     cow.TokenHash
+	first            uint64 // position of the oldest event
 	count, bytes     uint64
 	pulled, streamed int64 // Unix seconds
 }
@@ -45,8 +46,8 @@ type slotChange struct {
 // errReadOnly is the answer of a store that OpenReader opened.
 var errReadOnly = errors.New("BUG: the store is open for reading")
 
-// Apply implements replay.Store. It never reads the store. It waits where the
-// memtables are full and the disk is slow or full.
+// Apply implements replay.Store. It reads the store for trims alone (group.go). It waits
+// where the memtables are full and the disk is slow or full.
 //
 // All events that a batch has for a slot become one value, or some (see group.go),
 // and what it does to the slot's record is written once.
@@ -63,6 +64,7 @@ func (s *Store) Apply(b *replay.Batch) (err error) {
 	if err != nil {
 		return err
 	}
+	s.noteTrims(pb, b.Groups)
 	s.addRecords(pb, b.Records)
 	s.applying.value = appendApplied(s.applying.value[:0], b.Seq, b.Totals)
 	must(pb.Set(metaApplied, s.applying.value, nil))
@@ -155,15 +157,34 @@ func (s *Store) addSlot(b *pebble.Batch, groups []replay.Group, order []int) (ra
 				return 0, fmt.Errorf("BUG: slot %s: %d events at position %d make %d, behind %d events at position %d", g.Slot, n, g.First, g.Count, len(events), first)
 			}
 			events = append(events, g.Events...)
-			c.counted, c.count, c.bytes = true, g.Count, g.Bytes
+			c.counted, c.first, c.count, c.bytes = true, g.Oldest, g.Count, g.Bytes
+		case cow.OpTrim:
+			// What earlier batches have stored ends where the events of this one begin.
+			if len(events) > 0 && g.Oldest > first {
+				if deleteEvents(b, g.Slot, min(g.First, first), first) {
+					ranges++
+				}
+				n := int(g.Oldest - first)
+				clear(events[:n])
+				events, first = events[n:], g.Oldest
+			} else if !c.created {
+				long, err := s.trimStored(b, g)
+				if err != nil {
+					return 0, err
+				}
+				if long {
+					ranges++
+				}
+			}
+			c.counted, c.first, c.count, c.bytes = true, g.Oldest, g.Count, g.Bytes
 		case cow.OpCreate:
-			c.created, c.token, c.owner, c.counted, c.count, c.bytes = true, g.Token, g.Owner, true, 0, 0
+			c.created, c.token, c.owner, c.counted, c.first, c.count, c.bytes = true, g.Token, g.Owner, true, 0, 0, 0
 		case cow.OpRemove:
 			stored := g.Count // by earlier batches
 			if len(events) > 0 {
 				stored = first
 			}
-			if deleteEvents(b, g.Slot, stored) {
+			if deleteEvents(b, g.Slot, 0, stored) {
 				ranges++
 			}
 			clear(events)
@@ -192,18 +213,18 @@ func addEvents(b *pebble.Batch, slot cow.ID, first uint64, events []event.Event)
 	}
 }
 
-// deleteEvents deletes the first count events of a slot. It reports whether that
-// took a range delete.
-func deleteEvents(b *pebble.Batch, slot cow.ID, count uint64) bool {
-	if count <= pointDeletes {
-		for pos := range count {
+// deleteEvents deletes the values of a slot that begin at positions from up to below to.
+// It reports whether that took a range delete.
+func deleteEvents(b *pebble.Batch, slot cow.ID, from, to uint64) bool {
+	if to-from <= pointDeletes {
+		for pos := from; pos < to; pos++ {
 			op := b.DeleteDeferred(eventKeyLen)
 			putEventKey(op.Key, slot, pos)
 			must(op.Finish())
 		}
 		return false
 	}
-	start, end := eventKey(slot, 0), eventsEnd(slot)
+	start, end := eventKey(slot, from), eventKey(slot, to)
 	must(b.DeleteRange(start[:], end[:], nil))
 	return true
 }
@@ -220,7 +241,7 @@ func addRecord(b *pebble.Batch, c *slotChange) {
 			must(b.Delete(k[:], nil))
 		}
 	}
-	part(partCounts, c.counted, appendPair(v[:0], c.count, c.bytes))
+	part(partCounts, c.counted, appendCounts(v[:0], c.first, c.count, c.bytes))
 	part(partPulled, c.touched, appendPulled(v[:0], c.pulled, c.streamed))
 	part(partToken, c.created, appendTokens(v[:0], c.token, c.owner))
 }

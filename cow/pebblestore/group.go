@@ -1,9 +1,15 @@
 package pebblestore
 
 import (
+	"bytes"
 	"encoding/binary"
+	"errors"
 
+	"github.com/cockroachdb/pebble/v2"
+
+	"cowrelay/cow"
 	"cowrelay/cow/event"
+	"cowrelay/cow/replay"
 )
 
 // The value of an event key holds one event, or several that follow each other. Few
@@ -111,4 +117,81 @@ func (r *groupReader) next() (event.Event, error) {
 		return event.Event{}, errDecode
 	}
 	return event.Event{JSON: json, IDOff: uint32(off)}, nil
+}
+
+// A trim deletes the oldest events of a slot. Its last value may hold events that stay.
+// These get a value of their own, so that the oldest event of a trimmed slot always
+// begins a value, and no byte of what has left stays.
+//
+// Pebble's compactions give the space back. A range delete drops whole tables that lie
+// in it, and counts for what is to be compacted first by what it deletes.
+
+// formatTrimmed is the format of a store of which slots were trimmed. It is written with
+// the first trim: until then older programs can open the store.
+const formatTrimmed = 3
+
+// trimStored has the batch trim a slot that earlier batches have stored, to a position
+// that they hold or that stands behind all of it. It reports whether that took a range
+// delete.
+func (s *Store) trimStored(b *pebble.Batch, g *replay.Group) (long bool, err error) {
+	first, err := s.keepRest(b, g.Slot, g.Oldest)
+	if err != nil {
+		return false, err
+	}
+	return deleteEvents(b, g.Slot, min(g.First, first), g.Oldest), nil
+}
+
+// keepRest gives the events from position to on that stand in a value with older ones a
+// value of their own. It returns where the old value begins, or to.
+func (s *Store) keepRest(b *pebble.Batch, slot cow.ID, to uint64) (began uint64, err error) {
+	low, key := eventKey(slot, 0), eventKey(slot, to)
+	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: low[:], UpperBound: append(key[:], 0)})
+	if err != nil {
+		return 0, s.corrupt(err, "slot %s can't be read", slot)
+	}
+	defer func() { err = errors.Join(err, it.Close()) }()
+	if !it.Last() {
+		if err := it.Error(); err != nil {
+			return 0, s.corrupt(err, "slot %s can't be read before position %d", slot, to)
+		}
+		return to, nil
+	}
+	if bytes.Equal(it.Key(), key[:]) {
+		return to, nil
+	}
+	pos := binary.BigEndian.Uint64(it.Key()[eventKeyLen-8:])
+	began = pos
+	value, err := it.ValueAndErr()
+	if err != nil {
+		return 0, s.corrupt(err, "slot %s can't be read at position %d", slot, pos)
+	}
+	r, err := readGroup(value)
+	var rest []event.Event
+	for ; err == nil && r.more(); pos++ {
+		var e event.Event
+		if e, err = r.next(); err == nil && pos >= to {
+			rest = append(rest, e)
+		}
+	}
+	if err != nil {
+		return 0, s.corrupt(err, "slot %s position %d", slot, pos)
+	}
+	addEvents(b, slot, to, rest)
+	return began, nil
+}
+
+// noteTrims has the batch write the format that knows trims, if it has any.
+func (s *Store) noteTrims(b *pebble.Batch, groups []replay.Group) {
+	if s.trims {
+		return
+	}
+	for i := range groups {
+		if groups[i].Op != cow.OpTrim {
+			continue
+		}
+		s.opts.Logger.Info("the store gets a new format, as events leave slots: older programs can't open it then", "folder", s.dir, "to", formatTrimmed)
+		must(b.Set(metaFormat, binary.AppendUvarint(nil, formatTrimmed), nil))
+		s.trims = true
+		return
+	}
 }

@@ -22,7 +22,7 @@ const (
 // not worth the search for them at the next start:
 // profiles/2026-11-24-post-key-order.
 const (
-	partCounts = 'c' // uvarint count, uvarint bytes
+	partCounts = 'c' // uvarint count, uvarint bytes, uvarint position of the oldest event if any has left
 	partPulled = 'p' // varint Unix seconds of the last pull, varint of the last stream if there was one; absent for never
 	partToken  = 't' // 32 bytes of the slot token, and 32 of the owner's if there is one
 )
@@ -101,7 +101,8 @@ func uvarintLen(x uint64) int {
 	return n
 }
 
-// decodePair reads the values of partCounts and, in format 1, of metaTotals.
+// decodePair reads the first two numbers of what appendPair has written: those of
+// metaTotals, in format 1.
 func decodePair(v []byte) (a, b uint64, err error) {
 	a, n := binary.Uvarint(v)
 	if n <= 0 {
@@ -116,6 +117,35 @@ func decodePair(v []byte) (a, b uint64, err error) {
 
 func appendPair(v []byte, a, b uint64) []byte {
 	return binary.AppendUvarint(binary.AppendUvarint(v, a), b)
+}
+
+// decodeCounts reads the value of partCounts.
+func decodeCounts(v []byte) (first, count, bytes uint64, err error) {
+	count, n := binary.Uvarint(v)
+	if n <= 0 {
+		return 0, 0, 0, errDecode
+	}
+	bytes, m := binary.Uvarint(v[n:])
+	if m <= 0 {
+		return 0, 0, 0, errDecode
+	}
+	if n+m == len(v) {
+		return 0, count, bytes, nil
+	}
+	first, k := binary.Uvarint(v[n+m:])
+	if k <= 0 || n+m+k != len(v) || first == 0 {
+		return 0, 0, 0, errDecode
+	}
+	return first, count, bytes, nil
+}
+
+// appendCounts is the inverse of decodeCounts.
+func appendCounts(v []byte, first, count, bytes uint64) []byte {
+	v = appendPair(v, count, bytes)
+	if first > 0 {
+		v = binary.AppendUvarint(v, first)
+	}
+	return v
 }
 
 // decodePulled reads the value of partPulled.

@@ -65,12 +65,19 @@ func (v *view) Load(slot cow.ID, from uint64, yield func(*cow.Append) error) err
 	if err != nil {
 		return s.corrupt(err, "the record of slot %s can't be read", slot)
 	}
-	count, size, err := decodePair(value)
+	oldest, count, size, err := decodeCounts(value)
 	if err != nil {
 		return s.corrupt(err, "the record of slot %s", slot)
 	}
 	if from > count {
 		return nil
+	}
+	whole := from <= oldest
+	if from < oldest {
+		if err := yield(&cow.Append{Op: cow.OpTrim, Slot: slot, Version: oldest, First: oldest}); err != nil {
+			return err
+		}
+		from = oldest
 	}
 	it.SetBounds(first[:], end[:])
 	l := loader{s: s, slot: slot, yield: yield, buf: loadBuffers.Get().(*loadBuffer), next: from, count: count}
@@ -79,7 +86,7 @@ func (v *view) Load(slot cow.ID, from uint64, yield func(*cow.Append) error) err
 	if err := l.load(it, from); err != nil {
 		return err
 	}
-	if from == 0 && l.sum != size {
+	if whole && l.sum != size {
 		return s.corrupt(nil, "slot %s has %d bytes of events, its record says %d", slot, l.sum, size)
 	}
 	return nil

@@ -7,8 +7,8 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 )
 
-// formatVersion is the version of keys.go and group.go. A store with a higher one
-// was written by a newer program.
+// formatVersion is the version of keys.go and group.go. A store whose format is
+// higher than formatTrimmed was written by a newer program.
 const formatVersion = 2
 
 // Open opens the store in the folder dir. Where there is nothing it makes both,
@@ -89,6 +89,7 @@ func (s *Store) start() error {
 			return err
 		}
 	}
+	s.trims = p.format == formatTrimmed
 	made, err := s.meta(s.db, metaLogMade)
 	if err != nil {
 		return err
@@ -100,7 +101,7 @@ func (s *Store) start() error {
 }
 
 func (s *Store) newerFormat(format uint64) error {
-	return fmt.Errorf("cannot open data folder %q: it has format version %d, this program reads versions up to %d: start a newer cowrelay", s.dir, format, formatVersion)
+	return fmt.Errorf("cannot open data folder %q: it has format version %d, this program reads versions up to %d: start a newer cowrelay", s.dir, format, formatTrimmed)
 }
 
 // checkEmpty finds a store that lost its format version or was not made by us.

@@ -391,7 +391,7 @@ func TestOpen_Format(t *testing.T) {
 		return err
 	}
 	err := open(func(db *pebble.DB) error { return db.Set(metaFormat, []byte{7}, pebble.NoSync) })
-	if err == nil || errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), "format version 7, this program reads versions up to 2") {
+	if err == nil || errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), "format version 7, this program reads versions up to 3") {
 		t.Errorf("newer store: %v", err)
 	}
 	err = open(func(db *pebble.DB) error { return db.Delete(metaFormat, pebble.NoSync) })

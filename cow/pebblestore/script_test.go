@@ -139,6 +139,9 @@ func (s *script) entry(next *state, b *replay.Batch) {
 			r.StreamedAt = s.rng.Int64N(2) * s.rng.Int64N(1<<40)
 			b.Groups = append(b.Groups, replay.Group{Op: cow.OpTouch, Slot: id, PulledAt: r.PulledAt, StreamedAt: r.StreamedAt})
 			next.slots[id] = r
+		case ok && n < 4 && r.First < r.Count:
+			b.Groups = append(b.Groups, trimOf(&r, 1+s.rng.Uint64N(r.Count-r.First)))
+			next.slots[id] = r
 		case ok && n < 12:
 			b.Groups = append(b.Groups, appendTo(&r, 1+s.rng.IntN(30)))
 			next.totals.EventsPosted += uint64(len(b.Groups[len(b.Groups)-1].Events))
@@ -162,7 +165,7 @@ func (s *script) entry(next *state, b *replay.Batch) {
 // appendTo makes the append of n script events to a slot, and its record behind
 // them.
 func appendTo(r *cow.SlotRecord, n int) replay.Group {
-	g := replay.Group{Op: cow.OpAppend, Slot: r.Slot, First: r.Count}
+	g := replay.Group{Op: cow.OpAppend, Slot: r.Slot, First: r.Count, Oldest: r.First}
 	for range n {
 		e := scriptEvent(r.Slot, r.Token, r.Count)
 		g.Events = append(g.Events, e)
@@ -170,6 +173,18 @@ func appendTo(r *cow.SlotRecord, n int) replay.Group {
 		r.Bytes += uint64(len(e.JSON))
 	}
 	g.Count, g.Bytes, r.Version = r.Count, r.Bytes, r.Count
+	return g
+}
+
+// trimOf makes the trim of the oldest n script events of a slot, and its record behind
+// that.
+func trimOf(r *cow.SlotRecord, n uint64) replay.Group {
+	g := replay.Group{Op: cow.OpTrim, Slot: r.Slot, First: r.First, Oldest: r.First + n, Count: r.Count}
+	for ; r.First < g.Oldest; r.First++ {
+		g.Gone += uint64(len(scriptEvent(r.Slot, r.Token, r.First).JSON))
+	}
+	r.Bytes -= g.Gone
+	g.Bytes = r.Bytes
 	return g
 }
 
@@ -218,8 +233,11 @@ func read(s *Store) (got state, err error) {
 }
 
 func readSlot(v replay.View, r cow.SlotRecord, from uint64) error {
-	pos := from
+	pos := max(from, r.First)
 	err := v.Load(r.Slot, from, func(a *cow.Append) error {
+		if a.Op == cow.OpTrim && from < r.First && a.First == r.First && pos == r.First {
+			return nil
+		}
 		if a.First != pos || a.Version != pos+uint64(len(a.Events)) || a.Slot != r.Slot || a.Op != cow.OpAppend {
 			return fmt.Errorf("slot %s position %d: an append of %d events at %d with version %d", r.Slot, pos, len(a.Events), a.First, a.Version)
 		}

@@ -28,6 +28,7 @@ type Store struct {
 	isNew  bool      // no log was made for this store when it was opened
 
 	applying applying // owned by the running Apply
+	trims    bool     // the store has the format formatTrimmed; owned by the running Apply
 
 	flushedMu sync.Mutex
 	durable   uint64 // what Durable returned last; guarded by flushedMu
@@ -125,7 +126,7 @@ func (s *Store) readPoint(r pebble.Reader) (p point, err error) {
 	if p.format, err = s.meta(r, metaFormat); err != nil || p.format == 0 {
 		return p, err
 	}
-	if p.format > formatVersion {
+	if p.format > formatTrimmed {
 		return p, s.newerFormat(p.format)
 	}
 	if p.format == 1 {

@@ -7,6 +7,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 
 	"cowrelay/cow"
+	"cowrelay/cow/replay"
 )
 
 // slots walks over the records of slots and over the events side by side, both in
@@ -49,7 +50,8 @@ func (v *verifier) slots() error {
 // slotParts is what the record of a slot holds, as far as it decodes.
 type slotParts struct {
 	slot   cow.ID
-	counts bool // count and bytes are known
+	counts bool // the counts are known
+	first  uint64
 	count  uint64
 	bytes  uint64
 }
@@ -65,7 +67,7 @@ func (v *verifier) slotRecord(it *pebble.Iterator) (r slotParts, ok bool) {
 		if err == nil {
 			switch part {
 			case partCounts:
-				r.count, r.bytes, err = decodePair(value)
+				r.first, r.count, r.bytes, err = decodeCounts(value)
 				r.counts = err == nil
 			case partPulled:
 				_, _, err = decodePulled(value)
@@ -86,8 +88,8 @@ func (v *verifier) slotRecord(it *pebble.Iterator) (r slotParts, ok bool) {
 			}
 		}
 	}
-	if r.counts && (r.bytes > cow.MaxSlotBytes || r.count > r.bytes) {
-		v.fault(FaultRecord, r.slot, -1, "the slot's record says %d events of %d bytes", r.count, r.bytes)
+	if r.counts && !replay.Plausible(cow.SlotRecord{First: r.first, Count: r.count, Bytes: r.bytes}) {
+		v.fault(FaultRecord, r.slot, -1, "the slot's record says %d bytes of events at positions %d to %d", r.bytes, r.first, r.count)
 	}
 	return r, ok
 }
@@ -156,7 +158,7 @@ func (v *verifier) slot(c *eventCursor, r slotParts) error {
 		first := eventKey(r.slot, 0)
 		c.ok = c.it.SeekGE(first[:])
 	}
-	var next, sum uint64
+	next, sum := r.first, uint64(0)
 	var failed error
 	whole := true // no fault so far that a wrong sum would only repeat
 	for {

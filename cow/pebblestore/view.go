@@ -64,8 +64,8 @@ func (v *view) Slots(yield func(cow.SlotRecord) error) error {
 		if parts != counts|token {
 			return v.s.corrupt(nil, "the record of slot %s is incomplete", r.Slot)
 		}
-		if r.Bytes > cow.MaxSlotBytes || r.Count > r.Bytes {
-			return v.s.corrupt(nil, "the record of slot %s says %d events of %d bytes", r.Slot, r.Count, r.Bytes)
+		if !replay.Plausible(r) {
+			return v.s.corrupt(nil, "the record of slot %s says %d bytes of events at positions %d to %d", r.Slot, r.Bytes, r.First, r.Count)
 		}
 		return yield(r)
 	}
@@ -87,7 +87,7 @@ func (v *view) Slots(yield func(cow.SlotRecord) error) error {
 		}
 		switch k[slotKeyLen-1] {
 		case partCounts:
-			r.Count, r.Bytes, err = decodePair(value)
+			r.First, r.Count, r.Bytes, err = decodeCounts(value)
 			r.Version = r.Count
 			parts |= counts
 		case partPulled:

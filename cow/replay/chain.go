@@ -253,6 +253,11 @@ func skim(ops []byte) error {
 			r.slot()
 			r.varint()
 			r.varint()
+		case opTrim:
+			r.slot()
+			r.uvarint()
+			r.uvarint()
+			r.uvarint()
 		case opPut, opDelete:
 			if records++; records > maxRecords {
 				r.fail("it has too many records")

@@ -87,8 +87,10 @@ func (p *packer) next(list []sent) (_ []sent, size int) {
 // other writer can have caused that. It returns how long the group's op is at most.
 func checkGroup(g *cow.Group) (size int, err error) {
 	switch n := uint64(len(g.Events)); {
-	case g.Op < cow.OpAppend || g.Op > cow.OpTouch:
+	case g.Op < cow.OpAppend || g.Op > cow.OpTrim:
 		return 0, fmt.Errorf("BUG: unknown operation %d", g.Op)
+	case g.Op == cow.OpTrim && g.Oldest <= g.First:
+		return 0, fmt.Errorf("BUG: a trim from position %d to %d", g.First, g.Oldest)
 	case g.Op != cow.OpAppend:
 	case n == 0:
 		return 0, errors.New("BUG: append without events")

@@ -41,6 +41,7 @@ const (
 	opCreateOwned                 // slot, token, owner's token; a slot without an owner is opCreate
 	opPart                        // the rest of the entry: ops of its producer's next entry that is no part, in front of its own
 	opGenesis                     // the first of a shared log: its id, whether a store was there before, base, digest (8 bytes)
+	opTrim                        // slot, position of the oldest event before and after, bytes of the events that leave
 )
 
 // MaxEntry is how long an entry may be, in bytes. One commit may become more than
@@ -105,7 +106,7 @@ func groupSize(g *cow.Group) int {
 	case cow.OpCreate:
 		n += len(g.Token) + len(g.Owner)
 	default:
-		n += 2 * binary.MaxVarintLen64
+		n += 3 * binary.MaxVarintLen64
 	}
 	return n
 }
@@ -143,6 +144,11 @@ func appendGroup(b []byte, g *cow.Group) []byte {
 		b = append(append(b, opTouch), g.Slot[:]...)
 		b = binary.AppendVarint(b, g.PulledAt)
 		b = binary.AppendVarint(b, g.StreamedAt)
+	case cow.OpTrim:
+		b = append(append(b, opTrim), g.Slot[:]...)
+		b = binary.AppendUvarint(b, g.First)
+		b = binary.AppendUvarint(b, g.Oldest)
+		b = binary.AppendUvarint(b, g.Gone)
 	default:
 		panic("BUG: unknown operation")
 	}

@@ -14,6 +14,9 @@ import (
 	"cowrelay/cow/event"
 )
 
+// trimFormat is the format that trims came with.
+const trimFormat = 2
+
 // sample makes an entry with an op of each kind.
 func sample(h header, slot cow.ID, version, size uint64) []byte {
 	json := []byte(`{"event_id":"a"}`)
@@ -21,6 +24,7 @@ func sample(h header, slot cow.ID, version, size uint64) []byte {
 		Op: cow.OpAppend, Slot: slot, Version: version, First: version, Count: version + 2, Mark: 7,
 		Bytes: size + 2*uint64(len(json)), Events: []event.Event{{JSON: json, IDOff: 12}, {JSON: json}},
 	}
+	h.format = trimFormat
 	b := appendHead(nil, h)
 	b = appendGroup(b, &cow.Group{Op: cow.OpCreate, Slot: slot, Token: cow.TokenHash{1}})
 	b = appendGroup(b, &g)
@@ -28,6 +32,9 @@ func sample(h header, slot cow.ID, version, size uint64) []byte {
 	b = appendPut(b, "k", []byte("value"), 0, cow.Totals{HandleClaims: 1})
 	b = appendDelete(b, "k", 4) // not its version
 	b = appendGroup(b, &cow.Group{Op: cow.OpRemove, Slot: slot, Version: version + 1})
+	for range 2 { // the second was decided on what is no more
+		b = appendGroup(b, &cow.Group{Op: cow.OpTrim, Slot: slot, First: 0, Oldest: version + 1, Gone: size + uint64(len(json))})
+	}
 	b = appendCount(b, cow.Totals{PairOpens: 3})
 	return appendChecksum(b, 0)
 }
@@ -36,7 +43,7 @@ func TestEntry_RoundTrip(t *testing.T) {
 	slot := cow.NewID()
 	entry := sample(header{producer: 9, number: 1, applied: 4, digest: 5}, slot, 0, 0)
 	h, _, err := openEntry(entry)
-	if err != nil || h != (header{entryFormat, 9, 1, 4, 5}) {
+	if err != nil || h != (header{trimFormat, 9, 1, 4, 5}) {
 		t.Fatalf("header %+v, %v", h, err)
 	}
 	s := newState()
@@ -47,6 +54,7 @@ func TestEntry_RoundTrip(t *testing.T) {
 	want := []result{
 		{outcome: cow.Stored}, {outcome: cow.Stored, version: 2}, {outcome: cow.Stored, version: 2},
 		{outcome: cow.Stored, version: 1<<versionBits | 1}, {outcome: cow.Conflict}, {outcome: cow.Conflict},
+		{outcome: cow.Stored, version: 2}, {outcome: cow.Conflict},
 	}
 	if !slices.Equal(s.results, want) {
 		t.Errorf("results %+v, want %+v", s.results, want)
@@ -54,12 +62,15 @@ func TestEntry_RoundTrip(t *testing.T) {
 	if s.totals != (cow.Totals{SlotAllocations: 1, EventsPosted: 2, HandleClaims: 1, PairOpens: 3}) {
 		t.Errorf("totals %+v", s.totals)
 	}
-	if len(fx.groups) != 3 || fx.groups[0].Token != (cow.TokenHash{1}) || fx.groups[2].PulledAt != 5 || fx.groups[2].StreamedAt != -6 {
+	if len(fx.groups) != 4 || fx.groups[0].Token != (cow.TokenHash{1}) || fx.groups[2].PulledAt != 5 || fx.groups[2].StreamedAt != -6 {
 		t.Errorf("groups %+v", fx.groups)
 	}
 	g := fx.groups[1]
 	if g.First != 0 || g.Count != 2 || g.Bytes != 32 || len(g.Events) != 2 || g.Events[0].IDOff != 12 || string(g.Events[1].JSON) != `{"event_id":"a"}` {
 		t.Errorf("append %+v", g)
+	}
+	if g := fx.groups[3]; g.Op != cow.OpTrim || g.First != 0 || g.Oldest != 1 || g.Count != 2 || g.Bytes != 16 || g.Gone != 16 {
+		t.Errorf("trim %+v", g)
 	}
 	if len(fx.records) != 1 || fx.records[0].Key != "k" || string(fx.records[0].Value) != "value" || fx.records[0].Version != 1<<versionBits|1 {
 		t.Errorf("records %+v", fx.records)
@@ -132,6 +143,46 @@ func TestState_TooManyRecords(t *testing.T) {
 	}
 }
 
+// TestEntry_Trims: a trim and appends that were decided beside it all hold. A trim of
+// what is not there is refused, and does nothing.
+func TestEntry_Trims(t *testing.T) {
+	slot, json := cow.NewID(), []byte(`{"n":1}`)
+	size := uint64(len(json))
+	appendAt := func(version, bytes uint64) *cow.Group {
+		return &cow.Group{Op: cow.OpAppend, Slot: slot, Version: version, Bytes: bytes, Events: []event.Event{{JSON: json}}}
+	}
+	s, seq := newState(), uint64(0)
+	for _, c := range []struct {
+		g    *cow.Group
+		want cow.Outcome
+		head counts
+	}{
+		{&cow.Group{Op: cow.OpCreate, Slot: slot}, cow.Stored, counts{}},
+		{&cow.Group{Op: cow.OpTrim, Slot: slot, Oldest: 1, Gone: size}, cow.Refused, counts{}},
+		{appendAt(0, size), cow.Stored, counts{0, 1, 7}},
+		{appendAt(1, 2*size), cow.Stored, counts{0, 2, 14}},
+		{appendAt(2, 2*size), cow.Refused, counts{0, 2, 14}},
+		{&cow.Group{Op: cow.OpTrim, Slot: slot, Oldest: 3, Gone: 3 * size}, cow.Refused, counts{0, 2, 14}},
+		{&cow.Group{Op: cow.OpTrim, Slot: slot, Oldest: 1, Gone: 2 * size}, cow.Refused, counts{0, 2, 14}},
+		{&cow.Group{Op: cow.OpTrim, Slot: slot, Oldest: 2, Gone: size}, cow.Refused, counts{0, 2, 14}},
+		{&cow.Group{Op: cow.OpTrim, Slot: slot, Oldest: 1, Gone: size}, cow.Stored, counts{1, 2, 7}},
+		{&cow.Group{Op: cow.OpTrim, Slot: slot, Oldest: 1, Gone: size}, cow.Conflict, counts{1, 2, 7}},
+		{appendAt(2, 3*size), cow.Stored, counts{1, 3, 14}}, // decided before the trim
+		{appendAt(3, 2*size), cow.Refused, counts{1, 3, 14}},
+		{&cow.Group{Op: cow.OpTrim, Slot: slot, First: 1, Oldest: 3, Gone: 2 * size}, cow.Stored, counts{3, 3, 0}},
+		{appendAt(3, size), cow.Stored, counts{3, 4, 7}},
+	} {
+		seq++
+		entry := appendChecksum(appendGroup(appendHead(nil, header{producer: 1, number: seq}), c.g), 0)
+		if _, _, err := s.replay(seq, entry, new(effects)); err != nil {
+			t.Fatal(err)
+		}
+		if got := s.results[0].outcome; got != c.want || s.heads[slot] != c.head {
+			t.Errorf("op %d: outcome %d, counts %+v; want %d and %+v", seq, got, s.heads[slot], c.want, c.head)
+		}
+	}
+}
+
 // FuzzEntry: whatever an entry holds, reading it does not panic, what held fits to
 // itself, and an error is one that says so. The checksum is made right, or nearly
 // nothing would get behind it.
@@ -149,12 +200,12 @@ func FuzzEntry(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		b = bytes.Clone(b)
 		if len(b) > 0 {
-			b[0] = entryFormat
+			b[0] = trimFormat
 		}
 		entry := binary.BigEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
 		state := func() *State {
 			s := newState()
-			s.heads[slot] = counts{2, 40}
+			s.heads[slot] = counts{0, 2, 40}
 			s.versions[recordIDOf("k")] = 4
 			return s
 		}
@@ -170,6 +221,9 @@ func FuzzEntry(f *testing.F) {
 		var room int
 		for _, g := range fx.groups {
 			room += int(groupBytes) + len(g.Events)*int(eventBytes)
+			if g.Op == cow.OpTrim && (g.Oldest <= g.First || g.Oldest > g.Count || g.Bytes+g.Gone > cow.MaxSlotBytes) {
+				t.Fatalf("trim %+v", g)
+			}
 			if g.Op != cow.OpAppend {
 				continue
 			}
@@ -235,7 +289,7 @@ func TestEntry_Sizes(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	number := func() uint64 { return r.Uint64() >> r.IntN(64) }
 	for range 10_000 {
-		g := cow.Group{Op: cow.Op(1 + r.IntN(4)), Version: number(), Bytes: number(), Mark: number(), PulledAt: int64(number()), StreamedAt: -int64(number())}
+		g := cow.Group{Op: cow.Op(1 + r.IntN(5)), Version: number(), First: number(), Oldest: number(), Gone: number(), Bytes: number(), Mark: number(), PulledAt: int64(number()), StreamedAt: -int64(number())}
 		for range r.IntN(4) {
 			g.Events = append(g.Events, event.Event{JSON: make([]byte, r.IntN(300)), IDOff: r.Uint32() >> r.IntN(32)})
 		}

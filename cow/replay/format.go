@@ -24,11 +24,11 @@ const entryFormat = 1
 
 // newestFormat is the newest format that this program reads and writes. It is a variable
 // for tests alone.
-var newestFormat byte = 1
+var newestFormat byte = 2
 
 // opFormats is the format that each op of a group came with. Ops that are not listed,
 // and those of records, came with the first. It is a variable for tests alone.
-var opFormats = map[cow.Op]byte{}
+var opFormats = map[cow.Op]byte{cow.OpTrim: 2}
 
 // FormatKey is the record of a shared log that says which format its relays may write,
 // in decimal. Without it that is the first.

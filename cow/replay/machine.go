@@ -108,10 +108,10 @@ func (m *machine) readState() error {
 		return err
 	}
 	err = v.Slots(func(r cow.SlotRecord) error {
-		if r.Bytes > cow.MaxSlotBytes || r.Count > r.Bytes {
-			return fmt.Errorf("%w: the store says that slot %s has %d events of %d bytes", ErrCorrupt, r.Slot, r.Count, r.Bytes)
+		if !Plausible(r) {
+			return fmt.Errorf("%w: the store says that slot %s has %d bytes of events at positions %d to %d", ErrCorrupt, r.Slot, r.Bytes, r.First, r.Count)
 		}
-		s.heads[r.Slot] = counts{count: uint32(r.Count), bytes: uint32(r.Bytes)}
+		s.heads[r.Slot] = counts{first: uint32(r.First), count: uint32(r.Count), bytes: uint32(r.Bytes)}
 		return nil
 	})
 	if err != nil {

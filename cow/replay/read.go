@@ -63,7 +63,7 @@ func (r *reads) Load(slot cow.ID, from uint64, yield func(*cow.Append) error) er
 	buf.spans, done = r.backlog.spans(buf.spans[:0])
 	defer done()
 	buf.pieces = buf.pieces[:0]
-	created, gone := false, false
+	created, gone, oldest := false, false, from
 	key := slotKey(slot)
 	for _, s := range buf.spans {
 		for i, k := range s.keys {
@@ -72,24 +72,34 @@ func (r *reads) Load(slot cow.ID, from uint64, yield func(*cow.Append) error) er
 			}
 			switch g := &s.groups[i]; g.Op {
 			case cow.OpCreate:
-				created, gone, buf.pieces = true, false, buf.pieces[:0]
+				created, gone, oldest, buf.pieces = true, false, from, buf.pieces[:0]
 			case cow.OpRemove:
-				created, gone, buf.pieces = false, true, buf.pieces[:0]
+				created, gone, oldest, buf.pieces = false, true, from, buf.pieces[:0]
+			case cow.OpTrim:
+				oldest = max(oldest, g.Oldest)
 			case cow.OpAppend:
 				buf.pieces = append(buf.pieces, piece{s.first, g})
 			}
 		}
 	}
+	if gone {
+		return cow.ErrNoSlot
+	}
+	if oldest > from {
+		buf.append = cow.Append{Op: cow.OpTrim, Slot: slot, Version: oldest, First: oldest}
+		if err := yield(&buf.append); err != nil {
+			return err
+		}
+		from = oldest
+	}
 	next, pieces := from, buf.pieces
 	switch {
-	case gone:
-		return cow.ErrNoSlot
 	case created, len(pieces) > 0 && from >= pieces[0].group.First:
 		// The slot was there when the list was taken, and the list has all that is
 		// wanted of it. The store may have the same.
 	default:
 		var err error
-		if next, pieces, err = r.loadStore(slot, from, pieces, yield); err != nil {
+		if from, next, pieces, err = r.loadStore(slot, from, pieces, yield); err != nil {
 			return err
 		}
 	}
@@ -113,25 +123,28 @@ func (r *reads) Load(slot cow.ID, from uint64, yield func(*cow.Append) error) er
 
 // loadStore yields what the store has of a slot. It returns the position behind
 // that, and the pieces that its view does not have.
-func (r *reads) loadStore(slot cow.ID, from uint64, pieces []piece, yield func(*cow.Append) error) (next uint64, rest []piece, err error) {
+func (r *reads) loadStore(slot cow.ID, from uint64, pieces []piece, yield func(*cow.Append) error) (oldest, next uint64, rest []piece, err error) {
 	v, err := r.store.View()
 	if err != nil {
-		return 0, nil, err
+		return 0, 0, nil, err
 	}
 	defer v.Close()
 	applied := v.Applied()
 	for len(pieces) > 0 && pieces[0].first <= applied {
 		pieces = pieces[1:]
 	}
-	next = from
+	oldest, next = from, from
 	err = v.Load(slot, from, func(a *cow.Append) error {
+		if a.Op == cow.OpTrim { // newer than the list
+			oldest = a.First
+		}
 		next = max(next, a.First+uint64(len(a.Events)))
 		return yield(a)
 	})
 	if err == cow.ErrNoSlot && len(pieces) > 0 {
-		return 0, nil, fmt.Errorf("%w: the log appends to slot %s, the store does not have it", ErrCorrupt, slot)
+		return 0, 0, nil, fmt.Errorf("%w: the log appends to slot %s, the store does not have it", ErrCorrupt, slot)
 	}
-	return next, pieces, err
+	return oldest, next, pieces, err
 }
 
 // change is what the backlog says of a slot.
@@ -160,8 +173,8 @@ func changes(spans []span, applied uint64) map[cow.ID]*change {
 				*c = change{record: cow.SlotRecord{Slot: g.Slot, Token: g.Token, Owner: g.Owner}, created: true}
 			case cow.OpRemove:
 				*c = change{record: cow.SlotRecord{Slot: g.Slot}, gone: true}
-			case cow.OpAppend:
-				c.record.Version, c.record.Count, c.record.Bytes, c.hasCounts = g.Count, g.Count, g.Bytes, true
+			case cow.OpAppend, cow.OpTrim:
+				c.record.Version, c.record.First, c.record.Count, c.record.Bytes, c.hasCounts = g.Count, g.Oldest, g.Count, g.Bytes, true
 			case cow.OpTouch:
 				c.record.PulledAt, c.record.StreamedAt, c.hasTouched = g.PulledAt, g.StreamedAt, true
 			}
@@ -193,7 +206,7 @@ func (r *reads) Slots(yield func(cow.SlotRecord) error) error {
 			return yield(c.record)
 		}
 		if c.hasCounts {
-			rec.Version, rec.Count, rec.Bytes = c.record.Version, c.record.Count, c.record.Bytes
+			rec.Version, rec.First, rec.Count, rec.Bytes = c.record.Version, c.record.First, c.record.Count, c.record.Bytes
 		}
 		if c.hasTouched {
 			rec.PulledAt, rec.StreamedAt = c.record.PulledAt, c.record.StreamedAt

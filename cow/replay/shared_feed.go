@@ -109,6 +109,8 @@ func (f *fedEntry) fill(groups []Group, skip func(cow.ID) bool) {
 		g := &groups[i]
 		a := cow.Append{Op: g.Op, Slot: g.Slot, Token: g.Token, Owner: g.Owner, Version: g.Count, First: g.First, PulledAt: g.PulledAt, StreamedAt: g.StreamedAt}
 		switch {
+		case g.Op == cow.OpTrim:
+			a.First, a.Gone = g.Oldest, g.Gone
 		case g.Op != cow.OpAppend:
 		case skip != nil:
 			if skip(g.Slot) {

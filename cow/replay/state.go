@@ -30,10 +30,14 @@ type produced struct {
 	part        []byte
 }
 
-// counts is the head of a slot. A slot takes some 40 bytes in the map, without a
-// pointer, so collections don't read it. That is why the counts are 32 bits wide:
-// MaxSlotBytes bounds both.
-type counts struct{ count, bytes uint32 }
+// counts is what a slot has. A slot takes some 40 bytes in the map, without a pointer,
+// so collections don't read it. That is why the counts are 32 bits wide: MaxPosition
+// and MaxSlotBytes bound them.
+type counts struct {
+	first uint32 // position of the oldest event
+	count uint32 // position behind the newest
+	bytes uint32 // of the events between
+}
 
 // recordID stands for the key of a record. A record takes some 40 bytes in the map,
 // without a pointer, however long its key is. It is cut from a cryptographic hash, so
@@ -104,7 +108,9 @@ func (s *State) begin(h header, seq uint64, fx *effects) (bool, error) {
 // A group holds if the slot exists and its version is the group's; an append must
 // also leave the slot with the bytes that it says. A slot is created if it does not
 // exist. A touch holds if the slot exists: the time of a pull is true whatever was
-// appended since. A record is put or deleted if its version is the expected one,
+// appended since. A trim holds if the slot's oldest event is the one that it was decided
+// on, so of two that were decided at once one holds. It does not stand in the way of an
+// append, nor an append of it. A record is put or deleted if its version is the expected one,
 // where 0 stands for no record; what is not there can't be deleted.
 func (s *State) apply(r *reader, fx *effects) error {
 	s.results = s.results[:0]
@@ -140,6 +146,8 @@ func (s *State) apply(r *reader, fx *effects) error {
 				fx.groups = append(fx.groups, g)
 				res = result{outcome: cow.Stored, version: uint64(h.count)}
 			}
+		case opTrim:
+			res = s.trim(r, fx)
 		case opPut, opDelete:
 			if records++; records > maxRecords {
 				r.fail("it has too many records")
@@ -213,20 +221,40 @@ func (s *State) append(r *reader, fx *effects) result {
 		return result{outcome: cow.Conflict}
 	}
 	g.Events = fx.events[at:len(fx.events):len(fx.events)]
-	g.First, g.Count, g.Bytes = version, version+uint64(len(g.Events)), uint64(h.bytes)
+	g.First, g.Oldest, g.Count, g.Bytes = version, uint64(h.first), version+uint64(len(g.Events)), uint64(h.bytes)
 	for i := range g.Events {
 		g.Bytes += uint64(len(g.Events[i].JSON))
 	}
 	switch {
+	case g.Bytes < bytes && h.first > 0: // it was decided before a trim that stands before it
 	case g.Bytes != bytes:
 		return result{outcome: cow.Refused, err: fmt.Errorf("BUG: append of %d bytes behind %d says that the slot then has %d", g.Bytes-uint64(h.bytes), h.bytes, bytes)}
 	case bytes > cow.MaxSlotBytes:
 		return result{outcome: cow.Refused, err: fmt.Errorf("BUG: append to %d bytes, a slot has at most %d", bytes, cow.MaxSlotBytes)}
+	case g.Count > cow.MaxPosition:
+		return result{outcome: cow.Refused, err: fmt.Errorf("BUG: append up to position %d, a slot has positions up to %d", g.Count, cow.MaxPosition)}
 	}
-	s.heads[g.Slot] = counts{count: uint32(g.Count), bytes: uint32(g.Bytes)}
+	s.heads[g.Slot] = counts{first: h.first, count: uint32(g.Count), bytes: uint32(g.Bytes)}
 	s.totals.EventsPosted += uint64(len(g.Events))
 	fx.groups = append(fx.groups, g)
 	return result{outcome: cow.Stored, version: g.Count}
+}
+
+func (s *State) trim(r *reader, fx *effects) result {
+	g := Group{Op: cow.OpTrim, Slot: r.slot(), First: r.uvarint(), Oldest: r.uvarint(), Gone: r.uvarint()}
+	h, ok := s.heads[g.Slot]
+	if r.err != nil || !ok || uint64(h.first) != g.First {
+		return result{outcome: cow.Conflict}
+	}
+	count, bytes := uint64(h.count), uint64(h.bytes)
+	// An event has minEvent bytes at least, so no bytes are left if no event is.
+	if g.Oldest <= g.First || g.Oldest > count || g.Gone > bytes || (g.Oldest == count) != (g.Gone == bytes) {
+		return result{outcome: cow.Refused, err: fmt.Errorf("BUG: a trim of %d bytes to position %d of a slot with %d bytes at positions %d to %d", g.Gone, g.Oldest, bytes, h.first, count)}
+	}
+	g.Count, g.Bytes = count, bytes-g.Gone
+	s.heads[g.Slot] = counts{first: uint32(g.Oldest), count: h.count, bytes: uint32(g.Bytes)}
+	fx.groups = append(fx.groups, g)
+	return result{outcome: cow.Stored, version: count}
 }
 
 func (s *State) record(r *reader, kind byte, version uint64, fx *effects) result {

@@ -11,12 +11,20 @@ type Group struct {
 	Slot       cow.ID
 	Token      cow.TokenHash // OpCreate
 	Owner      cow.TokenHash // OpCreate; zero for none
-	First      uint64        // OpAppend: position of Events[0]
-	Count      uint64        // OpAppend: events in the slot with these; OpRemove: that it had
-	Bytes      uint64        // OpAppend: bytes of events in the slot with these
+	First      uint64        // OpAppend: position of Events[0]; OpTrim: of the oldest event before it
+	Oldest     uint64        // OpAppend, OpTrim: position of the oldest event behind it
+	Count      uint64        // OpAppend, OpTrim: position behind the newest event; OpRemove: that it had
+	Bytes      uint64        // OpAppend, OpTrim: bytes of events in the slot behind it
+	Gone       uint64        // OpTrim: bytes of the events that left
 	Events     []event.Event // OpAppend
 	PulledAt   int64         // OpTouch: Unix seconds
 	StreamedAt int64         // OpTouch: Unix seconds
+}
+
+// Plausible says whether a slot may have such counts. An event has two bytes at least.
+func Plausible(r cow.SlotRecord) bool {
+	return r.Bytes <= cow.MaxSlotBytes && r.Count <= cow.MaxPosition && r.First <= r.Count &&
+		r.Count-r.First <= r.Bytes && (r.First < r.Count || r.Bytes == 0)
 }
 
 // Record is what an entry did to a record.

@@ -40,8 +40,8 @@ func (s *Server) counts(r *attached, w http.ResponseWriter, req *http.Request) e
 
 var errRange = &refusal.Reply{Status: http.StatusBadRequest, Text: "bad query: from and to are positions, whole numbers from 0"}
 
-// exportSlot gives the events from position from up to below to, one a line. to is
-// at most, and by default, the count of events now. If the slot is removed
+// exportSlot gives the events from from up to below to, one a line, counted from the oldest
+// that is there. to is at most, and by default, the count of events now. If the slot is removed
 // meanwhile, or can't be read, the connection is cut: the client asks for the rest
 // and hears why. A blocked slot is given like any other.
 func (s *Server) exportSlot(r *attached, w http.ResponseWriter, req *http.Request) error {
@@ -49,7 +49,8 @@ func (s *Server) exportSlot(r *attached, w http.ResponseWriter, req *http.Reques
 	if err != nil {
 		return err
 	}
-	from, to := uint64(0), slot.Count()
+	first, end := slot.Positions()
+	from, to := uint64(0), end-first
 	q := req.URL.Query()
 	if text := q.Get("from"); text != "" {
 		if from, err = strconv.ParseUint(text, 10, 63); err != nil {
@@ -66,6 +67,7 @@ func (s *Server) exportSlot(r *attached, w http.ResponseWriter, req *http.Reques
 	if from == 0 {
 		s.opts.Logger.Debug("admin", "remote", req.RemoteAddr, "act", "export slot", "on", slot.ID().String())
 	}
+	from, to = min(first+from, end), first+to
 	buf, next, err := r.store.ReadLines(nil, slot, from, to, exportBytes)
 	if err != nil {
 		return err
@@ -125,7 +127,8 @@ func (s *Server) exportSlots(r *attached, w http.ResponseWriter, req *http.Reque
 		}
 		var next uint64
 		var err error
-		if events, next, err = r.store.ReadLines(events[:0], slot, 0, p.to, exportBytes); err != nil || next != p.to {
+		first, _ := slot.Positions()
+		if events, next, err = r.store.ReadLines(events[:0], slot, first, first+p.to, exportBytes); err != nil || next != first+p.to {
 			continue
 		}
 		if written+len(piece)+len(events) > mostBytes {

@@ -84,8 +84,9 @@ func (t *rates) lookLocked(store *cow.Store) time.Duration {
 	slots := 0
 	store.All(func(slot *cow.Slot) bool {
 		slots++
+		_, end := slot.Positions()
 		// A slot that is new held nothing before.
-		before, l := t.seen[slot].events, look{events: slot.Count()}
+		before, l := t.seen[slot].events, look{events: end}
 		if !first && l.events > before {
 			l.rate = float64(l.events-before) / since.Seconds()
 		}

@@ -31,7 +31,7 @@ type cuts struct {
 
 // loadFailed counts a reply that ends because its next bytes can't be had.
 func (c *cuts) loadFailed(err error, nowNs int64, log *slog.Logger) {
-	if errors.Is(err, cow.ErrNoSlot) {
+	if errors.Is(err, cow.ErrNoSlot) || errors.Is(err, cow.ErrTrimmed) {
 		c.count[CutGone].Add(1)
 		return
 	}

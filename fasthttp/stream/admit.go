@@ -35,6 +35,9 @@ type Opening struct {
 	IDs     frame.IDs // what its id lines are
 	Chunked bool      // in transfer chunks, for HTTP/1.1
 	Head    []byte    // the reply's head and the first comment: Head(Chunked), or that with more fields
+	// Trimmed, if it is not nil, makes the head of a stream whose start points at what has
+	// left the slot. oldest is the position where it begins.
+	Trimmed func(head []byte, oldest uint64) []byte
 }
 
 // Open counts a stream in and subscribes it. Start or Abandon must follow.
@@ -61,6 +64,9 @@ func (s *Set) Open(o Opening) (*Stream, error) {
 	}
 	s.opened.Add(1)
 	st.sub, st.told = sub, sub.Position()
+	if oldest, yes := sub.Trimmed(); yes && o.Trimmed != nil {
+		st.control = o.Trimmed(o.Head, oldest)
+	}
 	if !o.Chunked {
 		sub.Plain()
 	}

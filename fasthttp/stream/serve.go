@@ -48,6 +48,9 @@ func (st *Stream) serve(w *writer) {
 		case err == errToken:
 			st.finish(EndToken)
 			continue
+		case errors.Is(err, cow.ErrTrimmed): // the rest of a frame
+			st.finish(EndLoad)
+			continue
 		case errors.Is(err, cow.ErrNotResident):
 			st.state.Store(stateWaiting)
 			st.set.waits.Go(st.load)

@@ -22,11 +22,12 @@ type Script struct {
 	totals  cow.Totals
 	slots   []cow.SlotRecord
 	records map[string]uint64
+	sizes   map[cow.ID][]int // of each event that a slot has had
 }
 
 // NewScript begins behind entry base.
 func NewScript(seed, base uint64) *Script {
-	return &Script{rng: rand.New(rand.NewPCG(seed, 0)), seq: base, records: make(map[string]uint64)}
+	return &Script{rng: rand.New(rand.NewPCG(seed, 0)), seq: base, records: make(map[string]uint64), sizes: make(map[cow.ID][]int)}
 }
 
 // Event makes the event of a position, of about size bytes. Some have no id.
@@ -63,7 +64,11 @@ func (s *Script) Batch(n int) *replay.Batch {
 			b.Groups = append(b.Groups, s.append(s.rng.IntN(len(s.slots)), 1+s.rng.IntN(4), 1<<s.rng.IntN(12)))
 		case k < 86:
 			b.Groups = append(b.Groups, s.append(s.rng.IntN(len(s.slots)), 300, 80))
-		case k < 87:
+		case k < 91:
+			if i := s.rng.IntN(len(s.slots)); s.slots[i].First < s.slots[i].Count {
+				b.Groups = append(b.Groups, s.trim(i, 1+s.rng.Uint64N(s.slots[i].Count-s.slots[i].First)))
+			}
+		case k < 92:
 			b.Groups = append(b.Groups, s.append(s.rng.IntN(len(s.slots)), 1, 100_000))
 		default:
 			b.Records = append(b.Records, s.record(uint64(len(b.Records))))
@@ -93,12 +98,25 @@ func (s *Script) remove(i int) replay.Group {
 	return replay.Group{Op: cow.OpRemove, Slot: r.Slot, Count: r.Count}
 }
 
+// trim has the oldest n events of a slot leave.
+func (s *Script) trim(i int, n uint64) replay.Group {
+	r := &s.slots[i]
+	g := replay.Group{Op: cow.OpTrim, Slot: r.Slot, First: r.First, Oldest: r.First + n, Count: r.Count}
+	for ; r.First < g.Oldest; r.First++ {
+		g.Gone += uint64(s.sizes[r.Slot][r.First])
+	}
+	r.Bytes -= g.Gone
+	g.Bytes = r.Bytes
+	return g
+}
+
 func (s *Script) append(i, n, size int) replay.Group {
 	r := &s.slots[i]
-	g := replay.Group{Op: cow.OpAppend, Slot: r.Slot, First: r.Count}
+	g := replay.Group{Op: cow.OpAppend, Slot: r.Slot, First: r.Count, Oldest: r.First}
 	for range n {
 		e := Event(r.Slot, r.Count, size)
 		g.Events = append(g.Events, e)
+		s.sizes[r.Slot] = append(s.sizes[r.Slot][:r.Count], len(e.JSON))
 		r.Count, r.Bytes = r.Count+1, r.Bytes+uint64(len(e.JSON))
 	}
 	g.Count, g.Bytes = r.Count, r.Bytes
@@ -162,7 +180,7 @@ func CompareViews(got, want replay.View) error {
 		return fmt.Errorf("slots\n%+v\nwant\n%+v", gs, ws)
 	}
 	for _, r := range ws {
-		for _, from := range []uint64{0, 1, r.Count / 3, r.Count / 2, r.Count - min(1, r.Count), r.Count, r.Count + 1, 1 << 50} {
+		for _, from := range []uint64{0, 1, r.First, r.First + 1, r.Count / 3, r.Count / 2, r.Count - min(1, r.Count), r.Count, r.Count + 1, 1 << 50} {
 			if err := compareLoad(got, want, r.Slot, from); err != nil {
 				return fmt.Errorf("slot %s from %d: %w", r.Slot, from, err)
 			}
@@ -267,6 +285,10 @@ func eventsOf(v interface {
 }, slot cow.ID, from uint64) (list []event.Event, err error) {
 	next := from
 	err = v.Load(slot, from, func(a *cow.Append) error {
+		if a.Op == cow.OpTrim && a.Slot == slot && a.First > next && len(list) == 0 {
+			next = a.First
+			return nil
+		}
 		if a.Op != cow.OpAppend || a.Slot != slot || a.First != next || len(a.Events) == 0 || a.Version != next+uint64(len(a.Events)) {
 			return fmt.Errorf("an append of %d events of slot %s at position %d with version %d, want position %d", len(a.Events), a.Slot, a.First, a.Version, next)
 		}

@@ -181,7 +181,22 @@ func (s *state) act(g *replay.Group) error {
 		if bytes != g.Bytes {
 			return fmt.Errorf("BUG: slot %s has %d bytes now, its group says %d", g.Slot, bytes, g.Bytes)
 		}
+		if g.Oldest != was.First {
+			return fmt.Errorf("BUG: slot %s begins at position %d, its group says %d", g.Slot, was.First, g.Oldest)
+		}
 		was.Version, was.Count, was.Bytes = g.Count, g.Count, g.Bytes
+	case cow.OpTrim:
+		if g.First != was.First || g.Oldest <= g.First || g.Oldest > was.Count || g.Count != was.Count {
+			return fmt.Errorf("BUG: a trim from position %d to %d of %d, slot %s has events from %d to %d", g.First, g.Oldest, g.Count, g.Slot, was.First, was.Count)
+		}
+		var bytes uint64
+		for _, e := range was.events[:g.Oldest-g.First] {
+			bytes += uint64(len(e.JSON))
+		}
+		if bytes != g.Gone || was.Bytes-bytes != g.Bytes {
+			return fmt.Errorf("BUG: a trim of %d bytes of %d of slot %s, its group says %d and leaves %d", bytes, was.Bytes, g.Slot, g.Gone, g.Bytes)
+		}
+		was.events, was.First, was.Bytes = was.events[g.Oldest-g.First:], g.Oldest, g.Bytes
 	case cow.OpRemove:
 		if g.Count != was.Count {
 			return fmt.Errorf("BUG: slot %s is removed with %d events, it has %d", g.Slot, g.Count, was.Count)

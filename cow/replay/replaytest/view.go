@@ -50,11 +50,17 @@ func (v *view) Load(id cow.ID, from uint64, yield func(*cow.Append) error) error
 	if !ok {
 		return cow.ErrNoSlot
 	}
+	if from < s.First {
+		if err := yield(&cow.Append{Op: cow.OpTrim, Slot: id, First: s.First, Version: s.First}); err != nil {
+			return err
+		}
+		from = s.First
+	}
 	const most = 7
 	for from < s.Count {
 		n := min(most, s.Count-from)
 		a := cow.Append{Op: cow.OpAppend, Slot: id, First: from, Version: from + n}
-		for _, e := range s.events[from : from+n] {
+		for _, e := range s.events[from-s.First : from-s.First+n] {
 			a.Events = append(a.Events, event.Event{JSON: bytes.Clone(e.JSON), IDOff: e.IDOff})
 		}
 		err := yield(&a)

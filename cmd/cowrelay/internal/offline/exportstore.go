@@ -28,7 +28,7 @@ func openStoreSource(dir string) (source, error) {
 func (s storeSource) slots(ctx context.Context, wanted []cow.ID) (list []exportSlot, err error) {
 	err = s.Slots(func(r cow.SlotRecord) error {
 		if len(wanted) == 0 || slices.Contains(wanted, r.Slot) {
-			list = append(list, exportSlot{r.Slot, r.Count})
+			list = append(list, exportSlot{r.Slot, r.Count - r.First})
 		}
 		return ctx.Err()
 	})
