@@ -25,7 +25,7 @@ type inviteBooks struct {
 
 	mu      sync.Mutex // guards all that follows, and the entries
 	byToken map[string]*inviteEntry
-	due     inviteHeap // the live ones and those that are over
+	due     dueHeap[*inviteEntry] // the live ones and those that are over
 	live    int
 	overs   int
 	leaving []string // tokens of records to drop; taken by the sweeps
@@ -37,12 +37,11 @@ type inviteBooks struct {
 
 // inviteEntry is one invite.
 type inviteEntry struct {
-	token string
-	by    Source
-	state inviteState
-	due   int64 // Unix seconds: when it leaves its state
-	at    int   // in the heap
-	place share.Holder[Source]
+	token    string
+	by       Source
+	state    inviteState
+	deadline // when it leaves its state
+	place    share.Holder[Source]
 }
 
 type inviteState uint8
@@ -229,28 +228,4 @@ func (b *inviteBooks) leave(e *inviteEntry) {
 	b.overs--
 	e.state = inviteLeaving
 	b.leaving = append(b.leaving, e.token)
-}
-
-// inviteHeap implements heap.Interface: the entry that is due first is first.
-type inviteHeap []*inviteEntry
-
-func (h inviteHeap) Len() int           { return len(h) }
-func (h inviteHeap) Less(i, j int) bool { return h[i].due < h[j].due }
-func (h inviteHeap) Swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].at, h[j].at = i, j
-}
-
-func (h *inviteHeap) Push(x any) {
-	e := x.(*inviteEntry)
-	e.at = len(*h)
-	*h = append(*h, e)
-}
-
-func (h *inviteHeap) Pop() any {
-	last := len(*h) - 1
-	e := (*h)[last]
-	(*h)[last] = nil
-	*h = (*h)[:last]
-	return e
 }

@@ -55,7 +55,7 @@ func textSize(text *string) int64 {
 type pairBooks struct {
 	byKey   map[string]*pairEntry
 	byID    map[string]*pairEntry // the live ones
-	due     pairHeap              // the live ones
+	due     dueHeap[*pairEntry]   // the live ones
 	leaving []string              // keys of records to drop; taken by the sweeps
 	coming  int                   // pairs that are being opened here
 	opened  uint64                // by this relay
@@ -70,9 +70,8 @@ type pairEntry struct {
 	key, id  string
 	by       Source
 	texts    [4]pairText
-	due      int64 // Unix seconds: when it is over
-	at       int   // in the heap; -1: it is over
-	renewing bool  // its time is being written
+	deadline      // when it is over; at is -1 then
+	renewing bool // its time is being written
 }
 
 // pairText is who holds how many bytes for a text.
@@ -98,7 +97,7 @@ func (b *pairBooks) init() {
 
 // add enters a record, which lasts so long behind its last touch.
 func (b *pairBooks) add(key string, rec *pairRecord, lasts time.Duration) {
-	e := &pairEntry{key: key, id: rec.ID, by: rec.By, due: rec.Touched + int64(lasts/time.Second)}
+	e := &pairEntry{key: key, id: rec.ID, by: rec.By, deadline: deadline{due: rec.Touched + int64(lasts/time.Second)}}
 	for i, side := range rec.Sides {
 		e.texts[2*i] = pairText{side.MessageBy, textSize(side.Message)}
 		e.texts[2*i+1] = pairText{side.BootstrapBy, textSize(side.Bootstrap)}
@@ -159,28 +158,4 @@ func (b *pairBooks) hold(source Source, pairs int, bytes int64) {
 	if b.bytesOf[source] += bytes; b.bytesOf[source] == 0 {
 		delete(b.bytesOf, source)
 	}
-}
-
-// pairHeap implements heap.Interface: the pair that is over first is first.
-type pairHeap []*pairEntry
-
-func (h pairHeap) Len() int           { return len(h) }
-func (h pairHeap) Less(i, j int) bool { return h[i].due < h[j].due }
-func (h pairHeap) Swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].at, h[j].at = i, j
-}
-
-func (h *pairHeap) Push(x any) {
-	e := x.(*pairEntry)
-	e.at = len(*h)
-	*h = append(*h, e)
-}
-
-func (h *pairHeap) Pop() any {
-	last := len(*h) - 1
-	e := (*h)[last]
-	(*h)[last] = nil
-	*h = (*h)[:last]
-	return e
 }
