@@ -153,8 +153,10 @@ func (l *Load) one(ctx context.Context, r *rand.Rand) {
 		l.claim(ctx, r, relay)
 	case p < 90:
 		l.use(ctx, r, relay)
-	case p < 95:
+	case p < 94:
 		l.token(ctx, r, slot)
+	case p < 97:
+		l.rotate(ctx, r)
 	default:
 		l.life(ctx, r)
 	}
@@ -272,6 +274,31 @@ func (l *Load) token(ctx context.Context, r *rand.Rand, slot int) {
 	if l.c.Revoke(ctx, l.relay(r), s, k.Key).Status != 204 {
 		return
 	}
+	l.tryDead(ctx, func(relay int) { l.c.PullAs(ctx, relay, s, token, k.Key, call.Page{Limit: 1}) })
+}
+
+// rotate makes a slot, gives it another slot token, uses that on another relay, and
+// tries the old one on all relays.
+func (l *Load) rotate(ctx context.Context, r *rand.Rand) {
+	s, k := l.c.Allocate(ctx, l.relay(r))
+	if k.Status != 201 {
+		return
+	}
+	old, number := s.Token, s.ID+"-0"
+	l.c.PullAs(ctx, l.relay(r), s, old, number, call.Page{Limit: 1})
+	token, k := l.c.Rotate(ctx, l.relay(r), s, number, s.ID+"-1")
+	if k.Status != 201 {
+		return
+	}
+	l.c.PostAs(ctx, l.relay(r), s, token, k.Key, l.event(r, 0))
+	l.tryDead(ctx, func(relay int) {
+		l.c.PullAs(ctx, relay, s, old, number, call.Page{Limit: 1})
+		l.c.PullAs(ctx, relay, s, token, k.Key, call.Page{Limit: 1})
+	})
+}
+
+// tryDead tries a token that is dead on all relays, at once and when all have to know.
+func (l *Load) tryDead(ctx context.Context, try func(relay int)) {
 	// Long enough for the checker's second, and a look before it.
 	for _, pause := range []time.Duration{50 * time.Millisecond, 1010 * time.Millisecond} {
 		select {
@@ -282,7 +309,7 @@ func (l *Load) token(ctx context.Context, r *rand.Rand, slot int) {
 		case <-time.After(pause):
 		}
 		for relay := range l.c.Relays {
-			l.c.PullAs(ctx, relay, s, token, k.Key, call.Page{Limit: 1})
+			try(relay)
 		}
 	}
 }

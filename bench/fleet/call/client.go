@@ -229,6 +229,15 @@ func (c *Client) Revoke(ctx context.Context, relay int, s Slot, id string) *Call
 	return k
 }
 
+// Rotate gives the slot another slot token. old and next number the tokens.
+func (c *Client) Rotate(ctx context.Context, relay int, s Slot, old, next string) (token string, k *Call) {
+	k = &Call{Op: Rotate, Relay: relay, Slot: s.ID, Old: old, Key: next}
+	a := c.send(ctx, c.kept, k, "POST", "/v1/slot/"+s.ID+"/tokens/rotate", s.Owner, kindJSON, []byte("{}"))
+	token, k.Text = a.text("slot_token"), ""
+	c.Rec.Keep(k)
+	return token, k
+}
+
 // Claim claims the agent's nick for its slot.
 func (c *Client) Claim(ctx context.Context, relay int, g Agent, s Slot) *Call {
 	k := &Call{Op: Claim, Relay: relay, Slot: s.ID, Key: g.Nick, DID: g.DID}

@@ -21,9 +21,10 @@ const (
 	Revoke                 // a token
 	Allocate               // a slot
 	Delete                 // a slot
+	Rotate                 // the slot token
 )
 
-var opNames = [...]string{"", "post", "batch", "pull", "claim", "unclaim", "lookup", "use", "make", "revoke", "allocate", "delete"}
+var opNames = [...]string{"", "post", "batch", "pull", "claim", "unclaim", "lookup", "use", "make", "revoke", "allocate", "delete", "rotate"}
 
 func (o Op) String() string { return opNames[o] }
 
@@ -76,11 +77,12 @@ type Call struct {
 	SlotEnd    int64    // Pull: where the slot ended
 	Stale      bool     // Pull: the relay says that it can't hear of others
 
-	Key    string // nick, invite token or token id
+	Key    string // nick, invite token or token id; Rotate: the number of the new slot token
+	Old    string // Rotate: that of the old one
 	DID    string // Claim and Unclaim: of the caller
 	Holder string // Claim and Lookup: the DID that holds the nick, as answered
 	Again  bool   // Claim: it was a re-claim
-	Token  string // Pull and Post: the id of the made token that authenticated; "": the slot's own
+	Token  string // Pull and Post: the id of the made token, or the number of the slot token, that authenticated; "": the slot's own, which stays
 }
 
 // Outcome says what the caller knows.

@@ -146,6 +146,21 @@ func (f *fake) routes(relay int) http.Handler {
 		}
 		w.WriteHeader(204)
 	})
+	m.HandleFunc("POST /v1/slot/{slot}/tokens/rotate", func(w http.ResponseWriter, r *http.Request) {
+		s := f.slot(w, r, true)
+		if s == nil {
+			return
+		}
+		defer f.mu.Unlock()
+		old, t := s.token, f.secret()
+		if !f.breaks("new tokens unknown", 2) {
+			s.token = t
+		}
+		if f.breaks("old tokens live on", 2) {
+			s.made["old"] = old
+		}
+		reply(w, 201, map[string]string{"slot_token": t})
+	})
 	m.HandleFunc("POST /v1/events/{slot}", f.post)
 	m.HandleFunc("GET /v1/events/{slot}", func(w http.ResponseWriter, r *http.Request) { f.pull(w, r, relay) })
 	m.HandleFunc("GET /v1/events/{slot}/stream", f.stream)

@@ -21,10 +21,15 @@ func (w *World) calm(begin, end time.Duration) bool {
 }
 
 // checkTokens checks that a token that was made is good on all relays, and one that
-// was revoked is dead on all a second later.
+// was revoked is dead on all a second later. A rotation makes one slot token and revokes
+// another.
 func checkTokens(w *World, r *Report, calls []*call.Call) {
 	made := byKey(of(calls, call.Make))
 	revoked := byKey(of(calls, call.Revoke))
+	for _, c := range of(calls, call.Rotate) {
+		made[c.Key] = append(made[c.Key], c)
+		revoked[c.Old] = append(revoked[c.Old], c)
+	}
 	for _, c := range of(calls, call.Post, call.Pull) {
 		if c.Token == "" {
 			continue
@@ -66,7 +71,7 @@ func checkLife(r *Report, slot string, calls []*call.Call, kept bool) {
 			}
 		}
 	}
-	for _, c := range of(calls, call.Post, call.Batch, call.Pull, call.Make) {
+	for _, c := range of(calls, call.Post, call.Batch, call.Pull, call.Make, call.Rotate) {
 		name := slot[:min(8, len(slot))]
 		switch {
 		case c.Status == 404 && born <= c.Begin && c.End < mayBeGone:
