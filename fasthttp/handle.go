@@ -72,7 +72,7 @@ func (r *Relay) handle(ctx *fasthttp.RequestCtx) {
 		traceID = req.span.TraceID()
 		req.endSpan(status)
 	}
-	if live.AccessLog {
+	if live.AccessLog && (status >= fasthttp.StatusInternalServerError || r.sampled(live.AccessLogSample)) {
 		line := []any{
 			"request_id", req.id, "method", redact.Method(string(ctx.Method())), "path", redact.Path(string(ctx.Path())), "route", req.route.name,
 			"status", status, "took", took, "bytes", bodyBytes(ctx), "remote", live.remote(ctx),
@@ -80,8 +80,13 @@ func (r *Relay) handle(ctx *fasthttp.RequestCtx) {
 		if traceID != "" {
 			line = append(line, "trace_id", traceID)
 		}
-		r.opts.Logger.Info("request", line...)
+		r.opts.AccessLogger.Info("request", line...)
 	}
+}
+
+// sampled says whether a request is one of the so many that are logged.
+func (r *Relay) sampled(of int) bool {
+	return of <= 1 || r.seen.Add(1)%uint64(of) == 0
 }
 
 // startSpan begins the span of a request, if that is to be traced.

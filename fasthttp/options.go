@@ -75,6 +75,8 @@ type Options struct {
 	// Certificates, if set, is asked at every scrape for those of listeners with TLS.
 	Certificates func() Certificates
 
+	// AccessLogger is where requests are logged (Logger).
+	AccessLogger *slog.Logger
 	// LogDropped, if set, is asked at every scrape how many lines of the log were
 	// dropped: because too many waited, and because they could not be written.
 	LogDropped func() (full, failed uint64)
@@ -112,6 +114,9 @@ func (o *Options) setDefaults() {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
+	if o.AccessLogger == nil {
+		o.AccessLogger = o.Logger
+	}
 }
 
 // Live is the part of Options that may change while the relay serves.
@@ -119,6 +124,8 @@ type Live struct {
 	MaxStreams int  // streams open at once (50,000)
 	MaxWaiters int  // long polls that wait at once (4,096)
 	AccessLog  bool // log every request
+
+	AccessLogSample int // of AccessLog: log one request of so many, and all faults (1)
 
 	MaxConnsPerAddress int // connections of one client address, unless it is a trusted proxy (MaxConns)
 
@@ -134,6 +141,7 @@ type Live struct {
 func (l *Live) setDefaults() {
 	def(&l.MaxStreams, 50_000)
 	def(&l.MaxWaiters, 4096)
+	def(&l.AccessLogSample, 1)
 	if len(l.ClientHeaders) == 0 {
 		l.ClientHeaders = limit.DefaultHeaders
 	}

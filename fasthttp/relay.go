@@ -62,6 +62,7 @@ type Relay struct {
 	lag      *stats.Histogram // from an event being visible to its first write to a stream
 	recorder *stats.Recorder
 	panics   atomic.Uint64
+	seen     atomic.Uint64    // requests that a sample of the access log is taken of
 	missing  [8]atomic.Uint64 // requests whose token lacked a right, by the place of its bit
 
 	// sieve holds a token for each long body of many events that is checked now. That

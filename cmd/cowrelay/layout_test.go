@@ -117,6 +117,7 @@ var mayImport = map[string][]string{
 	// client does.
 	"cowrelay/cmd/cowrelay/docs": {},
 	server + "command":           {},
+	server + "host":              {},
 	server + "human":             {},
 	server + "probe":             {},
 	server + "term":              {},
@@ -125,7 +126,7 @@ var mayImport = map[string][]string{
 	server + "otlp":              {slots + "rate", relay + "trace"},
 	server + "plan":              {slots + "engine", "cowrelay/fasthttp", relay + "admin"},
 	server + "certs":             {server + "wholefile"},
-	server + "config":            {slots + "filelog", "cowrelay/fasthttp", relay + "coding", relay + "limit", server + "certs", server + "command", server + "otlp", server + "plan", server + "wholefile"},
+	server + "config":            {slots + "filelog", "cowrelay/fasthttp", relay + "coding", relay + "limit", server + "certs", server + "command", server + "host", server + "otlp", server + "plan", server + "wholefile"},
 	server + "adminclient":       {server + "command", server + "config"},
 	server + "fleet":             {"cowrelay/cow", relay + "admin", relay + "refusal"},
 	server + "handover":          {relay + "conn"},

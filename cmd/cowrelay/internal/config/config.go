@@ -73,11 +73,13 @@ type Config struct {
 	DrainDelay         time.Duration // from the signal to the closing of the listener
 
 	// What is seen of it.
-	LogLevel     slog.Level
-	LogFormat    string // text or json
-	AccessLog    bool
-	OTLPEndpoint string  // of a collector of traces; "": none
-	TraceSample  float64 // of requests that bring no trace
+	LogLevel      slog.Level
+	LogFormat     string // text or json
+	AccessLog     bool
+	AccessLogFile string  // "": the log
+	AccessSample  int     // one of so many requests is in it
+	OTLPEndpoint  string  // of a collector of traces; "": none
+	TraceSample   float64 // of requests that bring no trace
 
 	MutexRate int // as runtime.SetMutexProfileFraction takes it
 	BlockRate int // as runtime.SetBlockProfileRate takes it

@@ -78,6 +78,9 @@ func (c *Config) Idle() (list []string) {
 	if c.ProxyProtocol && len(c.TrustedProxies) == 0 {
 		list = append(list, fmt.Sprintf("--proxy-protocol (%s): no proxy is trusted; name it in --trusted-proxies", c.origin("proxy-protocol")))
 	}
+	if c.AccessLogFile != "" && !c.AccessLog {
+		list = append(list, fmt.Sprintf("--access-log-file (%s): nothing is logged to it without --access-log", c.origin("access-log-file")))
+	}
 	return list
 }
 

@@ -96,6 +96,8 @@ func (c *Config) table() []Setting {
 			return nil
 		}, fixed},
 		{"access-log", "false", "log every request (never its token)", aSwitch, onOff(&c.AccessLog), live},
+		{"access-log-file", "", "of --access-log, the file that requests are logged to, made if missing, opened again at SIGHUP; empty: the log", aFile, func(v string) error { c.AccessLogFile = v; return nil }, fixed},
+		{"access-log-sample", "1", "of --access-log, log one request of so many, and all that fail with 500 or more; 1: every one", aNumber, whole(&c.AccessSample, 1), live},
 		{"otlp-endpoint", "", "URL of a collector that traces of requests go to by OTLP over HTTP, such as http://127.0.0.1:4318; OTEL_EXPORTER_OTLP_HEADERS holds what it asks for; empty: nothing is traced", aText, parsed(&c.OTLPEndpoint, otlp.ParseEndpoint), fixed},
 		{"trace-sample", "0.01", "of --otlp-endpoint, the part of requests that is traced, from 0 to 1, where a request's traceparent does not decide", form{file: "a part of all, such as 0.01", also: "part"}, parsed(&c.TraceSample, otlp.ParseRatio), fixed},
 		{"mutex-profile-fraction", "0", "sample one in so many contended lock waits for /debug/pprof/mutex; 0: none, 1: all", aNumber, whole(&c.MutexRate, 0), live},

@@ -104,7 +104,7 @@ func settingValues(f *pflag.Flag) []string {
 	switch f.Name {
 	case "help":
 		return nil
-	case "config", "uds", "data-dir", "admin-token-file", "nats-creds", "nats-ca", "nats-cert", "nats-key":
+	case "config", "uds", "access-log-file", "data-dir", "admin-token-file", "nats-creds", "nats-ca", "nats-cert", "nats-key":
 		return nil // any text may be the name of a file
 	}
 	if f.Name == "client-address-header" {

@@ -22,7 +22,7 @@ type tuner struct {
 // liveOptions are the relay's settings that SetLive takes.
 func liveOptions(c *config.Config) relayhttp.Live {
 	return relayhttp.Live{
-		MaxConnsPerAddress: c.MaxConnsPerAddress, MaxStreams: c.MaxStreams, MaxWaiters: c.MaxLongPolls, AccessLog: c.AccessLog,
+		MaxConnsPerAddress: c.MaxConnsPerAddress, MaxStreams: c.MaxStreams, MaxWaiters: c.MaxLongPolls, AccessLog: c.AccessLog, AccessLogSample: c.AccessSample,
 		RateLimits: &c.RateLimits, TrustedProxies: c.TrustedProxies, ClientHeaders: c.ClientHeaders, CORSOrigins: c.CORSOrigins, Compression: c.Compression,
 	}
 }

@@ -61,6 +61,7 @@ type server struct {
 	adminLn net.Listener      // of operators; nil: there is none
 	admin   *admin.Server
 	trials  *trials
+	access  *accessLog // nil: requests are in the log of all else, or nowhere
 	manager *supervisor
 	journal *engine.Journal
 	// shared is the journal if relays share its log. openShared stores it; the
@@ -120,6 +121,7 @@ func (s *server) run() (over bool, err error) {
 	for {
 		select {
 		case <-s.process.hup:
+			s.reopenAccessLog()
 			reload.begin()
 		case next := <-reload.done:
 			reload.end(next)

@@ -44,6 +44,9 @@ func (s *server) start(stderr io.Writer) (err error) {
 	if s.files, err = plan.Files(s.MaxConns); err != nil {
 		return err
 	}
+	if err := s.startAccessLog(); err != nil {
+		return err
+	}
 	if err := s.openCerts(); err != nil {
 		return err
 	}
@@ -227,7 +230,7 @@ func (s *server) newRelay() *relayhttp.Relay {
 		HeaderTimeout: s.HeaderTimeout, BodyTimeout: s.BodyTimeout, WriteTimeout: s.WriteTimeout, IdleTimeout: s.IdleTimeout,
 		CPUs: plan.CPUs(plan.GroupRoot, plan.GroupSelf), LocalOnly: s.LocalOnly, ProxyProtocol: s.ProxyProtocol, Certificates: s.certificates(), MaxConns: s.files.Conns, RequestBytes: s.memory.Requests,
 		Heartbeat: s.Heartbeat, StreamWriteTimeout: s.StreamWriteTimeout,
-		Live: liveOptions(s.Config), Logger: s.log, LogDropped: s.process.lines.dropped, Tracer: s.traces(),
+		Live: liveOptions(s.Config), Logger: s.log, AccessLogger: s.accessLogger(), LogDropped: s.linesDropped, Tracer: s.traces(),
 		Journal: func() stats.Journal {
 			j := s.journal.Stats()
 			used, err := engine.UsedSpace(dataDir)

@@ -160,6 +160,8 @@ var otherValues = map[string][2]string{
 	"log-level":                   {"debug", "error"},
 	"log-format":                  {"json", "text"},
 	"access-log":                  {"true", "false"},
+	"access-log-file":             {"requests.log", "other.log"},
+	"access-log-sample":           {"10", "100"},
 	"otlp-endpoint":               {"http://127.0.0.1:4318", "https://a.example/otlp"},
 	"trace-sample":                {"0.5", "1"},
 
