@@ -29,6 +29,11 @@ func (s *Server) NewBatch(sl Slot, t *wire.Template, n int) BatchRequest {
 	return r
 }
 
+// PostLines serializes a post of events that stand one a line.
+func (s *Server) PostLines(sl Slot, lines []byte) []byte {
+	return append(s.requestHeadOf(wire.EventLines, "POST", "/v1/events/"+sl.ID, sl.Token, len(lines)), lines...)
+}
+
 // From returns the request for the events first, first+1 and so on. It is valid
 // until the next call.
 func (r BatchRequest) From(first uint64) []byte {

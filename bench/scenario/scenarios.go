@@ -14,7 +14,7 @@ import (
 )
 
 // Names are the scenarios in the order in which `all` runs them.
-var Names = []string{"poll", "connect", "window", "post", "batch", "batch-beside", "post-file", "tail", "fanout", "saturation", "idle", "churn", "mix", "growth", "restart", "claim", "directory"}
+var Names = []string{"poll", "connect", "window", "compress", "post", "batch", "batch-beside", "post-file", "tail", "fanout", "saturation", "idle", "churn", "mix", "growth", "restart", "claim", "directory"}
 
 // Apart are the scenarios that run only where they are named: they take root.
 var Apart = []string{"edge", "edge-idle", "cold"}
@@ -29,6 +29,8 @@ func variantsOf(cfg *run.Config, name string) ([]run.Variant, error) {
 		return Poll(cfg), nil
 	case "window":
 		return Window(cfg), nil
+	case "compress":
+		return Compress(cfg), nil
 	case "post":
 		return Post(cfg), nil
 	case "fanout":

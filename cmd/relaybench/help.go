@@ -32,6 +32,8 @@ Scenarios:
   connect     poll over a new connection each time, which the client closes, as
               existing clients do; sockets left in TIME_WAIT are counted
   window      full pages at random places of a slot of 1 MiB and one of 64 MiB
+  compress    pages of 100 signed events, plain, in gzip and in zstd: 20 pages again
+              and again, and pages at random places of a long slot. No bound
   post        unique events, each on stable storage before its 201; 1, 64 and
               256 connections
   batch       requests of 100 events, each on stable storage before its 201; 1, 16
