@@ -245,3 +245,48 @@ func TestTLS_OtherProtocols(t *testing.T) {
 		t.Errorf("%d handshakes failed", n)
 	}
 }
+
+// A stream whose client has stalled once, and has read on, goes on for as long as others:
+// the deadline of the wait does not outlive it.
+func TestStreams_StallIsForgotten(t *testing.T) {
+	for _, secure := range []bool{false, true} {
+		t.Run(fmt.Sprintf("TLS=%v", secure), func(t *testing.T) {
+			g := newRig(t, func(o *rigOptions) {
+				if secure {
+					overTLS(o)
+				}
+				o.relay.StreamSendBuffer, o.relay.StreamWriteTimeout = 32<<10, time.Second
+			})
+			f := g.fillPages(1, 16, 40_000)[0]
+			raw, err := net.Dial("tcp", g.addr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer raw.Close()
+			raw.(*net.TCPConn).SetReadBuffer(32 << 10)
+			raw.SetDeadline(time.Now().Add(time.Minute))
+			c := raw
+			if secure {
+				c = tls.Client(raw, clientTLS)
+			}
+			io.WriteString(c, strings.ReplaceAll(f.streamRequest("HTTP/1.1", "?from=0", ""), "\n", "\r\n"))
+			g.eventually("the stream waits", func() bool { return g.relay.streams.Stalled() == 1 })
+			seen := make(chan error, 1)
+			go func() {
+				for r := bufio.NewReader(c); ; {
+					line, err := r.ReadString('\n')
+					if err != nil || strings.Contains(line, `"last"`) {
+						seen <- err
+						return
+					}
+				}
+			}()
+			g.eventually("all is read", func() bool { n, _ := g.relay.streams.Written(); return n == 16 && g.relay.streams.Stalled() == 0 })
+			time.Sleep(2*g.opts.relay.StreamWriteTimeout + time.Second) // past the deadline of the wait
+			f.post(`{"event_id":"last"}`).want(t, 201)
+			if err := <-seen; err != nil {
+				t.Errorf("the stream ended: %v", err)
+			}
+		})
+	}
+}

@@ -174,6 +174,7 @@ func (st *Stream) awaitSocket() {
 	err := st.raw.Write(writable)
 	switch {
 	case err == nil && st.set.env.Now() < st.overdueNs:
+		st.conn.SetWriteDeadline(time.Time{}) // or it would fail a write that comes after it
 		st.requeue()
 	case err == nil || errors.Is(err, errDeadline):
 		st.close(EndSlow)
