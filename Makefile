@@ -148,6 +148,7 @@ real-deps:
 # undici 6 are the last that Node.js 18 runs.
 FOREIGN := .cache/foreign
 FOREIGN_NPM := eventsource@3.0.7 eventsource-parser@3.0.6 undici@6.29.1
+FOREIGN_ACME := v2.10.3
 FOREIGN_PIP := cmd/cowrelay/internal/e2e/outside/testdata/foreign/requirements.txt
 .PHONY: foreign-deps
 foreign-deps: real-deps
@@ -159,6 +160,10 @@ foreign-deps: real-deps
 	@[ "$$(cat $(FOREIGN)/npm.txt 2>/dev/null)" = "$(FOREIGN_NPM)" ] || { \
 		npm install --silent --no-save --no-audit --no-fund --prefix $(FOREIGN) $(FOREIGN_NPM) && \
 		echo "$(FOREIGN_NPM)" > $(FOREIGN)/npm.txt; }
+	@[ "$$(cat $(FOREIGN)/acme.txt 2>/dev/null)" = "$(FOREIGN_ACME)" ] || { \
+		GOBIN=$(CURDIR)/$(FOREIGN)/bin go install github.com/letsencrypt/pebble/v2/cmd/pebble@$(FOREIGN_ACME) \
+			github.com/letsencrypt/pebble/v2/cmd/pebble-challtestsrv@$(FOREIGN_ACME) && \
+		echo "$(FOREIGN_ACME)" > $(FOREIGN)/acme.txt; }
 
 # The servers with which `relaybench peers` compares the relay. NATS is in a module
 # of its own: run `go mod tidy -C bench/peers` after a change of the relay's

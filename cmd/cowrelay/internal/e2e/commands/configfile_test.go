@@ -104,7 +104,7 @@ func TestConfig_WrongFileSaysAllAtOnce(t *testing.T) {
 		t.Errorf("exit %d", code)
 	}
 	relaytest.Contains(t, errs, path+`:1: unknown key "max_slots"; did you mean max-slots?`, path+`:2: unknown key "heartbeet"; did you mean heartbeat?`, path+`:3: unknown key "zzz"`+"\n",
-		path+`:4: sync: "often": it is always, interval or off`, path+":5: bind: it is a text in quotes, not the number 3.5", path+":6: log-level: it is debug, info, warn or error, in quotes, not a list",
+		path+`:4: sync: "often": it is always, interval or off`, path+":5: bind: it is a list of texts in quotes, or one text with commas between, not the number 3.5", path+":6: log-level: it is debug, info, warn or error, in quotes, not a list",
 		path+":7: admin: it is a text in quotes, not a table", `COWRELAY_DRAIN_DELAY: "soon": it is a time`, `--max-streams: "none": it is a whole number`)
 	// A value of another kind would be taken for what nobody meant. Lines count from where
 	// keys stand, whatever is before them.
