@@ -110,6 +110,10 @@ type Stats struct {
 	CommitsStalled atomic.Uint64 // that took so long that new posts were turned away
 	SlotsMade      atomic.Uint64
 	SlotsRemoved   atomic.Uint64
+	SlotsUnused    atomic.Uint64 // that ended as nobody had ever used them
+	SlotsIdle      atomic.Uint64 // that ended as nobody used them any more
+	SweptAt        atomic.Int64  // when a sweep has ended last, Unix seconds; 0: none has
+	SweepBehind    atomic.Int64  // for so many seconds something should have ended then
 	EventsTrimmed  atomic.Uint64 // that left their slots, which go on
 	BytesTrimmed   atomic.Uint64 // of these events
 	FramesEncoded  atomic.Uint64 // into shared frames

@@ -64,6 +64,7 @@ type Slot struct {
 	dead    atomic.Bool   // removed: set once, never cleared
 	blocked atomic.Bool   // by the operator; see records.go
 	first   atomic.Uint32 // position of its oldest event; see count
+	noted   atomic.Uint32 // see Note
 	usedIn  atomic.Uint32 // epoch of the budget in which it was used last
 	ringAt  int32         // place in the budget's ring plus one, 0 for none; guarded by budget.mu
 	leaving bool          // its removal is in a batch; the owner's
@@ -154,6 +155,13 @@ func (s *Slot) markStreamed(now time.Time) {
 		s.touched.Store(true)
 	}
 }
+
+// Note keeps a number with the slot for whoever ends what nobody needs, package
+// retention. Noted returns it, and 0 at first. It does not outlive the process.
+func (s *Slot) Note(n uint32) { s.noted.Store(n) }
+
+// Noted: see Note.
+func (s *Slot) Noted() uint32 { return s.noted.Load() }
 
 // heard notes times that another relay has written. They don't go to the journal
 // again.

@@ -129,6 +129,37 @@ func (s *Store) Trim(slot *Slot, to uint64) (events, bytes uint64, err error) {
 	return to - first, bytes, nil
 }
 
+// Within returns the lowest position from which on the slot's events have at most so many
+// bytes. The newest event is always among them. It reads the sizes of those before from
+// the journal, and wakes no cold slot. Errors are those of a load.
+func (s *Store) Within(slot *Slot, most uint64) (pos uint64, err error) {
+	pos, end := slot.Positions()
+	bytes := slot.Bytes()
+	if bytes <= most || end-pos <= 1 {
+		return pos, nil
+	}
+	err = s.loads.pool.Do(func() error {
+		return s.loads.read(slot, pos, func(a *Append) error {
+			for i, ev := range a.Events {
+				switch at := a.First + uint64(i); {
+				case at < pos:
+					continue
+				case bytes <= most || at+1 >= end:
+					return errEnough
+				default:
+					bytes -= min(bytes, uint64(len(ev.JSON)))
+					pos = at + 1
+				}
+			}
+			return nil
+		})
+	})
+	if err == errEnough {
+		err = nil
+	}
+	return pos, err
+}
+
 // sizeOf returns how many bytes the events have that stand from position from up to
 // below to.
 func (s *Store) sizeOf(slot *Slot, from, to uint64) (bytes uint64, err error) {

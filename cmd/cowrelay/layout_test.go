@@ -43,6 +43,7 @@ var mayImport = map[string][]string{
 	slots + "pebblestore":   {"cowrelay/cow", slots + "event", slots + "replay"},
 	slots + "engine":        {"cowrelay/cow", slots + "event", slots + "filelog", slots + "pebblestore", slots + "replay"},
 	slots + "card":          {},
+	slots + "retention":     {"cowrelay/cow"},
 	slots + "rendezvous":    {"cowrelay/cow", slots + "card", slots + "event", slots + "rate", slots + "share"},
 	// What only tests of journals need.
 	slots + "replay/replaytest": {"cowrelay/cow", slots + "event", slots + "replay"},
@@ -131,7 +132,7 @@ var mayImport = map[string][]string{
 	server + "fleet":             {"cowrelay/cow", relay + "admin", relay + "refusal"},
 	server + "handover":          {relay + "conn"},
 	server + "serve": {
-		"cowrelay/cow", slots + "engine", slots + "filelog", slots + "natslog", slots + "rendezvous", "cowrelay/fasthttp", relay + "admin", relay + "manual", relay + "stats", relay + "trace", "cowrelay/cmd/cowrelay/docs", server + "command",
+		"cowrelay/cow", slots + "engine", slots + "filelog", slots + "natslog", slots + "rendezvous", slots + "retention", "cowrelay/fasthttp", relay + "admin", relay + "manual", relay + "stats", relay + "trace", "cowrelay/cmd/cowrelay/docs", server + "command",
 		server + "certs", server + "config", server + "fleet", server + "handover", server + "otlp", server + "plan", server + "probe", server + "trim", server + "wholefile",
 	},
 	server + "trim": {server + "plan"},

@@ -24,7 +24,15 @@ func slotFamilies(store *cow.Store) []Family {
 		Gauge("cowrelay_slots_hot", "Slots whose events are in memory, in whole or in part.", func() int64 { return int64(store.Memory().HotSlots) }),
 		Gauge("cowrelay_slots_blocked", "Slots that the operator has blocked.", func() int64 { return store.BlockedSlots() }),
 		Counter("cowrelay_slots_allocated_total", "Slots made since the start.", func() uint64 { return store.Stats().SlotsMade.Load() }),
-		Counter("cowrelay_slots_removed_total", "Slots removed since the start, by their owners or the operator.", func() uint64 { return store.Stats().SlotsRemoved.Load() }),
+		Counter("cowrelay_slots_removed_total", "Slots removed since the start, by their owners, the operator or retention.", func() uint64 { return store.Stats().SlotsRemoved.Load() }),
+		CounterBy("cowrelay_retention_slots_total", "by", "Slots that ended by themselves since the start, by rule: unused (nobody ever used them), idle (nobody did any more).", func(show Show) {
+			show("unused", store.Stats().SlotsUnused.Load())
+			show("idle", store.Stats().SlotsIdle.Load())
+		}),
+		Counter("cowrelay_retention_events_total", "Events that left their slots since the start, by age or number. Those of slots that ended are not among them.", func() uint64 { return store.Stats().EventsTrimmed.Load() }),
+		Counter("cowrelay_retention_bytes_total", "Bytes of these events.", func() uint64 { return store.Stats().BytesTrimmed.Load() }),
+		Gauge("cowrelay_retention_last_sweep_seconds", "When a sweep for what is to end has ended last, in seconds since 1970; 0: none has.", func() int64 { return store.Stats().SweptAt.Load() }),
+		Gauge("cowrelay_retention_behind_seconds", "For how long something should have ended already, when the last sweep ended. Behind a leap of the clock it waits for an hour.", func() int64 { return max(0, store.Stats().SweepBehind.Load()) }),
 		Gauge("cowrelay_slot_bytes_largest", "Bytes of events of the slot that holds most.", func() int64 { bytes, _ := fullest(); return int64(bytes) }),
 		Gauge("cowrelay_slot_bytes_max", "Bytes of events that a slot may hold; beyond that posts to it get 413.", func() int64 { return cow.MaxSlotBytes }),
 		Gauge("cowrelay_slots_near_full", "Slots that hold 90% of what they may, or more.", func() int64 { _, near := fullest(); return int64(near) }),

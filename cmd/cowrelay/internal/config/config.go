@@ -53,6 +53,13 @@ type Config struct {
 	MaxStreams         int
 	MaxLongPolls       int
 
+	// What ends when; 0: never.
+	UnusedSlotTTL  time.Duration // a slot that nobody has ever used
+	SlotIdleTTL    time.Duration // a slot that nobody uses any more
+	EventTTL       time.Duration // an event
+	EventKeep      uint64        // of the newest events of a slot
+	EventKeepBytes uint64        // of them, bytes
+
 	// Who the clients are, and what they may.
 	RateLimits     limit.Rates
 	TrustedProxies []netip.Prefix

@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"strconv"
 	"time"
 
 	"cowrelay/cmd/cowrelay/internal/otlp"
@@ -53,6 +54,10 @@ func (c *Config) table() []Setting {
 		{"request-budget", "", "of --memory-budget, what requests may take while they arrive, such as 32MiB; beyond that they get 503, and one client has at most half; default: an eighth, and if that is less 16MiB or a quarter; at least 6MiB", aSize, c.setRequestBudget, fixed},
 		{"disk-reserve", "128MiB", "free space below which posts get 507 and nothing is written", aSize, size(&c.DiskReserve, 0), live},
 		{"max-slots", "200000", "slots that may exist", aNumber, whole(&c.MaxSlots, 1), live},
+		{"unused-slot-ttl", "720h", "how long a slot stays that nobody has ever posted to, pulled or streamed; 0s: for ever; at least 1h", aTime, never(&c.UnusedSlotTTL, time.Hour), fixed},
+		{"slot-idle-ttl", "0s", "how long a slot stays when nobody posts to it, pulls or streams any more, then it goes with its events, tokens and handles; 0s: for ever; at least 1h", aTime, never(&c.SlotIdleTTL, time.Hour), fixed},
+		{"event-ttl", "0s", "how long an event stays in its slot, up to an eighth longer; 0s: for ever; at least 8s", aTime, never(&c.EventTTL, 8*time.Second), fixed},
+		{"event-keep", "0", "what a slot keeps of its newest events, up to a sixteenth more: a number of events, such as 10000, or bytes with a unit, such as 16MiB; 0: all", aSize, c.setEventKeep, fixed},
 		{"max-handles", "100000", "handles that may be claimed; one client address may have a quarter of them, loopback is exempt", aNumber, whole(&c.MaxHandles, 1), fixed},
 		{"max-invites", "50000", "invites that may be live at once; one client address may have a quarter of them, loopback is exempt", aNumber, whole(&c.MaxInvites, 1), fixed},
 		{"invite-installer-url", "", "URL of a shell script that installs the client, such as https://example.com/install.sh; where the client is missing, the script of an invite runs it; empty: it only says that the client is missing", aText, installer(&c.InviteInstaller), fixed},
@@ -103,6 +108,21 @@ func (c *Config) table() []Setting {
 		{"mutex-profile-fraction", "0", "sample one in so many contended lock waits for /debug/pprof/mutex; 0: none, 1: all", aNumber, whole(&c.MutexRate, 0), live},
 		{"block-profile-rate", "0", "sample waits for /debug/pprof/block, one for each so many nanoseconds waited; 0: none, 1: all, 10000 costs little", aNumber, whole(&c.BlockRate, 0), live},
 	}
+}
+
+// setEventKeep reads a number of events, or bytes with a unit.
+func (c *Config) setEventKeep(v string) error {
+	c.EventKeep, c.EventKeepBytes = 0, 0
+	if n, err := strconv.ParseUint(v, 10, 62); err == nil {
+		c.EventKeep = n
+		return nil
+	}
+	n, err := ParseSize(v, 1)
+	if err != nil {
+		return errors.New("it is a number of events such as 10000, or a size with a unit such as 16MiB")
+	}
+	c.EventKeepBytes = uint64(n)
+	return nil
 }
 
 // setAdminToken reads the token of the file, or of the environment for "".

@@ -96,6 +96,18 @@ func duration(to *time.Duration, least time.Duration) func(string) error {
 	}
 }
 
+// never reads a time of at least so much, or 0s for never.
+func never(to *time.Duration, least time.Duration) func(string) error {
+	return func(v string) error {
+		d, err := time.ParseDuration(v)
+		if err != nil || d != 0 && d < least {
+			return fmt.Errorf("it is a time such as 720h, at least %v, or 0s for never", least)
+		}
+		*to = d
+		return nil
+	}
+}
+
 // ParseSize reads bytes, for flags of other commands than serve.
 func ParseSize(text string, least int64) (n int64, err error) {
 	err = size(&n, least)(text)

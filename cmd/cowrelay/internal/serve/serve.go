@@ -16,6 +16,7 @@ import (
 	"cowrelay/cow/engine"
 	"cowrelay/cow/natslog"
 	"cowrelay/cow/rendezvous"
+	"cowrelay/cow/retention"
 	relayhttp "cowrelay/fasthttp"
 	"cowrelay/fasthttp/admin"
 	"cowrelay/fasthttp/stats"
@@ -71,6 +72,7 @@ type server struct {
 	fleet     *fleet.Book            // nil: the log is not shared
 	saying    atomic.Pointer[string] // what the start waits for: say stores it, told loads it
 	desk      *rendezvous.Desk
+	sweeper   *retention.Sweeper // set by begin
 	figures   stats.Process
 	tracer    *otlp.Tracer // nil: nothing is traced
 

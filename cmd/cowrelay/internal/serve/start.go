@@ -21,6 +21,7 @@ import (
 	"cowrelay/cow/engine"
 	"cowrelay/cow/filelog"
 	"cowrelay/cow/rendezvous"
+	"cowrelay/cow/retention"
 	relayhttp "cowrelay/fasthttp"
 	"cowrelay/fasthttp/admin"
 	"cowrelay/fasthttp/manual"
@@ -265,6 +266,9 @@ func (s *server) begin() {
 	if s.admin != nil {
 		s.admin.Attach(s.relay, s.store)
 	}
+	s.sweeper = retention.Start(s.store, retention.Options{Logger: s.log, Policy: retention.Policy{
+		IdleSlot: s.SlotIdleTTL, UnusedSlot: s.UnusedSlotTTL, Event: s.EventTTL, KeepEvents: s.EventKeep, KeepBytes: s.EventKeepBytes,
+	}})
 	// They end with the relay's drain, and run takes an error.
 	for _, d := range s.doors {
 		var secure *tls.Config

@@ -17,6 +17,7 @@ import (
 //	traces     after the drain: what waits is sent beside the steps below, which do
 //	           not wait for the collector
 //	desk       after the drain too, before the records close
+//	sweeper    before the store, in which it ends what nobody needs
 //	fleet      likewise: the own record is not written any more
 //	store      after the drain, because those requests still post
 //	journal    after the store, whose commit loop writes to it
@@ -42,6 +43,9 @@ func (s *server) stop(err error) error {
 // nobody any more.
 func (s *server) closeStore() error {
 	sent := s.flushTraces()
+	if s.sweeper != nil {
+		s.sweeper.Stop()
+	}
 	s.desk.Close()
 	if s.fleet != nil {
 		s.fleet.Close()
@@ -51,7 +55,11 @@ func (s *server) closeStore() error {
 		late := time.AfterFunc(CloseTime/2, shared.Stop)
 		defer late.Stop()
 	}
-	err := errors.Join(s.store.Close(), s.journal.Close())
+	err := s.store.Close() // what the sweeper waits for ends with it
+	if s.sweeper != nil {
+		s.sweeper.Close()
+	}
+	err = errors.Join(err, s.journal.Close())
 	<-sent
 	return err
 }

@@ -1,0 +1,65 @@
+package life
+
+import (
+	"encoding/json"
+	"net/http"
+	"testing"
+	"time"
+
+	"cowrelay/cmd/cowrelay/internal/relaytest"
+)
+
+// Events leave by themselves: readers of what has left hear of it, positions go on over a
+// restart, an id that left can be posted again, and the store is sound.
+func TestRetention_EventsLeave(t *testing.T) {
+	dir := t.TempDir()
+	r := relaytest.Start(t, dir, "--event-ttl", "8s")
+	slot := r.Allocate()
+	for _, id := range []string{"a", "b", "c"} {
+		r.Post(slot, []byte(`{"event_id":"`+id+`"}`))
+	}
+	head := func(path string) (http.Header, string) {
+		t.Helper()
+		res, body, err := slot.Send(http.DefaultClient, "GET", r.EventsURL(slot)+path, nil)
+		if err != nil || res.StatusCode != 200 {
+			t.Fatalf("%v, %v", res, err)
+		}
+		return res.Header, string(body)
+	}
+	if h, _ := head("?from=0"); h.Get("Relay-Trimmed") != "" || h.Get("Relay-End") != "3" {
+		t.Errorf("before anything has left: %v", h)
+	}
+	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(100 * time.Millisecond) {
+		if h, body := head("?from=0"); h.Get("Relay-Trimmed") == "3" {
+			if body != "[]" || h.Get("Relay-Next") != "3" {
+				t.Errorf("a pull from what has left: %v %s", h, body)
+			}
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("nothing leaves")
+		}
+	}
+	if h, _ := head("?since=a"); h.Get("Relay-Trimmed") != "3" {
+		t.Errorf("a pull since what has left: %v", h)
+	}
+	r.Stop()
+	r = relaytest.Start(t, dir)
+	r.Post(slot, []byte(`{"event_id":"a","again":true}`))
+	if h, body := head("?from=1"); body != `[{"event_id":"a","again":true}]` || h.Get("Relay-Trimmed") != "3" || h.Get("Relay-Next") != "4" {
+		t.Errorf("after a restart: %v %s", h, body)
+	}
+	var state struct {
+		Events int `json:"event_count"`
+	}
+	if err := json.Unmarshal(slot.MustSend(t, 200, "GET", r.URL+"/v1/slot/"+slot.ID+"/state", nil), &state); err != nil || state.Events != 1 {
+		t.Errorf("state %+v, %v", state, err)
+	}
+	r.Stop()
+	if out, errs, code := relaytest.Command(t, nil, "verify", "--data-dir", dir); code != 0 {
+		t.Errorf("verify says %d: %s%s", code, out, errs)
+	}
+	if out, errs, code := relaytest.Command(t, nil, "export", "--all", "--data-dir", dir); code != 0 {
+		t.Errorf("export says %d: %s%s", code, out, errs)
+	}
+}
