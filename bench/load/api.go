@@ -21,7 +21,7 @@ func (s *Server) requestHead(method, path, token string, length int) []byte {
 
 // requestHeadOf is requestHead for a body of another content type.
 func (s *Server) requestHeadOf(content, method, path, token string, length int) []byte {
-	b := []byte(method + " " + s.Prefix + path + " HTTP/1.1\r\nHost: " + s.Addr + "\r\n")
+	b := []byte(method + " " + s.Prefix + path + " HTTP/1.1\r\nHost: " + wire.HostPort(s.Addr) + "\r\n")
 	if token != "" {
 		b = append(b, "Authorization: Bearer "+token+"\r\n"...)
 	}

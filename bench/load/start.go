@@ -70,6 +70,9 @@ func StartRelay(ctx context.Context, via []string, path string, args []string, d
 	if err != nil {
 		return nil, err
 	}
+	if slices.Contains(args, "--tls-cert") {
+		bind = wire.TLS + bind
+	}
 	s := &Server{Name: "relay", Addr: bind, Admin: admin, PID: p.PID(), Proc: p}
 	if err := s.AwaitReady(ctx, bind, "/readyz"); err != nil {
 		return nil, errors.Join(err, s.Stop())

@@ -96,6 +96,13 @@ func one(ctx context.Context, cfg *Config, sc Variant, prof *report.Profiler) (r
 	}
 	e := NewEnv(cfg, t)
 	e.Variant, e.Dir, e.args = sc, dir, slices.Concat(sc.RelayArgs, prof.RelayArgs(cfg.RelayArgs))
+	if sc.Prepare != nil {
+		more, err := sc.Prepare(dir)
+		if err != nil {
+			return nil, err
+		}
+		e.args = append(e.args, more...)
+	}
 	if prof != nil {
 		e.Profile = prof
 	}

@@ -26,6 +26,9 @@ type Variant struct {
 	// needs that.
 	RunsCommands bool
 	RelayArgs    []string // before those of the Config
+	// Prepare puts what the relay needs into a folder that is there as long as the
+	// relay is, and returns further arguments; nil: nothing.
+	Prepare func(dir string) ([]string, error)
 	// GroupMemory is the memory, in bytes, of a control group of one core in which
 	// the relay runs; 0: in none. As with OwnsRelay, the relay must be ours.
 	GroupMemory int64

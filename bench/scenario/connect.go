@@ -58,7 +58,7 @@ func (r *connectRunner) Round(ctx context.Context) (load.Sample, error) {
 	if err != nil {
 		return out, err
 	}
-	addr, err := netip.ParseAddrPort(r.s.Addr)
+	addr, err := netip.ParseAddrPort(wire.HostPort(r.s.Addr))
 	if err != nil {
 		return out, nil // a name, and the kernel's table knows addresses
 	}

@@ -14,13 +14,13 @@ import (
 )
 
 // Names are the scenarios in the order in which `all` runs them.
-var Names = []string{"poll", "connect", "window", "compress", "post", "batch", "batch-beside", "post-file", "tail", "fanout", "saturation", "idle", "churn", "mix", "growth", "restart", "claim", "directory"}
+var Names = []string{"poll", "connect", "window", "compress", "tls", "post", "batch", "batch-beside", "post-file", "tail", "fanout", "saturation", "idle", "churn", "mix", "growth", "restart", "claim", "directory"}
 
 // Apart are the scenarios that run only where they are named: they take root.
 var Apart = []string{"edge", "edge-idle", "cold"}
 
 // NeedRelay are those of Names that need the relay's binary.
-var NeedRelay = []string{"post-file", "tail", "restart"}
+var NeedRelay = []string{"post-file", "tail", "restart", "tls"}
 
 // variantsOf returns the variants of a scenario.
 func variantsOf(cfg *run.Config, name string) ([]run.Variant, error) {
@@ -45,6 +45,8 @@ func variantsOf(cfg *run.Config, name string) ([]run.Variant, error) {
 		return batch.Files(cfg), nil
 	case "tail":
 		return Tail(cfg), nil
+	case "tls":
+		return TLS(cfg)
 	case "connect":
 		return Connect(cfg), nil
 	case "idle":

@@ -3,6 +3,7 @@ package wire
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -20,9 +21,10 @@ const DialTimeout = 5 * time.Second
 // were serialized before, and reads the status and the length of the answers.
 // It belongs to one goroutine; only Close may be called from another.
 type Conn struct {
-	TCP  *net.TCPConn // for deadlines
-	br   *bufio.Reader
-	sink truncSink
+	TCP    *net.TCPConn // for deadlines
+	stream net.Conn     // TCP, or TLS over it
+	br     *bufio.Reader
+	sink   truncSink
 }
 
 // Dial connects to addr. The read buffer has so many bytes, and a response head
@@ -36,12 +38,24 @@ func Dial(ctx context.Context, addr string, buffer int) (*Conn, error) {
 func DialFrom(ctx context.Context, src *Sources, addr string, buffer int) (*Conn, error) {
 	d := net.Dialer{Timeout: DialTimeout, KeepAlive: -1} // TCP keep-alive would cost four system calls
 	src.bind(&d)
+	addr, secure := split(addr)
 	c, err := d.DialContext(ctx, "tcp", addr)
 	if err != nil {
 		return nil, fmt.Errorf("cannot connect: %w", err)
 	}
 	tc := c.(*net.TCPConn)
-	rc := &Conn{TCP: tc, br: bufio.NewReaderSize(tc, buffer)}
+	rc := &Conn{TCP: tc, stream: tc}
+	if secure != nil {
+		client := tls.Client(tc, secure)
+		handshake, cancel := context.WithTimeout(ctx, DialTimeout)
+		defer cancel()
+		if err := client.HandshakeContext(handshake); err != nil {
+			tc.Close()
+			return nil, fmt.Errorf("cannot agree on TLS: %w", err)
+		}
+		rc.stream = client
+	}
+	rc.br = bufio.NewReaderSize(rc.stream, buffer)
 	if err := rc.sink.init(tc); err != nil {
 		tc.Close()
 		return nil, err
@@ -53,7 +67,7 @@ func (c *Conn) Close() { c.TCP.Close() }
 
 // Send writes one request and reads the head of its answer.
 func (c *Conn) Send(req []byte) (Head, error) {
-	if _, err := c.TCP.Write(req); err != nil {
+	if _, err := c.stream.Write(req); err != nil {
 		return Head{}, fmt.Errorf("cannot write request: %w", err)
 	}
 	h, err := readHead(c.br)
@@ -91,6 +105,10 @@ func (c *Conn) Skip(n int) error {
 			return err
 		}
 		n -= have
+	}
+	if n > 0 && c.stream != net.Conn(c.TCP) {
+		_, err := io.CopyN(io.Discard, c.stream, int64(n))
+		return err
 	}
 	if n > 0 {
 		return c.sink.drop(n)

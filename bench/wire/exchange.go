@@ -55,9 +55,9 @@ func (c *Conn) OpenStream(req []byte) (io.Reader, error) {
 		return nil, c.StatusError(h, 200)
 	}
 	_ = c.TCP.SetReadDeadline(time.Time{})
-	var body io.Reader = c.TCP
+	var body io.Reader = c.stream
 	if n := c.br.Buffered(); n > 0 { // then read past the buffer, which saves a copy
-		body = io.MultiReader(io.LimitReader(c.br, int64(n)), c.TCP)
+		body = io.MultiReader(io.LimitReader(c.br, int64(n)), c.stream)
 	}
 	if h.chunked {
 		body = &chunkReader{r: body}

@@ -34,7 +34,7 @@ type Sources struct {
 // may be. It returns nil if addr is not on the IPv4 loopback, where alone all
 // of 127.0.0.0/8 is ours.
 func NewSources(addr string, n int) *Sources {
-	to, err := netip.ParseAddrPort(addr)
+	to, err := netip.ParseAddrPort(HostPort(addr))
 	if err != nil || !to.Addr().Is4() || !to.Addr().IsLoopback() {
 		return nil
 	}

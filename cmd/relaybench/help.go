@@ -51,6 +51,8 @@ Scenarios:
               64 MiB slot: no pullers, pullers that never rest, and pullers at
               a rate that leaves 30 % of the CPU idle. Posts are due at fixed
               times, whatever the answers take; latency counts from there
+  tls         poll, post, windows and a connection a request, over TLS by turns with a
+              relay without it; and memory of silent streams. Needs --relay
   idle        10,000 streams over 5,000 slots that hear nothing: the server's
               memory a stream 60 s after the last open, and its CPU while only
               heartbeats come. One round on each side
