@@ -43,7 +43,8 @@ folder checks its files without this program.
 		Example: `  cowrelay backup /var/backups/cowrelay
   cowrelay backup /var/backups/cowrelay --keep 14 --rate 50MiB
   cowrelay backup list /var/backups/cowrelay`,
-		GroupID: command.GroupOperate,
+		GroupID:           command.GroupOperate,
+		ValidArgsFunction: folders,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				return errors.New("into which folder? Give one: cowrelay backup DIR")
@@ -62,11 +63,14 @@ folder checks its files without this program.
 	f.BoolVar(&b.offline, "offline", false, "copy the data folder of a stopped relay")
 	f.String("data-dir", "cowrelay-data", "with --offline: that folder; else COWRELAY_DATA_DIR names it, as for serve")
 	adminclient.AddFlags(f)
-	command.NoFiles(cmd, "keep", "rate")
+	command.NoFiles(cmd, "admin", "keep", "rate")
 	cmd.MarkFlagDirname("data-dir")
 	cmd.AddCommand(newListCommand())
 	return cmd
 }
+
+// folders has the shell offer folders.
+var folders = cobra.FixedCompletions(nil, cobra.ShellCompDirectiveFilterDirs)
 
 // defaultRate leaves most of a small disk to posts.
 const defaultRate = "64MiB"

@@ -15,8 +15,9 @@ import (
 func newListCommand() *cobra.Command {
 	asJSON := false
 	cmd := &cobra.Command{
-		Use:   "list DIR",
-		Short: "List the backups in a folder, the newest first",
+		Use:               "list DIR",
+		ValidArgsFunction: folders,
+		Short:             "List the backups in a folder, the newest first",
 		Long: `list shows the backups in DIR, the newest first. It reads their manifests alone:
 cowrelay restore --verify-only looks at all files of one. The exit status is 1 if one
 is damaged.`,

@@ -19,8 +19,9 @@ import (
 func NewRestoreCommand() *cobra.Command {
 	var verifyOnly, asJSON bool
 	cmd := &cobra.Command{
-		Use:   "restore BACKUP DATADIR",
-		Short: "Make a data folder of a backup",
+		Use:               "restore BACKUP DATADIR",
+		ValidArgsFunction: folders,
+		Short:             "Make a data folder of a backup",
 		Long: `restore makes the data folder DATADIR of BACKUP, the folder of one backup. DATADIR
 must be empty or missing.
 

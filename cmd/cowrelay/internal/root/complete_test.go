@@ -10,7 +10,7 @@ import (
 
 // A shell offers files for a flag or an argument only where files are wanted.
 func TestComplete_FilesOnlyWhereWanted(t *testing.T) {
-	files := []string{"config", "uds", "access-log-file", "admin-token-file", "token-file", "join-token-file", "nats-creds", "nats-ca", "nats-cert", "nats-key", "file", "out", "left-out", "exec", "resume"}
+	files := []string{"config", "uds", "access-log-file", "admin-token-file", "token-file", "join-token-file", "nats-creds", "nats-ca", "nats-cert", "nats-key", "tls-cert", "tls-key", "file", "out", "left-out", "exec", "resume"}
 	flags := 0
 	eachCommand(testTree(t), func(cmd *cobra.Command, path []string) {
 		cmd.InheritedFlags() // merges them
