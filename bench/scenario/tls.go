@@ -27,7 +27,7 @@ import (
 // as well, on the same machine.
 func TLS(cfg *run.Config) ([]run.Variant, error) {
 	if cfg.Relay == "" {
-		return nil, errors.New("tls starts two relays: give --relay")
+		return nil, errors.New("tls starts relays with flags of its own: it needs relay, not target")
 	}
 	var out []run.Variant
 	add := func(list []run.Variant, what string, at func(addr string) string) {

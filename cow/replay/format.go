@@ -83,7 +83,7 @@ func (j *SharedJournal) Format() int { return int(j.format.Load()) }
 // readFormat takes the record from the store, and has later ones told to noteFormat.
 // It is called before the follower starts.
 func (j *SharedJournal) readFormat() error {
-	j.format.Store(entryFormat)
+	j.format.Store(uint32(max(j.opts.Format, entryFormat)))
 	value, _, err := j.Value(FormatKey)
 	switch {
 	case errors.Is(err, cow.ErrNoRecord):

@@ -36,6 +36,9 @@ type Options struct {
 
 	// These are of a shared log.
 
+	// Format is the format of entries that a log without the record FormatKey allows.
+	// Default the first.
+	Format byte
 	// Patience is how long Put and Delete wait for it. Default 10 s.
 	Patience time.Duration
 	// ResendAfter is how long an entry waits until it is sent again. Default 2 s.

@@ -38,6 +38,7 @@ func sharedWith(faults replaytest.SharedFaults, ready func(*replay.SharedJournal
 		opts := options(t)
 		opts.ResendAfter = 50 * time.Millisecond
 		opts.Patience = time.Minute
+		opts.Format = byte(replay.Reads()) // the relay has the log for itself
 		j := ready(openShared(t, server, store, opts))
 		t.Cleanup(func() { j.Close() })
 		return j, j, func() (cow.Journal, cow.Records) {
