@@ -103,14 +103,22 @@ func Open(ctx context.Context, o Options) (*Log, error) {
 	return l, nil
 }
 
-// persist tries until it works, or can't work, or the log's context ends.
+// persist tries until it works, or can't work, or the log's context ends. Then the error
+// is that of the try before, if there was one: the last was only cut off.
 func (l *Log) persist(try func() error) error {
 	said := ""
+	var before error
 	for {
 		err := try()
-		if err == nil || hopeless(err) || l.ctx.Err() != nil {
+		switch {
+		case err == nil || hopeless(err):
+			return err
+		case l.ctx.Err() != nil && before != nil:
+			return before
+		case l.ctx.Err() != nil:
 			return err
 		}
+		before = err
 		if err.Error() != said {
 			said = err.Error()
 			l.o.Logger.Warn("waiting for NATS", "urls", Redact(l.o.URLs), "reason", said)
