@@ -31,7 +31,7 @@
 //	commit_           the commit pipeline; commit.go has its outline
 //	store.go          the store, which joins the rooms; store_commit.go is the
 //	                  commit pipeline's side of it
-//	records           what stands beside a slot: health, block, tokens
+//	records           what stands beside a slot: health, lifetime, block, tokens
 //	read_             the readers' cursors: a page, a subscriber
 //
 // # The way of a post

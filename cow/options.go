@@ -113,6 +113,7 @@ type Stats struct {
 	SlotsUnused    atomic.Uint64 // that ended as nobody had ever used them
 	SlotsIdle      atomic.Uint64 // that ended as nobody used them any more
 	SweptAt        atomic.Int64  // when a sweep has ended last, Unix seconds; 0: none has
+	TrimsHeld      atomic.Bool   // events should leave, and the fleet is too old for it
 	SweepBehind    atomic.Int64  // for so many seconds something should have ended then
 	EventsTrimmed  atomic.Uint64 // that left their slots, which go on
 	BytesTrimmed   atomic.Uint64 // of these events

@@ -1,14 +1,17 @@
 package cow
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"sync"
+	"time"
 )
 
-// Three things stand beside a slot as records of the journal: the health record that
-// its responder sets, the operator's block, and the tokens that it was not made with
-// (records_token.go). They are written at once, not by the commit loop, and the queue's gate holds them
+// Four things stand beside a slot as records of the journal: the health record that
+// its responder sets, how long it asked to be kept, the operator's block, and the tokens
+// that it was not made with (records_token.go). They are written at once, not by the commit loop, and the queue's gate holds them
 // to the same rules as posts.
 
 // Health returns the responder health record of a slot, or nil.
@@ -34,6 +37,63 @@ func (s *Store) SetHealth(slot *Slot, record []byte) error {
 }
 
 func healthKey(slot *Slot) string { return "health/" + slot.id.String() }
+
+// Lifetime is how long a slot is kept, and each of its events. Zero stands for as long as
+// the operator says. Whole seconds count.
+type Lifetime struct {
+	Slot  time.Duration // after it was used last
+	Event time.Duration // after it came
+}
+
+// LifetimePrefix begins the keys of the records that hold lifetimes.
+const LifetimePrefix = "lifetime/"
+
+func lifetimeKey(id ID) string { return LifetimePrefix + id.String() }
+
+// ParseLifetime reads a record of a lifetime: its key, and its value.
+func ParseLifetime(key string, value []byte) (id ID, l Lifetime, err error) {
+	id, isID := ParseID(key[min(len(LifetimePrefix), len(key)):])
+	slot, n := binary.Uvarint(value)
+	event, m := binary.Uvarint(value[max(n, 0):])
+	if !isID || n <= 0 || m <= 0 || n+m != len(value) || max(slot, event) > math.MaxUint32 {
+		return id, l, fmt.Errorf("cow: the record %q of how long a slot is kept can't be read", key)
+	}
+	return id, Lifetime{time.Duration(slot) * time.Second, time.Duration(event) * time.Second}, nil
+}
+
+// AllocateFor is Allocate for a slot that has a lifetime of its own, which package
+// retention follows. A crash may leave such a slot without it. Nobody has its tokens then,
+// so nobody ever uses it.
+func (s *Store) AllocateFor(l Lifetime) (id ID, slotToken, owner string, err error) {
+	if id, slotToken, owner, err = s.Allocate(); err != nil || l == (Lifetime{}) {
+		return id, slotToken, owner, err
+	}
+	value := binary.AppendUvarint(binary.AppendUvarint(nil, uint64(l.Slot/time.Second)), uint64(l.Event/time.Second))
+	done, err := s.Gate()
+	if err == nil {
+		_, err = s.records.Put(lifetimeKey(id), value, 0, Totals{})
+		done()
+	}
+	if err != nil {
+		if slot := s.Slot(id); slot != nil {
+			err = errors.Join(err, s.Remove(slot))
+		}
+	}
+	return id, slotToken, owner, err
+}
+
+// Lifetime returns the lifetime of a slot's own, zero if it has none.
+func (s *Store) Lifetime(id ID) (Lifetime, error) {
+	value, err := s.value(lifetimeKey(id))
+	if err != nil || value == nil {
+		return Lifetime{}, err
+	}
+	_, l, err := ParseLifetime(lifetimeKey(id), value)
+	return l, err
+}
+
+// DropLifetime deletes the lifetime of a slot that is gone.
+func (s *Store) DropLifetime(id ID) error { return s.dropRecord(lifetimeKey(id)) }
 
 // value returns a record, or nil if there is none.
 func (s *Store) value(key string) ([]byte, error) {

@@ -104,7 +104,7 @@ func (s *Store) Remove(slot *Slot) error {
 	}
 	// Its id never comes again, so a record that a crash leaves here is dead
 	// weight, not a fault.
-	return errors.Join(s.dropRecord(healthKey(slot)), s.dropRecord(blockKey(slot.id)))
+	return errors.Join(s.dropRecord(healthKey(slot)), s.dropRecord(blockKey(slot.id)), s.DropLifetime(slot.id))
 }
 
 // Trim drops the oldest events of a slot, up to below a position, durably, and returns how
@@ -127,6 +127,13 @@ func (s *Store) Trim(slot *Slot, to uint64) (events, bytes uint64, err error) {
 		return 0, 0, err
 	}
 	return to - first, bytes, nil
+}
+
+// MayTrim says whether the journal takes trims. One that relays share may not yet, as some
+// of them may be too old to read them.
+func (s *Store) MayTrim() bool {
+	j, limited := s.journal.(interface{ Allowed(Op) bool })
+	return !limited || j.Allowed(OpTrim)
 }
 
 // Within returns the lowest position from which on the slot's events have at most so many

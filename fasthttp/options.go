@@ -40,6 +40,10 @@ type Options struct {
 	// tells the client.
 	ProxyProtocol bool
 
+	// What the sweeper does with slots and events that ask for nothing else, and the most
+	// that they may ask for (0: it keeps them for ever).
+	SlotTTL, EventTTL time.Duration
+
 	RequestBytes int64 // memory of requests that are arriving (32 MiB)
 
 	Heartbeat          time.Duration // between two comment lines of an idle stream (12 s)

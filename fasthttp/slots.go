@@ -2,8 +2,12 @@ package fasthttp
 
 import (
 	"bytes"
+	"fmt"
 	"strconv"
+	"time"
 
+	"cowrelay/cow"
+	"cowrelay/cow/retention"
 	"cowrelay/cow/token"
 	"cowrelay/fasthttp/keys"
 	"cowrelay/fasthttp/refusal"
@@ -17,6 +21,8 @@ func (r *Relay) serveAllocate(req request) error {
 	return r.withBody(&req, func(body []byte) error {
 		var hint *struct {
 			Handle *string `json:"handle"`
+			Slot   *int64  `json:"ttl_seconds"`
+			Event  *int64  `json:"event_ttl_seconds"`
 		}
 		if err := refusal.Decode(body, &hint); err != nil {
 			return err
@@ -24,7 +30,15 @@ func (r *Relay) serveAllocate(req request) error {
 		if hint == nil {
 			return &refusal.Reply{Status: fasthttp.StatusUnprocessableEntity, Text: "the body has the wrong shape: send {}"}
 		}
-		id, slotToken, owner, err := r.store.Allocate()
+		var life cow.Lifetime
+		var err error
+		if life.Slot, err = lifetime("ttl_seconds", hint.Slot, retention.MinSlot, r.opts.SlotTTL); err != nil {
+			return err
+		}
+		if life.Event, err = lifetime("event_ttl_seconds", hint.Event, retention.MinEvent, r.opts.EventTTL); err != nil {
+			return err
+		}
+		id, slotToken, owner, err := r.store.AllocateFor(life)
 		if err != nil {
 			return err
 		}
@@ -33,9 +47,41 @@ func (r *Relay) serveAllocate(req request) error {
 	})
 }
 
+// lifetime checks what a client asks for against the operator's bound. 0 is as long as the
+// operator says.
+func lifetime(name string, seconds *int64, least, most time.Duration) (time.Duration, error) {
+	if seconds == nil || *seconds == 0 {
+		return 0, nil
+	}
+	if most == 0 {
+		most = retention.Max
+	}
+	low, high := int64(min(least, most)/time.Second), int64(most/time.Second)
+	if *seconds < low || *seconds > high {
+		return 0, &refusal.Reply{Status: fasthttp.StatusBadRequest, Text: fmt.Sprintf("%s is from %d to %d at this relay, or 0 for as long as it says", name, low, high)}
+	}
+	return time.Duration(*seconds) * time.Second, nil
+}
+
+// appendSeconds appends how long something is kept: as the slot says, or else the
+// operator; null is for ever.
+func appendSeconds(body []byte, own, operator time.Duration) []byte {
+	if own == 0 || operator > 0 && operator < own {
+		own = operator
+	}
+	if own == 0 {
+		return append(body, "null"...)
+	}
+	return strconv.AppendInt(body, int64(own/time.Second), 10)
+}
+
 // serveState says what a slot holds, without its events.
 func (r *Relay) serveState(req request) error {
 	health, err := r.store.Health(req.slot)
+	if err != nil {
+		return err
+	}
+	life, err := r.store.Lifetime(req.slot.ID())
 	if err != nil {
 		return err
 	}
@@ -55,6 +101,8 @@ func (r *Relay) serveState(req request) error {
 	} else {
 		body = append(body, "null"...)
 	}
+	body = appendSeconds(append(body, `,"ttl_seconds":`...), life.Slot, r.opts.SlotTTL)
+	body = appendSeconds(append(body, `,"event_ttl_seconds":`...), life.Event, r.opts.EventTTL)
 	req.reply(fasthttp.StatusOK, append(body, '}'))
 	return nil
 }

@@ -29,6 +29,53 @@ func (m mailbox) state() reply {
 	return m.call("GET", "/v1/slot/"+m.id+"/state", m.token, nil).want(m, 200)
 }
 
+// A slot may ask for a shorter life than the operator's, and its state shows what applies.
+func TestAllocate_Lifetime(t *testing.T) {
+	for _, c := range []struct {
+		name        string
+		slot, event time.Duration
+		body        string
+		status      int
+		want        string // of the state, or of the refusal
+	}{
+		{"none", 0, 0, `{}`, 201, `"ttl_seconds":null,"event_ttl_seconds":null`},
+		{"nulls", 0, 0, `{"ttl_seconds":null,"event_ttl_seconds":0}`, 201, `"ttl_seconds":null,"event_ttl_seconds":null`},
+		{"own", 0, 0, `{"ttl_seconds":3600,"event_ttl_seconds":60}`, 201, `"ttl_seconds":3600,"event_ttl_seconds":60`},
+		{"operator's", 5 * time.Hour, 2 * time.Hour, `{}`, 201, `"ttl_seconds":18000,"event_ttl_seconds":7200`},
+		{"less", 5 * time.Hour, 2 * time.Hour, `{"event_ttl_seconds":7200}`, 201, `"ttl_seconds":18000,"event_ttl_seconds":7200`},
+		{"more", 5 * time.Hour, 0, `{"ttl_seconds":18001}`, 400, `ttl_seconds is from 3600 to 18000 at this relay`},
+		{"more events", 0, 2 * time.Hour, `{"event_ttl_seconds":7201}`, 400, `event_ttl_seconds is from 60 to 7200 at this relay`},
+		{"short", 0, 0, `{"ttl_seconds":3599}`, 400, `from 3600 to 315360000`},
+		{"short events", 0, 8 * time.Second, `{"event_ttl_seconds":7}`, 400, `from 8 to 8`},
+		{"negative", 0, 0, `{"event_ttl_seconds":-60}`, 400, `from 60 to`},
+		{"text", 0, 0, `{"ttl_seconds":"3600"}`, 422, `shape`},
+		{"fraction", 0, 0, `{"ttl_seconds":3600.5}`, 422, `shape`},
+		{"huge", 0, 0, `{"ttl_seconds":1e30}`, 422, `shape`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			g := newRig(t, func(o *rigOptions) { o.relay.SlotTTL, o.relay.EventTTL = c.slot, c.event })
+			r := g.call("POST", "/v1/slot/allocate", "", c.body).want(t, c.status)
+			if c.status != 201 {
+				if !strings.Contains(string(r.body), c.want) || g.store.Len() != 0 {
+					t.Errorf("%s, and %d slots", r.body, g.store.Len())
+				}
+				return
+			}
+			id, token, owner := r.field(t, "slot_id").(string), r.field(t, "slot_token").(string), r.field(t, "owner_token").(string)
+			g.stop()
+			g.start()
+			if r := g.call("GET", "/v1/slot/"+id+"/state", token, nil).want(t, 200); !strings.Contains(string(r.body), c.want) {
+				t.Errorf("the state is %s", r.body)
+			}
+			g.call("DELETE", "/v1/slot/"+id, owner, nil).want(t, 204)
+			g.store.Records().List(cow.LifetimePrefix, func(key string, _ []byte, _ uint64) error {
+				t.Errorf("%s is left", key)
+				return nil
+			})
+		})
+	}
+}
+
 func TestAllocate(t *testing.T) {
 	g := newRig(t, func(o *rigOptions) { o.store.MaxSlots = 9 })
 	idText, tokenText := regexp.MustCompile(`^[0-9a-f]{32}$`), regexp.MustCompile(`^[0-9a-f]{64}$`)
@@ -65,7 +112,7 @@ func TestAllocate(t *testing.T) {
 func TestState_AndLastPull(t *testing.T) {
 	g := newRig(t)
 	m := g.allocate()
-	want := fmt.Sprintf(`{"slot_id":"%s","event_count":0,"last_pull_at_unix":null,"responder_health":null}`, m.id)
+	want := fmt.Sprintf(`{"slot_id":"%s","event_count":0,"last_pull_at_unix":null,"responder_health":null,"ttl_seconds":null,"event_ttl_seconds":null}`, m.id)
 	if r := m.state(); r.body != want {
 		t.Errorf("state of a new slot: %s", r.body)
 	}

@@ -68,7 +68,7 @@ var mayImport = map[string][]string{
 	relay + "coding":  {"cowrelay/cow", slots + "share", relay + "accept"},
 	relay + "poll":    {"cowrelay/cow", slots + "frame", slots + "share", relay + "accept", relay + "stream"},
 	"cowrelay/fasthttp": {
-		"cowrelay/cow", slots + "event", slots + "frame", slots + "invariants", slots + "rendezvous", slots + "share", slots + "token", relay + "accept", relay + "coding", relay + "conn", relay + "keys", relay + "limit", relay + "manual",
+		"cowrelay/cow", slots + "event", slots + "frame", slots + "invariants", slots + "rendezvous", slots + "retention", slots + "share", slots + "token", relay + "accept", relay + "coding", relay + "conn", relay + "keys", relay + "limit", relay + "manual",
 		relay + "meet", relay + "poll", relay + "redact", relay + "refusal", relay + "stats", relay + "stream", relay + "trace", relay + "web",
 	},
 	// The load generator knows of the relay what a client knows, and no more.

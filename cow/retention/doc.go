@@ -12,5 +12,8 @@
 // Relays that share a log see each other's generations. Each may act on them: an act that
 // another has done is refused by the journal, and does nothing.
 //
+// A slot may have a lifetime of its own. Such slots have generations of their own, by
+// classes of how long they live: see own.go.
+//
 // A clock that is wrong must not delete what was acknowledged. See clock.
 package retention

@@ -35,9 +35,11 @@ type entry struct {
 	end  uint64
 }
 
-func keyOf(at time.Time, n int) string { return fmt.Sprintf("%s%012d/%04d", prefix, at.Unix(), n) }
+func keyOf(prefix string, at time.Time, n int) string {
+	return fmt.Sprintf("%s%012d/%04d", prefix, at.Unix(), n)
+}
 
-func parsePart(key string) (p part, ok bool) {
+func parsePart(prefix, key string) (p part, ok bool) {
 	text, number, ok := strings.Cut(strings.TrimPrefix(key, prefix), "/")
 	at, err := strconv.ParseInt(text, 10, 64)
 	_, err2 := strconv.Atoi(number)
@@ -86,7 +88,7 @@ func (s *Sweeper) refresh() error {
 	return s.records.List(prefix, func(key string, value []byte, _ uint64) error {
 		p, ok := known[key]
 		if !ok {
-			if p, ok = parsePart(key); !ok {
+			if p, ok = parsePart(prefix, key); !ok {
 				return nil
 			}
 			if err := entries(value, s.note); err != nil {
@@ -109,24 +111,13 @@ func (s *Sweeper) write(now time.Time) error {
 		if n == 0 {
 			return nil
 		}
-		done, err := s.store.Gate()
-		if err != nil {
-			return err
+		p, err := s.put(prefix, at, &number, value)
+		if err == nil {
+			err = entries(value, s.note)
+			s.parts, s.own = append(s.parts, p), append(s.own, p.key)
+			value, n = value[:0], 0
 		}
-		defer done()
-		for ; ; number++ { // those of this time that are there already keep their names
-			p := part{key: keyOf(at, number), at: at}
-			_, err := s.records.Put(p.key, value, 0, cow.Totals{})
-			if errors.Is(err, cow.ErrConflict) {
-				continue
-			}
-			if err == nil {
-				err = entries(value, s.note)
-				s.parts, s.own = append(s.parts, p), append(s.own, p.key)
-				value, n = value[:0], 0
-			}
-			return err
-		}
+		return err
 	}
 	for slot := range s.store.All {
 		_, end := slot.Positions()
@@ -141,6 +132,21 @@ func (s *Sweeper) write(now time.Time) error {
 		}
 	}
 	return flush()
+}
+
+// put stores a part of a generation under the first number from *number on that is free.
+func (s *Sweeper) put(prefix string, at time.Time, number *int, value []byte) (part, error) {
+	done, err := s.store.Gate()
+	if err != nil {
+		return part{}, err
+	}
+	defer done()
+	for ; ; *number++ { // those of this time that are there already keep their names
+		p := part{key: keyOf(prefix, at, *number), at: at}
+		if _, err := s.records.Put(p.key, value, 0, cow.Totals{}); !errors.Is(err, cow.ErrConflict) {
+			return p, err
+		}
+	}
 }
 
 // wants says whether a slot is to be named by the next generation.

@@ -55,9 +55,12 @@ type Sweeper struct {
 	own     []string      // keys of those that this process wrote
 	written time.Time     // when the last generation was due
 	noted   time.Time     // when the clock was written last
-	stop    chan struct{}
-	once    sync.Once // of stop
-	wg      sync.WaitGroup
+	unwatch func()        // set by begin
+	mayTrim bool          // the journal lets events leave, as of this turn
+	ownSlots
+	stop chan struct{}
+	once sync.Once // of stop
+	wg   sync.WaitGroup
 }
 
 const (
@@ -85,11 +88,9 @@ func Start(store *cow.Store, o Options) *Sweeper {
 		}
 	}
 	s.every = max(min(s.grain/2, mostWait), leastGap)
-	if o.Policy != (Policy{}) {
-		s.wg.Go(func() {
-			pprof.Do(context.Background(), pprof.Labels("relay", "retention"), func(context.Context) { s.run() })
-		})
-	}
+	s.wg.Go(func() {
+		pprof.Do(context.Background(), pprof.Labels("relay", "retention"), func(context.Context) { s.run() })
+	})
 	return s
 }
 
@@ -103,23 +104,33 @@ func (s *Sweeper) Close() {
 }
 
 func (s *Sweeper) run() {
-	tick := time.NewTicker(s.every)
+	tick, own := time.NewTicker(s.every), time.NewTicker(ownEvery)
 	defer tick.Stop()
-	begun := false
+	defer own.Stop()
+	defer func() {
+		if s.unwatch != nil {
+			s.unwatch()
+		}
+	}()
 	for {
+		due := false
 		select {
 		case <-tick.C:
+			due = true
+		case <-own.C:
 		case <-s.stop:
 			return
 		}
-		if !begun {
+		if s.unwatch == nil {
 			if err := s.begin(); err != nil {
 				s.log.Warn("retention can't begin: it is tried again", "error", err)
 				continue
 			}
-			begun = true
 		}
-		if err := s.sweep(); err != nil && !errors.Is(err, cow.ErrClosed) {
+		if own := s.ownSlots.any(); !own && (!due || s.Policy == (Policy{})) {
+			continue
+		}
+		if err := s.turn(due); err != nil && !errors.Is(err, cow.ErrClosed) {
 			s.log.Warn("a sweep has ended early: the next one goes on", "error", err)
 		}
 	}
@@ -133,19 +144,50 @@ func (s *Sweeper) begin() error {
 	if held {
 		s.log.Warn("the clock is far ahead of when the relay was last seen: nothing ends for an hour, in case it is wrong")
 	}
-	return s.refresh()
+	if err := s.refresh(); err != nil {
+		return err
+	}
+	s.unwatch, err = s.follow()
+	return err
 }
 
-// sweep does once what the policy asks for now.
-func (s *Sweeper) sweep() error {
-	stats := s.store.Stats()
+// turn does what is due: of the lifetimes of slots, and of the policy if due is set.
+func (s *Sweeper) turn(due bool) error {
 	if s.clock.leapt() {
 		s.log.Warn("the clock was set ahead: nothing ends for an hour, in case it is wrong")
 		if err := s.forgetOwn(); err != nil {
 			return err
 		}
+		for class := range classes {
+			if err := s.forgetParts(class, func(p ownPart) bool { return p.mine }); err != nil {
+				return err
+			}
+		}
 	}
+	s.look()
 	now := s.clock.now()
+	if err := s.sweepOwn(now); err != nil || !due {
+		return err
+	}
+	return s.sweep(now)
+}
+
+// look finds out whether events may leave. In a fleet they may not until all relays can
+// read that: they wait, and slots end meanwhile.
+func (s *Sweeper) look() {
+	s.mayTrim = s.store.MayTrim()
+	held := !s.mayTrim && (s.Event > 0 || s.KeepEvents > 0 || s.KeepBytes > 0 || s.ownSlots.any())
+	switch was := s.store.Stats().TrimsHeld.Swap(held); {
+	case held && !was:
+		s.log.Warn("no event leaves, as relays of the fleet may be too old to read that: when all are new enough, allow it with cowrelay admin fleet upgrade")
+	case was && !held:
+		s.log.Info("events may leave now")
+	}
+}
+
+// sweep does once what the policy asks for now.
+func (s *Sweeper) sweep(now time.Time) error {
+	stats := s.store.Stats()
 	if now.Sub(s.noted) >= mostWait || now.Before(s.noted) {
 		if err := s.clock.write(s.records); err != nil {
 			return err
@@ -175,7 +217,7 @@ func (s *Sweeper) sweep() error {
 		}
 	}
 	stats.SweptAt.Store(now.Unix())
-	stats.SweepBehind.Store(int64(s.behind(now).Seconds()))
+	stats.SweepBehind.Store(int64(max(s.behind(now), s.ownBehind(now)).Seconds()))
 	return nil
 }
 
@@ -193,7 +235,7 @@ func (s *Sweeper) behind(now time.Time) (d time.Duration) {
 
 // keep has the oldest events of slots leave that hold more than they may.
 func (s *Sweeper) keep() error {
-	if s.KeepEvents == 0 && s.KeepBytes == 0 {
+	if s.KeepEvents == 0 && s.KeepBytes == 0 || !s.mayTrim {
 		return nil
 	}
 	a := s.newActs()
@@ -234,7 +276,7 @@ func (s *Sweeper) expire(now time.Time) error {
 			after := s.after(rule)
 			switch {
 			case after == 0 || p.done[rule]:
-			case now.Sub(p.at) < after:
+			case now.Sub(p.at) < after, rule == ruleEvent && !s.mayTrim:
 				over = false
 			default:
 				if err := s.apply(p, rule, now); err != nil {

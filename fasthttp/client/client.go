@@ -145,12 +145,30 @@ func (s *Slot) GoString() string { return "client.Slot(" + s.ID + ")" }
 // the relay knows no tokens with fewer rights. If the answer is
 // lost, Allocate does not try again: that would leave a slot whose token nobody has.
 func (c *Client) Allocate(ctx context.Context) (*Slot, error) {
+	return c.AllocateFor(ctx, Lifetime{})
+}
+
+// Lifetime is how long a slot is kept after it was used last, and how long each of its
+// events. Zero is as long as the relay's operator says. Whole seconds count.
+type Lifetime struct{ Slot, Event time.Duration }
+
+// AllocateFor is Allocate for a slot with a lifetime of its own. The relay refuses what is
+// not within its operator's bounds, and says which these are. A relay that knows no
+// lifetimes makes a slot without one: State tells.
+func (c *Client) AllocateFor(ctx context.Context, l Lifetime) (*Slot, error) {
+	body, err := json.Marshal(struct {
+		Slot  int64 `json:"ttl_seconds,omitempty"`
+		Event int64 `json:"event_ttl_seconds,omitempty"`
+	}{int64(l.Slot / time.Second), int64(l.Event / time.Second)})
+	if err != nil {
+		return nil, err
+	}
 	var s struct {
 		ID    string `json:"slot_id"`
 		Token string `json:"slot_token"`
 		Owner string `json:"owner_token"`
 	}
-	r, err := c.do(ctx, call{method: http.MethodPost, path: "/v1/slot/allocate", body: []byte("{}")})
+	r, err := c.do(ctx, call{method: http.MethodPost, path: "/v1/slot/allocate", body: body})
 	if err != nil {
 		return nil, err
 	}
@@ -177,6 +195,10 @@ type State struct {
 	EventCount      uint64  `json:"event_count"`
 	LastPullAtUnix  *int64  `json:"last_pull_at_unix"` // nil: never pulled
 	ResponderHealth *Health `json:"responder_health"`
+	// How long the slot is kept after it was used last, and how long each event; nil: for
+	// ever, or the relay does not say.
+	TTLSeconds      *int64 `json:"ttl_seconds"`
+	EventTTLSeconds *int64 `json:"event_ttl_seconds"`
 }
 
 // State returns the slot's state.

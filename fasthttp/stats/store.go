@@ -33,6 +33,12 @@ func slotFamilies(store *cow.Store) []Family {
 		Counter("cowrelay_retention_bytes_total", "Bytes of these events.", func() uint64 { return store.Stats().BytesTrimmed.Load() }),
 		Gauge("cowrelay_retention_last_sweep_seconds", "When a sweep for what is to end has ended last, in seconds since 1970; 0: none has.", func() int64 { return store.Stats().SweptAt.Load() }),
 		Gauge("cowrelay_retention_behind_seconds", "For how long something should have ended already, when the last sweep ended. Behind a leap of the clock it waits for an hour.", func() int64 { return max(0, store.Stats().SweepBehind.Load()) }),
+		Gauge("cowrelay_retention_waits_for_upgrade", "1: events should leave, and wait for cowrelay admin fleet upgrade, as relays of the fleet may be too old to read that; else 0.", func() int64 {
+			if store.Stats().TrimsHeld.Load() {
+				return 1
+			}
+			return 0
+		}),
 		Gauge("cowrelay_slot_bytes_largest", "Bytes of events of the slot that holds most.", func() int64 { bytes, _ := fullest(); return int64(bytes) }),
 		Gauge("cowrelay_slot_bytes_max", "Bytes of events that a slot may hold; beyond that posts to it get 413.", func() int64 { return cow.MaxSlotBytes }),
 		Gauge("cowrelay_slots_near_full", "Slots that hold 90% of what they may, or more.", func() int64 { _, near := fullest(); return int64(near) }),

@@ -37,6 +37,9 @@ func (e *examination) fleet(values map[string]float64) {
 	if n := values["cowrelay_fleet_name_conflicts_total"]; n > 0 {
 		e.add("fleet", warning, "give one of them another --relay-name", "another relay has had the name of this one")
 	}
+	if values["cowrelay_retention_waits_for_upgrade"] > 0 {
+		e.add("fleet", warning, "when all relays are new enough, run cowrelay admin fleet upgrade; cowrelay admin fleet shows what each reads", "events that should leave by now stay: relays of the fleet may be too old to read that they left")
+	}
 	if len(e.found) == before {
 		e.add("fleet", ok, "", "%s relays share the log; this one is %s entries behind", human.Count(live), human.Count(values["cowrelay_fleet_lag_entries"]))
 	}

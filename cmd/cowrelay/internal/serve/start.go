@@ -230,7 +230,7 @@ func (s *server) newRelay() *relayhttp.Relay {
 		Version: s.version, Sync: s.syncs(), RelayName: name, Process: &s.figures, Desk: s.desk, Manual: book(),
 		HeaderTimeout: s.HeaderTimeout, BodyTimeout: s.BodyTimeout, WriteTimeout: s.WriteTimeout, IdleTimeout: s.IdleTimeout,
 		CPUs: plan.CPUs(plan.GroupRoot, plan.GroupSelf), LocalOnly: s.LocalOnly, ProxyProtocol: s.ProxyProtocol, Certificates: s.certificates(), MaxConns: s.files.Conns, RequestBytes: s.memory.Requests,
-		Heartbeat: s.Heartbeat, StreamWriteTimeout: s.StreamWriteTimeout,
+		Heartbeat: s.Heartbeat, StreamWriteTimeout: s.StreamWriteTimeout, SlotTTL: s.SlotIdleTTL, EventTTL: s.EventTTL,
 		Live: liveOptions(s.Config), Logger: s.log, AccessLogger: s.accessLogger(), LogDropped: s.linesDropped, Tracer: s.traces(),
 		Journal: func() stats.Journal {
 			j := s.journal.Stats()

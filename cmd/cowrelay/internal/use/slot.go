@@ -11,6 +11,7 @@ import (
 	"cowrelay/cmd/cowrelay/internal/command"
 	"cowrelay/cmd/cowrelay/internal/human"
 	"cowrelay/cmd/cowrelay/internal/term"
+	"cowrelay/fasthttp/client"
 
 	"github.com/spf13/cobra"
 )
@@ -37,6 +38,7 @@ slot new --save makes one. Without --profile it is the profile "default". Or giv
 
 func newSlotNewCommand() *cobra.Command {
 	var save string
+	var life client.Lifetime
 	cmd := &cobra.Command{
 		Use:   "new",
 		Short: "Make a slot",
@@ -46,10 +48,19 @@ and remove the slot.
 
 With --save NAME the command keeps the slot token in the profile NAME, and the owner
 token in the profile NAME` + ownerSuffix + `. It prints none of them. Commands that need the
-owner find the second by the name of the first.`,
-		Example: "  cowrelay slot new --save default",
+owner find the second by the name of the first.
+
+--ttl has the slot end when nobody has used it for so long, --event-ttl each of its
+events so long after it came: within the bounds of the relay's operator, who may keep
+less.`,
+		Example: "  cowrelay slot new --save default\n  cowrelay slot new --ttl 168h --event-ttl 24h",
 		Args:    command.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			for _, d := range []time.Duration{life.Slot, life.Event} {
+				if d < 0 || d%time.Second != 0 {
+					return command.Usage(fmt.Errorf("%v is no lifetime: give whole seconds, such as 24h", d))
+				}
+			}
 			ctx, stop := command.UntilInterrupted(cmd)
 			defer stop()
 			url, _ := findRelay(cmd.Flags(), nil)
@@ -64,7 +75,7 @@ owner find the second by the name of the first.`,
 					return err
 				}
 			}
-			s, err := c.Allocate(ctx)
+			s, err := c.AllocateFor(ctx, life)
 			if err == nil && p != nil {
 				if err = p.saveSlot(s); err != nil {
 					err = errors.Join(err, s.Delete(ctx)) // or it would be one that nobody can open
@@ -97,7 +108,9 @@ owner find the second by the name of the first.`,
 	addRelayFlags(cmd)
 	cmd.Flags().StringVar(&save, "save", "", "name of a new profile for the slot; \""+defaultProfile+"\" is the one that commands use by themselves")
 	cmd.Flags().Bool("json", false, "print JSON; also without it when the output is no terminal")
-	command.NoFiles(cmd, "save")
+	cmd.Flags().DurationVar(&life.Slot, "ttl", 0, "how long the slot is kept after it was used last, such as 168h; 0s: as long as the relay says")
+	cmd.Flags().DurationVar(&life.Event, "event-ttl", 0, "how long each event is kept, such as 24h; 0s: as long as the relay says")
+	command.NoFiles(cmd, "save", "ttl", "event-ttl")
 	return cmd
 }
 
@@ -122,6 +135,14 @@ func newSlotStateCommand() *cobra.Command {
 		}
 		tw := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 		fmt.Fprintf(tw, "relay\t%s\nslot\t%s\nevents\t%s\nlast pull\t%s\n", s.relay, st.SlotID, human.Count(float64(st.EventCount)), pulled)
+		for _, l := range []struct {
+			name    string
+			seconds *int64
+		}{{"ends unused after", st.TTLSeconds}, {"events end after", st.EventTTLSeconds}} {
+			if l.seconds != nil {
+				fmt.Fprintf(tw, "%s\t%s\n", l.name, time.Duration(*l.seconds)*time.Second)
+			}
+		}
 		if h := st.ResponderHealth; h != nil {
 			fmt.Fprintf(tw, "health\t%s\n", term.Printable(strings.TrimSpace(h.Status+" since "+h.SetAt+" "+h.Reason)))
 		}

@@ -3,6 +3,7 @@ package life
 import (
 	"encoding/json"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -61,5 +62,61 @@ func TestRetention_EventsLeave(t *testing.T) {
 	}
 	if out, errs, code := relaytest.Command(t, nil, "export", "--all", "--data-dir", dir); code != 0 {
 		t.Errorf("export says %d: %s%s", code, out, errs)
+	}
+}
+
+// A slot that asks for it loses its events sooner, also over a restart, and the state tells
+// what applies. Other slots keep theirs.
+func TestRetention_OfOneSlot(t *testing.T) {
+	dir := t.TempDir()
+	r := relaytest.Start(t, dir, "--event-ttl", "2h")
+	other := r.Allocate()
+	r.Post(other, []byte(`{"event_id":"a"}`))
+	out, errs, code := relaytest.Command(t, nil, "slot", "new", "--relay", r.URL, "--event-ttl", "3h", "--json")
+	if code == 0 || !strings.Contains(string(errs), "from 60 to 7200") {
+		t.Errorf("more than the operator allows: %d: %s%s", code, out, errs)
+	}
+	out, errs, code = relaytest.Command(t, nil, "slot", "new", "--relay", r.URL, "--ttl", "24h", "--event-ttl", "1m", "--json")
+	var made struct {
+		ID    string `json:"slot_id"`
+		Token string `json:"slot_token"`
+	}
+	if err := json.Unmarshal([]byte(out), &made); code != 0 || err != nil {
+		t.Fatalf("slot new says %d: %s%s", code, out, errs)
+	}
+	slot := relaytest.Slot{ID: made.ID, Token: made.Token}
+	r.Post(slot, []byte(`{"event_id":"a"}`))
+	r.Stop()
+	r = relaytest.Start(t, dir, "--event-ttl", "2h")
+	type state struct {
+		Events   int `json:"event_count"`
+		TTL      int `json:"ttl_seconds"`
+		EventTTL int `json:"event_ttl_seconds"`
+	}
+	look := func(s relaytest.Slot) (st state) {
+		t.Helper()
+		if err := json.Unmarshal(s.MustSend(t, 200, "GET", r.URL+"/v1/slot/"+s.ID+"/state", nil), &st); err != nil {
+			t.Fatal(err)
+		}
+		return st
+	}
+	for deadline := time.Now().Add(5 * time.Minute); ; time.Sleep(200 * time.Millisecond) {
+		st := look(slot)
+		if st.TTL != 86400 || st.EventTTL != 60 {
+			t.Fatalf("the state is %+v", st)
+		}
+		if st.Events == 0 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("nothing leaves")
+		}
+	}
+	if st := look(other); st != (state{1, 0, 7200}) {
+		t.Errorf("the other slot: %+v", st)
+	}
+	r.Stop()
+	if out, errs, code := relaytest.Command(t, nil, "verify", "--data-dir", dir); code != 0 {
+		t.Errorf("verify says %d: %s%s", code, out, errs)
 	}
 }
