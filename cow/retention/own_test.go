@@ -2,6 +2,7 @@ package retention
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -113,10 +114,10 @@ func TestOwn_ClockLeaps(t *testing.T) {
 		id := r.slotFor(cow.Lifetime{Event: 4 * time.Hour})
 		r.post(id, 5)
 		time.Sleep(time.Hour)
-		r.ahead = 365 * 24 * time.Hour
+		r.ahead.Store(int64(365 * 24 * time.Hour))
 		time.Sleep(50 * time.Minute)
 		r.has(id, 0, 5)
-		r.ahead = 0
+		r.ahead.Store(0)
 		time.Sleep(140 * time.Minute)
 		r.has(id, 0, 5)
 		time.Sleep(4 * time.Hour)
@@ -127,10 +128,10 @@ func TestOwn_ClockLeaps(t *testing.T) {
 // held is a journal that takes no trims yet.
 type held struct {
 	cow.Journal
-	may bool
+	may atomic.Bool
 }
 
-func (h *held) Allowed(cow.Op) bool               { return h.may }
+func (h *held) Allowed(cow.Op) bool               { return h.may.Load() }
 func (h *held) Barrier(ctx context.Context) error { return ctx.Err() }
 func (h *held) Health() (health cow.Health)       { return health }
 
@@ -156,7 +157,7 @@ func TestTrims_Held(t *testing.T) {
 		if !r.store.Stats().TrimsHeld.Load() || r.store.Stats().SweepBehind.Load() < int64(8*time.Hour/time.Second) {
 			r.Error("nothing tells of it")
 		}
-		h.may = true
+		h.may.Store(true)
 		time.Sleep(2 * time.Hour)
 		r.has(id, 3, 3)
 		r.has(own, 2, 2)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,14 +20,14 @@ type rig struct {
 	store *cow.Store
 	sweep *Sweeper
 	o     Options
-	ahead time.Duration // of the machine's clock
+	ahead atomic.Int64 // nanoseconds of the machine's clock
 	n     int
 }
 
 func run(t *testing.T, p Policy, test func(*rig)) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &rig{T: t, m: journaltest.NewMemory()}
-		r.o = Options{Policy: p, Logger: slog.New(slog.DiscardHandler), Now: func() time.Time { return time.Now().Add(r.ahead) }}
+		r.o = Options{Policy: p, Logger: slog.New(slog.DiscardHandler), Now: func() time.Time { return time.Now().Add(time.Duration(r.ahead.Load())) }}
 		r.start()
 		test(r)
 		r.end()
@@ -203,7 +204,7 @@ func TestClock_Leaps(t *testing.T) {
 		id, unused := r.slot(), r.slot()
 		r.post(id, 5)
 		time.Sleep(20 * time.Hour)
-		r.ahead = 365 * 24 * time.Hour
+		r.ahead.Store(int64(365 * 24 * time.Hour))
 		time.Sleep(50 * time.Minute)
 		r.has(id, 0, 5)
 		time.Sleep(75 * time.Hour)
@@ -220,23 +221,23 @@ func TestClock_Leaps(t *testing.T) {
 		r.post(id, 5)
 		time.Sleep(20 * time.Hour)
 		r.end()
-		r.ahead = 365 * 24 * time.Hour
+		r.ahead.Store(int64(365 * 24 * time.Hour))
 		r.m = r.m.Reopen()
 		r.start()
 		time.Sleep(50 * time.Minute)
 		r.has(id, 0, 5)
-		r.ahead = 0 // the network has told the right time
+		r.ahead.Store(0) // the network has told the right time
 		time.Sleep(55 * time.Hour)
 		r.has(id, 0, 5)
 		time.Sleep(20 * time.Hour)
 		r.has(id, 5, 5)
 	})
 	run(t, Policy{Event: 80 * time.Hour}, func(r *rig) { // a wrong time that was set right
-		r.ahead = 365 * 24 * time.Hour
+		r.ahead.Store(int64(365 * 24 * time.Hour))
 		id := r.slot()
 		r.post(id, 5)
 		time.Sleep(20 * time.Hour)
-		r.ahead = 0
+		r.ahead.Store(0)
 		time.Sleep(55 * time.Hour)
 		r.has(id, 0, 5)
 		time.Sleep(60 * time.Hour)

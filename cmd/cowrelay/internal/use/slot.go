@@ -56,9 +56,9 @@ less.`,
 		Example: "  cowrelay slot new --save default\n  cowrelay slot new --ttl 168h --event-ttl 24h",
 		Args:    command.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			for _, d := range []time.Duration{life.Slot, life.Event} {
+			for name, d := range map[string]time.Duration{"ttl": life.Slot, "event-ttl": life.Event} {
 				if d < 0 || d%time.Second != 0 {
-					return command.Usage(fmt.Errorf("%v is no lifetime: give whole seconds, such as 24h", d))
+					return command.WrongValue(cmd, name, "a time of whole seconds from 0s up")
 				}
 			}
 			ctx, stop := command.UntilInterrupted(cmd)
