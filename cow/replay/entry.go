@@ -200,7 +200,7 @@ func openEntry(entry []byte) (h header, r reader, err error) {
 		return h, r, fmt.Errorf("%w: its checksum is wrong", errEntry)
 	}
 	if entry[0] < entryFormat || entry[0] > newestFormat {
-		return h, r, errNewer("an entry", int(entry[0]), int(newestFormat))
+		return h, r, errNewer("an entry", int(entry[0]), newestFormat)
 	}
 	h = header{
 		format:   entry[0],

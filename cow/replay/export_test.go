@@ -1,7 +1,5 @@
 package replay
 
-import "cowrelay/cow"
-
 // Queued is how many records wait for a cycle.
 func Queued(j *Journal) int {
 	j.queueMu.Lock()
@@ -17,14 +15,6 @@ func SetMaxProducers(t interface{ Cleanup(func()) }, n int) {
 	old := maxProducers
 	maxProducers = n
 	t.Cleanup(func() { maxProducers = old })
-}
-
-// SetFormats has the program read formats up to newest, and op come with it, until the
-// test ends.
-func SetFormats(t interface{ Cleanup(func()) }, newest byte, op cow.Op) {
-	old, ops := newestFormat, opFormats
-	newestFormat, opFormats = newest, map[cow.Op]byte{op: newest}
-	t.Cleanup(func() { newestFormat, opFormats = old, ops })
 }
 
 // Reseal makes the checksum of a changed entry right.

@@ -22,13 +22,8 @@ import (
 // entryFormat is the first format.
 const entryFormat = 1
 
-// newestFormat is the newest format that this program reads and writes. It is a variable
-// for tests alone.
-var newestFormat byte = 2
-
-// opFormats is the format that each op of a group came with. Ops that are not listed,
-// and those of records, came with the first. It is a variable for tests alone.
-var opFormats = map[cow.Op]byte{cow.OpTrim: 2}
+// newestFormat is the newest format that this program reads and writes.
+const newestFormat = 2
 
 // FormatKey is the record of a shared log that says which format its relays may write,
 // in decimal. Without it that is the first.
@@ -37,8 +32,14 @@ const FormatKey = "fleet/format"
 // ErrFormat: an op needs a format that the fleet does not write yet.
 var ErrFormat = errors.New("replay: relays of the fleet may be too old to read this: when all are new enough, an operator allows it with cowrelay admin fleet upgrade")
 
-// opFormat is the format that a group's op needs.
-func opFormat(op cow.Op) byte { return max(opFormats[op], entryFormat) }
+// opFormat is the format that a group's op came with, and needs. Ops of records came
+// with the first.
+func opFormat(op cow.Op) byte {
+	if op == cow.OpTrim {
+		return 2
+	}
+	return entryFormat
+}
 
 // formatOf is the lowest format that has these ops.
 func formatOf(ops []sent) byte {
@@ -67,7 +68,7 @@ func (s *State) reads() byte {
 }
 
 // Reads is the newest format of entries that this program reads.
-func Reads() int { return int(newestFormat) }
+func Reads() int { return newestFormat }
 
 // Allowed says whether a group with this op may be given to Commit: on one machine each
 // that the program knows.

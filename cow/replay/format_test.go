@@ -15,7 +15,6 @@ import (
 // allows it, so it never stops an older relay unawares. When it is allowed, the older
 // one ends, says what to do, and goes on where it was as a newer one.
 func TestShared_Format(t *testing.T) {
-	replay.SetFormats(t, 2, cow.OpTouch)
 	server, store := replaytest.NewServer(1), replaytest.NewStore()
 	ended := make(chan error, 1)
 	older := options(t)
@@ -29,7 +28,6 @@ func TestShared_Format(t *testing.T) {
 		return f
 	}
 	id := cow.NewID()
-	touch := func() cow.Group { return cow.Group{Op: cow.OpTouch, Slot: id, PulledAt: 7} }
 	commitAll(t, a, cow.Group{Op: cow.OpCreate, Slot: id})
 	bytes := uint64(0)
 	more := func(count uint64, n int) cow.Group {
@@ -37,9 +35,12 @@ func TestShared_Format(t *testing.T) {
 		bytes = g.Bytes
 		return g
 	}
-	groups := []cow.Group{touch(), more(0, 3)}
+	commitAll(t, a, more(0, 3))
+	gone := bytes / 3 // the events have one length
+	trim := func() cow.Group { return cow.Group{Op: cow.OpTrim, Slot: id, Oldest: 1, Gone: gone} }
+	groups := []cow.Group{trim(), more(3, 1)}
 	a.Commit(groups)
-	if g := groups[0]; a.Allowed(cow.OpTouch) || g.Outcome != cow.Refused || !errors.Is(g.Err, replay.ErrFormat) || !strings.Contains(g.Err.Error(), "admin fleet upgrade") {
+	if g := groups[0]; a.Allowed(cow.OpTrim) || g.Outcome != cow.Refused || !errors.Is(g.Err, replay.ErrFormat) || !strings.Contains(g.Err.Error(), "admin fleet upgrade") {
 		t.Errorf("not allowed yet: outcome %v, %v", g.Outcome, g.Err)
 	}
 	if !a.Allowed(cow.OpAppend) || groups[1].Outcome != cow.Stored {
@@ -48,7 +49,7 @@ func TestShared_Format(t *testing.T) {
 	if err := b.Barrier(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	commitAll(t, b, more(3, 1)) // the older one lives
+	commitAll(t, b, more(4, 1)) // the older one lives
 	if f := b.Format(); f != 1 {
 		t.Errorf("format %d", f)
 	}
@@ -57,7 +58,7 @@ func TestShared_Format(t *testing.T) {
 	}
 
 	for range 2 { // once more does nothing
-		if err := a.Raise(2); err != nil || a.Format() != 2 || !a.Allowed(cow.OpTouch) {
+		if err := a.Raise(2); err != nil || a.Format() != 2 || !a.Allowed(cow.OpTrim) {
 			t.Fatalf("%v, format %d", err, a.Format())
 		}
 	}
@@ -69,11 +70,12 @@ func TestShared_Format(t *testing.T) {
 	case <-time.After(time.Minute):
 		t.Fatal("the older one goes on")
 	}
-	commitAll(t, a, touch())
+	commitAll(t, a, trim())
+	bytes -= gone
 	if f := format(); f != 2 {
 		t.Errorf("the op stands in an entry of format %d", f)
 	}
-	commitAll(t, a, more(4, 1))
+	commitAll(t, a, more(5, 1))
 	if f := format(); f != 1 {
 		t.Errorf("others stand in an entry of format %d", f)
 	}
@@ -87,7 +89,7 @@ func TestShared_Format(t *testing.T) {
 	}
 	c := fed(openShared(t, server, store.Crash(0), options(t)))
 	t.Cleanup(func() { c.Close() })
-	if n, err := loadCount(c, id, 0); n != 5 || err != nil || c.Format() != 2 {
+	if n, err := loadCount(c, id, 1); n != 5 || err != nil || c.Format() != 2 {
 		t.Errorf("%d events, %v, format %d", n, err, c.Format())
 	}
 }
