@@ -64,15 +64,15 @@ func lifetime(name string, seconds *int64, least, most time.Duration) (time.Dura
 }
 
 // appendSeconds appends how long something is kept: as the slot says, or else the
-// operator; null is for ever.
-func appendSeconds(body []byte, own, operator time.Duration) []byte {
+// operator. What is for ever has no field, as it was before there was an end.
+func appendSeconds(body []byte, field string, own, operator time.Duration) []byte {
 	if own == 0 || operator > 0 && operator < own {
 		own = operator
 	}
 	if own == 0 {
-		return append(body, "null"...)
+		return body
 	}
-	return strconv.AppendInt(body, int64(own/time.Second), 10)
+	return strconv.AppendInt(append(body, field...), int64(own/time.Second), 10)
 }
 
 // serveState says what a slot holds, without its events.
@@ -101,8 +101,8 @@ func (r *Relay) serveState(req request) error {
 	} else {
 		body = append(body, "null"...)
 	}
-	body = appendSeconds(append(body, `,"ttl_seconds":`...), life.Slot, r.opts.SlotTTL)
-	body = appendSeconds(append(body, `,"event_ttl_seconds":`...), life.Event, r.opts.EventTTL)
+	body = appendSeconds(body, `,"ttl_seconds":`, life.Slot, r.opts.SlotTTL)
+	body = appendSeconds(body, `,"event_ttl_seconds":`, life.Event, r.opts.EventTTL)
 	req.reply(fasthttp.StatusOK, append(body, '}'))
 	return nil
 }

@@ -38,8 +38,8 @@ func TestAllocate_Lifetime(t *testing.T) {
 		status      int
 		want        string // of the state, or of the refusal
 	}{
-		{"none", 0, 0, `{}`, 201, `"ttl_seconds":null,"event_ttl_seconds":null`},
-		{"nulls", 0, 0, `{"ttl_seconds":null,"event_ttl_seconds":0}`, 201, `"ttl_seconds":null,"event_ttl_seconds":null`},
+		{"none", 0, 0, `{}`, 201, `"responder_health":null}`},
+		{"nulls", 0, 0, `{"ttl_seconds":null,"event_ttl_seconds":0}`, 201, `"responder_health":null}`},
 		{"own", 0, 0, `{"ttl_seconds":3600,"event_ttl_seconds":60}`, 201, `"ttl_seconds":3600,"event_ttl_seconds":60`},
 		{"operator's", 5 * time.Hour, 2 * time.Hour, `{}`, 201, `"ttl_seconds":18000,"event_ttl_seconds":7200`},
 		{"less", 5 * time.Hour, 2 * time.Hour, `{"event_ttl_seconds":7200}`, 201, `"ttl_seconds":18000,"event_ttl_seconds":7200`},
@@ -112,7 +112,7 @@ func TestAllocate(t *testing.T) {
 func TestState_AndLastPull(t *testing.T) {
 	g := newRig(t)
 	m := g.allocate()
-	want := fmt.Sprintf(`{"slot_id":"%s","event_count":0,"last_pull_at_unix":null,"responder_health":null,"ttl_seconds":null,"event_ttl_seconds":null}`, m.id)
+	want := fmt.Sprintf(`{"slot_id":"%s","event_count":0,"last_pull_at_unix":null,"responder_health":null}`, m.id)
 	if r := m.state(); r.body != want {
 		t.Errorf("state of a new slot: %s", r.body)
 	}

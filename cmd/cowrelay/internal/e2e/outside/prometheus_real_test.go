@@ -26,6 +26,10 @@ func TestReal_PrometheusAnswersOurDashboard(t *testing.T) {
 	s := r.Allocate()
 	st := relaytest.MustStream(r, s, "")
 	defer st.Conn.Close()
+	// Of a relay without a backup there is no age of the newest.
+	if _, errs, code := relaytest.Command(t, nil, "backup", "--admin="+r.AdminURL, t.TempDir()); code != 0 {
+		t.Fatalf("backup: exit %d: %s", code, errs)
+	}
 	nats := natstest.One(t, natstest.Config{})
 	member := relaytest.Start(t, t.TempDir(), "--journal=jetstream", "--nats-url="+nats.URL(), "--nats-replicas=1", "--trust-nats-sync")
 	base := startPrometheus(t, strings.TrimPrefix(r.AdminURL, "http://"), strings.TrimPrefix(member.AdminURL, "http://"))
