@@ -354,8 +354,8 @@ func (s *Sweeper) applyOwn(class int, value []byte, age time.Duration, last bool
 		}
 		first, end := slot.Positions()
 		if due(ownSlot) && end == e.end {
-			if now.Sub(time.Unix(slot.ReadAt(), 0)) >= time.Duration(known.after[ownSlot])*time.Second {
-				a.do(func() error { return s.remove(slot, &s.store.Stats().SlotsIdle) })
+			if read := slot.ReadAt(); now.Sub(time.Unix(read, 0)) >= time.Duration(known.after[ownSlot])*time.Second {
+				a.do(func() error { return s.remove(slot, end, read, &s.store.Stats().SlotsIdle) })
 				return
 			}
 			if last { // it is read: the next generation is to name it again

@@ -330,7 +330,7 @@ func (s *Sweeper) apply(p *part, rule int, now time.Time) error {
 			}
 		case ruleUnused:
 			if e.end == 0 && end == 0 && slot.ReadAt() == 0 {
-				a.do(func() error { return s.remove(slot, &s.store.Stats().SlotsUnused) })
+				a.do(func() error { return s.remove(slot, 0, 0, &s.store.Stats().SlotsUnused) })
 			}
 		case ruleIdle:
 			switch read := slot.ReadAt(); {
@@ -338,7 +338,7 @@ func (s *Sweeper) apply(p *part, rule int, now time.Time) error {
 			case now.Sub(time.Unix(read, 0)) < s.IdleSlot:
 				slot.Note(0) // the next one is to name it again
 			default:
-				a.do(func() error { return s.remove(slot, &s.store.Stats().SlotsIdle) })
+				a.do(func() error { return s.remove(slot, end, read, &s.store.Stats().SlotsIdle) })
 			}
 		}
 	}); err != nil {
@@ -355,7 +355,12 @@ func (s *Sweeper) trim(slot *cow.Slot, to uint64) error {
 	return err
 }
 
-func (s *Sweeper) remove(slot *cow.Slot, count *atomic.Uint64) error {
+// remove ends a slot, unless it was used while the act waited for its turn: end and read
+// are what it had when the act was begun.
+func (s *Sweeper) remove(slot *cow.Slot, end uint64, read int64, count *atomic.Uint64) error {
+	if _, now := slot.Positions(); now != end || slot.ReadAt() != read {
+		return nil
+	}
 	err := s.store.Remove(slot)
 	if err == nil {
 		count.Add(1)
