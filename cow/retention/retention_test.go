@@ -149,6 +149,24 @@ func TestSlots_Unused(t *testing.T) {
 	})
 }
 
+// A slot that is used between the look at it and its end stays.
+func TestSlots_UsedMeanwhile(t *testing.T) {
+	run(t, Policy{UnusedSlot: 30 * 24 * time.Hour}, func(r *rig) {
+		posted, pulled, unused := r.slot(), r.slot(), r.slot()
+		r.post(posted, 1)
+		r.store.Slot(pulled).MarkPulled(time.Now())
+		for _, id := range []cow.ID{posted, pulled, unused} {
+			if err := r.sweep.remove(r.store.Slot(id), 0, 0, new(atomic.Uint64)); err != nil {
+				r.Fatal(err)
+			}
+		}
+		r.has(posted, 0, 1)
+		if r.store.Slot(pulled) == nil || r.store.Slot(unused) != nil {
+			r.Error("a slot that was pulled has ended, or one that nobody used has not")
+		}
+	})
+}
+
 // A slot ends when nobody has posted to it or read it for so long.
 func TestSlots_Idle(t *testing.T) {
 	run(t, Policy{IdleSlot: 80 * time.Hour}, func(r *rig) {
