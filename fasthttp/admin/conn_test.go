@@ -36,6 +36,11 @@ func TestAdmin_Connections(t *testing.T) {
 				t.Errorf("%d: the newest connection: %v", i, err)
 			}
 			g.eventually("these are answered", func() bool { return s.places.Busy() == 1 })
+			// While they were answered they may have kept their places, the oldest
+			// too. Now they have to leave.
+			for range 4 {
+				dial(t, addr)
+			}
 		}
 		for _, path := range []string{"/healthz", "/metrics", "/readyz"} {
 			client := &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
