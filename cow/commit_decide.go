@@ -204,9 +204,14 @@ func (c *commitPipeline) decideCreate(p *Post) {
 	}
 }
 
-// decideRemove removes a slot. Its other posts are held until that is finished.
+// decideRemove removes a slot, unless it was used since that was asked for and must not
+// be. Its other posts are held until that is finished. The version says to the journal
+// what this was decided on. So an event that another relay has stored first stands in the
+// way, and then this is decided again.
 func (c *commitPipeline) decideRemove(p *Post) {
-	if c.queue.take(p) {
+	if p.still != nil && p.slot.LastUse() != *p.still {
+		c.queue.answer(p, false, ErrConflict)
+	} else if c.queue.take(p) {
 		p.slot.leaving = true
 		c.next.act(Group{Op: OpRemove, Slot: p.slot.id, Version: p.slot.currentVersion()}, p)
 	}

@@ -56,6 +56,7 @@ type Post struct {
 	idHash   uint32 // of the event's id
 	many     *many  // of a post of many events, which has no event; else nil
 	trim     trimmed
+	still    *Use   // of a removal: what the slot's last use must be; nil: any
 	buf      []byte // owns the events
 	bytes    int64  // what the post takes of the queue's bound
 	queuedNs int64  // when it was queued, on the queue's clock
@@ -279,7 +280,7 @@ func (p *Post) Release() {
 		clear(p.many.events)
 		manyPool.Put(p.many)
 	}
-	p.queue, p.slot, p.event, p.many, p.err, p.pinned, p.pinnedC = nil, nil, event.Event{}, nil, nil, nil, nil
+	p.queue, p.slot, p.event, p.many, p.err, p.pinned, p.pinnedC, p.still = nil, nil, event.Event{}, nil, nil, nil, nil, nil
 	p.idHash, p.duplicate, p.end, p.next, p.trim = 0, false, 0, 0, trimmed{}
 	p.timed, p.takenNs = false, 0
 	p.state.Store(postQueued)

@@ -279,3 +279,46 @@ func TestClose_RacesPosts(t *testing.T) {
 		}
 	}
 }
+
+// An event that is stored, or a pull, between the look at a slot and its removal keeps the
+// slot. The look is as old as it gets: the event is with the journal when the removal is
+// asked for.
+func TestRemove_UsedMeanwhile(t *testing.T) {
+	f := open(t, cow.Options{})
+	for _, cold := range []bool{false, true} {
+		slot, pulled := f.slot(), f.slot()
+		if cold {
+			f.must(slot, ev("a"))
+			f.Cool(slot)
+		}
+		entered, release := f.m.Hold()
+		posted := f.later(slot, ev("b"))
+		<-entered
+		last := slot.LastUse()
+		removed := make(chan error, 2)
+		before, _ := f.Queue()
+		go func() { removed <- f.RemoveUnused(slot, last) }()
+		go func() { removed <- f.RemoveUnused(pulled, cow.Use{}) }()
+		f.until("the removals to be queued", func() bool { n, _ := f.Queue(); return n > before+1 })
+		pulled.MarkPulled(time.Now())
+		release()
+		if a := f.wait(posted); a.err != nil {
+			t.Errorf("the post: %v", a.err)
+		}
+		for range 2 {
+			if err := <-removed; !errors.Is(err, cow.ErrConflict) {
+				t.Errorf("cold %v: the removal of a slot that was used: error %v, want ErrConflict", cold, err)
+			}
+		}
+		if slot.Gone() || pulled.Gone() {
+			t.Error("a slot is gone that was used")
+		}
+		f.must(slot, ev("c"))
+		if err := f.RemoveUnused(slot, slot.LastUse()); err != nil || !slot.Gone() {
+			t.Errorf("the removal of a slot that nobody uses: %v", err)
+		}
+		if err := f.Remove(pulled); err != nil {
+			t.Error(err)
+		}
+	}
+}

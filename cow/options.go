@@ -112,6 +112,7 @@ type Stats struct {
 	SlotsRemoved   atomic.Uint64
 	SlotsUnused    atomic.Uint64 // that ended as nobody had ever used them
 	SlotsIdle      atomic.Uint64 // that ended as nobody used them any more
+	SlotsSpared    atomic.Uint64 // that were to end, and were used just then
 	SweptAt        atomic.Int64  // when a sweep has ended last, Unix seconds; 0: none has
 	TrimsHeld      atomic.Bool   // events should leave, and the fleet is too old for it
 	SweepBehind    atomic.Int64  // for so many seconds something should have ended then

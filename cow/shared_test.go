@@ -934,3 +934,32 @@ func TestShared_Hammer(t *testing.T) {
 		}
 	}
 }
+
+// An event that another relay has stored keeps a slot that this relay takes for unused: it
+// has not heard of the event when it decides, and the log says so.
+func TestShared_RemoveUnused(t *testing.T) {
+	s := fleet(t, 2, cow.Options{})
+	a, b := s[0], s[1]
+	slot := a.slot()
+	there := b.sees(slot.ID())
+	b.barrier()
+	release := b.m.HoldSends()
+	defer release()
+	removed := make(chan error, 1)
+	go func() { removed <- b.RemoveUnused(there, cow.Use{}) }()
+	b.until("the removal to be with the journal", func() bool { return b.CommitAge() > 0 })
+	a.must(slot, ev("1"))
+	release()
+	if err := <-removed; !errors.Is(err, cow.ErrConflict) {
+		t.Errorf("the removal: error %v, want ErrConflict", err)
+	}
+	b.barrier()
+	b.holds(there, ev("1"))
+	a.holds(slot, ev("1"))
+	if err := b.RemoveUnused(there, there.LastUse()); err != nil {
+		t.Error(err)
+	}
+	if a.barrier(); !slot.Gone() {
+		t.Error("the slot is still there")
+	}
+}

@@ -140,6 +140,18 @@ func (s *Slot) ReadAt() int64 {
 	return int64(max(s.pulledAt.Load(), s.streamedAt.Load()))
 }
 
+// Use tells whether a slot was used between two looks at it.
+type Use struct {
+	End    uint64 // the second of Positions
+	ReadAt int64
+}
+
+// LastUse returns the use of the slot until now.
+func (s *Slot) LastUse() Use {
+	read := s.ReadAt() // before the end: an event that comes between is seen
+	return Use{s.end(), read}
+}
+
 // MarkPulled notes a pull. Some seconds later the time goes to the journal.
 func (s *Slot) MarkPulled(now time.Time) {
 	if t := stamp(now.Unix()); s.pulledAt.Load() != t {

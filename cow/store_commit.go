@@ -96,9 +96,17 @@ func (s *Store) Allocate() (id ID, slotToken, owner string, err error) {
 
 // Remove drops a slot with its token and events, durably. Its streams end, and its
 // posts that wait get ErrNoSlot.
-func (s *Store) Remove(slot *Slot) error {
+func (s *Store) Remove(slot *Slot) error { return s.remove(slot, nil) }
+
+// RemoveUnused is Remove, unless the slot was used since last was its use: then it stays,
+// and the error is ErrConflict. An event that anybody got an answer for is never removed
+// by it, at whatever relay that was.
+func (s *Store) RemoveUnused(slot *Slot, last Use) error { return s.remove(slot, &last) }
+
+func (s *Store) remove(slot *Slot, still *Use) error {
 	p := s.NewPost()
 	defer p.Release()
+	p.still = still
 	if err := p.act(postRemove, slot); err != nil {
 		return err
 	}

@@ -267,14 +267,17 @@ func (a *actor) ownSlot() {
 		a.Errorf("a new slot is not there, or not with its tokens; replay: %s", Replay(a.seed))
 		return
 	}
-	p := a.s.NewPost()
+	p, before := a.s.NewPost(), slot.LastUse()
 	defer p.Release()
 	if err := p.Accept([]byte(`{"event":{"mine":1}}`)); err == nil {
 		if _, err := p.Commit(slot); err != nil {
 			a.Errorf("post to a slot of one's own: %v; replay: %s", err, Replay(a.seed))
 		}
 	}
-	if err := a.s.Remove(slot); err != nil {
+	if err := a.s.RemoveUnused(slot, before); !errors.Is(err, cow.ErrConflict) {
+		a.Errorf("remove a slot of one's own as unused: %v, want ErrConflict; replay: %s", err, Replay(a.seed))
+	}
+	if err := a.s.RemoveUnused(slot, slot.LastUse()); err != nil {
 		a.Errorf("remove a slot of one's own: %v; replay: %s", err, Replay(a.seed))
 	}
 	a.own = append(a.own, id)

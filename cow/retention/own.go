@@ -352,19 +352,21 @@ func (s *Sweeper) applyOwn(class int, value []byte, age time.Duration, last bool
 			after := known.after[i]
 			return after > 0 && classOf(after) == class && age >= time.Duration(after)*time.Second
 		}
-		first, end := slot.Positions()
-		if due(ownSlot) && end == e.end {
-			if read := slot.ReadAt(); now.Sub(time.Unix(read, 0)) >= time.Duration(known.after[ownSlot])*time.Second {
-				a.do(func() error { return s.remove(slot, end, read, &s.store.Stats().SlotsIdle) })
+		again := func() { // the next generation is to name it
+			o.mu.Lock()
+			o.note(e.slot, class, 0)
+			o.mu.Unlock()
+		}
+		if use := slot.LastUse(); due(ownSlot) && use.End == e.end {
+			if now.Sub(time.Unix(use.ReadAt, 0)) >= time.Duration(known.after[ownSlot])*time.Second {
+				a.do(func() error { return s.remove(slot, use, &s.store.Stats().SlotsIdle, again) })
 				return
 			}
-			if last { // it is read: the next generation is to name it again
-				o.mu.Lock()
-				o.note(e.slot, class, 0)
-				o.mu.Unlock()
+			if last { // it is read
+				again()
 			}
 		}
-		if due(ownEvent) && first < e.end && s.mayTrim {
+		if first, _ := slot.Positions(); due(ownEvent) && first < e.end && s.mayTrim {
 			a.do(func() error { return s.trim(slot, e.end) })
 		}
 	})

@@ -156,9 +156,12 @@ func TestSlots_UsedMeanwhile(t *testing.T) {
 		r.post(posted, 1)
 		r.store.Slot(pulled).MarkPulled(time.Now())
 		for _, id := range []cow.ID{posted, pulled, unused} {
-			if err := r.sweep.remove(r.store.Slot(id), 0, 0, new(atomic.Uint64)); err != nil {
+			if err := r.sweep.remove(r.store.Slot(id), cow.Use{}, new(atomic.Uint64), func() {}); err != nil {
 				r.Fatal(err)
 			}
+		}
+		if n := r.store.Stats().SlotsSpared.Load(); n != 2 {
+			r.Errorf("%d slots count as used meanwhile, want 2", n)
 		}
 		r.has(posted, 0, 1)
 		if r.store.Slot(pulled) == nil || r.store.Slot(unused) != nil {

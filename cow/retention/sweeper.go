@@ -322,23 +322,23 @@ func (s *Sweeper) apply(p *part, rule int, now time.Time) error {
 		if slot == nil {
 			return
 		}
-		first, end := slot.Positions()
+		again := func() { slot.Note(0) } // the next generation is to name it
 		switch rule {
 		case ruleEvent:
-			if first < e.end {
+			if first, _ := slot.Positions(); first < e.end {
 				a.do(func() error { return s.trim(slot, e.end) })
 			}
 		case ruleUnused:
-			if e.end == 0 && end == 0 && slot.ReadAt() == 0 {
-				a.do(func() error { return s.remove(slot, 0, 0, &s.store.Stats().SlotsUnused) })
+			if e.end == 0 && slot.LastUse() == (cow.Use{}) {
+				a.do(func() error { return s.remove(slot, cow.Use{}, &s.store.Stats().SlotsUnused, again) })
 			}
 		case ruleIdle:
-			switch read := slot.ReadAt(); {
-			case end != e.end: // a later generation names it
-			case now.Sub(time.Unix(read, 0)) < s.IdleSlot:
-				slot.Note(0) // the next one is to name it again
+			switch last := slot.LastUse(); {
+			case last.End != e.end: // a later generation names it
+			case now.Sub(time.Unix(last.ReadAt, 0)) < s.IdleSlot:
+				again()
 			default:
-				a.do(func() error { return s.remove(slot, end, read, &s.store.Stats().SlotsIdle) })
+				a.do(func() error { return s.remove(slot, last, &s.store.Stats().SlotsIdle, again) })
 			}
 		}
 	}); err != nil {
@@ -355,14 +355,15 @@ func (s *Sweeper) trim(slot *cow.Slot, to uint64) error {
 	return err
 }
 
-// remove ends a slot, unless it was used while the act waited for its turn: end and read
-// are what it had when the act was begun.
-func (s *Sweeper) remove(slot *cow.Slot, end uint64, read int64, count *atomic.Uint64) error {
-	if _, now := slot.Positions(); now != end || slot.ReadAt() != read {
+// remove ends a slot, unless it was used since last was its use. Then it calls again.
+func (s *Sweeper) remove(slot *cow.Slot, last cow.Use, count *atomic.Uint64, again func()) error {
+	err := s.store.RemoveUnused(slot, last)
+	switch {
+	case errors.Is(err, cow.ErrConflict):
+		again()
+		s.store.Stats().SlotsSpared.Add(1)
 		return nil
-	}
-	err := s.store.Remove(slot)
-	if err == nil {
+	case err == nil:
 		count.Add(1)
 	}
 	return err

@@ -29,6 +29,7 @@ func slotFamilies(store *cow.Store) []Family {
 			show("unused", store.Stats().SlotsUnused.Load())
 			show("idle", store.Stats().SlotsIdle.Load())
 		}),
+		Counter("cowrelay_retention_slots_spared_total", "Slots that were to end by themselves and stayed, as somebody used them just then.", func() uint64 { return store.Stats().SlotsSpared.Load() }),
 		Counter("cowrelay_retention_events_total", "Events that left their slots since the start, by age or number. Those of slots that ended are not among them.", func() uint64 { return store.Stats().EventsTrimmed.Load() }),
 		Counter("cowrelay_retention_bytes_total", "Bytes of these events.", func() uint64 { return store.Stats().BytesTrimmed.Load() }),
 		Gauge("cowrelay_retention_last_sweep_seconds", "When a sweep for what is to end has ended last, in seconds since 1970; 0: none has.", func() int64 { return store.Stats().SweptAt.Load() }),
