@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"cowrelay/cmd/cowrelay/internal/relaytest"
@@ -87,5 +88,41 @@ func TestReal_SystemdAcceptsOurUnits(t *testing.T) {
 		if err != nil {
 			t.Errorf("systemd-analyze security: %v\n%s", err, out)
 		}
+	}
+}
+
+// systemd reads all units beside each other: a socket finds its service, and a timer
+// finds what it starts.
+func TestReal_SystemdAcceptsOurUnitsTogether(t *testing.T) {
+	dir := t.TempDir()
+	units := []string{"cowrelay.service", "cowrelay.socket", "cowrelay-backup.service", "cowrelay-backup.timer"}
+	verify := func() (string, error) {
+		args := []string{"verify", "--man=no"}
+		for _, u := range units {
+			args = append(args, filepath.Join(dir, u))
+		}
+		out, err := exec.Command("systemd-analyze", args...).CombinedOutput()
+		return string(out), err
+	}
+	for _, u := range units {
+		unit, err := os.ReadFile("../../../deploy/" + u)
+		if err != nil {
+			t.Fatal(err)
+		}
+		unit = bytes.ReplaceAll(unit, []byte("/usr/local/bin/cowrelay "), []byte(relaytest.Binary+" "))
+		if err := os.WriteFile(filepath.Join(dir, u), unit, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if out, err := verify(); err != nil || strings.Contains(out, "cowrelay") {
+		t.Errorf("systemd-analyze verify: %v\n%s", err, out)
+	}
+	// It must be able to say no: a socket without its service.
+	if err := os.Remove(filepath.Join(dir, "cowrelay.service")); err != nil {
+		t.Fatal(err)
+	}
+	units = units[1:2]
+	if out, err := verify(); err == nil {
+		t.Errorf("systemd-analyze accepts a socket without a service: %s", out)
 	}
 }
