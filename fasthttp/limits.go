@@ -76,6 +76,21 @@ func (r *Relay) count(req *request, h *fasthttp.RequestHeader, allow func(*limit
 	return tooMany("too many requests of this kind from your address; try again", wait)
 }
 
+// mayShake says whether the client of a connection may begin one more handshake of TLS,
+// and which client that is. One on this machine is exempt, and so is a trusted proxy that
+// does not tell its clients before the handshake: it stands for many.
+func (r *Relay) mayShake(c *conn.Conn) (accept.Client, bool) {
+	client, live := accept.ClientAt(c.Peer), r.live.Load()
+	if !c.Told && (c.Local() || live.proxies().Trust(c.Peer)) {
+		return client, true
+	}
+	now := r.store.Now
+	if r.opts.now != nil {
+		now = r.opts.now
+	}
+	return client, live.limiter.AllowHandshake(client, now())
+}
+
 func tooMany(text string, wait time.Duration) *refusal.Reply {
 	return &refusal.Reply{Status: fasthttp.StatusTooManyRequests, Text: text, RetryAfter: int((wait + time.Second - 1) / time.Second)}
 }

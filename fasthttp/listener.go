@@ -1,6 +1,7 @@
 package fasthttp
 
 import (
+	"math"
 	"net"
 	"net/netip"
 	"os"
@@ -26,8 +27,9 @@ func newConns(r *Relay) *conn.Set {
 		HeaderTimeout: r.opts.HeaderTimeout, IdleTimeout: r.opts.IdleTimeout,
 		PieceTimeout:    r.opts.StreamWriteTimeout,
 		PrologueTimeout: r.opts.HeaderTimeout,
-		Trusted:         func(peer netip.Addr) bool { return r.live.Load().proxies().Trust(peer) },
-		Faulted:         r.Faulted, Logger: r.opts.Logger,
+		MayShake:        r.mayShake, Shakes: int(math.Ceil(r.opts.CPUs)),
+		Trusted: func(peer netip.Addr) bool { return r.live.Load().proxies().Trust(peer) },
+		Faulted: r.Faulted, Logger: r.opts.Logger,
 	})
 }
 

@@ -88,7 +88,7 @@ func (r *Relay) connectionFamilies() []stats.Family {
 					o.AcceptErrors(of("admin"))
 				}
 			}},
-		stats.CountersOf("cowrelay_tls_handshakes_total", "result", "Handshakes of TLS, by result: full, resumed (an earlier session was taken up), failed (the client left, speaks no TLS, or can't agree), late (not done within --header-timeout), room (there was no memory for it).",
+		stats.CountersOf("cowrelay_tls_handshakes_total", "result", "Handshakes of TLS, by result: full, resumed (an earlier session was taken up), failed (the client left, speaks no TLS, or can't agree), late (not done within --header-timeout), room (there was no memory for it), rate (refused: the client begins more than the class handshake of --rate-limits allows).",
 			conn.HandshakeNames[:], func() []atomic.Uint64 { return r.conns.Handshakes() }),
 		stats.Gauge("cowrelay_tls_certificate_expiry_seconds", "When the certificate expires, or the first of several, in seconds since 1970; 0: there is none.", func() int64 { return r.certificates().Expires }),
 		stats.CounterBy("cowrelay_tls_certificate_loads_total", "result", "Certificates that were read from files or got from the authority, by result: ok, failed (the relay shows the one that it has).", func(show stats.Show) {
@@ -143,7 +143,7 @@ func (r *Relay) arrivalFamilies() []stats.Family {
 
 func (r *Relay) limitFamilies() []stats.Family {
 	return []stats.Family{
-		stats.CounterBy("cowrelay_rate_limited_total", "class", "Requests refused because a client, or all in total, asked too often, by class.",
+		stats.CounterBy("cowrelay_rate_limited_total", "class", "Requests refused because a client, or all in total, asked too often, by class; of class handshake, connections closed before their handshake.",
 			func(show stats.Show) { r.live.Load().limiter.Refused(show) }),
 		stats.CountersOf("cowrelay_token_rights_refused_total", "needs", "Requests with a good token that lacks a right, by the right.",
 			token.Names(), func() []atomic.Uint64 { return r.missing[:] }),

@@ -4,7 +4,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
-	"os"
 	"time"
 
 	"cowrelay/fasthttp/accept"
@@ -33,19 +32,6 @@ var (
 	// ErrPlain is what it returns of a client that does not speak TLS.
 	ErrPlain = errors.New("the client does not speak TLS")
 )
-
-// Results of handshakes. They are labels of a metric.
-const (
-	HandshakeFull    = iota // a new session
-	HandshakeResumed        // an earlier session, taken up
-	HandshakeFailed         // the two can't agree, the client left, or it speaks no TLS
-	HandshakeLate           // it took too long
-	HandshakeRoom           // there was no memory for it
-	handshakeResults
-)
-
-// HandshakeNames are the results' names.
-var HandshakeNames = [handshakeResults]string{"full", "resumed", "failed", "late", "room"}
 
 // layer puts what a prologue needs before the socket.
 func (c *Conn) layer(p Prologue) {
@@ -113,55 +99,4 @@ func (c *Conn) readProxy() error {
 		return io.EOF
 	}
 	return nil
-}
-
-// handshake runs that of TLS.
-func (c *Conn) handshake() error {
-	begun, first := c.begun, true
-	err := c.secure.Handshake(func() error {
-		if c.cut.Load() {
-			return ErrNoRoom
-		}
-		if first { // so far it is a connection that says nothing
-			first = false
-			return nil
-		}
-		c.begun = true
-		return c.set.Arrivals.wait(&c.arriving)
-	})
-	c.Arrived()
-	c.begun = begun
-	result := HandshakeFull
-	var plain tls.RecordHeaderError
-	switch {
-	case err == nil && c.secure.Resumed():
-		result = HandshakeResumed
-	case err == nil:
-	case c.cut.Load():
-		result, err = HandshakeRoom, io.EOF
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		result, err = HandshakeLate, io.EOF
-	case errors.As(err, &plain) && plain.Conn != nil && proxyHeader(plain.RecordHeader[:]):
-		c.set.proxy[ProxyUntrusted].Add(1)
-		result, err = HandshakeFailed, ErrProxyHeader
-		c.secure.Bare()
-	case errors.As(err, &plain) && plain.Conn != nil && letters(plain.RecordHeader[:3]):
-		result, err = HandshakeFailed, ErrPlain
-		c.secure.Bare()
-	default:
-		c.set.opts.Logger.Debug("a handshake failed", "remote", c.Peer, "error", err)
-		result, err = HandshakeFailed, io.EOF
-	}
-	c.set.handshakes[result].Add(1)
-	return err
-}
-
-// letters says whether text is capital letters, as a method of HTTP is.
-func letters(text []byte) bool {
-	for _, b := range text {
-		if b < 'A' || b > 'Z' {
-			return false
-		}
-	}
-	return true
 }

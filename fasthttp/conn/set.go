@@ -27,6 +27,10 @@ type Options struct {
 	HeaderTimeout, IdleTimeout time.Duration
 	// PrologueTimeout is for all that comes before the first request (10 s).
 	PrologueTimeout time.Duration
+	// MayShake says whether the client of a connection may begin one more handshake of
+	// TLS, and which client that is (it may).
+	MayShake func(*Conn) (accept.Client, bool)
+	Shakes   int // handshakes that compute at once (one)
 	// Trusted says whether a peer may tell whose connection it is (nobody may).
 	Trusted func(netip.Addr) bool
 	Logger  *slog.Logger
@@ -52,6 +56,9 @@ type Set struct {
 	hand       hand
 	proxy      [proxyResults]atomic.Uint64
 	handshakes [handshakeResults]atomic.Uint64
+	gate       *gate // of handshakes
+	// toldTooMany is when the log told of refused handshakes last, 0 for never.
+	toldTooMany atomic.Int64
 
 	// Bytes that connections have read and written, those of streams written
 	// aside. Each has a cache line of its own.
@@ -71,6 +78,10 @@ func NewSet(opts Options) *Set {
 	if s.opts.PrologueTimeout == 0 {
 		s.opts.PrologueTimeout = 10 * time.Second
 	}
+	if s.opts.MayShake == nil {
+		s.opts.MayShake = func(*Conn) (accept.Client, bool) { return 0, true }
+	}
+	s.gate = newGate(max(1, s.opts.Shakes))
 	if s.opts.Trusted == nil {
 		s.opts.Trusted = func(netip.Addr) bool { return false }
 	}

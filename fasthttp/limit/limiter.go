@@ -63,6 +63,16 @@ func (l *Limiter) Allow(class Class, client accept.Client, nowNs int64) (over Cl
 	return 0, 0, true
 }
 
+// AllowHandshake takes one handshake of TLS from the client's rate. It is no request,
+// and counts for no total.
+func (l *Limiter) AllowHandshake(client accept.Client, nowNs int64) bool {
+	ok, _ := l.byClient[Handshake].Allow(client, nowNs)
+	if !ok {
+		l.refused[Handshake].Add(1)
+	}
+	return ok
+}
+
 // More takes n more for a request that Allow has let pass, which so counts for n
 // requests and one. One that is larger than a client's or the total burst passes when
 // that is whole, and the next ones wait until it is paid for.

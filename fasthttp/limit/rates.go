@@ -18,12 +18,13 @@ const (
 	Stream
 	Meet // introductions, invites and pairs, which need no slot
 	Other
-	Total // all of them together, over all clients
+	Handshake // of TLS, before there is a request
+	Total     // all requests together, over all clients
 	Classes
 	Free // never limited
 )
 
-var names = [Classes]string{"allocate", "post", "read", "stream", "meet", "other", "total"}
+var names = [Classes]string{"allocate", "post", "read", "stream", "meet", "other", "handshake", "total"}
 
 // Rates is how often clients may ask: each client for a class of requests, and
 // all clients together for anything. A client is an IPv4 address or an IPv6 /64.
@@ -36,15 +37,19 @@ type Rates [Classes]rate.Limit
 // over fresh connections make 1,000 requests a second, and all of them come back
 // at once after a restart. The total is what 250,000 such clients ask for, which is
 // more than the relay has slots.
+//
+// Handshakes are as many as streams, so that all streams of an address can come back
+// over TLS. At a millisecond each they take half a processor.
 func DefaultRates() Rates {
 	return Rates{
-		Allocate: rate.PerSecond(10, 50),
-		Post:     rate.PerSecond(1000, 5000),
-		Read:     rate.PerSecond(1000, 5000),
-		Stream:   rate.PerSecond(500, 5000),
-		Meet:     rate.PerSecond(10, 50),
-		Other:    rate.PerSecond(200, 1000),
-		Total:    rate.PerSecond(50_000, 100_000),
+		Allocate:  rate.PerSecond(10, 50),
+		Post:      rate.PerSecond(1000, 5000),
+		Read:      rate.PerSecond(1000, 5000),
+		Stream:    rate.PerSecond(500, 5000),
+		Meet:      rate.PerSecond(10, 50),
+		Other:     rate.PerSecond(200, 1000),
+		Handshake: rate.PerSecond(500, 5000),
+		Total:     rate.PerSecond(50_000, 100_000),
 	}
 }
 

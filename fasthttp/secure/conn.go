@@ -29,9 +29,9 @@ type Conn struct {
 	tls           *tls.Conn
 	raw           syscall.RawConn // set by Handshake
 
-	// beforeRead is called before each read of the handshake. The goroutine of
-	// Handshake owns it.
-	beforeRead func() error
+	// steps are called around each read of the handshake. The goroutine of Handshake
+	// owns them.
+	steps Steps
 	// open is true once the handshake is over. Pairs with the Loads in wire.Write and
 	// notify.
 	open atomic.Bool
@@ -57,17 +57,21 @@ func New(socket accept.Socket, config *tls.Config) *Conn {
 	return c
 }
 
-// Handshake runs the handshake, until the deadlines of the socket. before is called
-// before each read, and ends the handshake with its error. What the client is told
-// of a fault, it is told by TLS.
-func (c *Conn) Handshake(before func() error) error {
+// Steps are called around the reads of a handshake: Waits before each, and Computes
+// when one has returned something. Their errors end the handshake. So what the handshake
+// computes is between Computes and the next Waits, or the end. A nil one is not called.
+type Steps struct{ Waits, Computes func() error }
+
+// Handshake runs the handshake, until the deadlines of the socket. What the client is
+// told of a fault, it is told by TLS.
+func (c *Conn) Handshake(steps Steps) error {
 	var err error
 	if c.raw, err = c.Socket.SyscallConn(); err != nil {
 		return err
 	}
-	c.beforeRead = before
+	c.steps = steps
 	err = c.tls.Handshake()
-	c.beforeRead = nil
+	c.steps = Steps{}
 	if err != nil {
 		return err
 	}

@@ -59,7 +59,7 @@ func pair(t testing.TB) (*tls.Conn, *Conn) {
 	client := tls.Client(raw, &tls.Config{InsecureSkipVerify: true})
 	shaken := make(chan error, 1)
 	go func() { shaken <- client.Handshake() }()
-	if err := errors.Join(c.Handshake(func() error { return nil }), <-shaken); err != nil {
+	if err := errors.Join(c.Handshake(Steps{}), <-shaken); err != nil {
 		t.Fatal(err)
 	}
 	return client, c
@@ -158,7 +158,7 @@ func TestConn_CloseInHandshake(t *testing.T) {
 	c := New(socket.(*net.TCPConn), certificate(t))
 	reads := make(chan struct{})
 	ended := make(chan error, 1)
-	go func() { ended <- c.Handshake(func() error { close(reads); return nil }) }()
+	go func() { ended <- c.Handshake(Steps{Waits: func() error { close(reads); return nil }}) }()
 	<-reads
 	c.Close()
 	if err := <-ended; err == nil {

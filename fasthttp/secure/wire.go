@@ -11,12 +11,18 @@ type wire Conn
 
 // Read reads from the socket.
 func (w *wire) Read(b []byte) (int, error) {
-	if w.beforeRead != nil {
-		if err := w.beforeRead(); err != nil {
+	if w.steps.Waits != nil {
+		if err := w.steps.Waits(); err != nil {
 			return 0, err
 		}
 	}
-	return w.Socket.Read(b)
+	n, err := w.Socket.Read(b)
+	if n > 0 && w.steps.Computes != nil {
+		if err := w.steps.Computes(); err != nil {
+			return 0, err
+		}
+	}
+	return n, err
 }
 
 // Write queues what is sealed. In the handshake it writes it, and waits.

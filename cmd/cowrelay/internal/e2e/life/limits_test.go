@@ -71,6 +71,6 @@ func TestLimits_WrongSettings(t *testing.T) {
 	if code != 2 {
 		t.Errorf("exit %d", code)
 	}
-	relaytest.Contains(t, errs, "--rate-limits", "allocate, post, read, stream, meet, other, total", "--trusted-proxies", `"nginx" is neither`, "--client-address-header",
+	relaytest.Contains(t, errs, "--rate-limits", "allocate, post, read, stream, meet, other, handshake, total", "--trusted-proxies", `"nginx" is neither`, "--client-address-header",
 		"--cors-origins", `"a.example" is no origin`)
 }
