@@ -133,7 +133,7 @@ var mayImport = map[string][]string{
 	server + "handover":          {relay + "conn"},
 	server + "serve": {
 		"cowrelay/cow", slots + "engine", slots + "filelog", slots + "natslog", slots + "rendezvous", slots + "retention", "cowrelay/fasthttp", relay + "admin", relay + "manual", relay + "stats", relay + "trace", "cowrelay/cmd/cowrelay/docs", server + "command",
-		server + "certs", server + "config", server + "fleet", server + "handover", server + "otlp", server + "plan", server + "probe", server + "trim", server + "wholefile",
+		server + "certs", server + "config", server + "fleet", server + "handover", server + "human", server + "otlp", server + "plan", server + "probe", server + "term", server + "trim", server + "wholefile",
 	},
 	server + "trim": {server + "plan"},
 	server + "offline": {

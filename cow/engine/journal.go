@@ -187,7 +187,8 @@ func (o *Options) replay() replay.Options {
 		Logger: log, Fatal: o.Fatal, Exit: o.Exit, Observe: o.Observe, Backlog: o.Backlog,
 		Progress: func(done, all uint64) {
 			if progress != nil {
-				progress(done, all)
+				progress(done, all) // who asks for it tells it
+				return
 			}
 			if now := time.Now(); now.Sub(told) >= 2*time.Second {
 				told = now

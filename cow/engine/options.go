@@ -31,6 +31,9 @@ type Options struct {
 	// Backlog is how many bytes of entries may wait in memory for the store.
 	// Default 64 MiB.
 	Backlog int64
+	// Pending is how many bytes of entries may be under way to a shared log when another
+	// one is made. Default 8 MiB.
+	Pending int64
 	// OpenFiles is how many descriptors both parts may have open together, at least
 	// MinOpenFiles. Default DefaultOpenFiles.
 	OpenFiles int

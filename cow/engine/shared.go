@@ -50,6 +50,7 @@ func OpenShared(ctx context.Context, dir string, log replay.SharedLog, opts Opti
 	// What other relays did waits for this one's readers in a part of the same memory.
 	o.FeedBytes = min(o.Backlog/4, replay.DefaultFeedBytes)
 	o.Backlog -= o.FeedBytes
+	o.PendingBytes = opts.Pending
 	j.options.Backlog = o.Backlog
 	shared, err := replay.OpenShared(ctx, log, store, o)
 	if err != nil {

@@ -39,7 +39,7 @@ func (c *consumer) begin(ctx context.Context) error {
 	if c.sub, err = l.nc.SubscribeSync(inbox); err != nil {
 		return err
 	}
-	if err := c.sub.SetPendingLimits(-1, maxWaiting); err != nil {
+	if err := c.sub.SetPendingLimits(-1, int(l.o.Memory/2)); err != nil {
 		return err
 	}
 	if !l.hold(c.sub) {
@@ -85,8 +85,20 @@ const (
 	fetchEvery   = 50 * time.Millisecond
 	fetchTimeout = 300 * time.Millisecond // the server that was asked may be gone
 	fetchEntries = 256
-	fetchBytes   = 4 << 20
+	fetchBytes   = 4 << 20 // at most: a small Memory has less
 )
+
+// catchUp fetches until a server has no more. It is for a follower that was sent more
+// than it may keep: what is fetched comes when it is asked for.
+func (f *follower) catchUp(ctx context.Context) error {
+	for ctx.Err() == nil {
+		was := f.next
+		if err := f.fetch(ctx); err != nil || f.next == was {
+			return err
+		}
+	}
+	return nil
+}
 
 // fetch yields what a server has behind the last entry. Its errors are of yield. All else
 // that goes wrong is of no interest: it is tried again.
@@ -96,7 +108,7 @@ func (f *follower) fetch(ctx context.Context) error {
 		Seq      uint64 `json:"seq"`
 		Batch    int    `json:"batch"`
 		MaxBytes int    `json:"max_bytes"`
-	}{f.next, fetchEntries, fetchBytes})
+	}{f.next, fetchEntries, int(min(fetchBytes, l.o.Memory/4))})
 	if err != nil {
 		return nil
 	}
@@ -132,5 +144,6 @@ func (f *follower) fetch(ctx context.Context) error {
 		if err := f.take(m.Data); err != nil {
 			return err
 		}
+		late.Reset(fetchTimeout) // a slow reader is no silence of the server
 	}
 }

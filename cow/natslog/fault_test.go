@@ -287,7 +287,7 @@ func contains(text string, words ...string) bool {
 func TestSend_Bounded(t *testing.T) {
 	t.Parallel()
 	srv := natstest.One(t, natstest.Config{})
-	l := open(t, natslog.Options{URLs: []string{srv.URL()}, TrustSync: true, Replicas: 1, FewReplicas: true})
+	l := open(t, natslog.Options{URLs: []string{srv.URL()}, TrustSync: true, Replicas: 1, FewReplicas: true, Memory: 16 << 20})
 	must(t, srv.Pause())
 	e := make([]byte, 256<<10)
 	var longest time.Duration
@@ -298,6 +298,9 @@ func TestSend_Bounded(t *testing.T) {
 			refusals++
 		}
 		longest = max(longest, time.Since(begun))
+		if n := l.Status().InFlightBytes; n > 8<<20 {
+			t.Fatalf("%d bytes are under way", n)
+		}
 	}
 	if refusals < 200 {
 		t.Errorf("100 MB were taken, %d entries refused", refusals)

@@ -23,9 +23,6 @@ const (
 	behindFor = 1500 * time.Millisecond
 	// consumerIdle is how long the server keeps a consumer that nobody listens to.
 	consumerIdle = 10 * time.Second
-	// maxWaiting is what may wait for yield, in bytes. The server sends no more than
-	// 32 MiB ahead of what was taken.
-	maxWaiting = 64 << 20
 	// minPatience and maxPatience are for an answer. A question may go to a server that
 	// is gone, and another one answers the next. On a busy machine answers take longer.
 	minPatience = 500 * time.Millisecond
@@ -46,6 +43,7 @@ type follower struct {
 	pause    time.Duration
 	patience time.Duration
 	missing  time.Time // since when the log seems to lack entry next; zero if it does not
+	dropped  bool      // the last session ended as it was sent more than may wait
 }
 
 // Follow calls yield for each entry from number from on.
@@ -111,6 +109,12 @@ func (l *Log) raise(seq uint64) {
 func (f *follower) session(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	if f.dropped {
+		f.dropped = false
+		if err := f.catchUp(ctx); err != nil {
+			return err
+		}
+	}
 	begun := make(chan error, 1)
 	c := &consumer{l: f.l, from: f.next, patience: f.patience}
 	f.l.run("natslog-begin", func() { begun <- c.begin(ctx) })
@@ -167,6 +171,11 @@ func (f *follower) read(ctx context.Context, sub *nats.Subscription) error {
 		switch {
 		case err == nil:
 			late = false
+		case errors.Is(err, nats.ErrSlowConsumer):
+			// The server sends up to 32 MiB ahead, whatever may wait here. What came before
+			// the first that was dropped is still to be taken.
+			f.dropped = true
+			continue
 		case !errors.Is(err, nats.ErrTimeout):
 			return err
 		case late:

@@ -219,6 +219,9 @@ type Status struct {
 	InFlight   int    // entries that wait for an answer
 	Reconnects uint64
 	Consumers  uint64 // begun by Follow: one, and one more for each interruption
+
+	InFlightBytes int64 // of InFlight
+	WaitingBytes  int64 // bytes that consumers have delivered and that were not yielded
 }
 
 // Status takes one short lock.
@@ -230,7 +233,12 @@ func (l *Log) Status() Status {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s.Connected, s.LastError, s.LastErrorAt, s.InFlight = l.connected, l.lastError, l.lastErrorAt, len(l.pending)
-	s.Unfit, s.Refusal = l.unfit, l.refusal
+	s.Unfit, s.Refusal, s.InFlightBytes = l.unfit, l.refusal, int64(l.pendingBytes)
+	for sub := range l.subs {
+		if _, bytes, err := sub.Pending(); err == nil {
+			s.WaitingBytes += int64(bytes)
+		}
+	}
 	if s.Connected {
 		s.Server = l.nc.ConnectedServerName()
 	}

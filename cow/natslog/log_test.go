@@ -126,6 +126,50 @@ func TestLog_SlowReader(t *testing.T) {
 	}
 }
 
+// What waits for a slow reader stays within the reader's memory, which is less than the
+// server sends ahead, and nothing is lost: what was dropped is fetched.
+func TestLog_SlowReaderInLittleMemory(t *testing.T) {
+	t.Parallel()
+	o := places(t)[0].o
+	o.Stream = newStream()
+	fast := open(t, o)
+	all := follow(t, fast, 1)
+	const n, size = 400, 200 << 10 // 80 MB
+	sendAll(t, fast, 1, n, size)
+	await(t, 30*time.Second, "all entries", func() bool { return all.count() == n })
+	o.Memory = natslog.MinMemory
+	l := open(t, o)
+	slow := &seen{first: 1, last: make(map[uint64]uint64)}
+	most, stop := int64(0), errors.New("enough")
+	err := l.Follow(context.Background(), 1, func(seq uint64, e []byte) error {
+		// The reader pauses until more was sent than may wait: the first that was dropped
+		// leaves the most that fits.
+		if seq == 1 {
+			await(t, 20*time.Second, "a full memory", func() bool { return l.Status().WaitingBytes > natslog.MinMemory/2-2*size })
+			time.Sleep(200 * time.Millisecond)
+		}
+		time.Sleep(time.Millisecond)
+		most = max(most, l.Status().WaitingBytes)
+		if err := slow.take(seq, e); err != nil {
+			return err
+		}
+		if seq == n {
+			return stop
+		}
+		return nil
+	})
+	if !errors.Is(err, stop) {
+		t.Fatal(err)
+	}
+	slow.check(t)
+	if most > natslog.MinMemory/2 {
+		t.Errorf("%d bytes waited", most)
+	}
+	if got := l.Status().Consumers; got > 20 {
+		t.Errorf("%d consumers for 80 MB: what is dropped is to be fetched", got)
+	}
+}
+
 func TestLog_MadeOnce(t *testing.T) {
 	t.Parallel()
 	onPlaces(t, func(t *testing.T, o natslog.Options) {

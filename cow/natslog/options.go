@@ -19,10 +19,14 @@ const (
 	MaxEntry = 1<<20 - 4096
 )
 
-// Bounds on what was sent and not answered. What is beyond them is refused.
+// maxInFlight bounds in entries what was sent and not answered.
+const maxInFlight = 1024
+
+// DefaultMemory is that of Options.Memory, and MinMemory the least of it, in bytes: an
+// entry in each of its halves, with room for what the library counts with it.
 const (
-	maxInFlight      = 1024
-	maxInFlightBytes = 32 << 20
+	DefaultMemory = 64 << 20
+	MinMemory     = 3 << 20
 )
 
 // Options of Open.
@@ -57,6 +61,11 @@ type Options struct {
 	MonitorURLs []string
 	// TrustSync says that the servers keep the promise: nobody is asked.
 	TrustSync bool
+	// Memory bounds in bytes what entries may take here. One half is for what was sent and
+	// not answered: what is beyond it is refused. The other is for what has come and was
+	// not yielded: what is beyond it is dropped, and fetched when there is room. Default
+	// DefaultMemory, at least MinMemory.
+	Memory int64
 	// Name and Version of this relay. Operators see them at the server.
 	Name, Version string
 	// Waiting is called while Open waits for a server, with the reason, each time it
@@ -89,6 +98,9 @@ func (o *Options) complete() error {
 	if o.Replicas == 0 {
 		o.Replicas = DefaultReplicas
 	}
+	if o.Memory == 0 {
+		o.Memory = DefaultMemory
+	}
 	if o.Version == "" {
 		o.Version = "dev"
 	}
@@ -110,6 +122,8 @@ func (o *Options) complete() error {
 	switch {
 	case (o.Cert == "") != (o.Key == ""):
 		return errors.New("natslog: a certificate needs its key, and a key its certificate")
+	case o.Memory < MinMemory:
+		return fmt.Errorf("natslog: %d bytes of memory: it takes at least %d", o.Memory, MinMemory)
 	case len(o.URLs) == 0:
 		return errors.New("natslog: no URL of a NATS server is given")
 	case !streamName.MatchString(o.Stream):

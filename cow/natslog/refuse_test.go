@@ -65,6 +65,7 @@ func TestOpen_RefusesOptions(t *testing.T) {
 		{"TooManyReplicas", func(o *natslog.Options) { o.Replicas = 7 }, "1 to 5"},
 		{"NoMonitor", func(o *natslog.Options) { o.TrustSync = false }, "monitoring port"},
 		{"FewMonitors", func(o *natslog.Options) { o.TrustSync, o.MonitorURLs = false, []string{"http://127.0.0.1:1"} }, "not enough"},
+		{"LittleMemory", func(o *natslog.Options) { o.Memory = natslog.MinMemory - 1 }, "at least"},
 		{"NoCreds", func(o *natslog.Options) { o.Creds = "/nowhere" }, "credentials"},
 		{"NoKey", func(o *natslog.Options) { o.Cert = "/nowhere" }, "needs its key"},
 		{"NoCert", func(o *natslog.Options) { o.Cert, o.Key = "/nowhere", "/nowhere" }, "can't be used"},

@@ -40,7 +40,7 @@ func (l *Log) Send(entry []byte) error {
 		return errClosed
 	case !l.connected:
 		return errors.New("natslog: not connected to NATS")
-	case len(l.pending) >= maxInFlight || l.pendingBytes+len(entry) > maxInFlightBytes:
+	case len(l.pending) >= maxInFlight || int64(l.pendingBytes+len(entry)) > l.o.Memory/2:
 		return errors.New("natslog: too much is under way to NATS and not answered")
 	}
 	buf := copies.Get().(*[]byte)

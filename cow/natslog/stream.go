@@ -135,6 +135,9 @@ func (l *Log) makeStream() error {
 
 // checkStream refuses a stream that promises less than ours. It names all that differs.
 func (l *Log) checkStream(c *jetstream.StreamConfig) error {
+	if c.Mirror != nil {
+		return refuse("the stream %s is a mirror of %s: nobody can send to it, and it may be behind. Name %s; if its servers are far away, reach them through a leaf node without JetStream", l.o.Stream, c.Mirror.Name, c.Mirror.Name)
+	}
 	var list []string
 	differs := func(wrong bool, format string, args ...any) {
 		if wrong {
@@ -157,7 +160,7 @@ func (l *Log) checkStream(c *jetstream.StreamConfig) error {
 	differs(c.AllowMsgTTL, "entries can end by themselves (allow_msg_ttl is true)")
 	differs(c.AllowMsgSchedules, "it makes entries by itself (allow_msg_schedules is true)")
 	differs(c.PersistMode == jetstream.AsyncPersistMode, "it writes later (persist_mode is async)")
-	differs(c.Mirror != nil || len(c.Sources) > 0, "it copies other streams")
+	differs(len(c.Sources) > 0, "it copies other streams")
 	differs(c.SubjectTransform != nil, "it changes subjects")
 	if len(list) > 0 {
 		return refuse("the stream %s can't be the log: %s. Change it with `nats stream edit`, or choose another name for the log", l.o.Stream, strings.Join(list, "; "))

@@ -46,6 +46,9 @@ type Options struct {
 	// FeedBytes bounds in bytes what waits for the function given to Feed. Beyond it
 	// appends are told of without their events. Default 16 MiB.
 	FeedBytes int64
+	// PendingBytes bounds in bytes what was sent and not seen in the log when another
+	// entry is made. Default 8 MiB.
+	PendingBytes int64
 }
 
 // Defaults of Options, and how entries become batches.
@@ -57,6 +60,7 @@ const (
 	DefaultPatience    = 10 * time.Second
 	DefaultResendAfter = 2 * time.Second
 	DefaultFeedBytes   = 16 << 20
+	DefaultPending     = 8 << 20
 )
 
 func (o *Options) ensureDefaults() {
@@ -80,6 +84,9 @@ func (o *Options) ensureDefaults() {
 	}
 	if o.FeedBytes <= 0 {
 		o.FeedBytes = DefaultFeedBytes
+	}
+	if o.PendingBytes <= 0 {
+		o.PendingBytes = DefaultPending
 	}
 }
 

@@ -13,8 +13,6 @@ import (
 )
 
 const (
-	// pendingBytes is how much may be pending before another entry is made.
-	pendingBytes = 8 << 20
 	// sends is how many sends of the sender may be pending at once. What comes
 	// meanwhile waits and shares the next entry.
 	sends = 2
@@ -137,7 +135,7 @@ func (j *SharedJournal) hand(e *pending) {
 		j.die(fmt.Errorf("BUG: an entry of this relay can't be read: %w", err))
 	}
 	j.mu.Lock()
-	for j.bytes >= pendingBytes && !j.stopped {
+	for int64(j.bytes) >= j.opts.PendingBytes && !j.stopped {
 		j.room.Wait()
 	}
 	j.mu.Unlock()

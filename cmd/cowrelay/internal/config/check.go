@@ -86,7 +86,7 @@ func (c *Config) print(w io.Writer, files plan.OpenFiles) {
 		case "commit-wait":
 			v = c.CommitWait.String()
 		case "request-budget":
-			v = strconv.FormatInt(plan.SplitBudget(c.MemoryBudget, c.RequestBudget).Requests, 10) + "B"
+			v = strconv.FormatInt(plan.SplitBudget(c.MemoryBudget, c.RequestBudget, c.Shared()).Requests, 10) + "B"
 		}
 		if s.Name == "admin-token-file" && v == "" && c.AdminToken != "" {
 			from = "the token is in " + AdminTokenVariable

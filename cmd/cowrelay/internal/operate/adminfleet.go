@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"net/url"
 	"time"
@@ -72,10 +73,13 @@ func newAdminFleet() *cobra.Command {
 		return printFleet(s, list)
 	})
 	cmd.Long = `fleet lists all relays that write to the shared log: how far each had applied the
-log when it was heard of last, how many entries it was behind, and how many it sends
-a second. FORMAT is the newest format of entries that a relay reads, and behind the
-slash the newest that they may write. Each relay tells the others every ten seconds. One that was not heard of
-for half a minute is silent: it has ended, or can't reach the log.`
+log when it was heard of last, how many entries it was behind (LAG), how many it had
+applied and not yet saved on its own disk (UNSAVED), and how many it sends a second. The
+relay that was asked has a star. Each relay tells the others every ten seconds. One that
+was not heard of for half a minute is silent: it has ended, or can't reach the log.
+
+The second table says how long each is up, and its version. FORMAT is the newest format
+of entries that a relay reads, and behind the slash the newest that they may write.`
 	forget := adminCommand("forget NAME", "Drop a relay that does not come back from the list", oneRelay, func(s *adminSession, args []string) error {
 		return s.act(http.MethodDelete, "/admin/v1/fleet/"+url.PathEscape(args[0]), nil, "forgot "+args[0])
 	})
@@ -107,32 +111,34 @@ func oneRelay(_ *cobra.Command, args []string) error {
 	return nil
 }
 
-// printFleet prints the relays: a table for people, or one object a line.
+// printFleet prints the relays of a fleet. People get two tables, as a line has 80
+// columns at most: where each relay is in the log, and what it is. The second has whole
+// names.
 func printFleet(s *adminSession, list *fleetList) error {
-	out := s.cmd.OutOrStdout()
-	if s.json {
-		for _, m := range list.Members {
-			if _, err := fmt.Fprintf(out, "%s\n", m); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-	rows, err := list.rows()
-	if err != nil {
+	err := printList(s, list.Members, len(list.Members), "RELAY\tSTATE\tAPPLIED\tLAG\tUNSAVED\tENTRIES/S\tSEEN", func(m *memberRow) string {
+		return fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%s\t%s", m.shown(mostName), m.state(), human.Count(float64(m.Applied)), human.Count(float64(m.Lag)),
+			human.Count(float64(m.Applied-min(m.Durable, m.Applied))), human.Rate(m.Entries), human.Age(seconds(m.Seen)))
+	})
+	if err != nil || s.json {
 		return err
 	}
-	t := newTable(out)
-	fmt.Fprintln(t, "RELAY\tSTATE\tAPPLIED\tDURABLE\tLAG\tENTRIES/S\tSEEN\tUP\tFORMAT\tVERSION")
-	for _, m := range rows {
-		name := term.Printable(m.Name)
-		if m.Self {
-			name += "*"
-		}
-		fmt.Fprintf(t, "%s\t%s\t%d\t%d\t%d\t%s\t%s\t%s\t%d/%d\t%s\n", name, m.state(), m.Applied, m.Durable, m.Lag,
-			human.Rate(m.Entries), human.Age(seconds(m.Seen)), human.Age(time.Since(time.Unix(m.Started, 0))), m.Reads, list.Format, term.Printable(m.Version))
+	fmt.Fprintln(s.cmd.OutOrStdout())
+	return printList(s, list.Members, len(list.Members), "RELAY\tUP\tFORMAT\tVERSION\tADMIN", func(m *memberRow) string {
+		return fmt.Sprintf("%s\t%s\t%d/%d\t%s\t%s", m.shown(math.MaxInt32), human.Age(time.Since(time.Unix(m.Started, 0))), m.Reads, list.Format, term.Printable(m.Version), term.Printable(m.Admin))
+	})
+}
+
+// mostName is how much of a relay's name fits beside its numbers.
+const mostName = 14
+
+// shown is the name in a table, of so many characters, with a star for the relay that
+// was asked.
+func (m *memberRow) shown(most int) string {
+	name := beginning(term.Printable(m.Name), most)
+	if m.Self {
+		name += "*"
 	}
-	return t.Flush()
+	return name
 }
 
 func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
@@ -150,15 +156,11 @@ func (v *topView) fleetLines(room int) []line {
 		if len(lines) >= room {
 			break
 		}
-		name := beginning(term.Printable(m.Name), 18)
-		if m.Self {
-			name += "*"
-		}
 		look := plain
 		if !m.Live {
 			look = alarm
 		}
-		lines = append(lines, line{{look, fmt.Sprintf(columns, name, m.state(), human.Count(float64(m.Applied)), human.Count(float64(m.Lag)), human.Rate(m.Entries), human.Age(seconds(m.Seen)))}})
+		lines = append(lines, line{{look, fmt.Sprintf(columns, m.shown(18), m.state(), human.Count(float64(m.Applied)), human.Count(float64(m.Lag)), human.Rate(m.Entries), human.Age(seconds(m.Seen)))}})
 	}
 	return append(lines, nil)
 }

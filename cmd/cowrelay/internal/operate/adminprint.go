@@ -12,44 +12,21 @@ import (
 	"cowrelay/cmd/cowrelay/internal/term"
 )
 
-// printSlots prints a list of slots: a table for people, or one object a line.
+// printSlots prints a list of slots.
 func printSlots(s *adminSession, list *slotList) error {
-	out := s.cmd.OutOrStdout()
-	if s.json {
-		for _, slot := range list.Slots {
-			if _, err := fmt.Fprintf(out, "%s\n", slot); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
 	rows, err := list.rows()
 	if err != nil {
 		return err
 	}
-	t := newTable(out)
-	rates := len(rows) > 0 && rows[0].Posts != nil
 	// A line has 80 columns at most. So rates take the place of streams, and ages have no
 	// "ago".
-	head := "STREAMS"
-	if rates {
-		head = "POSTS/S"
+	head, now := "STREAMS", func(r *slotRow) string { return human.Count(float64(r.Streams)) }
+	if len(rows) > 0 && rows[0].Posts != nil { // then all have it
+		head, now = "POSTS/S", func(r *slotRow) string { return human.Rate(*r.Posts) }
 	}
-	fmt.Fprintf(t, "SLOT\tEVENTS\tBYTES\t%s\tPULLED\tSTATE\n", head)
-	for _, r := range rows {
-		now := human.Count(float64(r.Streams))
-		if rates {
-			now = human.Rate(*r.Posts)
-		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", r.ID, human.Count(float64(r.Events)), human.Bytes(float64(r.Bytes)), now, strings.TrimSuffix(r.pulled(time.Now()), " ago"), r.state())
-	}
-	if err := t.Flush(); err != nil {
-		return err
-	}
-	if more := list.Matching - len(rows); more > 0 {
-		fmt.Fprintf(out, "and %s more\n", human.Count(float64(more)))
-	}
-	return nil
+	return printList(s, list.Slots, list.Matching, "SLOT\tEVENTS\tBYTES\t"+head+"\tPULLED\tSTATE", func(r *slotRow) string {
+		return fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%s", r.ID, human.Count(float64(r.Events)), human.Bytes(float64(r.Bytes)), now(r), strings.TrimSuffix(r.pulled(time.Now()), " ago"), r.state())
+	})
 }
 
 // printSlot prints all about one slot, for people.

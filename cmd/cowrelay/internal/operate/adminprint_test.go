@@ -35,3 +35,46 @@ func TestPrintSlots_FitsATerminal(t *testing.T) {
 		}
 	}
 }
+
+// So do the tables of a fleet. The second one has the whole name, which forget takes.
+func TestPrintFleet_FitsATerminal(t *testing.T) {
+	name := strings.Repeat("n", 28)
+	started := time.Now().Add(-900 * 24 * time.Hour).Unix()
+	relay := func(self bool) json.RawMessage {
+		return json.RawMessage(fmt.Sprintf(`{"name":%q,"self":%t,"live":false,"purges":true,"version":"v1.12.0-rc.1","started_unix":%d,"seen_seconds":360000,
+"applied":9999999999,"durable":9990000000,"lag":99999999,"entries_per_second":99999.5,"reads":3,"admin":"10.100.100.100:9770"}`, name, self, started))
+	}
+	list := &fleetList{Head: 1e10, Format: 2, Members: []json.RawMessage{relay(true), relay(false)}}
+	var out bytes.Buffer
+	cmd := new(cobra.Command)
+	cmd.SetOut(&out)
+	if err := printFleet(&adminSession{cmd: cmd}, list); err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n")
+	if len(lines) != 7 || lines[3] != "" {
+		t.Fatalf("%q", out.String())
+	}
+	for i, want := range map[int][]string{
+		1: {"nnn…*", "silent", "9,999,999,999", "99,999,999", "9,999,999", "100,000", "4d"},
+		2: {"nnn… "}, 5: {name + "*", "900d", "3/2", "v1.12.0-rc.1", "10.100.100.100:9770"}, 6: {name + " "},
+	} {
+		for _, w := range want {
+			if !strings.Contains(lines[i], w) {
+				t.Errorf("line %d lacks %q: %s", i, w, lines[i])
+			}
+		}
+	}
+	for _, line := range lines {
+		if n := utf8.RuneCountInString(line); n > 80 {
+			t.Errorf("%d columns: %s", n, line)
+		}
+	}
+	out.Reset()
+	if err := printFleet(&adminSession{cmd: cmd, json: true}, list); err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Count(out.String(), `"name"`); got != 2 || strings.Contains(out.String(), "RELAY") {
+		t.Errorf("as JSON: %q", out.String())
+	}
+}

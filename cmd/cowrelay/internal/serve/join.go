@@ -50,7 +50,6 @@ const (
 	joinAnswer = 2 * time.Minute // that the other relay has to begin: it flushes its store first
 	joinSilent = time.Minute     // that it may send nothing
 	joinPause  = 5 * time.Second // between two tries
-	joinTell   = 5 * time.Second // between two lines of the log
 	joinTries  = 60              // in a row that bring nothing
 )
 
@@ -126,27 +125,27 @@ func (s *server) copyStore(ctx context.Context, token string) (engine.Manifest, 
 	default:
 		return engine.Manifest{}, fmt.Errorf("what answers there is not the operators' listener of a relay that gives copies (%s): %s", res.Status, said(res.Body))
 	}
-	total, _ := strconv.ParseInt(res.Header.Get(admin.CheckpointBytes), 10, 64)
+	total, err := strconv.ParseInt(res.Header.Get(admin.CheckpointBytes), 10, 64)
+	if err != nil || total < 0 {
+		total = -1 // an older relay does not say it
+	}
 	silent := time.AfterFunc(joinSilent, func() { cancel(fmt.Errorf("nothing came for %v", joinSilent)) })
 	defer silent.Stop()
-	told := time.Now()
-	progress := func(what string, done, all int64) {
-		silent.Reset(joinSilent)
-		text := fmt.Sprintf("joining: %s %.1f MB", what, float64(done)/1e6)
-		if all > 0 {
-			text += fmt.Sprintf(" of %.1f MB", float64(all)/1e6)
-		}
-		s.say(text)
-		if now := time.Now(); now.Sub(told) >= joinTell {
-			told = now
-			s.log.Info(text)
-		}
-	}
+	step, verifies := s.copying(total, "copied"), false
+	defer func() { step.end() }()
 	body := &source{Reader: res.Body}
 	m, err := engine.Restore(ctx, s.DataDir, body, engine.RestoreOptions{
 		Log: s.sharedLog.ID(), Reserve: uint64(s.DiskReserve), Journal: engine.Options{CacheBytes: s.memory.Cache, OpenFiles: s.files.Store, Logger: s.log},
-		Received: func(n int64) { progress("copied", n, total) },
-		Verified: func(n int64) { progress("verified", n, 0) },
+		Received: func(n int64) { silent.Reset(joinSilent); step.at(n) },
+		Verified: func(n int64) {
+			silent.Reset(joinSilent)
+			if !verifies {
+				verifies = true
+				step.end()
+				step = s.copying(-1, "verified")
+			}
+			step.at(n)
+		},
 	})
 	if err != nil && body.failed {
 		if cause := context.Cause(ctx); cause != nil {

@@ -47,8 +47,9 @@ import (
 type server struct {
 	*tuner
 	version    string
-	acceptLoss bool // of a damaged log, see engine.Options
-	leaveFleet bool // of a data folder, see engine.Options
+	stderr     io.Writer // of the process: the log goes there, and progress if it is a terminal
+	acceptLoss bool      // of a damaged log, see engine.Options
+	leaveFleet bool      // of a data folder, see engine.Options
 	joins      joining
 	process    *process
 	log        *slog.Logger

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"cowrelay/cmd/cowrelay/internal/fleet"
+	"cowrelay/cmd/cowrelay/internal/plan"
 	"cowrelay/cow/engine"
 	"cowrelay/cow/natslog"
 	"cowrelay/fasthttp/admin"
@@ -46,6 +47,10 @@ const (
 	behindTold = 1000            // entries
 )
 
+// logMemory is what the log has of the memory for entries on their way. The rest is for
+// those that the journal keeps until it has seen them.
+func logMemory(m plan.Budget) int64 { return m.Log - m.Log/4 }
+
 // openShared opens the log that relays share, copies another relay's store if it shall,
 // and brings the store up to the log's end. It waits for servers that can't be reached,
 // for ever: a signal ends the process meanwhile.
@@ -60,7 +65,7 @@ func (s *server) openShared(ctx context.Context, o engine.Options) (err error) {
 		URLs: s.NATS.URLs, Creds: s.NATS.Creds, CA: s.NATS.CA, Cert: s.NATS.Cert, Key: s.NATS.Key, Stream: s.NATS.Stream,
 		Replicas: s.NATS.Replicas, FewReplicas: s.NATS.Replicas < natslog.DefaultReplicas,
 		Expect: expect, MonitorURLs: s.NATS.Monitor, TrustSync: s.NATS.TrustSync,
-		Name: s.RelayName, Version: s.version, Logger: s.log,
+		Name: s.RelayName, Version: s.version, Logger: s.log, Memory: logMemory(s.memory),
 		Waiting: func(reason error) { s.say("waiting for the NATS servers: " + reason.Error()) },
 	})
 	if err != nil {
@@ -71,10 +76,18 @@ func (s *server) openShared(ctx context.Context, o engine.Options) (err error) {
 		return errors.Join(err, log.Close())
 	}
 	s.say("replaying the shared log")
+	o.Pending = s.memory.Log - logMemory(s.memory)
+	var step *progress
 	o.Progress = func(done, all uint64) {
-		s.say(fmt.Sprintf("replaying the shared log: %d of %d entries", done, all))
+		if step == nil {
+			step = s.replaying(int64(all))
+		}
+		step.at(int64(done))
 	}
 	shared, err := engine.OpenShared(ctx, s.DataDir, log, o)
+	if step != nil {
+		step.end()
+	}
 	if err != nil {
 		return errors.Join(err, log.Close())
 	}

@@ -32,6 +32,7 @@ import (
 // start brings the relay up, in the order that server explains.
 func (s *server) start(stderr io.Writer) (err error) {
 	began := time.Now()
+	s.stderr = stderr
 	s.level.Set(s.LogLevel)
 	s.process = newProcess(s.tuner, stderr)
 	s.later(s.process.close)
@@ -98,7 +99,7 @@ func (s *server) limitMemory() {
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(s.RuntimeMemory)
 	}
-	s.memory = plan.SplitBudget(s.MemoryBudget, s.RequestBudget)
+	s.memory = plan.SplitBudget(s.MemoryBudget, s.RequestBudget, s.Config.Shared())
 }
 
 // listen opens the listeners, and serves the operators.
