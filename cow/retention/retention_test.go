@@ -93,29 +93,33 @@ func (r *rig) has(id cow.ID, first, end uint64) {
 	}
 }
 
+// step is what long tests count in: virtual time costs real time by its length, as
+// tickers go on in it.
+const step = 6 * time.Minute
+
 // Events leave when they are as old as they may be, and at most an eighth later, whatever
 // comes behind them, and also over restarts.
 func TestEvents_LeaveInTime(t *testing.T) {
 	for _, restarts := range []bool{false, true} {
-		run(t, Policy{Event: 80 * time.Hour}, func(r *rig) {
+		run(t, Policy{Event: 80 * step}, func(r *rig) {
 			busy, quiet := r.slot(), r.slot()
 			r.post(quiet, 5)
-			for hour := range 200 {
+			for n := range 200 {
 				r.post(busy, 1)
-				time.Sleep(time.Hour)
-				if restarts && hour%7 == 6 {
+				time.Sleep(step)
+				if restarts && n%7 == 6 {
 					r.restart()
 				}
 				first, end := r.store.Slot(busy).Positions()
-				if age := int(end - first); age > 80*9/8+12 || hour >= 80 && age < 80 {
-					r.Fatalf("restarts %v: after hour %d the slot has events of %d hours", restarts, hour, age)
+				if age := int(end - first); age > 80*9/8+12 || n >= 80 && age < 80 {
+					r.Fatalf("restarts %v: after step %d the slot has events of %d steps", restarts, n, age)
 				}
 			}
 			r.has(quiet, 5, 5)
 			r.post(quiet, 1)
-			time.Sleep(79 * time.Hour)
+			time.Sleep(79 * step)
 			r.has(quiet, 5, 6)
-			time.Sleep(24 * time.Hour)
+			time.Sleep(24 * step)
 			r.has(quiet, 6, 6)
 			list := 0
 			r.m.List(prefix, func(string, []byte, uint64) error { list++; return nil })
@@ -128,16 +132,16 @@ func TestEvents_LeaveInTime(t *testing.T) {
 
 // A slot that was never used ends. One that was read or posted to once stays.
 func TestSlots_Unused(t *testing.T) {
-	run(t, Policy{UnusedSlot: 30 * 24 * time.Hour}, func(r *rig) {
+	run(t, Policy{UnusedSlot: 30 * time.Hour}, func(r *rig) {
 		unused, posted, pulled := r.slot(), r.slot(), r.slot()
-		time.Sleep(29 * 24 * time.Hour)
+		time.Sleep(29 * time.Hour)
 		if r.store.Slot(unused) == nil {
 			r.Error("it ended early")
 		}
 		r.post(posted, 1)
 		r.store.Slot(pulled).MarkPulled(time.Now())
 		r.restart()
-		time.Sleep(4 * 24 * time.Hour)
+		time.Sleep(5 * time.Hour)
 		r.has(unused, 0, 0)
 		r.has(posted, 0, 1)
 		if r.store.Slot(pulled) == nil {
@@ -172,19 +176,19 @@ func TestSlots_UsedMeanwhile(t *testing.T) {
 
 // A slot ends when nobody has posted to it or read it for so long.
 func TestSlots_Idle(t *testing.T) {
-	run(t, Policy{IdleSlot: 80 * time.Hour}, func(r *rig) {
+	run(t, Policy{IdleSlot: 80 * step}, func(r *rig) {
 		idle, posted, pulled := r.slot(), r.slot(), r.slot()
 		r.post(idle, 3)
-		for hour := range 200 {
+		for n := range 200 {
 			switch {
-			case hour%20 == 0:
+			case n%20 == 0:
 				r.post(posted, 1)
 				r.store.Slot(pulled).MarkPulled(time.Now())
-			case hour%33 == 0:
+			case n%33 == 0:
 				r.restart()
 			}
-			time.Sleep(time.Hour)
-			if hour == 78 {
+			time.Sleep(step)
+			if n == 78 {
 				r.has(idle, 0, 3)
 			}
 		}
@@ -193,7 +197,7 @@ func TestSlots_Idle(t *testing.T) {
 		if r.store.Slot(pulled) == nil {
 			r.Error("a slot that is pulled has ended")
 		}
-		time.Sleep(120 * time.Hour)
+		time.Sleep(120 * step)
 		r.has(posted, 0, 0)
 		r.has(pulled, 0, 0)
 	})
@@ -221,26 +225,26 @@ func TestEvents_Kept(t *testing.T) {
 // A clock that was set ahead ends nothing for an hour, and no event that came under the
 // wrong time before its time has passed by the right one.
 func TestClock_Leaps(t *testing.T) {
-	run(t, Policy{Event: 80 * time.Hour, UnusedSlot: 80 * time.Hour}, func(r *rig) {
+	run(t, Policy{Event: 8 * time.Hour, UnusedSlot: 8 * time.Hour}, func(r *rig) {
 		id, unused := r.slot(), r.slot()
 		r.post(id, 5)
-		time.Sleep(20 * time.Hour)
+		time.Sleep(2 * time.Hour)
 		r.ahead.Store(int64(365 * 24 * time.Hour))
 		time.Sleep(50 * time.Minute)
 		r.has(id, 0, 5)
-		time.Sleep(75 * time.Hour)
+		time.Sleep(7*time.Hour - 20*time.Minute)
 		r.has(id, 0, 5)
 		if r.store.Slot(unused) == nil {
 			r.Error("a slot has ended by a clock that leapt")
 		}
-		time.Sleep(30 * time.Hour)
+		time.Sleep(3 * time.Hour)
 		r.has(id, 5, 5)
 		r.has(unused, 0, 0)
 	})
-	run(t, Policy{Event: 80 * time.Hour}, func(r *rig) { // while it was off
+	run(t, Policy{Event: 8 * time.Hour}, func(r *rig) { // while it was off
 		id := r.slot()
 		r.post(id, 5)
-		time.Sleep(20 * time.Hour)
+		time.Sleep(2 * time.Hour)
 		r.end()
 		r.ahead.Store(int64(365 * 24 * time.Hour))
 		r.m = r.m.Reopen()
@@ -248,20 +252,20 @@ func TestClock_Leaps(t *testing.T) {
 		time.Sleep(50 * time.Minute)
 		r.has(id, 0, 5)
 		r.ahead.Store(0) // the network has told the right time
-		time.Sleep(55 * time.Hour)
+		time.Sleep(4*time.Hour + 40*time.Minute)
 		r.has(id, 0, 5)
-		time.Sleep(20 * time.Hour)
+		time.Sleep(2 * time.Hour)
 		r.has(id, 5, 5)
 	})
-	run(t, Policy{Event: 80 * time.Hour}, func(r *rig) { // a wrong time that was set right
+	run(t, Policy{Event: 8 * time.Hour}, func(r *rig) { // a wrong time that was set right
 		r.ahead.Store(int64(365 * 24 * time.Hour))
 		id := r.slot()
 		r.post(id, 5)
-		time.Sleep(20 * time.Hour)
+		time.Sleep(2 * time.Hour)
 		r.ahead.Store(0)
-		time.Sleep(55 * time.Hour)
+		time.Sleep(5*time.Hour + 30*time.Minute)
 		r.has(id, 0, 5)
-		time.Sleep(60 * time.Hour)
+		time.Sleep(6 * time.Hour)
 		r.has(id, 5, 5)
 	})
 }
