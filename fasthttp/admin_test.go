@@ -103,6 +103,7 @@ func (o *operator) ids(query string) (ids []string) {
 const adminToken = "an-admin-token-of-32-characters!"
 
 func TestAdmin_WhoMay(t *testing.T) {
+	t.Parallel()
 	g := newRig(t)
 	protected := []string{"/admin/v1/status", "/admin/v1/slots", "/debug/pprof/", "/debug/pprof/cmdline"}
 	all := append([]string{"/metrics", "/healthz", "/readyz"}, protected...)
@@ -199,6 +200,7 @@ type elsewhere struct {
 func (e elsewhere) Addr() net.Addr { return e.addr }
 
 func TestAdmin_Lists(t *testing.T) {
+	t.Parallel()
 	g := newRig(t)
 	o := newOperator(g, true, "")
 	var m []mailbox

@@ -402,6 +402,7 @@ func TestClaim_Shares(t *testing.T) {
 
 // Of two agents that claim a nick at once exactly one has it.
 func TestClaim_OneOfTwoWins(t *testing.T) {
+	t.Parallel()
 	g := newRig(t)
 	boxes := []mailbox{g.allocate(), g.allocate()}
 	rounds := 1000

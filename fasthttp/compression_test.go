@@ -60,6 +60,7 @@ func decoded(t testing.TB, r reply) string {
 // Pages say the same in each coding, with the same headers: those that pass through the
 // server's buffer, and those that are written from pieces.
 func TestCompression_Pages(t *testing.T) {
+	t.Parallel()
 	g := newRig(t, compressing(t, "gzip,zstd"))
 	m := g.allocate()
 	m.fill(300)

@@ -52,6 +52,7 @@ func TestCORS_Off(t *testing.T) {
 }
 
 func TestCORS_Preflight(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		origins []string
 		lines   string

@@ -36,6 +36,7 @@ type ackedSlot struct {
 // I3: crash at every k-th write. Whatever got its 201, 200 or 204 over HTTP
 // before is so after the reopen, in its order.
 func TestCrash_AtEveryWrite(t *testing.T) {
+	t.Parallel()
 	stride := 1
 	if testing.Short() {
 		stride = 17 // the plain run crashes at each write

@@ -191,7 +191,7 @@ func TestFleet_StreamsEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	st.wantEnd()
-	if took := time.Since(began); took > 5*time.Second {
+	if took := time.Since(began); took > 20*time.Second {
 		t.Errorf("they ended after %v", took)
 	}
 	b.call("GET", "/v1/events/"+m.id, m.token, nil).want(t, 403)
@@ -200,6 +200,7 @@ func TestFleet_StreamsEnd(t *testing.T) {
 // Without the log a relay serves what it has and says how old that may be. It says of
 // nothing that it is not there, and posts wait their patience.
 func TestFleet_Away(t *testing.T) {
+	t.Parallel()
 	s := newFleet(t, 2, func(o *rigOptions) { o.store.QueueTimeout = 200 * time.Millisecond })
 	a, b := s[0], s[1]
 	m := b.allocate()
@@ -415,7 +416,7 @@ func TestFleet_DrainWhileAway(t *testing.T) {
 	g.eventually("they wait", func() bool { return g.relay.doubts.Used() == 2 })
 	began := time.Now()
 	g.stop()
-	if took := time.Since(began); took > 6*time.Second {
+	if took := time.Since(began); took > 20*time.Second {
 		t.Errorf("it took %v", took)
 	}
 }

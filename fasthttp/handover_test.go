@@ -17,6 +17,7 @@ import (
 // whose request comes while nobody reads, and one whose request is under way, which the
 // first relay answers.
 func TestHandOver_Connections(t *testing.T) {
+	t.Parallel()
 	first, second := newRig(t), newRig(t)
 	ask := func(c net.Conn) error {
 		_, err := io.WriteString(c, "GET /healthz HTTP/1.1\r\nHost: relay\r\n\r\n")
@@ -102,6 +103,7 @@ func TestHandOver_Connections(t *testing.T) {
 // A resumed connection that stays silent ends like any other that is idle, and is told
 // nothing: it has sent no request.
 func TestHandOver_SilentConnection(t *testing.T) {
+	t.Parallel()
 	first := newRig(t)
 	second := newRig(t, func(o *rigOptions) { o.relay.IdleTimeout = 50 * time.Millisecond })
 	c, err := net.Dial("tcp", first.addr)

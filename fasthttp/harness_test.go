@@ -7,11 +7,13 @@ import (
 	"crypto/tls"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"regexp"
 	"slices"
 	"strconv"
@@ -27,6 +29,14 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := flag.Set("test.parallel", "4"); err != nil { // tests that run beside others wait, mostly
+		panic(err)
+	}
+	os.Exit(m.Run())
+}
 
 // rigOptions is everything that a test may set about a relay.
 type rigOptions struct {

@@ -121,6 +121,7 @@ func TestHistory_OverCrash(t *testing.T) {
 }
 
 func TestHistory_Query(t *testing.T) {
+	t.Parallel()
 	g := newRig(t)
 	g.seedHistory(3, 0, nil)
 	for query, want := range map[string]int{
@@ -162,6 +163,7 @@ func TestStats_ByAccept(t *testing.T) {
 
 // A whole week of rows comes out as it went in.
 func TestHistory_AWeek(t *testing.T) {
+	t.Parallel()
 	g := newRig(t)
 	hours := maxHours
 	if testing.Short() {

@@ -103,6 +103,7 @@ func introOf(by, card cardtest.Agent) string {
 // From one DID a nick takes five. What is there already counts nothing, and can be
 // sent again also beyond the limit.
 func TestIntro_LimitOfADID(t *testing.T) {
+	t.Parallel()
 	g := newRig(t)
 	m := g.allocate()
 	m.claim("paul", cardtest.New("paul", 0).Card("{}"), "").want(t, 201)
@@ -128,6 +129,7 @@ func TestIntro_LimitOfADID(t *testing.T) {
 
 // Many at once do not pass a limit of five together.
 func TestIntro_LimitAtOnce(t *testing.T) {
+	t.Parallel()
 	g := newRig(t)
 	m := g.allocate()
 	m.claim("paul", cardtest.New("paul", 0).Card("{}"), "").want(t, 201)

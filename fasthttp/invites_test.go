@@ -150,6 +150,7 @@ func TestInvite_Fetch(t *testing.T) {
 
 // 50 clients fetch an invite of one use at once.
 func TestInvite_OneUse(t *testing.T) {
+	t.Parallel()
 	g := newRig(t, logged)
 	for range 5 {
 		token := g.register("wire://pair?v=1", `,"uses":1`)

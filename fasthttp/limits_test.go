@@ -119,6 +119,7 @@ func TestLimits_HeadersOfStrangers(t *testing.T) {
 
 // Which limit each request counts for, and that it is asked first.
 func TestLimits_Classes(t *testing.T) {
+	t.Parallel()
 	var clock atomic.Int64
 	g := newRig(t, behindProxy(&clock, "allocate=1/1,post=1/2,read=1/3,stream=1/4,other=1/5"))
 	m := g.allocate()

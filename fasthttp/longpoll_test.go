@@ -114,6 +114,7 @@ func TestLongPoll_RequestBehindIt(t *testing.T) {
 // oldest are answered at once; nobody is refused, and others wait as ever, from
 // its address and from elsewhere.
 func TestLongPoll_OneClientTakesAll(t *testing.T) {
+	t.Parallel()
 	g := newRig(t, func(o *rigOptions) { o.relay.MaxWaiters = 64 })
 	greedy, honest := g.allocate(), g.allocate()
 	const asked = 150

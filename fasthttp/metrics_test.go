@@ -29,7 +29,13 @@ func metricsText(g *rig) string {
 // metric reads one series.
 func metric(g *rig, series string) float64 {
 	g.Helper()
-	for line := range strings.Lines(metricsText(g)) {
+	return metricIn(g, metricsText(g), series)
+}
+
+// metricIn reads one series of a text.
+func metricIn(g *rig, text, series string) float64 {
+	g.Helper()
+	for line := range strings.Lines(text) {
 		if rest, ok := strings.CutPrefix(line, series+" "); ok {
 			v, err := strconv.ParseFloat(strings.TrimSpace(rest), 64)
 			if err != nil {
@@ -44,6 +50,7 @@ func metric(g *rig, series string) float64 {
 
 // What promtool asks for, without promtool.
 func TestMetrics_Form(t *testing.T) {
+	t.Parallel()
 	g := newRig(t)
 	g.allocate().fill(2)
 	text := metricsText(g)
@@ -110,10 +117,12 @@ func TestMetrics_Form(t *testing.T) {
 
 // Buckets are cumulative and end in the count.
 func TestMetrics_Histograms(t *testing.T) {
+	t.Parallel()
 	g := newRig(t)
 	m := g.allocate()
 	m.fill(20)
 	text := metricsText(g)
+	later := metricsText(g)
 	for _, f := range MetricTable() {
 		if f.Type != "histogram" {
 			continue
@@ -137,7 +146,7 @@ func TestMetrics_Histograms(t *testing.T) {
 				infs++
 				count := strings.TrimSuffix(strings.Replace(labels, "_bucket", "_count", 1), ",") + "}"
 				count = strings.TrimSuffix(count, "{}")
-				if n := metric(g, count); n < v {
+				if n := metricIn(g, later, count); n < v {
 					t.Errorf("%s is %v, its +Inf bucket %v", count, n, v)
 				}
 			}
@@ -155,6 +164,7 @@ func TestMetrics_Histograms(t *testing.T) {
 }
 
 func TestMetrics_MoveWithTraffic(t *testing.T) {
+	t.Parallel()
 	g := newRig(t)
 	m := g.allocate()
 	m.fill(5)
@@ -194,6 +204,7 @@ func TestMetrics_MoveWithTraffic(t *testing.T) {
 }
 
 func TestAdmin(t *testing.T) {
+	t.Parallel()
 	g := newRig(t)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -280,6 +291,7 @@ func TestMetrics_StatusesStandAtZero(t *testing.T) {
 // What is asked for is counted where it belongs: a pull that waits is not among the
 // pulls' times, and what is in flight is seen.
 func TestMetrics_Operations(t *testing.T) {
+	t.Parallel()
 	g := newRig(t, sharedWith("https://a.example"))
 	m := g.allocate()
 	m.longPoll("?wait=20")
@@ -329,6 +341,7 @@ func (g *rig) refused(reason string, want float64) {
 
 // Each right and each limit stands at 0 before the first case.
 func TestMetrics_RefusalsFromTheStart(t *testing.T) {
+	t.Parallel()
 	g := newRig(t)
 	for _, reason := range []string{
 		"right_post", "right_read", "right_slot", "right_owner", "slot_full", "rate", "intros", "slots", "streams", "stream_share", "slot_streams",
@@ -342,6 +355,7 @@ func TestMetrics_RefusalsFromTheStart(t *testing.T) {
 // A refusal is counted by its reason. One that ran into a limit has a line in the log,
 // of a crowd some.
 func TestMetrics_Refusals(t *testing.T) {
+	t.Parallel()
 	var log safeBuffer
 	g := newRig(t, func(o *rigOptions) {
 		o.relay.Logger = slog.New(slog.NewTextHandler(&log, nil))
@@ -373,6 +387,7 @@ func TestMetrics_Refusals(t *testing.T) {
 
 // What comes, what goes out and what readers get is counted.
 func TestMetrics_Traffic(t *testing.T) {
+	t.Parallel()
 	g := newRig(t)
 	m := g.allocate()
 	s := m.stream("", "")

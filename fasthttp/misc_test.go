@@ -14,6 +14,7 @@ import (
 
 // I5: of many posters of one id exactly one stores it, and all hear so.
 func TestPost_OneIDOfMany(t *testing.T) {
+	t.Parallel()
 	g := newRig(t)
 	m := g.allocate()
 	for round := range 10 {
@@ -45,6 +46,7 @@ func TestPost_OneIDOfMany(t *testing.T) {
 // Posts, pulls, streams and the removal of their slot at once: each gets one of
 // the answers that the contract knows, and nothing stays.
 func TestDelete_Races(t *testing.T) {
+	t.Parallel()
 	g := newRig(t)
 	for range 20 {
 		m := g.allocate()

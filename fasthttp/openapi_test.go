@@ -32,6 +32,7 @@ func TestOpenAPI_ServedOnce(t *testing.T) {
 
 // The description is valid as such, its examples too.
 func TestOpenAPI_Valid(t *testing.T) {
+	t.Parallel()
 	doc := described()
 	if err := doc.Validate(t.Context()); err != nil {
 		t.Error(err)

@@ -253,11 +253,14 @@ func TestPage_TimeIsForAPiece(t *testing.T) {
 // A client that takes less than a piece in time is cut, with a reset, and
 // counted once; so is one that takes too long for the whole.
 func TestPage_SlowReaderIsCut(t *testing.T) {
+	t.Parallel()
 	for name, edit := range map[string]func(*Options){
-		"piece": func(o *Options) { o.StreamWriteTimeout = 300 * time.Millisecond },
-		"whole": func(o *Options) { o.WriteTimeout = 300 * time.Millisecond },
+		// A reader on a busy machine may rest for long.
+		"piece": func(o *Options) { o.StreamWriteTimeout = 3 * time.Second },
+		"whole": func(o *Options) { o.WriteTimeout = 3 * time.Second },
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			g := newRig(t, func(o *rigOptions) { edit(&o.relay) })
 			f := g.fillPages(1, 160, 26_000)[0]
 			c := f.stall()
@@ -293,6 +296,7 @@ func (j *faultyLoads) Load(id cow.ID, from uint64, yield func(*cow.Append) error
 // What a page still needs and can't be had any more ends the connection, which
 // was promised more, and is counted: the slot was removed, or can't be read.
 func TestPage_CutInTheMiddle(t *testing.T) {
+	t.Parallel()
 	j := new(faultyLoads)
 	g := newRig(t, func(o *rigOptions) {
 		o.store.MemoryBudget = 3 << 20

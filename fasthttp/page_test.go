@@ -11,6 +11,7 @@ import (
 // whatever else stands in the server's buffer before and behind them: replies
 // that were asked for in one go share it.
 func TestPage_BesideOtherReplies(t *testing.T) {
+	t.Parallel()
 	g := newRig(t)
 	m := g.allocate()
 	var events []string
@@ -53,6 +54,7 @@ func TestPage_BesideOtherReplies(t *testing.T) {
 
 // A client that leaves while a page is written to it harms nobody.
 func TestPage_ClientLeaves(t *testing.T) {
+	t.Parallel()
 	g := newRig(t)
 	m := g.allocate()
 	for i := range 20 {

@@ -145,6 +145,7 @@ func TestPair_Bounds(t *testing.T) {
 
 // Many pairs at once: one id for both sides, one winner for each role.
 func TestPair_ManyAtOnce(t *testing.T) {
+	t.Parallel()
 	g := newRig(t)
 	var all sync.WaitGroup
 	for i := range 20 {

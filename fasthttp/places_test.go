@@ -227,6 +227,7 @@ func TestPlaces_WhoMayGo(t *testing.T) {
 // whole body; one that comes later finds the connection closed. Never is
 // something answered that was not asked.
 func TestPlaces_RequestAtThatMoment(t *testing.T) {
+	t.Parallel()
 	g := newRig(t)
 	m := g.allocate()
 	g.client.CloseIdleConnections()

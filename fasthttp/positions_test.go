@@ -23,6 +23,7 @@ func (r reply) positions(t testing.TB) (next, end int) {
 }
 
 func TestPull_Positions(t *testing.T) {
+	t.Parallel()
 	g := newRig(t)
 	m := g.allocate()
 	for _, query := range []string{"", "?from=0", "?from=7", "?last=3", "?since=x", "?limit=0", "?from=7&wait=0", "?from=9&wait=1"} {
@@ -119,6 +120,7 @@ func TestPull_ReadToTheEndWithoutIDs(t *testing.T) {
 // A long poll by position gets what comes, once; one behind the end gets what comes
 // next, which is at the end.
 func TestLongPoll_Positions(t *testing.T) {
+	t.Parallel()
 	g := newRig(t)
 	m := g.allocate()
 	m.post(`{"n":0}`).want(t, 201)
@@ -150,6 +152,7 @@ func TestLongPoll_Positions(t *testing.T) {
 // A reader that asks from Relay-Next, with a wait, misses and repeats nothing while
 // others post.
 func TestLongPoll_FromNextWhileOthersPost(t *testing.T) {
+	t.Parallel()
 	g := newRig(t)
 	m := g.allocate()
 	const posters, each = 4, 60
@@ -187,6 +190,7 @@ func TestLongPoll_FromNextWhileOthersPost(t *testing.T) {
 }
 
 func TestStream_Positions(t *testing.T) {
+	t.Parallel()
 	g := newRig(t)
 	m := g.allocate()
 	events := []string{eventN(0), `{"no":"id"}`, `{"event_id":"line\nfeed"}`, eventN(3), `{"event_id":""}`, eventN(5)}
@@ -253,6 +257,7 @@ func TestStream_Positions(t *testing.T) {
 // Readers of both kinds of id lines who leave and come back, beside posts of events
 // without ids: each gets every event once, in the one order (I6).
 func TestStreams_I6_BothKindsOverReturns(t *testing.T) {
+	t.Parallel()
 	g := newRig(t)
 	m := g.allocate()
 	const posters, each, readers = 4, 150, 6

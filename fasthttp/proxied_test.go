@@ -59,6 +59,7 @@ func version2(t *testing.T, client string, command proxyproto.ProtocolVersionAnd
 // A trusted proxy's PROXY header tells the client: for limits and for the log, with
 // and without TLS. Nobody else's counts.
 func TestProxyProtocol(t *testing.T) {
+	t.Parallel()
 	for _, secure := range []bool{false, true} {
 		for _, row := range []struct {
 			what, trusted, header string

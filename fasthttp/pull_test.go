@@ -93,6 +93,7 @@ func TestPull_PageCap(t *testing.T) {
 }
 
 func TestPull_DefaultPageCapIs4MiB(t *testing.T) {
+	t.Parallel()
 	g := newRig(t)
 	m := g.allocate()
 	pad := strings.Repeat("x", 200_000)

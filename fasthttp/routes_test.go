@@ -12,6 +12,7 @@ const (
 )
 
 func TestRoutes_StatusOfEveryRow(t *testing.T) {
+	t.Parallel()
 	g := newRig(t)
 	m := g.allocate()
 	other := g.allocate()
@@ -123,6 +124,7 @@ func TestRoutes_Healthz10(t *testing.T) {
 // 1.4: no bearer 401, unknown slot 404, wrong token 403, in this order, on
 // every bearer route; a bad content type comes after them.
 func TestAuth_Order(t *testing.T) {
+	t.Parallel()
 	g := newRig(t)
 	m := g.allocate()
 	for _, row := range []struct{ method, path string }{

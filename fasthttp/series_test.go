@@ -85,6 +85,7 @@ func (s seriesReply) at(t testing.TB, name string, i int) float64 {
 }
 
 func TestSeries_Steps(t *testing.T) {
+	t.Parallel()
 	g := newRig(t)
 	for hours, step := range map[int]int64{1: 30, 6: 30, 7: 60, 24: 120, 48: 240, 168: 840} {
 		s := g.seriesOf(fmt.Sprintf("?hours=%d", hours))

@@ -31,6 +31,7 @@ func (m mailbox) state() reply {
 
 // A slot may ask for a shorter life than the operator's, and its state shows what applies.
 func TestAllocate_Lifetime(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name        string
 		slot, event time.Duration

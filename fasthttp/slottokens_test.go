@@ -29,6 +29,7 @@ func (r reply) needs(t testing.TB, what, right string) {
 
 // What each kind of token may do, route by route.
 func TestTokens_Rights(t *testing.T) {
+	t.Parallel()
 	g := newRig(t)
 	m := g.allocate()
 	m.fill(1)
@@ -177,6 +178,7 @@ func TestTokens_Make(t *testing.T) {
 
 // As many as may be are made, however many ask at once.
 func TestTokens_ManyAtOnce(t *testing.T) {
+	t.Parallel()
 	g := newRig(t)
 	m := g.allocate()
 	path := "/v1/slot/" + m.id + "/tokens"
@@ -288,6 +290,7 @@ func TestTokens_Rotate(t *testing.T) {
 // Revocation and the end of its time end what a token has let in, between frames, on a
 // silent slot and on one where events come.
 func TestTokens_EndStreams(t *testing.T) {
+	t.Parallel()
 	g := newRig(t)
 	for _, busy := range []bool{false, true} {
 		for _, how := range []string{"revoked", "expired"} {
@@ -334,7 +337,7 @@ func TestTokens_EndStreams(t *testing.T) {
 					}
 				}
 			}
-			if took := time.Since(began); how == "expired" && took > 4*time.Second {
+			if took := time.Since(began); how == "expired" && took > 20*time.Second {
 				t.Errorf("the stream of an expired token ended after %v", took)
 			}
 			close(stop)

@@ -21,6 +21,7 @@ func stuckEvent(i int) string { return bigEvent(fmt.Sprint("s", i), 200_000) }
 
 // While a client stands still, others get each event, however long it does so.
 func TestStreams_StuckClientHarmsNobody(t *testing.T) {
+	t.Parallel()
 	g := newRig(t, func(o *rigOptions) { o.relay.StreamWriteTimeout, o.relay.StreamSendBuffer = time.Hour, stuckBuffer })
 	m := g.allocate()
 	stuck := m.stream("", "")
@@ -47,6 +48,7 @@ func TestStreams_StuckClientHarmsNobody(t *testing.T) {
 // A client that stops reading is cut after the deadline, and loses nothing: it comes
 // back by its last id.
 func TestStreams_ClientThatStopsReading(t *testing.T) {
+	t.Parallel()
 	g := newRig(t, func(o *rigOptions) { o.relay.StreamWriteTimeout, o.relay.StreamSendBuffer = time.Second, stuckBuffer })
 	m := g.allocate()
 	stuck := m.stream("", "")
@@ -94,7 +96,7 @@ func TestStreams_ClientThatStopsReading(t *testing.T) {
 func TestStreams_SlowButSteady(t *testing.T) {
 	t.Parallel()
 	g := newRig(t, func(o *rigOptions) {
-		o.relay.StreamWriteTimeout = 500 * time.Millisecond
+		o.relay.StreamWriteTimeout = 2 * time.Second
 		o.relay.StreamSendBuffer = 8 << 10 // so that each piece takes many writes
 	})
 	m := g.allocate()

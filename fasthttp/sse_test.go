@@ -316,6 +316,7 @@ func TestStream_Resume(t *testing.T) {
 }
 
 func TestStream_CommentWhenIdle(t *testing.T) {
+	t.Parallel()
 	g := newRig(t, func(o *rigOptions) { o.relay.Heartbeat = 240 * time.Millisecond })
 	m := g.allocate()
 	// The contract's 12 s may be less (the first is the wheel's phase), and never as

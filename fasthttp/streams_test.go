@@ -17,6 +17,7 @@ import (
 // From replay to live there is no gap and no repeat while eight posters post,
 // and every reader sees the same order (I6).
 func TestStreams_ReplayToLive(t *testing.T) {
+	t.Parallel()
 	g := newRig(t)
 	m := g.allocate()
 	const posters, each, readers = 8, 120, 8

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"cowrelay/fasthttp/conn"
+	"cowrelay/fasthttp/stream"
 )
 
 // clientTLS is what clients of tests speak: they look at no name.
@@ -47,6 +48,7 @@ func overTLS(o *rigOptions) {
 // Requests of all sizes are answered over TLS as they are without: replies that are
 // copied, and windows that are written from the slot's own bytes.
 func TestTLS_Requests(t *testing.T) {
+	t.Parallel()
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
 		t.Run(tls.VersionName(version), func(t *testing.T) {
 			g := newRig(t, overTLS, func(o *rigOptions) { o.tls.MaxVersion = version })
@@ -101,6 +103,7 @@ func TestTLS_Requests(t *testing.T) {
 // A stream over TLS replays, goes live, and ends between two frames. Its client's end
 // is seen at once.
 func TestTLS_Streams(t *testing.T) {
+	t.Parallel()
 	g := newRig(t, overTLS, func(o *rigOptions) { o.relay.Heartbeat = 500 * time.Millisecond })
 	m := g.allocate()
 	const n = 300
@@ -131,34 +134,18 @@ func TestTLS_Streams(t *testing.T) {
 	}
 }
 
-// A client that does not read a stream or a window holds up nobody, keeps no more
-// than a record of ours, and is cut; one that reads on in time gets all of it.
+// A client that does not read a stream or a window holds up nobody, and one that reads
+// on in time gets all of it.
 func TestTLS_Stalled(t *testing.T) {
-	g := newRig(t, overTLS, func(o *rigOptions) {
-		o.relay.SendBuffer, o.relay.StreamSendBuffer = 32<<10, 32<<10
-		o.relay.StreamWriteTimeout = 3 * time.Second
-	})
-	f := g.fillPages(1, 16, 250_000)[0]
-	small := func() net.Conn { // a client whose system takes little
-		t.Helper()
-		raw, err := net.Dial("tcp", g.addr)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { raw.Close() })
-		raw.(*net.TCPConn).SetReadBuffer(8 << 10)
-		raw.SetDeadline(time.Now().Add(time.Minute))
-		return tls.Client(raw, clientTLS)
+	t.Parallel()
+	g := newRig(t, overTLS, smallBuffers(time.Minute))
+	f := g.fillPages(1, 16, 40_000)[0]
+	page := f.slowTLS(f.request())
+	if _, err := io.ReadFull(page, make([]byte, 1)); err != nil {
+		t.Fatalf("the reply does not begin: %v", err)
 	}
-	page := small()
-	io.WriteString(page, f.request())
-	io.ReadFull(page, make([]byte, 1))
-	stream := small()
-	io.WriteString(stream, strings.ReplaceAll(f.streamRequest("HTTP/1.1", "?from=0", ""), "\n", "\r\n"))
-	io.ReadFull(stream, make([]byte, 1))
+	f.slowTLS(f.streamRequest("HTTP/1.1", "?from=0", ""))
 	g.eventually("the stream waits", func() bool { return g.relay.streams.Stalled() == 1 })
-
-	// Others are served meanwhile.
 	other := g.allocate()
 	live := other.stream("", "")
 	other.post(eventN(1)).want(t, 201)
@@ -168,16 +155,46 @@ func TestTLS_Stalled(t *testing.T) {
 	if body, err := f.rest(page, 64<<10); err != nil || body != f.page {
 		t.Errorf("a window that was read late has %d bytes of %d: %v", len(body), len(f.page), err)
 	}
-	g.eventually("the stream is cut", func() bool { return g.relay.streams.Len() == 1 })
-	cut := small()
-	io.WriteString(cut, f.request())
-	io.ReadFull(cut, make([]byte, 1))
+}
+
+// A client that reads on neither a stream nor a window is cut.
+func TestTLS_StalledIsCut(t *testing.T) {
+	t.Parallel()
+	g := newRig(t, overTLS, smallBuffers(300*time.Millisecond))
+	f := g.fillPages(1, 16, 40_000)[0]
+	f.slowTLS(f.streamRequest("HTTP/1.1", "?from=0", ""))
+	g.eventually("the stream is cut", func() bool { return g.relay.streams.Ended(stream.EndSlow) == 1 })
+	f.slowTLS(f.request())
 	g.eventually("the window is cut", func() bool { return g.relay.conns.Cuts()[conn.CutSlow].Load() == 1 })
+}
+
+// smallBuffers has the relay's system take little for a client, who has to read on within
+// patience.
+func smallBuffers(patience time.Duration) func(*rigOptions) {
+	return func(o *rigOptions) {
+		o.relay.SendBuffer, o.relay.StreamSendBuffer, o.relay.StreamWriteTimeout = 32<<10, 32<<10, patience
+	}
+}
+
+// slowTLS is a client whose system takes little. It sends a request, and reads nothing.
+func (f filled) slowTLS(request string) net.Conn {
+	f.Helper()
+	c, err := net.Dial("tcp", f.addr)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(func() { c.Close() })
+	c.(*net.TCPConn).SetReadBuffer(32 << 10) // through less it takes a minute
+	c.SetDeadline(time.Now().Add(time.Minute))
+	over := tls.Client(c, clientTLS)
+	io.WriteString(over, strings.ReplaceAll(strings.ReplaceAll(request, "\r\n", "\n"), "\n", "\r\n"))
+	return over
 }
 
 // Clients that never finish their handshake, or do it byte by byte, keep nobody out,
 // and are gone when their time is over.
 func TestTLS_UnfinishedHandshakes(t *testing.T) {
+	t.Parallel()
 	const most = 16
 	g := newRig(t, overTLS, func(o *rigOptions) { o.relay.MaxConns, o.relay.HeaderTimeout = most, 4*time.Second })
 	var held []net.Conn
@@ -220,6 +237,7 @@ func errTimedOut() error {
 
 // What is no TLS gets an answer that says so, and HTTP/2 alone is no agreement.
 func TestTLS_OtherProtocols(t *testing.T) {
+	t.Parallel()
 	g := newRig(t, overTLS)
 	c, err := net.Dial("tcp", g.addr)
 	if err != nil {
@@ -241,16 +259,16 @@ func TestTLS_OtherProtocols(t *testing.T) {
 		c.Close()
 		t.Error("HTTP/2 was agreed upon")
 	}
-	if n := g.relay.conns.Handshakes()[conn.HandshakeFailed].Load(); n != 2 {
-		t.Errorf("%d handshakes failed", n)
-	}
+	g.eventually("two failed handshakes", func() bool { return g.relay.conns.Handshakes()[conn.HandshakeFailed].Load() == 2 })
 }
 
 // A stream whose client has stalled once, and has read on, goes on for as long as others:
 // the deadline of the wait does not outlive it.
 func TestStreams_StallIsForgotten(t *testing.T) {
+	t.Parallel()
 	for _, secure := range []bool{false, true} {
 		t.Run(fmt.Sprintf("TLS=%v", secure), func(t *testing.T) {
+			t.Parallel()
 			g := newRig(t, func(o *rigOptions) {
 				if secure {
 					overTLS(o)

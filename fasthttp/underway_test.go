@@ -71,7 +71,10 @@ func TestUnderway_StalledBodies(t *testing.T) {
 			m.post(eventN(0)).want(t, 201)
 			before := heapInUse()
 			stalled := m.stalledBodies(50, addresses)
-			time.Sleep(conn.Grace + 100*time.Millisecond)
+			g.eventually("20 of 50 are refused", func() bool {
+				return g.relay.conns.Arrivals.Refused()+g.relay.conns.Arrivals.Cut() >= 20
+			})
+			time.Sleep(conn.Grace)
 			if used := heapInUse() - before; used > budget+50*each {
 				t.Errorf("%d KiB in use, budget %d", used>>10, budget>>10)
 			}
@@ -109,6 +112,7 @@ func TestUnderway_StalledBodies(t *testing.T) {
 // Headers that nobody ends, from an address that has all of its share in them, do
 // not keep out a body from there, however new they are.
 func TestUnderway_BodyBeforeUnfinishedHeads(t *testing.T) {
+	t.Parallel()
 	g := newRig(t, func(o *rigOptions) { o.relay.RequestBytes, o.relay.grace = 8<<20, time.Hour })
 	m := g.allocate()
 	for range 150 {
@@ -123,6 +127,7 @@ func TestUnderway_BodyBeforeUnfinishedHeads(t *testing.T) {
 
 // Who takes more gives way to who takes less, also if it sends well.
 func TestUnderway_TheGreedyGivesWay(t *testing.T) {
+	t.Parallel()
 	g := newRig(t, func(o *rigOptions) { o.relay.RequestBytes, o.relay.grace = 8<<20, time.Hour })
 	m := g.allocate()
 	greedy := map[string]*wire{}

@@ -32,6 +32,7 @@ func (c *slowCopy) Send(ctx context.Context, w io.Writer, o SendOptions) (n int6
 // A backup is a copy without what the client has. The relay knows of one that is whole
 // when it is told, and of one that fails.
 func TestBackup(t *testing.T) {
+	t.Parallel()
 	g := newRig(t)
 	var closed atomic.Int32
 	c := &slowCopy{fakeCopy: fakeCopy{pieces: 10, pause: 400 * time.Millisecond, closed: &closed}}

@@ -35,6 +35,7 @@ func (c fakeCopy) Send(_ context.Context, w io.Writer, _ SendOptions) (n int64, 
 // A copy may take longer than a reply otherwise may, and one that fails is cut off and
 // never looks whole.
 func TestCheckpoint(t *testing.T) {
+	t.Parallel()
 	g := newRig(t)
 	var closed atomic.Int32
 	var next atomic.Pointer[func(context.Context) (Checkpoint, error)]

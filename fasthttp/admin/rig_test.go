@@ -120,7 +120,7 @@ func dial(t testing.TB, addr string) *wire {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.SetDeadline(time.Now().Add(20 * time.Second))
+	c.SetDeadline(time.Now().Add(time.Minute))
 	t.Cleanup(func() { c.Close() })
 	return &wire{t, c, bufio.NewReaderSize(c, 64<<10)}
 }

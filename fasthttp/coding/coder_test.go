@@ -370,11 +370,15 @@ func TestPage_Together(t *testing.T) {
 	defer f.Close()
 	slot, r := f.slot(), rand.New(rand.NewPCG(9, 10))
 	f.post(slot, events(r, 0, 12_000, 500)...)
+	pages := 60
+	if testing.Short() {
+		pages = 15 // the plain run takes more
+	}
 	var all sync.WaitGroup
 	for i := range 8 {
 		all.Go(func() {
 			r := rand.New(rand.NewPCG(11, uint64(i)))
-			for range 60 {
+			for range pages {
 				f.page(slot, uint64(r.IntN(12_000)), 200, i%2 == 0)
 			}
 		})
