@@ -60,14 +60,16 @@ test race test-real bench: export GOFLAGS += -pgo=off
 # there are cores. The longest begin first, or the last of them would run alone.
 TESTS_AT_ONCE ?= $(shell echo $$(( $$(nproc 2>/dev/null || echo 2) * 3 / 2 )))
 E2E := ./cmd/cowrelay/internal/e2e
-LONGEST := ./fasthttp ./bench/attack ./cow/pebblestore ./cow ./cow/natslog ./cow/engine ./bench/scenario ./cow/filelog $(addprefix $(E2E)/,life crash commands)
+LONGEST := ./fasthttp ./bench/attack ./cow/pebblestore ./cow ./cow/natslog ./cow/engine ./bench/scenario ./cow/filelog $(addprefix $(E2E)/,life backup crash commands fleet)
 TEST_PKGS = $(if $(filter ./...,$(PKGS)),$(LONGEST)) $(PKGS)
 
 # The tests of the built relay run once, without the race detector. It would not see the
 # relay, which is another process and always built the same way.
 RACE_PKGS = $(if $(filter ./...,$(PKGS)),$(filter-out $(E2E)/%,$(LONGEST)) $(shell go list ./... | grep -v $(E2E:.%=%)/),$(PKGS))
 
-GOTEST = set -o pipefail; go test -json -p $(TESTS_AT_ONCE) -timeout 30m $(1) | $(AWK) -f .ci/tests.awk
+# make test vets all before, and lint does: another go vet of each package, and of its
+# race build, would find the same.
+GOTEST = set -o pipefail; go test -vet=off -json -p $(TESTS_AT_ONCE) -timeout 30m $(1) | $(AWK) -f .ci/tests.awk
 
 # mawk waits for a full buffer otherwise.
 AWK := $(shell awk -W version 2>&1 </dev/null | grep -q mawk && echo awk -W interactive || echo awk)

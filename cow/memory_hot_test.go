@@ -22,12 +22,12 @@ func TestBudget_HotReadsStayBesideColdOnes(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	loads := func() uint64 { return f.Stats().SlotLoads.Load() + f.Stats().ChunkLoads.Load() }
 	var hotReads, hotLoads, coldReads, coldLoads uint64
-	reads := 2000
+	reads, filled := 2000, 500
 	if testing.Short() {
-		reads = 1000 // the plain run takes more
+		reads, filled = 600, 300 // the plain run takes more
 	}
 	for n := range reads {
-		warm := n >= 500 // by then memory is full of cold slots
+		warm := n >= filled // by then memory is full of cold slots
 		before := loads()
 		slot := slots[hot+rng.IntN(cold)]
 		f.page(slot, payloadID(slot.ID(), rng.Uint64N(events)), 20)
@@ -62,7 +62,7 @@ func TestBudget_HotReadsStayBesideColdOnes(t *testing.T) {
 // commit does not need, and at the pace of the loads.
 func TestBudget_SlotsComeAndGoWhileACommitHangs(t *testing.T) {
 	const slots, events = 200, 100 // together far more than the budget
-	f := open(t, cow.Options{MemoryBudget: 2 << 20, LoadTimeout: 5 * time.Second, LoadPatience: time.Second})
+	f := open(t, cow.Options{MemoryBudget: 2 << 20, LoadTimeout: time.Minute, LoadPatience: 20 * time.Second})
 	var list []*cow.Slot
 	for range slots {
 		slot := f.slot()

@@ -26,6 +26,7 @@ func copyGone(t *testing.T, data string) {
 // A client that is killed leaves nothing that passes for a backup, and holds nothing of
 // the relay's disk. The next one clears away what it left.
 func TestBackup_ClientKilled(t *testing.T) {
+	t.Parallel()
 	f := relaytest.Fill(t, 8, 2000, 1500) // at 1 MiB a second it takes longer than a round on a busy machine
 	r := relaytest.Start(t, f.Dir)
 	dir := filepath.Join(t.TempDir(), "new", "backups")
@@ -91,6 +92,7 @@ func TestBackup_ClientKilled(t *testing.T) {
 // A relay that is killed in the middle fails the backup with a clear text. Nothing is
 // left at either side.
 func TestBackup_RelayKilled(t *testing.T) {
+	t.Parallel()
 	f := relaytest.Fill(t, 4, 2000, 1500)
 	dir := t.TempDir()
 	for range 3 {
@@ -125,6 +127,7 @@ func TestBackup_RelayKilled(t *testing.T) {
 // A disk that is full at the backup's side, here a limit of the length of files, gives a
 // clear text and leaves nothing half.
 func TestBackup_DiskFull(t *testing.T) {
+	t.Parallel()
 	f := relaytest.Fill(t, 4, 2000, 1500)
 	r := relaytest.Start(t, f.Dir)
 	dir := t.TempDir()
@@ -164,6 +167,7 @@ func TestBackup_DiskFull(t *testing.T) {
 // What is damaged in a backup is found, by the list and by the next backup too where the
 // manifest shows it.
 func TestBackup_Damaged(t *testing.T) {
+	t.Parallel()
 	f := relaytest.Fill(t, 2, 1000, 500)
 	r := relaytest.Start(t, f.Dir)
 	dir := t.TempDir()

@@ -45,7 +45,7 @@ func TestFleet_StartsWithoutServers(t *testing.T) {
 		return code == 503 && strings.Contains(text, "waiting for the NATS servers")
 	})
 	r.Signal(syscall.SIGTERM)
-	if code := r.Wait(5 * time.Second); code != 0 {
+	if code := r.Wait(20 * time.Second); code != 0 {
 		t.Errorf("stopped while it waits: exit %d\n%s", code, r.Log.String())
 	}
 	r = f.on(dir, "a", "--admin="+admin).Launch()

@@ -143,7 +143,7 @@ func TestFleet_RollingRestart(t *testing.T) {
 			t.Errorf("relay %d: %v", i, err)
 		}
 	}
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
 		heardMu.Lock()
 		err := all(heard)
 		heardMu.Unlock()

@@ -13,6 +13,7 @@ import (
 // Events leave by themselves: readers of what has left hear of it, positions go on over a
 // restart, an id that left can be posted again, and the store is sound.
 func TestRetention_EventsLeave(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	r := relaytest.Start(t, dir, "--event-ttl", "8s")
 	slot := r.Allocate()
@@ -68,6 +69,7 @@ func TestRetention_EventsLeave(t *testing.T) {
 // A slot that asks for it loses its events sooner, also over a restart, and the state tells
 // what applies. Other slots keep theirs.
 func TestRetention_OfOneSlot(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	r := relaytest.Start(t, dir, "--event-ttl", "2h")
 	other := r.Allocate()

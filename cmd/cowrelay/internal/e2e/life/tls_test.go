@@ -40,6 +40,7 @@ func tlsURL(r *relaytest.Relay, n int) string {
 // Certificates are exchanged under load, by SIGHUP and without, and no request fails.
 // A pair that can't be used leaves the one that is there.
 func TestTLS_CertificatesExchangedUnderLoad(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	ends := time.Now().Add(90 * 24 * time.Hour)
 	cert, key := relaytest.Certificate(t, dir, 1, ends)
