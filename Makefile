@@ -311,6 +311,17 @@ soak: build ## the mix of agents for SOAKTIME (1h) on a small machine: is memory
 	@mkdir -p $(LOAD_DIR)
 	./bin/relaybench soak --relay ./bin/cowrelay --dir $(LOAD_DIR) --commit $(COMMIT) --time $(SOAKTIME) --out $(SOAK) $(SOAK_ARGS)
 
+# Another size goes to .cache/retention. The short form for trying: make retention
+# EVENTS=500000 RETENTION_ARGS="--ttl 1m --quiet-time 5s --spare 100000000".
+EVENTS         ?= 10000000
+RETENTION_ARGS ?=
+RETENTION      := $(if $(strip $(filter-out 10000000,$(EVENTS)) $(RETENTION_ARGS)),.cache/retention,bench/results/retention/$(DATE)-$(COMMIT))
+.PHONY: retention
+retention: build ## EVENTS (10000000) small events, nine of ten with a short lifetime: does the disk come back, and what do posts notice; takes 5 to 20 minutes and wants the machine alone
+	@mkdir -p $(LOAD_DIR) $(RETENTION)
+	set -o pipefail; ./bin/relaybench retention --relay ./bin/cowrelay --dir $(LOAD_DIR) --commit $(COMMIT) --events $(EVENTS) \
+		--out $(RETENTION) $(RETENTION_ARGS) | tee $(RETENTION)/retention.txt
+
 .PHONY: plots
 plots: build ## draw the pictures of the last make load in bench/results/plots; RESULTS=bench/results/NAME for another
 	./bin/relaybench plot $(or $(wildcard $(RESULTS).jsonl),$(lastword $(sort $(wildcard bench/results/*.jsonl)))) --out $(PLOTS)

@@ -22,6 +22,7 @@
 //	peer      the relay beside Nchan, NATS JetStream or another relay
 //	attack    the relay under attack, and its honest clients meanwhile
 //	soak      the mix for an hour on a small machine
+//	retention many events that expire, and whether the disk comes back
 //	model     what a fleet of cells costs, worked out
 //	plot      pictures of results
 //

@@ -42,6 +42,11 @@ func (s *Server) PullRequest(sl Slot, since []byte, limit int) (req []byte, numA
 	return req, len("GET ") + len(s.Prefix) + len(path) - wire.CounterDigits
 }
 
+// PositionRequest serializes a pull of at most limit events from a position on.
+func (s *Server) PositionRequest(sl Slot, from, limit int) []byte {
+	return s.requestHead("GET", "/v1/events/"+sl.ID+"?from="+strconv.Itoa(from)+"&limit="+strconv.Itoa(limit), sl.Token, 0)
+}
+
 // LastRequest serializes a pull of the newest n events.
 func (s *Server) LastRequest(sl Slot, n int) []byte {
 	return s.requestHead("GET", "/v1/events/"+sl.ID+"?last="+strconv.Itoa(n), sl.Token, 0)
@@ -88,11 +93,15 @@ func (p PostRequest) Number(n uint64) []byte {
 }
 
 // Allocate makes a slot over connection c.
-func (s *Server) Allocate(c *wire.Conn) (Slot, error) {
+func (s *Server) Allocate(c *wire.Conn) (Slot, error) { return s.AllocateAs(c, "{}") }
+
+// AllocateAs is Allocate with a body that says what slot it is to be. Dialects know one
+// kind alone.
+func (s *Server) AllocateAs(c *wire.Conn, body string) (Slot, error) {
 	if s.Dialect != nil {
 		return s.Dialect.NewSlot(), nil
 	}
-	req := append(s.requestHead("POST", "/v1/slot/allocate", "", len("{}")), "{}"...)
+	req := append(s.requestHead("POST", "/v1/slot/allocate", "", len(body)), body...)
 	h, err := c.Exchange(req)
 	if err != nil {
 		return Slot{}, fmt.Errorf("cannot allocate a slot: %w", err)

@@ -40,7 +40,7 @@ var mayImport = map[string][]string{
 	slots + "replay":        {"cowrelay/cow", slots + "event"},
 	slots + "filelog":       {slots + "replay"},
 	slots + "natslog":       {slots + "replay"},
-	slots + "pebblestore":   {"cowrelay/cow", slots + "event", slots + "replay"},
+	slots + "pebblestore":   {"cowrelay/cow", slots + "event", slots + "pebblestore/reclaim", slots + "replay"},
 	slots + "engine":        {"cowrelay/cow", slots + "event", slots + "filelog", slots + "pebblestore", slots + "replay"},
 	slots + "card":          {},
 	slots + "retention":     {"cowrelay/cow"},
@@ -49,6 +49,8 @@ var mayImport = map[string][]string{
 	slots + "replay/replaytest": {"cowrelay/cow", slots + "event", slots + "replay"},
 	// NATS servers for tests and loads. It knows nothing of the relay.
 	slots + "natslog/natstest": {},
+
+	slots + "pebblestore/reclaim": {},
 	// HTTP.
 	relay + "client":  {},
 	relay + "redact":  {},
@@ -101,18 +103,21 @@ var mayImport = map[string][]string{
 	bench + "soak": {
 		bench + "attack/books", bench + "bound", bench + "cgroup", bench + "load", bench + "proc", bench + "report", bench + "run", bench + "scenario/mix",
 	},
+	bench + "retention": {
+		bench + "attack/books", bench + "bound", bench + "load", bench + "report", bench + "run", bench + "wire",
+	},
 	bench + "attack": {
 		bench + "attack/books", bench + "attack/client", bench + "attack/drill", bench + "attack/honest",
 		bench + "attack/relay", bench + "cgroup", bench + "proc", bench + "report",
 	},
 	bench + "model": {},
-	bench + "plot":  {bench + "load", bench + "report", bench + "soak"},
+	bench + "plot":  {bench + "load", bench + "report", bench + "retention", bench + "soak"},
 	// What only tests of the load generator need.
 	bench + "internal/tiny":  {},
 	bench + "internal/short": {bench + "bound", bench + "internal/tiny", bench + "load/pullers", bench + "report", bench + "run", bench + "wire"},
 	"cowrelay/cmd/relaybench": {
 		bench + "attack", bench + "attack/drill", bench + "bound", bench + "load/pullers", bench + "model", bench + "peer",
-		bench + "plot", bench + "report", bench + "run", bench + "scenario", bench + "soak",
+		bench + "plot", bench + "report", bench + "retention", bench + "run", bench + "scenario", bench + "soak",
 	},
 	// The relay's program. Only its root knows all rooms; use speaks to a relay as any
 	// client does.

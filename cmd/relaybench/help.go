@@ -18,6 +18,9 @@ Usage:
                                                   --help explains
   relaybench soak --relay PATH --out DIR [flags]   mix for an hour on a small
                                                   machine; soak --help explains
+  relaybench retention --relay PATH --out DIR [flags]   ten million events, most of
+                                                  which expire, and the disk;
+                                                  retention --help explains
   relaybench fleet --relay PATH [flags]            three relays on three servers of
                                                   one log, beside bare publishes to
                                                   these; fleet --help explains

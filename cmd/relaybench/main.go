@@ -54,6 +54,9 @@ func command(ctx context.Context, args []string, stdout io.Writer, stderr *os.Fi
 	if len(args) > 0 && args[0] == soakCommand {
 		return soakRelay(ctx, args[1:], stdout, stderr)
 	}
+	if len(args) > 0 && args[0] == retentionCommand {
+		return watchRetention(ctx, args[1:], stdout, stderr)
+	}
 	if len(args) > 0 && args[0] == modelCommand {
 		return workOut(args[1:], stdout, stderr)
 	}

@@ -28,6 +28,7 @@ type applying struct {
 	slots  []slotChange
 	events []event.Event // of one slot, in order
 	value  []byte
+	frees  bool // the batch deletes events
 }
 
 // slotChange is what a batch does to the record of a slot.
@@ -79,6 +80,9 @@ func (s *Store) Apply(b *replay.Batch) (err error) {
 	s.batches.Add(1)
 	s.batchBytes.Add(uint64(size))
 	s.flushRanges(ranges)
+	if s.applying.frees {
+		s.reclaim.Deleted()
+	}
 	return nil
 }
 
@@ -111,7 +115,7 @@ func (s *Store) addRecords(b *pebble.Batch, records []replay.Record) {
 // of slots behind them.
 func (s *Store) addGroups(b *pebble.Batch, groups []replay.Group) (ranges uint64, err error) {
 	a := &s.applying
-	a.order, a.slots = a.order[:0], a.slots[:0]
+	a.order, a.slots, a.frees = a.order[:0], a.slots[:0], false
 	for i := range groups {
 		a.order = append(a.order, i)
 	}
@@ -159,6 +163,7 @@ func (s *Store) addSlot(b *pebble.Batch, groups []replay.Group, order []int) (ra
 			events = append(events, g.Events...)
 			c.counted, c.first, c.count, c.bytes = true, g.Oldest, g.Count, g.Bytes
 		case cow.OpTrim:
+			s.applying.frees = true
 			// What earlier batches have stored ends where the events of this one begin.
 			if len(events) > 0 && g.Oldest > first {
 				if deleteEvents(b, g.Slot, min(g.First, first), first) {
@@ -181,6 +186,7 @@ func (s *Store) addSlot(b *pebble.Batch, groups []replay.Group, order []int) (ra
 			c.created, c.token, c.owner, c.counted, c.first, c.count, c.bytes = true, g.Token, g.Owner, true, 0, 0, 0
 		case cow.OpRemove:
 			stored := g.Count // by earlier batches
+			s.applying.frees = s.applying.frees || stored > 0
 			if len(events) > 0 {
 				stored = first
 			}

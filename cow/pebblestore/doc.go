@@ -51,6 +51,6 @@
 //
 // # Bounds
 //
-// Memory is Options.MemoryBytes, plus 0.5 MiB for each running Load. Pebble's
-// goroutines end with Close; there are no others.
+// Memory is Options.MemoryBytes, plus 0.5 MiB for each running Load. Goroutines end with
+// Close: Pebble's, and the one of package reclaim.
 package pebblestore

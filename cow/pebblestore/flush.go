@@ -16,10 +16,10 @@ import (
 // removes and 2.9 ms behind 10,000; 50,000 did not end in ten minutes. In a table
 // they are sorted for good. So the memtable is flushed before many gather.
 //
-// A manual compaction of the removed ranges behind the flush was tried and dropped.
+// A manual compaction of the removed ranges behind each flush was tried and dropped.
 // Random ids lie all over the store, so it rewrites nearly everything (0.6 s for
-// 160 MB). Pebble's own compactions had freed the space of 10,000 removed slots
-// within 3 s of the flush.
+// 160 MB). Package reclaim compacts when a good part of the store is deleted, which
+// Pebble's own compactions had not freed in a minute of few writes.
 const maxRangeDeletes = 256
 
 // flushRanges starts a flush if enough range deletes have gathered. It does not wait

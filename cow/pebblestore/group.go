@@ -123,8 +123,8 @@ func (r *groupReader) next() (event.Event, error) {
 // These get a value of their own, so that the oldest event of a trimmed slot always
 // begins a value, and no byte of what has left stays.
 //
-// Pebble's compactions give the space back. A range delete drops whole tables that lie
-// in it, and counts for what is to be compacted first by what it deletes.
+// Compactions give the space back: Pebble's own, for which a range delete counts by what
+// it deletes, and those of package reclaim, where Pebble has no cause for one.
 
 // formatTrimmed is the format of a store of which slots were trimmed. It is written with
 // the first trim: until then older programs can open the store.

@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"github.com/cockroachdb/pebble/v2"
+
+	"cowrelay/cow/pebblestore/reclaim"
 )
 
 // formatVersion is the version of keys.go and group.go. A store whose format is
@@ -35,7 +37,20 @@ func Open(dir string, opts Options) (*Store, error) {
 	s.figures.last = s.db.Metrics()
 	s.running.Store(true)
 	s.applying.batch = s.db.NewBatch(pebble.WithInitialSizeBytes(64<<10), pebble.WithMaxRetainedSizeBytes(4<<20))
+	s.reclaim = reclaim.Start(s.db, reclaim.Options{
+		First: []byte{familyEvent}, End: []byte{familyEvent + 1}, Room: s.hasRoom, Logger: opts.Logger.With("folder", dir),
+	})
 	return s, nil
+}
+
+// hasRoom reports whether the disk has room for so many bytes of tables, and for those
+// that flushes write meanwhile.
+func (s *Store) hasRoom(bytes uint64) bool {
+	if !s.onDisk {
+		return true
+	}
+	free, err := FreeSpace(s.dir)
+	return err == nil && free > bytes+uint64(memTables*s.opts.MemTableBytes)
 }
 
 func (s *Store) openStore() (err error) {
@@ -125,6 +140,7 @@ func (s *Store) Close() error {
 	if s.readOnly {
 		return s.closeStore()
 	}
+	s.reclaim.Close()
 	return errors.Join(s.applying.batch.Close(), s.closeStore())
 }
 

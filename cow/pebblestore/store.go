@@ -9,6 +9,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 
 	"cowrelay/cow"
+	"cowrelay/cow/pebblestore/reclaim"
 	"cowrelay/cow/replay"
 )
 
@@ -27,8 +28,9 @@ type Store struct {
 	torn   *TornTail // the end of a log of format 1 that Open could not read, or nil
 	isNew  bool      // no log was made for this store when it was opened
 
-	applying applying // owned by the running Apply
-	trims    bool     // the store has the format formatTrimmed; owned by the running Apply
+	applying applying           // owned by the running Apply
+	reclaim  *reclaim.Reclaimer // nil in a store that is open for reading
+	trims    bool               // the store has the format formatTrimmed; owned by the running Apply
 
 	flushedMu sync.Mutex
 	durable   uint64 // what Durable returned last; guarded by flushedMu
