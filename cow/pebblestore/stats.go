@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
+
+	"cowrelay/cow/pebblestore/reclaim"
 )
 
 // Stats is what metrics show of a Store. All counts are since Open.
@@ -24,6 +26,7 @@ type Stats struct {
 	TornBytes        uint64 // at the end of a log of format 1, which Open could not read
 	DiskBytes        uint64 // of all files of the store
 	CompactionDebt   uint64 // bytes that compactions would write to come to rest
+	Garbage          uint64 // bytes of tables that were deleted and are not freed yet: an estimate
 	CacheHits        uint64 // blocks of tables that were in the cache
 	CacheMisses      uint64 // and that were not
 	CacheBytes       uint64 // that the cache holds
@@ -46,6 +49,7 @@ func (s *Store) Stats() Stats {
 		TornBytes:        s.tornBytes.Load(),
 		DiskBytes:        m.DiskSpaceUsage(),
 		CompactionDebt:   m.Compact.EstimatedDebt,
+		Garbage:          reclaim.Garbage(m),
 		CacheHits:        uint64(m.BlockCache.Hits),
 		CacheMisses:      uint64(m.BlockCache.Misses),
 		CacheBytes:       uint64(m.BlockCache.Size),

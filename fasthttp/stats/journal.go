@@ -19,6 +19,7 @@ type Journal struct {
 	DiskUsed   uint64 // bytes that the data folder takes of the disk, as du says; 0 if nobody knows
 
 	CompactionDebt uint64 // bytes that compactions of the store would write to come to rest
+	Garbage        uint64 // bytes of the store that were deleted and are not freed yet
 	CacheHits      uint64 // blocks of the store that were in its cache
 	CacheMisses    uint64 // and that were not
 	CacheBytes     uint64 // that the cache holds
@@ -64,6 +65,7 @@ func journalFamilies(store *cow.Store, journal func() Journal) []Family {
 			}
 		}},
 		Gauge("cowrelay_compaction_debt_bytes", "Bytes that compactions of the store would still write to come to rest.", func() int64 { return int64(journal().CompactionDebt) }),
+		Gauge("cowrelay_store_garbage_bytes", "Bytes of the store that were deleted and that compactions have not freed yet, as the store estimates.", func() int64 { return int64(journal().Garbage) }),
 		CounterBy("cowrelay_store_cache_total", "outcome", "Blocks that were read of the store, by outcome: hit (the cache had it), miss.", func(show Show) {
 			j := journal()
 			show("hit", j.CacheHits)

@@ -241,7 +241,7 @@ func (s *server) newRelay() *relayhttp.Relay {
 			}
 			return stats.Journal{
 				Errors: j.Errors(), SlowWrites: j.Store.SlowWrites, Stalls: j.Store.WriteStalls, TornBytes: j.TornBytes(), DiskBytes: j.DiskBytes(), DiskUsed: used,
-				CompactionDebt: j.Store.CompactionDebt, CacheHits: j.Store.CacheHits, CacheMisses: j.Store.CacheMisses, CacheBytes: j.Store.CacheBytes,
+				CompactionDebt: j.Store.CompactionDebt, Garbage: j.Store.Garbage, CacheHits: j.Store.CacheHits, CacheMisses: j.Store.CacheMisses, CacheBytes: j.Store.CacheBytes,
 				Recovery: j.Recovery, Replayed: j.Replayed,
 				LogBytes: uint64(j.Log.Bytes), LogSegments: uint64(j.Log.Segments), LogSyncs: j.Log.Syncs, LogWritten: j.Log.Written,
 				BacklogBytes: uint64(j.BacklogBytes), BacklogMax: uint64(j.BacklogMax), BacklogEntries: uint64(j.BacklogEntries), BacklogWaits: j.Waits,
