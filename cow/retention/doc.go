@@ -9,8 +9,9 @@
 // restart, a cold slot is neither woken nor read for its age, and nothing leaves early: an
 // event may stay an eighth longer than it must.
 //
-// Relays that share a log see each other's generations. Each may act on them: an act that
-// another has done is refused by the journal, and does nothing.
+// Relays that share a log see each other's generations. They act on them one after the
+// other, see turn.go. Should two act at once, the journal refuses the second, which then
+// does nothing.
 //
 // A slot may have a lifetime of its own. Such slots have generations of their own, by
 // classes of how long they live: see own.go.

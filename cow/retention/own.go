@@ -309,7 +309,7 @@ func (s *Sweeper) expireOwn(class int, now time.Time) error {
 	parts := slices.Clone(o.parts[class])
 	o.mu.Unlock()
 	for _, p := range parts {
-		age := now.Sub(p.at)
+		age := now.Sub(p.at) - s.lateness(max(shortest(class)/ownGrains, ownEvery))
 		if age < shortest(class) {
 			continue
 		}

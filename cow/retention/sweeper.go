@@ -37,7 +37,11 @@ func (p Policy) after(rule int) time.Duration {
 // Options are those of Start.
 type Options struct {
 	Policy
-	Now    func() time.Time // the machine's time; default time.Now
+	Now func() time.Time // the machine's time; default time.Now
+	// Before is how many relays that share the log act before this one: it waits for each
+	// of them, and then does what they have left. It is called by the sweeper's goroutine.
+	// Default: none.
+	Before func() int
 	Logger *slog.Logger
 }
 
@@ -57,6 +61,9 @@ type Sweeper struct {
 	noted   time.Time     // when the clock was written last
 	unwatch func()        // set by begin
 	mayTrim bool          // the journal lets events leave, as of this turn
+	before  func() int    // of Options
+	late    int           // what before said, as of this turn
+	full    map[cow.ID]fullSlot
 	ownSlots
 	stop chan struct{}
 	once sync.Once // of stop
@@ -81,7 +88,10 @@ func Start(store *cow.Store, o Options) *Sweeper {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	s := &Sweeper{Policy: o.Policy, store: store, records: store.Records(), log: o.Logger, clock: newClock(o.Now), grain: mostGap, every: mostWait, stop: make(chan struct{})}
+	if o.Before == nil {
+		o.Before = func() int { return 0 }
+	}
+	s := &Sweeper{Policy: o.Policy, store: store, records: store.Records(), log: o.Logger, before: o.Before, clock: newClock(o.Now), grain: mostGap, every: mostWait, stop: make(chan struct{})}
 	for rule := range rules {
 		if d := s.after(rule); d > 0 {
 			s.grain = min(s.grain, max(d/grains, leastGap))
@@ -165,6 +175,7 @@ func (s *Sweeper) turn(due bool) error {
 		}
 	}
 	s.look()
+	s.late = s.before()
 	now := s.clock.now()
 	if err := s.sweepOwn(now); err != nil || !due {
 		return err
@@ -239,11 +250,13 @@ func (s *Sweeper) keep() error {
 		return nil
 	}
 	a := s.newActs()
+	full := make(map[cow.ID]fullSlot)
+	defer func() { s.full = full }()
 	for slot := range s.store.All {
 		first, end := slot.Positions()
 		tooMany := s.KeepEvents > 0 && end-first > s.KeepEvents+s.KeepEvents/slack
 		tooLong := s.KeepBytes > 0 && slot.Bytes() > s.KeepBytes+s.KeepBytes/slack && end-first > 1
-		if !tooMany && !tooLong {
+		if !tooMany && !tooLong || !s.turnFor(slot.ID(), first, full) {
 			continue
 		}
 		if !a.do(func() error {
@@ -276,7 +289,7 @@ func (s *Sweeper) expire(now time.Time) error {
 			after := s.after(rule)
 			switch {
 			case after == 0 || p.done[rule]:
-			case now.Sub(p.at) < after, rule == ruleEvent && !s.mayTrim:
+			case now.Sub(p.at) < after+s.lateness(s.every), rule == ruleEvent && !s.mayTrim:
 				over = false
 			default:
 				if err := s.apply(p, rule, now); err != nil {

@@ -115,6 +115,7 @@ func TestBook_Members(t *testing.T) {
 	a, b := r.open(t, "a", 50), r.open(t, "b", 60)
 	defer a.Close()
 	eventually(t, "both see both", func() bool { return names(t, a) == "ab" && names(t, b) == "ab" })
+	eventually(t, "b knows that a comes before it", func() bool { return a.Before() == 0 && b.Before() == 1 })
 	var no *refusal.Reply
 	if err := a.Forget(context.Background(), "b"); !errors.As(err, &no) || no.Status != 409 {
 		t.Errorf("forget one that lives: %v", err)
@@ -130,6 +131,7 @@ func TestBook_Members(t *testing.T) {
 	late := r.open(t, "c", 1) // it learns of b from the records
 	defer late.Close()
 	eventually(t, "all three", func() bool { return names(t, late) == "ab!c" })
+	eventually(t, "one that is silent counts no more", func() bool { return late.Before() == 1 })
 	if err := a.Forget(context.Background(), "b"); err != nil {
 		t.Fatal(err)
 	}

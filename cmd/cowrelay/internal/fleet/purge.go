@@ -37,6 +37,20 @@ func (b *Book) purger(now time.Time) (name string) {
 	return name
 }
 
+// Before is how many relays that live have a name that comes before this one's. It is
+// for work that one of them does and the next one takes over.
+func (b *Book) Before() (n int) {
+	now := time.Now()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for name, m := range b.members {
+		if name < b.opts.Name && b.live(m, now) {
+			n++
+		}
+	}
+	return n
+}
+
 // held is up to which entry at least two relays that live keep everything over a
 // crash. With fewer than two it is 0: then the log is the second copy.
 func (b *Book) held(now time.Time) uint64 {

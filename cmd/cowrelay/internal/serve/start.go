@@ -267,7 +267,11 @@ func (s *server) begin() {
 	if s.admin != nil {
 		s.admin.Attach(s.relay, s.store)
 	}
-	s.sweeper = retention.Start(s.store, retention.Options{Logger: s.log, Policy: retention.Policy{
+	var before func() int
+	if s.fleet != nil {
+		before = s.fleet.Before
+	}
+	s.sweeper = retention.Start(s.store, retention.Options{Logger: s.log, Before: before, Policy: retention.Policy{
 		IdleSlot: s.SlotIdleTTL, UnusedSlot: s.UnusedSlotTTL, Event: s.EventTTL, KeepEvents: s.EventKeep, KeepBytes: s.EventKeepBytes,
 	}})
 	// They end with the relay's drain, and run takes an error.
