@@ -44,6 +44,8 @@ type budget struct {
 	collections   atomic.Uint64 // that were forced
 
 	collectMu sync.Mutex // one collection at a time; never held together with mu
+	kept      int64      // guarded by collectMu: retired when the last one was over
+	rest      time.Time  // guarded by collectMu: until when there is none for the same again
 
 	mu   sync.Mutex
 	ring []*Slot // guarded by mu: all hot slots, in no order
@@ -218,34 +220,46 @@ const (
 	maxAsks = 16
 )
 
+// restFactor is how many times as long as a collection the rest behind it is.
+const restFactor = 10
+
 // old says whether something that was last used in an epoch may leave in another.
 func old(usedIn, epoch uint32) bool { return epoch-usedIn >= maxAge }
 
 // slack is how much may be retired beside the limit.
 func (b *budget) slack() int64 { return b.limit / 4 }
 
+// loadShare is what the chunks of one load may take where memory is short. Some loads
+// run at once, and most of the limit is for what is in use.
+func (b *budget) loadShare() int64 { return b.limit / 16 }
+
 // surplus is what is retired beyond that. It counts like what is used.
 func (b *budget) surplus() int64 { return max(0, b.retired.Load()-b.slack()) }
 
 // collect runs the collector if more is retired than may be: the data that readers
 // still hold is memory all the same, and only the collector knows how much that is.
+// What the last collection left is held by readers. So there is none for that alone
+// until a while has passed, or all who wait for memory would run one after the other.
 // The commit loop, which takes mu when a slot becomes hot or cold, never waits for
 // this.
 func (b *budget) collect() {
 	b.collectMu.Lock()
 	defer b.collectMu.Unlock()
-	r := b.retired.Load()
-	if r <= b.slack() {
+	r, begun := b.retired.Load(), time.Now()
+	if r <= b.slack() || r < b.kept+b.slack()/2 && begun.Before(b.rest) {
 		return
 	}
 	b.collections.Add(1)
 	runtime.GC()
+	end := time.Now()
+	b.rest = end.Add(restFactor * end.Sub(begun))
 	for range 20 { // cleanups run beside us
 		if b.retired.Load() < r {
 			break
 		}
 		time.Sleep(100 * time.Microsecond)
 	}
+	b.kept = b.retired.Load()
 }
 
 // next moves the hand of the clock. mu must be held.
@@ -325,16 +339,6 @@ func (h *hot) resident() (n int64) {
 		n += c.seg.Load().bytes()
 	}
 	return n + hotBytes
-}
-
-// shed drops the data of the oldest sealed chunk of a slot that is being loaded.
-func (b *budget) shed(h *hot) bool {
-	for i := 0; i < len(h.chunks)-1; i++ {
-		if g := h.chunks[i].resident(); g != nil {
-			return b.unload(h.chunks[i], g) > 0
-		}
-	}
-	return false
 }
 
 // letGo gives back what chunks take that a trim took out of their slot. Readers that

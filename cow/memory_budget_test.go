@@ -145,6 +145,21 @@ func TestBudget_CollectsRarely(t *testing.T) {
 	if got := b.surplus(); got != limit/4 {
 		t.Errorf("a surplus of %d bytes, want %d", got, limit/4)
 	}
+	// There is no collection for these alone until a while has passed, but one for what
+	// comes.
+	forced := b.collections.Load()
+	b.kept, b.rest = b.retired.Load(), time.Now().Add(time.Hour)
+	if b.collect(); b.collections.Load() != forced {
+		t.Error("a collection was forced for what is held")
+	}
+	b.kept -= b.slack() / 2
+	if b.collect(); b.collections.Load() != forced+1 {
+		t.Error("no collection was forced for what came")
+	}
+	b.kept, b.rest = b.retired.Load(), time.Now()
+	if b.collect(); b.collections.Load() != forced+2 {
+		t.Error("no collection was forced after a while")
+	}
 	if b.tryReserve(memChunk, limit*3/4+1) || !b.tryReserve(memChunk, limit*3/4) {
 		t.Error("the surplus does not take from the limit")
 	}

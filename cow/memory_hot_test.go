@@ -1,6 +1,7 @@
 package cow_test
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"testing"
 	"time"
@@ -56,6 +57,36 @@ func TestBudget_HotReadsStayBesideColdOnes(t *testing.T) {
 		t.Errorf("%d loads for %d hot reads, %d for %d cold ones", hotLoads, hotReads, coldLoads, coldReads)
 	}
 	t.Logf("%d loads for %d hot reads, %d for %d cold ones", hotLoads, hotReads, coldLoads, coldReads)
+}
+
+// The load of a slot that is longer than the room that is left lets go of its own chunks,
+// not of those that others read.
+func TestLoad_LongSlotsHaveAShare(t *testing.T) {
+	f := open(t, cow.Options{MemoryBudget: 8 << 20})
+	fill := func(events int) *cow.Slot {
+		slot := f.slot()
+		for i := range events {
+			f.must(slot, fmt.Sprintf(`{"event_id":"%d","p":"%s"}`, i, make1(50_000)))
+		}
+		return slot
+	}
+	long := fill(120)
+	f.Cool(long)
+	hot := fill(40) // 2 MB
+	f.page(hot, "", 1000)
+	before := f.Stats().ChunkLoads.Load() + f.Stats().SlotLoads.Load()
+	for i := range 3 {
+		f.must(long, ev(fmt.Sprint("more ", i))) // this takes the whole slot
+		f.Cool(long)
+	}
+	loads := f.Stats().ChunkLoads.Load() + f.Stats().SlotLoads.Load() - before
+	if loads == 0 {
+		t.Fatal("the long slot was not loaded")
+	}
+	f.page(hot, "", 1000)
+	if n := f.Stats().ChunkLoads.Load() + f.Stats().SlotLoads.Load() - before - loads; n != 0 {
+		t.Errorf("the slot that was in use needed %d loads", n)
+	}
 }
 
 // While a commit hangs, slots come into memory and leave it as ever: those that the

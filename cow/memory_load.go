@@ -207,9 +207,9 @@ func (l *loader) loadSlot(slot *Slot) (*hot, error) {
 // returns what it has built so far.
 func (l *loader) readSlot(slot *Slot) (*hot, error) {
 	want := slot.count.Load()
-	h := &hot{}
-	patience := l.patience()
-	if err := l.admit(h, memSlot, hotBytes, patience); err != nil {
+	b := &builder{budget: l.env.budget, hot: new(hot), wait: l.patience()}
+	h := b.hot
+	if err := b.admit(memSlot, hotBytes); err != nil {
 		return h, err
 	}
 	var room [event.MaxIDBytes]byte
@@ -223,11 +223,11 @@ func (l *loader) readSlot(slot *Slot) (*hot, error) {
 		}
 		for _, ev := range a.Events {
 			if id, ok := ev.ID(room[:0]); ok {
-				if err := l.admit(h, memIndex, h.index.Insert(index.Hash(l.env.seed, id), h.count), patience); err != nil {
+				if err := b.admit(memIndex, h.index.Insert(index.Hash(l.env.seed, id), h.count)); err != nil {
 					return err
 				}
 			}
-			if err := l.admit(h, memChunk, h.add(ev), patience); err != nil {
+			if err := b.add(ev); err != nil {
 				return err
 			}
 		}
@@ -238,6 +238,69 @@ func (l *loader) readSlot(slot *Slot) (*hot, error) {
 		err = fmt.Errorf("cow: slot %s: the journal gave %d events of %d", slot.id, h.count, want)
 	}
 	return h, err
+}
+
+// builder is the load of one slot: it builds a hot part that nobody else sees yet, and
+// reserves what that takes.
+//
+// Where memory is short, a load has a share of it. Beyond that it lets go of its own
+// oldest chunks before others have to leave. Without shares, loads of long slots that
+// run beside each other push each other's chunks out, and none of them gets on.
+type builder struct {
+	budget *budget
+	hot    *hot
+	wait   func() error // for memory; its error ends the load
+
+	chunks int64  // bytes that the chunks take
+	shed   int    // so many chunks have only their tables left
+	spare  []byte // of a chunk that was let go of, for the next one
+}
+
+// add appends an event that the journal gave.
+func (b *builder) add(ev event.Event) error {
+	grown := b.hot.addIn(ev, &b.spare)
+	b.chunks += max(0, grown)
+	return b.admit(memChunk, grown)
+}
+
+// admit reserves the bytes that the hot part has grown by.
+func (b *builder) admit(kind int, grown int64) error {
+	if grown <= 0 {
+		b.budget.add(kind, grown)
+		return nil
+	}
+	for !b.budget.tryReserve(kind, grown) {
+		if b.chunks > b.budget.loadShare() && b.letGo() || b.budget.evict(grown) > 0 || b.letGo() {
+			continue
+		}
+		if err := b.wait(); err != nil {
+			b.budget.add(kind, grown) // drop gives it back with the rest
+			return err
+		}
+	}
+	return nil
+}
+
+// letGo drops the data of the oldest sealed chunk that has it. Nobody has seen that
+// data, so it can serve the next chunk, and the collector has nothing to do.
+func (b *builder) letGo() bool {
+	if b.shed >= len(b.hot.chunks)-1 {
+		return false
+	}
+	c := b.hot.chunks[b.shed]
+	g := c.seg.Load()
+	b.shed++
+	c.seg.Store(g.table())
+	n := int64(len(g.data))
+	b.chunks -= n
+	if b.spare == nil && n == maxChunkBytes {
+		b.spare = g.data
+		b.budget.add(memChunk, -n)
+	} else {
+		b.budget.retire(g.data, n)
+	}
+	b.budget.evictedChunks.Add(1)
+	return true
 }
 
 // worthPart says whether events [pos, end) of a slot are so small a part of it that
@@ -324,26 +387,6 @@ func (l *loader) readPart(slot *Slot, pos, end uint64, most int) (list []*chunk,
 		err = fmt.Errorf("cow: slot %s: the journal gave events up to %d of %d", slot.id, next, end)
 	}
 	return list, err
-}
-
-// admit reserves the bytes that h has grown by. When nothing else can leave, h
-// lets go of its own oldest chunks.
-func (l *loader) admit(h *hot, kind int, grownBytes int64, wait func() error) error {
-	b := l.env.budget
-	if grownBytes <= 0 {
-		b.add(kind, grownBytes)
-		return nil
-	}
-	for !b.tryReserve(kind, grownBytes) {
-		if b.evict(grownBytes) > 0 || b.shed(h) {
-			continue
-		}
-		if err := wait(); err != nil {
-			b.add(kind, grownBytes) // drop gives it back with the rest
-			return err
-		}
-	}
-	return nil
 }
 
 // loadChunk reads the bytes of one chunk again: all that was in it when it left,

@@ -121,13 +121,17 @@ type appender struct {
 // A full chunk is never copied. A new one is begun instead, as large as the slot is
 // long, up to maxChunkBytes. So a slot of one event stays small, and a post costs
 // the same work over the life of the slot.
-func (a *appender) add(ev event.Event) (grown int64) {
+func (a *appender) add(ev event.Event) (grown int64) { return a.addIn(ev, nil) }
+
+// addIn does that too. A new chunk takes the bytes of *spare if they fit, and leaves
+// nil there.
+func (a *appender) addIn(ev event.Event, spare *[]byte) (grown int64) {
 	need := uint32(len(ev.JSON))
 	if a.tailEvents > 0 {
 		need++
 	}
 	if a.tail == nil || int(a.tailBytes+need) > len(a.tail.data) {
-		grown += a.begin(len(ev.JSON))
+		grown += a.begin(len(ev.JSON), spare)
 	} else if a.tailEvents == len(a.tail.refs) {
 		grown += a.widen()
 	}
@@ -145,7 +149,7 @@ func (a *appender) add(ev event.Event) (grown int64) {
 }
 
 // begin seals the tail and starts a chunk with room for an event of n bytes.
-func (a *appender) begin(n int) (grown int64) {
+func (a *appender) begin(n int, spare *[]byte) (grown int64) {
 	grown = a.seal()
 	size, events := n, 1
 	if count := a.count - a.first; count > 0 && n < maxChunkBytes/4 {
@@ -156,7 +160,12 @@ func (a *appender) begin(n int) (grown int64) {
 		// either guess is too low, widen corrects it.
 		events = max(1, min(size/int(a.bytes/count+1), int(count/4)))
 	}
-	g := &segment{data: newData(size), refs: make([]eventRef, events)}
+	g := &segment{refs: make([]eventRef, events)}
+	if spare != nil && len(*spare) == size {
+		g.data, *spare = *spare, nil
+	} else {
+		g.data = newData(size)
+	}
 	c := &chunk{first: a.count}
 	c.seg.Store(g)
 	a.chunks = append(a.chunks, c)
