@@ -109,9 +109,11 @@ benchstat: ## the last make bench in a table, the twins side by side; wants COUN
 	$(BENCHSTAT) -col /impl -filter '/impl:(cow OR plain)' .cache/bench.txt
 	$(BENCHSTAT) -filter '-/impl:(cow OR plain)' .cache/bench.txt
 
+# Others would be built for nothing, the relay for each of its own tests too.
+REAL_PKGS = $(shell grep -rlE --include='*_test.go' '^func Test[A-Za-z]*Real' cmd/cowrelay bench/peer | xargs -n1 dirname | sort -u | sed 's,^,./,')
 .PHONY: test-real
 test-real: real-deps peer-deps foreign-deps ## checks that need Chromium, promtool, systemd, Node.js, Python, nginx, Caddy and NATS; installs them from Debian's packages
-	go test -tags real -count=1 -run Real ./cmd/cowrelay/... ./bench/peer
+	go test -tags real -count=1 -run Real $(REAL_PKGS)
 	go vet -C bench/peers ./...
 	go test -C bench/peers -count=1 ./...
 	go vet -C bench/fleet ./...

@@ -22,6 +22,7 @@ import (
 // Prometheus scrapes a relay that is alone and one of a fleet, evaluates our rules, and
 // has an answer to every query of the dashboard; none of the alerts fires.
 func TestReal_PrometheusAnswersOurDashboard(t *testing.T) {
+	t.Parallel() // it waits, mostly
 	r := relaytest.Start(t, t.TempDir())
 	s := r.Allocate()
 	st := relaytest.MustStream(r, s, "")
