@@ -65,7 +65,7 @@ func TestTurn_FinishesWhileTheNextIsWritten(t *testing.T) {
 		select {
 		case <-first.done:
 			first.done <- struct{}{}
-		case <-time.After(20 * time.Second):
+		case <-time.After(time.Minute):
 			t.Error("the landed batch is not finished while the next one is written")
 		}
 	}

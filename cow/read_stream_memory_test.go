@@ -85,6 +85,9 @@ func TestStreams_LastLeaveRacesAppend(t *testing.T) {
 	slot := f.slot()
 	event := `{"pad":"` + strings.Repeat("p", 250_000) + `"}`
 	rounds, took := 250, time.Millisecond
+	if testing.Short() {
+		rounds = 100 // the plain run takes more
+	}
 	for i := range rounds {
 		st, p := f.subscribe(slot, false, ""), f.NewPost()
 		if err := p.Accept([]byte(`{"event":` + event + `}`)); err != nil {

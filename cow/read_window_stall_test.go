@@ -153,6 +153,10 @@ func TestWindow_LengthNeedsNoData(t *testing.T) {
 // chunks, goes cold and comes back, are what a plain list held when each was
 // made.
 func TestWindow_I1_TakenInPiecesEqualsModel(t *testing.T) {
+	steps := 500
+	if testing.Short() {
+		steps = 250 // the plain run takes more
+	}
 	for seed := range uint64(6) {
 		r := rand.New(rand.NewPCG(seed, 9))
 		f := open(t, cow.Options{PageBytes: 1 << (12 + seed*2)})
@@ -163,7 +167,7 @@ func TestWindow_I1_TakenInPiecesEqualsModel(t *testing.T) {
 			want string
 		}
 		var pages []*page
-		for step := range 500 {
+		for step := range steps {
 			switch r.IntN(10) {
 			case 0, 1, 2:
 				id := fmt.Sprint(len(m.events))

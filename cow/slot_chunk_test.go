@@ -41,7 +41,11 @@ func randomSize(r *rand.Rand) int {
 }
 
 func TestAppender_I2_WindowsEqualModel(t *testing.T) {
-	for seed := range uint64(4) {
+	seeds := uint64(4)
+	if testing.Short() {
+		seeds = 2 // the plain run takes more
+	}
+	for seed := range seeds {
 		r := rand.New(rand.NewPCG(seed, 1))
 		s, slot, h := bareSlot()
 		s.opts.PageBytes = 1 << 40

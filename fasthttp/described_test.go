@@ -100,7 +100,7 @@ func seenOften(req *http.Request, res *http.Response) bool {
 	}
 	template, _ := describedPath(described(), req.URL.EscapedPath())
 	n, _ := oftenSeen.LoadOrStore(fmt.Sprint(req.Method, template, res.StatusCode), new(atomic.Int64))
-	return n.(*atomic.Int64).Add(1) > 100
+	return n.(*atomic.Int64).Add(1) > 20
 }
 
 var oftenSeen sync.Map // method, path and status to *atomic.Int64

@@ -152,7 +152,7 @@ func TestDrain_WhateverHangs(t *testing.T) {
 					t.Errorf("drain: %v", err)
 				}
 				t.Logf("took %v: %v", time.Since(start), err)
-			case <-time.After(20 * time.Second):
+			case <-time.After(time.Minute):
 				t.Fatal("the drain does not end")
 			}
 			if n := g.relay.streams.Len(); n > row.opening {

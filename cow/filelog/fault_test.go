@@ -100,7 +100,7 @@ func TestDiskFails(t *testing.T) {
 			}
 			m.mu.Unlock()
 			var err error
-			for deadline := time.Now().Add(10 * time.Second); err == nil && time.Now().Before(deadline); {
+			for deadline := time.Now().Add(time.Minute); err == nil && time.Now().Before(deadline); {
 				acked := l.Last()
 				if _, err = l.Append(entry(acked + 1)); err == nil {
 					err = l.Trim(acked)

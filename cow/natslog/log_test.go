@@ -29,7 +29,7 @@ func sendAll(t testing.TB, l *natslog.Log, from, to uint64, size int) {
 		from++
 	}
 	for n := from; n <= to; n++ {
-		end := time.Now().Add(10 * time.Second)
+		end := time.Now().Add(time.Minute)
 		for {
 			err := l.Send(entry(1, n, size))
 			if err == nil {
@@ -299,7 +299,7 @@ func TestLog_Lost(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Log(err)
-		case <-time.After(20 * time.Second):
+		case <-time.After(time.Minute):
 			t.Fatal("Follow goes on")
 		}
 	}

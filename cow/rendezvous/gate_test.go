@@ -44,7 +44,7 @@ func TestGate_OfHandles(t *testing.T) {
 		}
 	}
 	free.Store(0)
-	for deadline := time.Now().Add(10 * time.Second); store.Room() == nil; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); store.Room() == nil; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("the disk never counts as full")
 		}

@@ -106,9 +106,9 @@ func (g *gate) at(calls ...replaytest.Call) func(replaytest.Call) error {
 // soon waits until a condition holds.
 func soon(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !ok(); {
+	for deadline := time.Now().Add(time.Minute); !ok(); {
 		if time.Now().After(deadline) {
-			t.Fatalf("%s: not within 10 s", what)
+			t.Fatalf("%s: not within a minute", what)
 		}
 		time.Sleep(100 * time.Microsecond)
 	}

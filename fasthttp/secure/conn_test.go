@@ -44,7 +44,7 @@ func pair(t testing.TB) (*tls.Conn, *Conn) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	raw.(*net.TCPConn).SetReadBuffer(16 << 10)
+	raw.(*net.TCPConn).SetReadBuffer(32 << 10) // through less, loopback is slow
 	raw.SetDeadline(time.Now().Add(time.Minute))
 	t.Cleanup(func() { raw.Close() })
 	accepted, err := ln.Accept()

@@ -63,7 +63,7 @@ func checkModes(t *testing.T, dir string) {
 		}
 		// A file gets its mode just behind its creation. Until then the folder keeps
 		// others out.
-		for end := time.Now().Add(10 * time.Second); info.Mode().Perm() != want && time.Now().Before(end); time.Sleep(time.Millisecond) {
+		for end := time.Now().Add(time.Minute); info.Mode().Perm() != want && time.Now().Before(end); time.Sleep(time.Millisecond) {
 			if info, err = os.Lstat(name); os.IsNotExist(err) {
 				return nil
 			} else if err != nil {
