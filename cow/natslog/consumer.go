@@ -84,8 +84,8 @@ const (
 	fetchAfter   = 200 * time.Millisecond
 	fetchEvery   = 50 * time.Millisecond
 	fetchTimeout = 300 * time.Millisecond // the server that was asked may be gone
-	fetchEntries = 256
-	fetchBytes   = 4 << 20 // at most: a small Memory has less
+	fetchEntries = 2048                   // so many a time also where the servers are far away
+	fetchBytes   = 4 << 20                // at most: a small Memory has less
 )
 
 // catchUp fetches until a server has no more. It is for a follower that was sent more
