@@ -117,16 +117,19 @@ type Stats struct {
 	TrimsHeld      atomic.Bool   // events should leave, and the fleet is too old for it
 	SweepBehind    atomic.Int64  // for so many seconds something should have ended then
 	EventsTrimmed  atomic.Uint64 // that left their slots, which go on
-	BytesTrimmed   atomic.Uint64 // of these events
-	FramesEncoded  atomic.Uint64 // into shared frames
-	FramesReplayed atomic.Uint64 // for one reader
-	SlotLoads      atomic.Uint64
-	ChunkLoads     atomic.Uint64
-	PartLoads      atomic.Uint64 // of cold slots that were read by position
-	LoadErrors     atomic.Uint64
-	Panics         atomic.Uint64 // in loads; each ended that load alone
-	LoadsRefused   atomic.Uint64 // too many waited, or one waited too long
-	Recoveries     atomic.Uint64 // appends that met another writer or an unknown outcome
+	// EphemeralTrimmed are those of EventsTrimmed that left by the time of ephemeral kinds,
+	// by an act of this relay.
+	EphemeralTrimmed atomic.Uint64
+	BytesTrimmed     atomic.Uint64 // of these events
+	FramesEncoded    atomic.Uint64 // into shared frames
+	FramesReplayed   atomic.Uint64 // for one reader
+	SlotLoads        atomic.Uint64
+	ChunkLoads       atomic.Uint64
+	PartLoads        atomic.Uint64 // of cold slots that were read by position
+	LoadErrors       atomic.Uint64
+	Panics           atomic.Uint64 // in loads; each ended that load alone
+	LoadsRefused     atomic.Uint64 // too many waited, or one waited too long
+	Recoveries       atomic.Uint64 // appends that met another writer or an unknown outcome
 }
 
 // Memory is where the budget's bytes are.

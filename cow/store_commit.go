@@ -175,6 +175,34 @@ func (s *Store) Within(slot *Slot, most uint64) (pos uint64, err error) {
 	return pos, err
 }
 
+// While returns the position of the slot's first event that is not what is asked for, at
+// most to. It reads those before from the journal, and wakes no cold slot. Errors are those
+// of a load.
+func (s *Store) While(slot *Slot, to uint64, is func(json []byte) bool) (pos uint64, err error) {
+	pos, end := slot.Positions()
+	if to = min(to, end); pos >= to {
+		return pos, nil
+	}
+	err = s.loads.pool.Do(func() error {
+		return s.loads.read(slot, pos, func(a *Append) error {
+			for i, ev := range a.Events {
+				switch at := a.First + uint64(i); {
+				case at < pos:
+				case at >= to || !is(ev.JSON):
+					return errEnough
+				default:
+					pos = at + 1
+				}
+			}
+			return nil
+		})
+	})
+	if err == errEnough {
+		err = nil
+	}
+	return pos, err
+}
+
 // sizeOf returns how many bytes the events have that stand from position from up to
 // below to.
 func (s *Store) sizeOf(slot *Slot, from, to uint64) (bytes uint64, err error) {

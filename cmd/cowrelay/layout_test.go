@@ -43,7 +43,7 @@ var mayImport = map[string][]string{
 	slots + "pebblestore":   {"cowrelay/cow", slots + "event", slots + "pebblestore/reclaim", slots + "replay"},
 	slots + "engine":        {"cowrelay/cow", slots + "event", slots + "filelog", slots + "pebblestore", slots + "replay"},
 	slots + "card":          {},
-	slots + "retention":     {"cowrelay/cow"},
+	slots + "retention":     {"cowrelay/cow", slots + "event"},
 	slots + "rendezvous":    {"cowrelay/cow", slots + "card", slots + "event", slots + "rate", slots + "share"},
 	// What only tests of journals need.
 	slots + "replay/replaytest": {"cowrelay/cow", slots + "event", slots + "replay"},

@@ -30,3 +30,10 @@ func TestMembers_Allocations(t *testing.T) {
 		t.Errorf("%v allocations, want 0", n)
 	}
 }
+
+func TestEphemeral_Allocs(t *testing.T) {
+	doc := []byte(`{"event_id":"a","kind":100,"body":{"x":[1,2,3]}}`)
+	if n := testing.AllocsPerRun(100, func() { Ephemeral(doc) }); n > 0 {
+		t.Errorf("%v allocations", n)
+	}
+}

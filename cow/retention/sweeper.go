@@ -18,6 +18,7 @@ type Policy struct {
 	IdleSlot   time.Duration // of a slot that nobody has posted to, pulled or streamed
 	UnusedSlot time.Duration // of a slot that nobody ever has
 	Event      time.Duration // of an event
+	Ephemeral  time.Duration // of an event of an ephemeral kind that stands in front of its slot
 	KeepEvents uint64        // events that a slot keeps, the newest
 	KeepBytes  uint64        // bytes of events that a slot keeps, the newest, but one event at least
 }
@@ -65,9 +66,10 @@ type Sweeper struct {
 	late    int           // what before said, as of this turn
 	full    map[cow.ID]fullSlot
 	ownSlots
-	stop chan struct{}
-	once sync.Once // of stop
-	wg   sync.WaitGroup
+	ephemeral ephemeral
+	stop      chan struct{}
+	once      sync.Once // of stop
+	wg        sync.WaitGroup
 }
 
 const (
@@ -98,6 +100,9 @@ func Start(store *cow.Store, o Options) *Sweeper {
 		}
 	}
 	s.every = max(min(s.grain/2, mostWait), leastGap)
+	if s.Ephemeral > 0 {
+		s.every = min(s.every, s.ephemeralGrain())
+	}
 	s.wg.Go(func() {
 		pprof.Do(context.Background(), pprof.Labels("relay", "retention"), func(context.Context) { s.run() })
 	})
@@ -180,6 +185,9 @@ func (s *Sweeper) turn(due bool) error {
 	if err := s.sweepOwn(now); err != nil || !due {
 		return err
 	}
+	if err := s.sweepEphemeral(time.Now()); err != nil {
+		return err
+	}
 	return s.sweep(now)
 }
 
@@ -187,7 +195,7 @@ func (s *Sweeper) turn(due bool) error {
 // read that: they wait, and slots end meanwhile.
 func (s *Sweeper) look() {
 	s.mayTrim = s.store.MayTrim()
-	held := !s.mayTrim && (s.Event > 0 || s.KeepEvents > 0 || s.KeepBytes > 0 || s.ownSlots.any())
+	held := !s.mayTrim && (s.Event > 0 || s.Ephemeral > 0 || s.KeepEvents > 0 || s.KeepBytes > 0 || s.ownSlots.any())
 	switch was := s.store.Stats().TrimsHeld.Swap(held); {
 	case held && !was:
 		s.log.Warn("no event leaves, as relays of the fleet may be too old to read that: when all are new enough, allow it with cowrelay admin fleet upgrade")
@@ -228,7 +236,7 @@ func (s *Sweeper) sweep(now time.Time) error {
 		}
 	}
 	stats.SweptAt.Store(now.Unix())
-	stats.SweepBehind.Store(int64(max(s.behind(now), s.ownBehind(now)).Seconds()))
+	stats.SweepBehind.Store(int64(max(s.behind(now), s.ownBehind(now), s.ephemeralBehind()).Seconds()))
 	return nil
 }
 
@@ -362,7 +370,12 @@ func (s *Sweeper) apply(p *part, rule int, now time.Time) error {
 
 func (s *Sweeper) trim(slot *cow.Slot, to uint64) error {
 	_, _, err := s.store.Trim(slot, to)
-	if errors.Is(err, cow.ErrConflict) { // another relay trims it too
+	return notConflict(err)
+}
+
+// notConflict is nil where another relay has trimmed the slot too.
+func notConflict(err error) error {
+	if errors.Is(err, cow.ErrConflict) {
 		return nil
 	}
 	return err
@@ -391,6 +404,7 @@ type acts struct {
 	mu    sync.Mutex
 	err   error // the first; guarded by mu
 	n     int
+	looks bool      // an act may find that there is nothing to do
 	was   [2]uint64 // events and bytes that had left
 }
 
@@ -426,7 +440,7 @@ func (a *acts) do(act func() error) bool {
 }
 
 // wait returns when all acts have ended, and their errors. It says in the log what they
-// did.
+// did. Acts that looked, and had nothing to do, are no news.
 func (a *acts) wait(why string) error {
 	a.wg.Wait()
 	select {
@@ -434,9 +448,9 @@ func (a *acts) wait(why string) error {
 		a.err = errors.Join(a.err, cow.ErrClosed)
 	default:
 	}
-	if a.n > 0 {
-		st := a.s.store.Stats()
-		a.s.log.Info("retention", "by", why, "slots", a.n, "events", st.EventsTrimmed.Load()-a.was[0], "bytes", st.BytesTrimmed.Load()-a.was[1], "error", a.err)
+	st := a.s.store.Stats()
+	if events := st.EventsTrimmed.Load() - a.was[0]; a.n > 0 && (events > 0 || !a.looks || a.err != nil) {
+		a.s.log.Info("retention", "by", why, "slots", a.n, "events", events, "bytes", st.BytesTrimmed.Load()-a.was[1], "error", a.err)
 	}
 	return a.err
 }

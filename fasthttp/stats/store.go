@@ -31,7 +31,8 @@ func slotFamilies(store *cow.Store) []Family {
 		}),
 		Counter("cowrelay_retention_slots_spared_total", "Slots that were to end by themselves and stayed, as somebody used them just then.", func() uint64 { return store.Stats().SlotsSpared.Load() }),
 		Counter("cowrelay_retention_events_total", "Events that left their slots since the start, by age or number. Those of slots that ended are not among them.", func() uint64 { return store.Stats().EventsTrimmed.Load() }),
-		Counter("cowrelay_retention_bytes_total", "Bytes of these events.", func() uint64 { return store.Stats().BytesTrimmed.Load() }),
+		Counter("cowrelay_retention_ephemeral_events_total", "Those of these events that this relay had leave by --ephemeral-ttl.", func() uint64 { return store.Stats().EphemeralTrimmed.Load() }),
+		Counter("cowrelay_retention_bytes_total", "Bytes of the events that left their slots.", func() uint64 { return store.Stats().BytesTrimmed.Load() }),
 		Gauge("cowrelay_retention_last_sweep_seconds", "When a sweep for what is to end has ended last, in seconds since 1970; 0: none has.", func() int64 { return store.Stats().SweptAt.Load() }),
 		Gauge("cowrelay_retention_behind_seconds", "For how long something should have ended already, when the last sweep ended. Behind a leap of the clock it waits for an hour.", func() int64 { return max(0, store.Stats().SweepBehind.Load()) }),
 		Gauge("cowrelay_retention_waits_for_upgrade", "1: events should leave, and wait for cowrelay admin fleet upgrade, as relays of the fleet may be too old to read that; else 0.", func() int64 {

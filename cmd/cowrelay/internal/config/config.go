@@ -57,6 +57,7 @@ type Config struct {
 	UnusedSlotTTL  time.Duration // a slot that nobody has ever used
 	SlotIdleTTL    time.Duration // a slot that nobody uses any more
 	EventTTL       time.Duration // an event
+	EphemeralTTL   time.Duration // an event of an ephemeral kind, at the front of its slot
 	EventKeep      uint64        // of the newest events of a slot
 	EventKeepBytes uint64        // of them, bytes
 

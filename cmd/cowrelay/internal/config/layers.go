@@ -78,6 +78,9 @@ func (l *Layers) Load() (*Config, error) {
 	if len(wrong) == 0 && c.RequestBudget > c.MemoryBudget/2 {
 		wrong = append(wrong, fmt.Errorf("--request-budget (%s): it is more than half of --memory-budget, which is %d bytes", c.origin("request-budget"), c.MemoryBudget))
 	}
+	if c.EphemeralTTL > 0 && c.EventTTL > 0 && c.EphemeralTTL >= c.EventTTL {
+		wrong = append(wrong, fmt.Errorf("--ephemeral-ttl (%s): it is not less than --event-ttl (%s), so it would change nothing", c.origin("ephemeral-ttl"), c.origin("event-ttl")))
+	}
 	if len(wrong) == 0 {
 		wrong = append(c.wrongListeners(), c.wrongJournal()...)
 	}

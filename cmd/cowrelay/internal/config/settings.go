@@ -57,6 +57,7 @@ func (c *Config) table() []Setting {
 		{"unused-slot-ttl", "720h", "how long a slot stays that nobody has ever posted to, pulled or streamed; 0s: for ever; at least 1h", aTime, never(&c.UnusedSlotTTL, time.Hour), fixed},
 		{"slot-idle-ttl", "0s", "how long a slot stays when nobody posts to it, pulls or streams any more, then it goes with its events, tokens and handles; 0s: for ever; at least 1h", aTime, never(&c.SlotIdleTTL, time.Hour), fixed},
 		{"event-ttl", "0s", "how long an event stays in its slot, up to an eighth longer; 0s: for ever; at least 8s", aTime, never(&c.EventTTL, 8*time.Second), fixed},
+		{"ephemeral-ttl", "0s", "how long an event of an ephemeral kind (100, 20000 to 29999) stays at the front of its slot, up to an eighth longer and over a restart once more; behind an event of another kind it stays until that has left; 0s: as long as others; 8s to 24h, and less than --event-ttl", aTime, c.setEphemeralTTL, fixed},
 		{"event-keep", "0", "what a slot keeps of its newest events, up to a sixteenth more: a number of events, such as 10000, or bytes with a unit, such as 16MiB; 0: all", aSize, c.setEventKeep, fixed},
 		{"max-handles", "100000", "handles that may be claimed; one client address may have a quarter of them, loopback is exempt", aNumber, whole(&c.MaxHandles, 1), fixed},
 		{"max-invites", "50000", "invites that may be live at once; one client address may have a quarter of them, loopback is exempt", aNumber, whole(&c.MaxInvites, 1), fixed},
@@ -108,6 +109,19 @@ func (c *Config) table() []Setting {
 		{"mutex-profile-fraction", "0", "sample one in so many contended lock waits for /debug/pprof/mutex; 0: none, 1: all", aNumber, whole(&c.MutexRate, 0), live},
 		{"block-profile-rate", "0", "sample waits for /debug/pprof/block, one for each so many nanoseconds waited; 0: none, 1: all, 10000 costs little", aNumber, whole(&c.BlockRate, 0), live},
 	}
+}
+
+// maxEphemeralTTL is short, as a restart begins it again.
+const maxEphemeralTTL = 24 * time.Hour
+
+func (c *Config) setEphemeralTTL(v string) error {
+	if err := never(&c.EphemeralTTL, 8*time.Second)(v); err != nil {
+		return err
+	}
+	if c.EphemeralTTL > maxEphemeralTTL {
+		return errors.New("it is at most 24h: for longer there is --event-ttl, which all events have")
+	}
+	return nil
 }
 
 // setEventKeep reads a number of events, or bytes with a unit.

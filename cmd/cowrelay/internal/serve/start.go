@@ -272,7 +272,7 @@ func (s *server) begin() {
 		before = s.fleet.Before
 	}
 	s.sweeper = retention.Start(s.store, retention.Options{Logger: s.log, Before: before, Policy: retention.Policy{
-		IdleSlot: s.SlotIdleTTL, UnusedSlot: s.UnusedSlotTTL, Event: s.EventTTL, KeepEvents: s.EventKeep, KeepBytes: s.EventKeepBytes,
+		IdleSlot: s.SlotIdleTTL, UnusedSlot: s.UnusedSlotTTL, Event: s.EventTTL, Ephemeral: s.EphemeralTTL, KeepEvents: s.EventKeep, KeepBytes: s.EventKeepBytes,
 	}})
 	// They end with the relay's drain, and run takes an error.
 	for _, d := range s.doors {

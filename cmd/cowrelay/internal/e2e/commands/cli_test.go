@@ -141,6 +141,7 @@ var otherValues = map[string][2]string{
 	"unused-slot-ttl":             {"1h", "0s"},
 	"slot-idle-ttl":               {"1h", "2h"},
 	"event-ttl":                   {"1h", "2h"},
+	"ephemeral-ttl":               {"1m", "2m"},
 	"event-keep":                  {"1000", "16MiB"},
 	"handle-move-after":           {"1h", "0s"},
 	"max-connections":             {"10", "20"},

@@ -122,3 +122,30 @@ func TestRetention_OfOneSlot(t *testing.T) {
 		t.Errorf("verify says %d: %s%s", code, out, errs)
 	}
 }
+
+// Ephemeral events leave from the front, others stay, and what would change nothing is
+// refused.
+func TestRetention_Ephemeral(t *testing.T) {
+	r := relaytest.Start(t, t.TempDir(), "--ephemeral-ttl", "8s")
+	slot := r.Allocate()
+	for _, event := range []string{`{"kind":100}`, `{"kind":20001}`, `{"kind":1}`, `{"kind":100}`} {
+		r.Post(slot, []byte(event))
+	}
+	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(100 * time.Millisecond) {
+		res, body, err := slot.Send(http.DefaultClient, "GET", r.EventsURL(slot), nil)
+		if err != nil || res.StatusCode != 200 {
+			t.Fatalf("%v, %v", res, err)
+		}
+		if string(body) == `[{"kind":1},{"kind":100}]` {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the slot has %s", body)
+		}
+	}
+	for _, args := range [][]string{{"--ephemeral-ttl=25h"}, {"--ephemeral-ttl=1s"}, {"--ephemeral-ttl=2h", "--event-ttl=2h"}} {
+		if _, errs, code := relaytest.Command(t, nil, append([]string{"check-config"}, args...)...); code == 0 || !strings.Contains(errs, "--ephemeral-ttl") {
+			t.Errorf("check-config %q says %d: %s", args, code, errs)
+		}
+	}
+}
