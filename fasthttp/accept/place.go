@@ -2,8 +2,10 @@ package accept
 
 import (
 	"net"
+	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"cowrelay/cow/share"
 )
@@ -31,9 +33,11 @@ type Place struct {
 	// evicted is set before the connection is shut; pairs with the Loads in Begin
 	// and ReadError.
 	evicted atomic.Bool
-	// prepares is true while what comes before the first request is read. Set by the
-	// goroutine that serves the connection; pairs with the Load in WakeReaders.
-	prepares atomic.Bool
+	// wake is held where the connection is woken, so that Prepares is not overtaken.
+	wake sync.Mutex
+	// prepares is true while what comes before the first request is read. Guarded by
+	// wake.
+	prepares bool
 	// occupant is the Occupant, or nothing. Set by Serves; pairs with the Loads in
 	// leave and cutOff.
 	occupant atomic.Value
@@ -56,8 +60,22 @@ func (p *Place) Begin() (last bool) {
 	return p.evicted.Load()
 }
 
-// Prepares says whether the connection reads what comes before its first request.
-func (p *Place) Prepares(on bool) { p.prepares.Store(on) }
+// Prepares says whether the connection reads what comes before its first request. With
+// true, WakeReaders sets no deadline once it returns.
+func (p *Place) Prepares(on bool) {
+	p.wake.Lock()
+	defer p.wake.Unlock()
+	p.prepares = on
+}
+
+// wakeReader has the connection's read return if it waits for a request.
+func (p *Place) wakeReader() {
+	p.wake.Lock()
+	defer p.wake.Unlock()
+	if p.occupant.Load() == nil && !p.prepares {
+		p.socket.SetReadDeadline(time.Unix(1, 0))
+	}
+}
 
 // Evicted says whether the connection is to be closed, to make room.
 func (p *Place) Evicted() bool { return p.evicted.Load() }

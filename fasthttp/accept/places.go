@@ -168,8 +168,6 @@ func (s *Places) WakeReaders() {
 	var all []*Place
 	s.ledger.Each(func(h *holder) { all = append(all, h.Owner.(*Place)) })
 	for _, p := range all {
-		if p.occupant.Load() == nil && !p.prepares.Load() {
-			p.socket.SetReadDeadline(time.Unix(1, 0))
-		}
+		p.wakeReader()
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
+	"os"
 	"time"
 
 	"cowrelay/fasthttp/accept"
@@ -18,7 +19,8 @@ import (
 //	Open ──▶ [PROXY header of a trusted proxy] ──▶ [handshake of TLS] ──▶ requests
 //
 // All of it has PrologueTimeout. A connection in it may be closed to make room like
-// one that waits for a request. What a handshake pins that waits for its client is
+// one that waits for a request. Until its client has said something it can also be
+// handed over. What a handshake pins that waits for its client is
 // booked as a request is that has begun to arrive.
 type Prologue struct {
 	Proxy bool        // trusted proxies tell their clients by the PROXY protocol
@@ -62,11 +64,15 @@ func (c *Conn) begin() error {
 		c.fresh = false
 		return nil
 	}
-	// Nobody wakes this, which has its own end.
+	end := time.Now().Add(c.set.opts.PrologueTimeout)
+	if err := c.awaitFirst(end); err != nil {
+		return err
+	}
+	// Nobody wakes this, which has its own end. Who did so before sets no deadline now.
 	c.Prepares(true)
 	defer c.Prepares(false)
 	c.fresh = false
-	if err := c.base.SetDeadline(time.Now().Add(c.set.opts.PrologueTimeout)); err != nil {
+	if err := c.base.SetDeadline(end); err != nil {
 		return err
 	}
 	if c.cut.Load() {
@@ -84,6 +90,31 @@ func (c *Conn) begin() error {
 	}
 	c.readBy.armed, c.writeBy.armed = 0, 0
 	return c.base.SetDeadline(time.Time{})
+}
+
+// awaitFirst waits until there is something to read, which it leaves there, or until end.
+// What the first read finds, such as the end of the connection, it does not look at. If a
+// next program takes over meanwhile, the connection is kept for it: nothing was read.
+func (c *Conn) awaitFirst(end time.Time) error {
+	raw, err := c.base.SyscallConn()
+	if err != nil {
+		return err
+	}
+	for {
+		if err := c.base.SetReadDeadline(end); err != nil {
+			return err
+		}
+		if err := c.handOver(); err != nil {
+			return err
+		}
+		err := raw.Read(readable)
+		switch {
+		case !errors.Is(err, os.ErrDeadlineExceeded):
+			return err
+		case !c.set.hand.on.Load() || !time.Now().Before(end):
+			return nil // the first read is too late, and counted so
+		}
+	}
 }
 
 // readProxy reads who the client is.

@@ -9,6 +9,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// readable says whether a read of the socket would not wait. It reads nothing.
+func readable(fd uintptr) bool {
+	var b [1]byte
+	for {
+		_, _, err := unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
+		if err != unix.EINTR {
+			return err != unix.EAGAIN
+		}
+	}
+}
+
 // SetBuffers bounds what the kernel buffers of every connection that ln accepts:
 // they have from the start what is set here, without a system call each. 0 or
 // less leaves it to the system. Connections of a Multipath TCP listener have
