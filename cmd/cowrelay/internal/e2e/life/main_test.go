@@ -4,12 +4,16 @@ package life
 
 import (
 	"debug/buildinfo"
+	"flag"
 	"testing"
 
 	"cowrelay/cmd/cowrelay/internal/relaytest"
 )
 
-func TestMain(m *testing.M) { relaytest.Main(m) }
+func TestMain(m *testing.M) {
+	flag.Set("test.parallel", "4") // they wait, mostly
+	relaytest.Main(m)
+}
 
 // Whatever flags the tests were built with, the relay is built the same way: without
 // the race detector, build tags or C. So its tests need no second run under -race.
