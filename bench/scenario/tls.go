@@ -2,38 +2,44 @@ package scenario
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
-	"fmt"
-	"math/big"
 	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
 	"cowrelay/bench/load"
+	"cowrelay/bench/report"
 	"cowrelay/bench/run"
 	"cowrelay/bench/wire"
+)
+
+// Silent streams of TLS, and the time from the last one's opening until the memory is
+// read: a session is as large then as it gets.
+const (
+	tlsStreams = 2000
+	tlsSettle  = 5 * time.Second
 )
 
 // TLS runs loads over TLS, by turns with a relay without it: polls, posts and windows
 // over kept connections, where the ratio is the price of sealing; a connection for each
 // poll, where it is that of the handshake, of a new session and of one taken up again;
 // and silent streams, of which each has a session in memory. The generator pays for TLS
-// as well, on the same machine.
+// as well, on the same machine. It has fewer loads than those scenarios by themselves, and
+// fewer streams, so that all of it ends in minutes.
 func TLS(cfg *run.Config) ([]run.Variant, error) {
 	if cfg.Relay == "" {
 		return nil, errors.New("tls starts relays with flags of its own: it needs relay, not target")
 	}
+	short := *cfg
+	short.Conns, short.SlotBytes = cfg.ConnsOr(64), cfg.SlotBytes[:1]
+	short.IdleStreams, short.IdleSettle = min(cfg.IdleStreams, tlsStreams), min(cfg.IdleSettle, tlsSettle)
+	cfg = &short
 	var out []run.Variant
 	add := func(list []run.Variant, what string, at func(addr string) string) {
 		for _, v := range list {
 			v.Scenario, v.Text = "tls", what+v.Scenario+", "+v.Text
-			v.Prepare, v.Other, v.Peer, v.Promises = makeCertificate, plainRelay, "relay without TLS", "no secrecy on the network"
+			v.Prepare, v.Other, v.Peer, v.Promises = wire.MakeCertificate, plainRelay, "relay without TLS", "no secrecy on the network"
 			if open := v.Open; open != nil && at != nil {
 				v.Open = func(ctx context.Context, e *run.Env, s *load.Server) (run.Runner, error) {
 					t := *s
@@ -42,6 +48,13 @@ func TLS(cfg *run.Config) ([]run.Variant, error) {
 						t.Addr = at(s.Addr)
 					}
 					return open(ctx, e, &t)
+				}
+			}
+			if drive := v.Drive; drive != nil {
+				v.Drive = func(ctx context.Context, e *run.Env, relay, other *load.Server) ([]report.Result, error) {
+					of := *e
+					of.Config = cfg
+					return drive(ctx, &of, relay, other)
 				}
 			}
 			out = append(out, v)
@@ -67,31 +80,4 @@ func plainRelay(ctx context.Context, e *run.Env) (*load.Server, error) {
 		s.Name = "relay without TLS"
 	}
 	return s, err
-}
-
-// makeCertificate writes a certificate of the usual kind, ECDSA on P-256, and returns
-// the relay's arguments for it.
-func makeCertificate(dir string) ([]string, error) {
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return nil, err
-	}
-	now := time.Now()
-	text := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{"relay"}, NotBefore: now.Add(-time.Hour), NotAfter: now.Add(24 * time.Hour)}
-	der, err := x509.CreateCertificate(rand.Reader, text, text, &private.PublicKey, private)
-	if err != nil {
-		return nil, err
-	}
-	secret, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		return nil, err
-	}
-	cert, key := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	if err := errors.Join(
-		os.WriteFile(cert, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600),
-		os.WriteFile(key, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret}), 0o600),
-	); err != nil {
-		return nil, fmt.Errorf("cannot write a certificate: %w", err)
-	}
-	return []string{"--tls-cert", cert, "--tls-key", key}, nil
 }
