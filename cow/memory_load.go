@@ -79,12 +79,12 @@ func (l *loader) hot(slot *Slot, by flight.By) (*hot, error) {
 	if slot.count.Load() == 0 {
 		return coldEmpty, nil
 	}
-	return l.slots.Wait(slot, func() (*hot, error) { return l.loadSlot(slot) }, by)
+	return l.slots.Wait(slot, int64(slot.bytes.Load()), func() (*hot, error) { return l.loadSlot(slot) }, by)
 }
 
 // startSlot loads a cold slot without waiting. then is called when that is done.
 func (l *loader) startSlot(slot *Slot, then func(error)) {
-	l.slots.Start(slot, func() (*hot, error) { return l.loadSlot(slot) }, func(_ *hot, err error) { then(err) }, lineOf(slot))
+	l.slots.Start(slot, int64(slot.bytes.Load()), func() (*hot, error) { return l.loadSlot(slot) }, func(_ *hot, err error) { then(err) }, lineOf(slot))
 }
 
 // lineOf stands for the clients whose posts or streams wait for a slot. They may be
@@ -111,13 +111,13 @@ func (l *loader) segment(slot *Slot, c *chunk, by flight.By) (*segment, error) {
 }
 
 func (l *loader) reload(slot *Slot, c *chunk, by flight.By) (*segment, error) {
-	return l.chunks.Wait(c, func() (*segment, error) { return l.loadChunk(slot, c) }, by)
+	return l.chunks.Wait(c, maxChunkBytes, func() (*segment, error) { return l.loadChunk(slot, c) }, by)
 }
 
 // startChunk loads the bytes of a chunk without waiting. then is called when that
 // is done.
 func (l *loader) startChunk(slot *Slot, c *chunk, then func(*segment, error)) {
-	l.chunks.Start(c, func() (*segment, error) { return l.loadChunk(slot, c) }, then, lineOf(slot))
+	l.chunks.Start(c, maxChunkBytes, func() (*segment, error) { return l.loadChunk(slot, c) }, then, lineOf(slot))
 }
 
 var errFault = errors.New("cow: a fault in a load")
@@ -325,7 +325,7 @@ func (l *loader) part(slot *Slot, pos, end uint64, most int, by flight.By) ([]*c
 	if slot.dead.Load() {
 		return nil, ErrNoSlot
 	}
-	return l.parts.Wait(new(reader), func() ([]*chunk, error) {
+	return l.parts.Wait(new(reader), int64(most), func() ([]*chunk, error) {
 		list, err := l.readPart(slot, pos, end, most)
 		switch {
 		case err == nil:

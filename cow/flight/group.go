@@ -29,16 +29,16 @@ func NewGroup[K comparable, V any](p *Pool) *Group[K, V] {
 	return &Group[K, V]{pool: p, flights: make(map[K]*flight[V])}
 }
 
-// Wait returns what load returns. It calls load unless a load for the key is under
+// Wait returns what load returns, which reads about so many bytes. It calls load unless a load for the key is under
 // way. It gives up when it took too long, when the pool is stopped, and with
 // Limits.Closed when by.Ended is closed. The load goes on then.
-func (g *Group[K, V]) Wait(key K, load func() (V, error), by By) (none V, err error) {
+func (g *Group[K, V]) Wait(key K, bytes int64, load func() (V, error), by By) (none V, err error) {
 	p := g.pool
 	if err := p.wait(); err != nil {
 		return none, err
 	}
 	defer p.leave()
-	f := g.join(key, load, nil, by.Client)
+	f := g.join(key, bytes, load, nil, by.Client)
 	timer := time.NewTimer(p.limits.Timeout)
 	defer timer.Stop()
 	select {
@@ -54,12 +54,12 @@ func (g *Group[K, V]) Wait(key K, load func() (V, error), by By) (none V, err er
 
 // Start does the same without waiting: then is called with the result. In a pool
 // that is stopped it is called before Start returns, else on another goroutine.
-func (g *Group[K, V]) Start(key K, load func() (V, error), then func(V, error), client uint64) {
-	g.join(key, load, then, client)
+func (g *Group[K, V]) Start(key K, bytes int64, load func() (V, error), then func(V, error), client uint64) {
+	g.join(key, bytes, load, then, client)
 }
 
 // join finds or starts the flight for key.
-func (g *Group[K, V]) join(key K, load func() (V, error), then func(V, error), client uint64) *flight[V] {
+func (g *Group[K, V]) join(key K, bytes int64, load func() (V, error), then func(V, error), client uint64) *flight[V] {
 	p := g.pool
 	p.mu.Lock()
 	f := g.flights[key]
@@ -74,7 +74,7 @@ func (g *Group[K, V]) join(key K, load func() (V, error), then func(V, error), c
 			}
 			return f
 		}
-		f.ticket = p.ticketFor(client)
+		f.ticket = p.ticketFor(bytes, client)
 		g.flights[key] = f
 		p.wg.Go(func() { g.run(key, f, load) })
 	}

@@ -24,9 +24,11 @@ func TestLines_ClientsTakeTurns(t *testing.T) {
 			}
 		}
 		var waiters sync.WaitGroup
+		bytes := int64(1)
 		want := func(key int, client uint64) {
+			bytes := bytes
 			waiters.Go(func() {
-				if _, err := g.Wait(key, load(key), By{Client: client}); err != nil {
+				if _, err := g.Wait(key, bytes, load(key), By{Client: client}); err != nil {
 					t.Error(err)
 				}
 			})
@@ -35,17 +37,21 @@ func TestLines_ClientsTakeTurns(t *testing.T) {
 		for i := range 100 {
 			want(i, 1)
 		}
+		// A long load comes when its client could have had as many short ones.
+		bytes = 3 * quantum
+		want(3000, 4)
+		bytes = 1
 		want(1000, 2)
 		want(1001, 2)
 		want(2000, 3)
 		want(50, 3) // it stands in the line of client 1, too
 		waiters.Wait()
-		if got := loaded[:8]; !slices.Equal(got, []int{0, 1, 1000, 2000, 2, 1001, 50, 3}) {
+		if got := loaded[:9]; !slices.Equal(got, []int{0, 1, 1000, 2000, 2, 1001, 50, 3, 3000}) {
 			t.Errorf("loaded %v first", got)
 		}
 		synctest.Wait()
-		if len(loaded) != 103 {
-			t.Errorf("%d loads, want 103", len(loaded))
+		if len(loaded) != 104 {
+			t.Errorf("%d loads, want 104", len(loaded))
 		}
 		if p.Running() != 0 || len(p.lines.of) != 0 || len(p.lines.order) != 0 {
 			t.Errorf("%d loads run, and %d clients have lines", p.Running(), len(p.lines.of))
@@ -60,12 +66,12 @@ func TestLines_ClientsTakeTurns(t *testing.T) {
 func TestLines_AtRandom(t *testing.T) {
 	for seed := range uint64(200) {
 		rng := rand.New(rand.NewPCG(seed, 1))
-		l := lines{of: make(map[uint64][]*ticket)}
+		l := lines{of: make(map[uint64]*line)}
 		waiting := map[*ticket]bool{}
 		for range 500 {
 			switch rng.IntN(4) {
 			case 0, 1:
-				tk := &ticket{turn: make(chan struct{})}
+				tk := &ticket{turn: make(chan struct{}), cost: costOf(rng.Int64N(20 * quantum))}
 				waiting[tk] = true
 				for range 1 + rng.IntN(20) {
 					l.add(tk, rng.Uint64N(8)*rng.Uint64N(8))

@@ -38,7 +38,7 @@ type Pool struct {
 
 // NewPool returns a pool in which nothing runs.
 func NewPool(limits Limits) *Pool {
-	return &Pool{limits: limits, closing: make(chan struct{}), lines: lines{of: make(map[uint64][]*ticket)}}
+	return &Pool{limits: limits, closing: make(chan struct{}), lines: lines{of: make(map[uint64]*line)}}
 }
 
 // Waiting returns how many requests wait.
@@ -72,9 +72,10 @@ func (p *Pool) wait() error {
 
 func (p *Pool) leave() { p.waiting.Add(-1) }
 
-// ticketFor returns a ticket for a load that the client wants. p.mu must be held.
-func (p *Pool) ticketFor(client uint64) *ticket {
-	t := &ticket{turn: make(chan struct{})}
+// ticketFor returns a ticket for a load of about so many bytes that the client wants.
+// p.mu must be held.
+func (p *Pool) ticketFor(bytes int64, client uint64) *ticket {
+	t := &ticket{turn: make(chan struct{}), cost: costOf(bytes)}
 	if p.running < p.limits.Turns {
 		p.running++
 		p.begin(t)
@@ -150,7 +151,7 @@ func (p *Pool) Go(f func(error)) {
 		f(p.limits.Closed)
 		return
 	}
-	t := p.ticketFor(0)
+	t := p.ticketFor(0, 0)
 	p.wg.Go(func() {
 		err := p.turn(t)
 		if err == nil {
@@ -174,7 +175,7 @@ func (p *Pool) Do(f func() error) error {
 	}
 	p.wg.Add(1)
 	defer p.wg.Done()
-	t := p.ticketFor(0)
+	t := p.ticketFor(0, 0)
 	p.mu.Unlock()
 	err := p.turn(t)
 	p.leave()

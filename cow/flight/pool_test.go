@@ -31,7 +31,7 @@ func TestGroup_OneLoadForAllWhoWait(t *testing.T) {
 		load := func() (int, error) { loads++; time.Sleep(time.Second); return loads, nil }
 		for range 2 {
 			go func() {
-				v, err := g.Wait("a", load, By{})
+				v, err := g.Wait("a", 1, load, By{})
 				if err != nil {
 					t.Error(err)
 				}
@@ -39,14 +39,14 @@ func TestGroup_OneLoadForAllWhoWait(t *testing.T) {
 			}()
 		}
 		synctest.Wait()
-		g.Start("a", load, func(v int, err error) { got <- v }, 0)
+		g.Start("a", 1, load, func(v int, err error) { got <- v }, 0)
 		for range 3 {
 			if v := <-got; v != 1 {
 				t.Errorf("got the value of load %d", v)
 			}
 		}
 		// What was loaded is not kept.
-		if v, err := g.Wait("a", load, By{}); v != 2 || err != nil {
+		if v, err := g.Wait("a", 1, load, By{}); v != 2 || err != nil {
 			t.Errorf("the second load gave %d, %v", v, err)
 		}
 		p.Stop()
@@ -58,10 +58,10 @@ func TestGroup_AFailureIsForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, g, _ := newTest()
 		fault := errors.New("fault")
-		if _, err := g.Wait("a", func() (int, error) { return 0, fault }, By{}); err != fault {
+		if _, err := g.Wait("a", 1, func() (int, error) { return 0, fault }, By{}); err != fault {
 			t.Errorf("error %v", err)
 		}
-		if v, err := g.Wait("a", func() (int, error) { return 7, nil }, By{}); v != 7 || err != nil {
+		if v, err := g.Wait("a", 1, func() (int, error) { return 7, nil }, By{}); v != 7 || err != nil {
 			t.Errorf("%d, %v", v, err)
 		}
 	})
@@ -75,10 +75,10 @@ func TestPool_WaitsEnd(t *testing.T) {
 		release := make(chan struct{})
 		slow := func() (int, error) { <-release; return 1, nil }
 		errs, ended := make(chan error, 2), make(chan struct{})
-		go func() { _, err := g.Wait("a", slow, By{}); errs <- err }()
-		go func() { _, err := g.Wait("a", slow, By{Ended: ended}); errs <- err }()
+		go func() { _, err := g.Wait("a", 1, slow, By{}); errs <- err }()
+		go func() { _, err := g.Wait("a", 1, slow, By{Ended: ended}); errs <- err }()
 		synctest.Wait()
-		if _, err := g.Wait("a", slow, By{}); err != errBusy {
+		if _, err := g.Wait("a", 1, slow, By{}); err != errBusy {
 			t.Errorf("one request too many: %v", err)
 		}
 		close(ended)
@@ -104,7 +104,7 @@ func TestPool_WaitsEnd(t *testing.T) {
 				t.Errorf("while the pool stops: %v", err)
 			}
 		}
-		g.Start("b", slow, func(_ int, err error) { errs <- err }, 0)
+		g.Start("b", 1, slow, func(_ int, err error) { errs <- err }, 0)
 		if err := <-errs; err != errClosed {
 			t.Errorf("behind the stop: %v", err)
 		}
