@@ -42,7 +42,7 @@ type Sample struct {
 	At    float64 `json:"at_s"` // seconds since the start
 	Phase string  `json:"phase"`
 	// Disk is what all files of the data folder take, by their blocks, and Parts is
-	// the same of each folder and file in it.
+	// the same of each folder in it, and of "store": the files beside these.
 	Disk  int64            `json:"disk"`
 	Parts map[string]int64 `json:"parts"`
 	// Events and Left are the events that the relay has, and their bytes.

@@ -48,7 +48,10 @@ func sample(ctx context.Context, s *load.Server, data string) (*Sample, error) {
 		if err != nil {
 			return err
 		}
-		part, _, _ = strings.Cut(part, string(filepath.Separator))
+		part, _, inFolder := strings.Cut(part, string(filepath.Separator))
+		if !inFolder { // the store's files, of which there are many
+			part = "store"
+		}
 		out.Parts[part] += st.Blocks * 512
 		out.Disk += st.Blocks * 512
 		return nil
