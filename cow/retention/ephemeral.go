@@ -61,7 +61,7 @@ func (s *Sweeper) sweepEphemeral(now time.Time) error {
 	}
 	e.due = now.Add(s.ephemeralGrain())
 	s.markEphemeral(now)
-	for len(e.marks) > 0 && now.Sub(e.marks[0].at) >= s.Ephemeral {
+	for len(e.marks) > 0 && now.Sub(e.marks[0].at) >= s.Ephemeral+s.lateness(s.ephemeralGrain()) {
 		if err := s.endEphemeral(e.marks[0]); err != nil {
 			return err
 		}
@@ -159,5 +159,5 @@ func (s *Sweeper) ephemeralBehind() time.Duration {
 	if len(s.ephemeral.marks) == 0 {
 		return 0
 	}
-	return time.Since(s.ephemeral.marks[0].at) - s.Ephemeral - s.ephemeralGrain()
+	return time.Since(s.ephemeral.marks[0].at) - s.Ephemeral - s.lateness(s.ephemeralGrain()) - s.ephemeralGrain()
 }

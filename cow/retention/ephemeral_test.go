@@ -128,3 +128,30 @@ func TestEphemeral_Forgets(t *testing.T) {
 		}
 	})
 }
+
+// In a fleet the first relay acts, and when it does not, the next one.
+func TestEphemeral_OneRelayActs(t *testing.T) {
+	runFleet(t, Policy{Ephemeral: time.Hour}, func(t *testing.T, list []*member) {
+		beat := func() (id cow.ID) {
+			id, _, _, err := list[0].store.Allocate()
+			if err != nil {
+				t.Fatal(err)
+			}
+			list[0].kinds(id, 100, 100)
+			return id
+		}
+		id := beat()
+		time.Sleep(2 * time.Hour)
+		list[2].has(id, 2, 2)
+		if got := fmt.Sprint(acted(list)); got != "[1 0 0]" {
+			t.Errorf("the relays acted %s times", got)
+		}
+		list[0].sweep.Close()
+		id = beat()
+		time.Sleep(2 * time.Hour)
+		list[2].has(id, 2, 2)
+		if got := fmt.Sprint(acted(list)); got != "[1 1 0]" {
+			t.Errorf("without the first, the relays acted %s times", got)
+		}
+	})
+}
