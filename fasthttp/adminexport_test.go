@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -148,5 +149,38 @@ func TestAdmin_ExportIsCut(t *testing.T) {
 	}
 	if _, err := io.Copy(io.Discard, res.Body); err != io.ErrUnexpectedEOF {
 		t.Errorf("removed meanwhile: %v, want a cut", err)
+	}
+}
+
+// Positions go on when events have left, and an export says where it begins.
+func TestAdmin_ExportBehindTrim(t *testing.T) {
+	g := newRig(t)
+	o, m := newOperator(g, true, ""), g.allocate()
+	m.fill(20)
+	id, _ := cow.ParseID(m.id)
+	if _, _, err := g.store.Trim(g.store.Slot(id), 5); err != nil {
+		t.Fatal(err)
+	}
+	path := "/admin/v1/slots/" + m.id + "/events"
+	for query, want := range map[string][2]int{"": {5, 20}, "?from=2": {5, 20}, "?from=7&to=9": {7, 9}, "?from=0&to=3": {5, 5}, "?from=99": {20, 20}} {
+		got := o.lines(path + query)
+		if len(got) != want[1]-want[0] {
+			t.Fatalf("%s: %d events, want %v", query, len(got), want)
+		}
+		for i, line := range got {
+			if line != eventN(want[0]+i) {
+				t.Errorf("%s: line %d is %s", query, i, line)
+			}
+		}
+		if first := o.ask("GET", path+query, "").Header().Get("Relay-First"); first != strconv.Itoa(want[0]) {
+			t.Errorf("%s: Relay-First is %s, want %d", query, first, want[0])
+		}
+	}
+	count := `{"slot_id":"` + m.id + `","events":15,"first":5}`
+	if got := o.lines("/admin/v1/counts"); !slices.Equal(got, []string{count}) {
+		t.Errorf("counts: %v", got)
+	}
+	if got := o.lines("/admin/v1/events?of=" + m.id + "-15"); len(got) != 16 || got[0] != count || got[1] != eventN(5) {
+		t.Errorf("of small slots: %v", got)
 	}
 }

@@ -1,6 +1,8 @@
 package admin
 
 import (
+	"bytes"
+	"errors"
 	"net/http"
 	"strconv"
 	"strings"
@@ -27,7 +29,8 @@ func (s *Server) counts(r *attached, w http.ResponseWriter, req *http.Request) e
 	out := newLinesWriter(w)
 	var b []byte
 	for slot := range r.store.All { // which waits for no lock while a client is slow
-		if b = appendCount(b, slot.ID(), slot.Count()); len(b) >= exportBytes-100 {
+		first, end := slot.Positions()
+		if b = appendCount(b, slot.ID(), first, end-first); len(b) >= exportBytes-100 {
 			out.write(b)
 			b = b[:0]
 		}
@@ -40,17 +43,18 @@ func (s *Server) counts(r *attached, w http.ResponseWriter, req *http.Request) e
 
 var errRange = &refusal.Reply{Status: http.StatusBadRequest, Text: "bad query: from and to are positions, whole numbers from 0"}
 
-// exportSlot gives the events from from up to below to, one a line, counted from the oldest
-// that is there. to is at most, and by default, the count of events now. If the slot is removed
-// meanwhile, or can't be read, the connection is cut: the client asks for the rest
-// and hears why. A blocked slot is given like any other.
+// exportSlot gives the events from position from up to below to, one a line. to is at most,
+// and by default, the end of the slot now. Relay-First is the position of the first line:
+// those before have left. If the slot is removed meanwhile, or can't be read, or what comes
+// next has left, the connection is cut: the client asks for the rest and hears why. A
+// blocked slot is given like any other.
 func (s *Server) exportSlot(r *attached, w http.ResponseWriter, req *http.Request) error {
 	slot, err := slotOf(r, req)
 	if err != nil {
 		return err
 	}
 	first, end := slot.Positions()
-	from, to := uint64(0), end-first
+	from, to := uint64(0), end
 	q := req.URL.Query()
 	if text := q.Get("from"); text != "" {
 		if from, err = strconv.ParseUint(text, 10, 63); err != nil {
@@ -67,11 +71,12 @@ func (s *Server) exportSlot(r *attached, w http.ResponseWriter, req *http.Reques
 	if from == 0 {
 		s.opts.Logger.Debug("admin", "remote", req.RemoteAddr, "act", "export slot", "on", slot.ID().String())
 	}
-	from, to = min(first+from, end), first+to
+	from = min(max(first, from), end)
 	buf, next, err := r.store.ReadLines(nil, slot, from, to, exportBytes)
 	if err != nil {
 		return err
 	}
+	w.Header().Set("Relay-First", strconv.FormatUint(begin(buf, next), 10))
 	for out := newLinesWriter(w); ; {
 		out.write(buf)
 		if next >= to {
@@ -80,16 +85,23 @@ func (s *Server) exportSlot(r *attached, w http.ResponseWriter, req *http.Reques
 		if slot.Gone() {
 			err = cow.ErrNoSlot
 		} else {
-			buf, next, err = r.store.ReadLines(buf[:0], slot, next, to, exportBytes)
+			at := next
+			buf, next, err = r.store.ReadLines(buf[:0], slot, at, to, exportBytes)
+			if err == nil && begin(buf, next) != at {
+				err = cow.ErrTrimmed
+			}
 		}
 		if err != nil {
-			if _, known := refusal.Of(err); !known {
+			if _, known := refusal.Of(err); !known && !errors.Is(err, cow.ErrTrimmed) {
 				s.opts.Logger.Error("request failed", "error", err)
 			}
 			panic(http.ErrAbortHandler) // or what was sent would pass for all
 		}
 	}
 }
+
+// begin is the position of the first of these lines, of which the last stands before next.
+func begin(lines []byte, next uint64) uint64 { return next - uint64(bytes.Count(lines, []byte{'\n'})) }
 
 var errOf = &refusal.Reply{Status: http.StatusBadRequest, Text: "bad query: of is <slot id>-<events>, with commas between; at most 1000 of them"}
 
@@ -128,13 +140,13 @@ func (s *Server) exportSlots(r *attached, w http.ResponseWriter, req *http.Reque
 		var next uint64
 		var err error
 		first, _ := slot.Positions()
-		if events, next, err = r.store.ReadLines(events[:0], slot, first, first+p.to, exportBytes); err != nil || next != first+p.to {
+		if events, next, err = r.store.ReadLines(events[:0], slot, first, first+p.to, exportBytes); err != nil || next != first+p.to || begin(events, next) != first {
 			continue
 		}
 		if written+len(piece)+len(events) > mostBytes {
 			break
 		}
-		if piece = append(appendCount(piece, p.id, p.to), events...); len(piece) >= exportBytes {
+		if piece = append(appendCount(piece, p.id, first, p.to), events...); len(piece) >= exportBytes {
 			out.write(piece)
 			written, piece = written+len(piece), piece[:0]
 		}
@@ -143,10 +155,15 @@ func (s *Server) exportSlots(r *attached, w http.ResponseWriter, req *http.Reque
 	return nil
 }
 
-// appendCount appends the line that counts the events of a slot.
-func appendCount(b []byte, id cow.ID, events uint64) []byte {
+// appendCount appends the line that counts the events of a slot. It has the position of the
+// first if some have left.
+func appendCount(b []byte, id cow.ID, first, events uint64) []byte {
 	b = append(append(b, `{"slot_id":"`...), id.String()...)
-	return append(strconv.AppendUint(append(b, `","events":`...), events, 10), "}\n"...)
+	b = strconv.AppendUint(append(b, `","events":`...), events, 10)
+	if first > 0 {
+		b = strconv.AppendUint(append(b, `,"first":`...), first, 10)
+	}
+	return append(b, "}\n"...)
 }
 
 // linesWriter sends JSON lines to a client that may be slow, but not for ever.

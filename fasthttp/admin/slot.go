@@ -15,6 +15,7 @@ import (
 type slotInfo struct {
 	ID       string   `json:"slot_id"`
 	Events   uint64   `json:"events"`
+	First    uint64   `json:"first,omitzero"` // position of the oldest event that is there: so many have left
 	Bytes    uint64   `json:"bytes"`
 	Streams  int      `json:"streams"` // long polls included
 	Hot      bool     `json:"hot"`
@@ -25,8 +26,9 @@ type slotInfo struct {
 
 func describe(slot *cow.Slot) slotInfo {
 	id := slot.ID()
+	first, end := slot.Positions()
 	info := slotInfo{
-		ID: id.String(), Events: slot.Count(), Bytes: slot.Bytes(),
+		ID: id.String(), Events: end - first, First: first, Bytes: slot.Bytes(),
 		Streams: slot.Subscribers(), Hot: slot.Hot(), Blocked: slot.Blocked(),
 	}
 	if at := slot.PulledAt(); at != 0 {

@@ -31,7 +31,8 @@ slots without events.
 
 export reads the store of a stopped relay and writes nothing there. Or it asks a
 running relay over its admin listener (--admin). Of each slot it takes the events
-that were there when it began, whatever is posted meanwhile.
+that were there when it began, whatever is posted meanwhile. It says of which slots
+events left by themselves before it came to them.
 
 With --out the lines go to a file beside FILE, called FILE.*.partial. It becomes
 FILE when everything is in it and on disk. If FILE is a symbolic link, the link
@@ -76,6 +77,7 @@ type export struct {
 	events  int64
 	bytes   uint64 // of events
 	removed int    // slots that were removed meanwhile
+	trimmed int    // slots whose events left in part meanwhile
 	broken  int    // slots that could not be read to their end
 }
 

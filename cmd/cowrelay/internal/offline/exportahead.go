@@ -14,9 +14,9 @@ import (
 // aheadSlots are the events of small slots that were asked for together. Most slots
 // are small, and one request for each of 200,000 slots takes a minute.
 type aheadSlots struct {
-	list []exportSlot      // all slots, ordered by id
-	got  map[cow.ID][]byte // lines of events of the slots of the last reply that were whole
-	to   cow.ID            // the last slot that was asked for
+	list []exportSlot          // all slots, ordered by id
+	got  map[exportSlot][]byte // lines of events of the slots of the last reply that were whole
+	to   cow.ID                // the last slot that was asked for
 }
 
 const (
@@ -39,7 +39,7 @@ func (a *aheadSlots) lines(s exportSlot, open func(path string) (io.ReadCloser, 
 			a.got = wholeSlots(body)
 		}
 	}
-	lines := a.got[s.id]
+	lines := a.got[s] // none if events have left meanwhile
 	if uint64(bytes.Count(lines, []byte{'\n'})) != s.count {
 		return nil
 	}
@@ -63,8 +63,8 @@ func (a *aheadSlots) next(s exportSlot) string {
 
 // wholeSlots takes a reply apart: for each slot a line with its count, and its
 // events, one a line. It ends at the first slot that is not whole.
-func wholeSlots(body []byte) map[cow.ID][]byte {
-	got := make(map[cow.ID][]byte)
+func wholeSlots(body []byte) map[exportSlot][]byte {
+	got := make(map[exportSlot][]byte)
 	for {
 		head, rest, ok := bytes.Cut(body, []byte{'\n'})
 		var v slotCount
@@ -80,6 +80,6 @@ func wholeSlots(body []byte) map[cow.ID][]byte {
 			}
 			end += n + 1
 		}
-		got[s.id], body = rest[:end], rest[end:]
+		got[s], body = rest[:end], rest[end:]
 	}
 }

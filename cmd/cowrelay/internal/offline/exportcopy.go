@@ -24,10 +24,11 @@ func (e *export) copy(ctx context.Context, src source, slots []exportSlot) error
 		if s.count == 0 {
 			continue
 		}
-		pos, err := e.copySlot(ctx, src, s, func(pos uint64) { bar.Set64(done + int64(pos)) })
+		n, err := e.copySlot(ctx, src, s, func(n uint64) { bar.Set64(done + int64(n)) })
 		switch {
-		case err == nil && pos != s.count:
-			return fmt.Errorf("BUG: slot %s gave %d of %d events", s.id, pos, s.count)
+		case err == nil && n < s.count:
+			e.trimmed++
+			e.report(bar, e.trimmed, s, "%d of its %d events left meanwhile", s.count-n, s.count)
 		case err == nil:
 		case e.failed != nil:
 			return e.failed
@@ -35,12 +36,12 @@ func (e *export) copy(ctx context.Context, src source, slots []exportSlot) error
 			return ctx.Err()
 		case errors.Is(err, errRemoved):
 			e.removed++
-			e.report(bar, e.removed, s, "removed meanwhile, with %d of its %d events exported", pos, s.count)
+			e.report(bar, e.removed, s, "removed meanwhile, with %d of its %d events exported", n, s.count)
 		case errors.Is(err, errSlot):
 			e.broken++
-			e.report(bar, e.broken, s, "%d of its %d events exported: %v", pos, s.count, err)
+			e.report(bar, e.broken, s, "%d of its %d events exported: %v", n, s.count, err)
 		default:
-			return fmt.Errorf("slot %s, behind %d events: %w", s.id, pos, err)
+			return fmt.Errorf("slot %s, behind %d events: %w", s.id, n, err)
 		}
 		done += int64(s.count)
 		bar.Set64(done)
@@ -49,21 +50,21 @@ func (e *export) copy(ctx context.Context, src source, slots []exportSlot) error
 }
 
 // copySlot writes the events of one slot and returns how many they were.
-func (e *export) copySlot(ctx context.Context, src source, s exportSlot, progress func(pos uint64)) (pos uint64, err error) {
+func (e *export) copySlot(ctx context.Context, src source, s exportSlot, progress func(n uint64)) (n uint64, err error) {
 	prefix := []byte(`{"slot_id":"` + s.id.String() + `","position":`)
-	err = src.events(ctx, s, func(event []byte) error {
+	err = src.events(ctx, s, func(pos uint64, event []byte) error {
 		if e.failed = e.line(prefix, pos, event); e.failed != nil {
 			return e.failed
 		}
 		e.events++
 		e.bytes += uint64(len(event))
-		if pos++; pos%256 == 0 {
-			progress(pos)
+		if n++; n%256 == 0 {
+			progress(n)
 			return ctx.Err()
 		}
 		return nil
 	})
-	return pos, err
+	return n, err
 }
 
 // reportMost is how many faults of a kind are reported: a removal of many slots

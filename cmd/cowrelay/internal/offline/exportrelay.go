@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strconv"
 	"time"
 
 	"cowrelay/cmd/cowrelay/internal/adminclient"
@@ -53,13 +54,15 @@ func (r *relaySource) Close() error {
 	return nil
 }
 
-// lines yields the lines of a reply. Each is good until yield returns.
-func (r *relaySource) lines(ctx context.Context, path string, yield func([]byte) error) error {
+// lines yields the lines of a reply. Each is good until yield returns. Before the first one
+// it tells of the header that names its position.
+func (r *relaySource) lines(ctx context.Context, path string, begins func(first string), yield func([]byte) error) error {
 	res, err := r.Open(ctx, "GET", path, nil)
 	if err != nil {
 		return err
 	}
 	defer res.Body.Close()
+	begins(res.Header.Get("Relay-First"))
 	b := bufio.NewReaderSize(res.Body, event.MaxBytes+1)
 	for {
 		line, err := b.ReadSlice('\n')
@@ -106,7 +109,7 @@ func (r *relaySource) again(ctx context.Context, progress *uint64, ask func() er
 
 func (r *relaySource) slots(ctx context.Context, wanted []cow.ID) (list []exportSlot, err error) {
 	if len(wanted) == 0 {
-		err = r.lines(ctx, "/admin/v1/counts", func(line []byte) error {
+		err = r.lines(ctx, "/admin/v1/counts", func(string) {}, func(line []byte) error {
 			var v slotCount
 			s, err := v.slot(json.Unmarshal(line, &v))
 			list = append(list, s)
@@ -136,7 +139,7 @@ func (r *relaySource) slots(ctx context.Context, wanted []cow.ID) (list []export
 	return list, missing(list, wanted)
 }
 
-func (r *relaySource) events(ctx context.Context, s exportSlot, yield func([]byte) error) error {
+func (r *relaySource) events(ctx context.Context, s exportSlot, yield func(uint64, []byte) error) error {
 	open := func(path string) (io.ReadCloser, error) {
 		res, err := r.Open(ctx, "GET", path, nil)
 		if err != nil {
@@ -145,24 +148,31 @@ func (r *relaySource) events(ctx context.Context, s exportSlot, yield func([]byt
 		return res.Body, nil
 	}
 	if lines := r.ahead.lines(s, open); lines != nil {
+		pos := s.first
 		for line := range bytes.Lines(lines) {
-			if err := yield(line[:len(line)-1]); err != nil {
+			if err := yield(pos, line[:len(line)-1]); err != nil {
 				return err
 			}
+			pos++
 		}
 		return nil
 	}
-	pos := uint64(0)
+	pos := s.first
 	err := r.again(ctx, &pos, func() error {
-		path := fmt.Sprintf("/admin/v1/slots/%s/events?from=%d&to=%d", s.id, pos, s.count)
-		err := r.lines(ctx, path, func(line []byte) error {
-			if pos++; pos > s.count {
+		path := fmt.Sprintf("/admin/v1/slots/%s/events?from=%d&to=%d", s.id, pos, s.end())
+		err := r.lines(ctx, path, func(first string) {
+			if n, err := strconv.ParseUint(first, 10, 63); err == nil { // what stood before has left
+				pos = max(pos, min(n, s.end()))
+			}
+		}, func(line []byte) error {
+			if pos == s.end() {
 				return errors.New("the relay gave more events than there were")
 			}
-			return yield(line)
+			pos++
+			return yield(pos-1, line)
 		})
-		if err == nil && pos < s.count {
-			err = fmt.Errorf("%s gave %d events of %d", r.URL, pos, s.count)
+		if err == nil && pos < s.end() {
+			err = fmt.Errorf("%s gave %d events of %d", r.URL, pos-s.first, s.count)
 		}
 		return err
 	})

@@ -28,7 +28,7 @@ func openStoreSource(dir string) (source, error) {
 func (s storeSource) slots(ctx context.Context, wanted []cow.ID) (list []exportSlot, err error) {
 	err = s.Slots(func(r cow.SlotRecord) error {
 		if len(wanted) == 0 || slices.Contains(wanted, r.Slot) {
-			list = append(list, exportSlot{r.Slot, r.Count - r.First})
+			list = append(list, exportSlot{r.Slot, r.First, r.Count - r.First})
 		}
 		return ctx.Err()
 	})
@@ -39,11 +39,11 @@ func (s storeSource) slots(ctx context.Context, wanted []cow.ID) (list []exportS
 	return list, missing(list, wanted)
 }
 
-func (s storeSource) events(_ context.Context, slot exportSlot, yield func([]byte) error) error {
+func (s storeSource) events(_ context.Context, slot exportSlot, yield func(uint64, []byte) error) error {
 	var stopped error
 	err := s.Load(slot.id, 0, func(a *cow.Append) error {
 		for i := range a.Events {
-			if stopped = yield(a.Events[i].JSON); stopped != nil {
+			if stopped = yield(a.First+uint64(i), a.Events[i].JSON); stopped != nil {
 				return stopped
 			}
 		}

@@ -38,6 +38,9 @@ func printSlot(s *adminSession, v json.RawMessage) error {
 	t := newTable(s.cmd.OutOrStdout())
 	fmt.Fprintf(t, "slot\t%s\nstate\t%s\nevents\t%s\nbytes\t%s\nstreams\t%s\nlast pull\t%s\n",
 		r.ID, r.state(), human.Count(float64(r.Events)), human.Bytes(float64(r.Bytes)), human.Count(float64(r.Streams)), r.pulled(time.Now()))
+	if r.First > 0 {
+		fmt.Fprintf(t, "events that left\t%s\n", human.Count(float64(r.First)))
+	}
 	if r.Block != nil {
 		fmt.Fprintf(t, "blocked\t%s\nreason\t%s\n", time.Unix(r.Block.At, 0).Format(time.DateTime), term.Printable(r.Block.Reason))
 	}

@@ -78,3 +78,18 @@ func TestPrintFleet_FitsATerminal(t *testing.T) {
 		t.Errorf("as JSON: %q", out.String())
 	}
 }
+
+// A slot tells how many events have left it, if any have.
+func TestPrintSlot_EventsThatLeft(t *testing.T) {
+	for slot, want := range map[string]bool{`{"events":1,"first":3}`: true, `{"events":1}`: false} {
+		var out bytes.Buffer
+		cmd := new(cobra.Command)
+		cmd.SetOut(&out)
+		if err := printSlot(&adminSession{cmd: cmd}, json.RawMessage(slot)); err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(out.String(), "events that left  3\n") != want {
+			t.Errorf("%s prints\n%s", slot, out.String())
+		}
+	}
+}

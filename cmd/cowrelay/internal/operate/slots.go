@@ -16,6 +16,7 @@ import (
 type slotRow struct {
 	ID       string   `json:"slot_id"`
 	Events   uint64   `json:"events"`
+	First    uint64   `json:"first"`
 	Bytes    uint64   `json:"bytes"`
 	Streams  int      `json:"streams"`
 	Hot      bool     `json:"hot"`

@@ -106,6 +106,9 @@ func TestExport_RelayBreaksOff(t *testing.T) {
 			give(w, from, 3)
 			panic(http.ErrAbortHandler)
 		}, 3, 1, "3 of its 10 events exported: the slot can't be read"},
+		{"all have left", func(w http.ResponseWriter, from, ask int) {
+			w.Header().Set("Relay-First", "12")
+		}, 0, 0, "10 of its 10 events left meanwhile"},
 		{"refuses", func(w http.ResponseWriter, from, ask int) {
 			http.Error(w, `{"error":"no"}`, http.StatusForbidden)
 		}, 0, 1, "no (403 Forbidden)"},
@@ -131,6 +134,30 @@ func TestExport_RelayBreaksOff(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Events that leave meanwhile are passed over, and told. Those behind them keep their
+// positions.
+func TestExport_EventsLeave(t *testing.T) {
+	url, id := fakeAdmin(t, func(w http.ResponseWriter, from, ask int) {
+		if ask == 1 {
+			give(w, from, 3)
+			panic(http.ErrAbortHandler)
+		}
+		w.Header().Set("Relay-First", "6")
+		give(w, 6, 10)
+	})
+	stdout, stderr, code := relaytest.Command(t, nil, "export", "--all", "--admin="+url)
+	if want := "3 of its 10 events left meanwhile\nexported 7 events of 1 slots"; code != 0 || !strings.Contains(stderr, want) {
+		t.Errorf("exit %d, %s, want %q", code, stderr, want)
+	}
+	want := ""
+	for _, n := range []int{0, 1, 2, 6, 7, 8, 9} {
+		want += fmt.Sprintf(`{"slot_id":"%s","position":%d,"event":{"n":%d}}`+"\n", id, n, n)
+	}
+	if stdout != want {
+		t.Errorf("it gave\n%swant\n%s", stdout, want)
 	}
 }
 

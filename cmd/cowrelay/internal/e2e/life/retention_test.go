@@ -57,13 +57,23 @@ func TestRetention_EventsLeave(t *testing.T) {
 	if err := json.Unmarshal(slot.MustSend(t, 200, "GET", r.URL+"/v1/slot/"+slot.ID+"/state", nil), &state); err != nil || state.Events != 1 {
 		t.Errorf("state %+v, %v", state, err)
 	}
+	exports := func(args ...string) {
+		t.Helper()
+		out, errs, code := relaytest.Command(t, nil, append([]string{"export"}, args...)...)
+		if want := `{"slot_id":"` + slot.ID + `","position":3,"event":{"event_id":"a","again":true}}` + "\n"; code != 0 || out != want {
+			t.Errorf("export %q says %d, %s%s, want %s", args, code, out, errs, want)
+		}
+	}
+	exports("--all", "--admin", r.AdminURL)
+	exports("--slot", slot.ID, "--admin", r.AdminURL)
+	if out, errs, code := relaytest.Command(t, nil, "admin", "slot", slot.ID, "--admin", r.AdminURL); code != 0 || !strings.Contains(out, `"events":1,"first":3,`) {
+		t.Errorf("admin slot says %d: %s%s", code, out, errs)
+	}
 	r.Stop()
 	if out, errs, code := relaytest.Command(t, nil, "verify", "--data-dir", dir); code != 0 {
 		t.Errorf("verify says %d: %s%s", code, out, errs)
 	}
-	if out, errs, code := relaytest.Command(t, nil, "export", "--all", "--data-dir", dir); code != 0 {
-		t.Errorf("export says %d: %s%s", code, out, errs)
-	}
+	exports("--all", "--data-dir", dir)
 }
 
 // A slot that asks for it loses its events sooner, also over a restart, and the state tells
