@@ -124,7 +124,7 @@ func TestJournal_Fleet(t *testing.T) {
 			replaytest.RunFleet(t, replaytest.Fleet{
 				Relays: 3, Steps: 80, Seed: uint64(seed), Restarts: true,
 				Connect: func(t testing.TB) replay.SharedLog { return connect(t, p.o) },
-				Options: replay.Options{Patience: time.Hour},
+				Options: replay.Options{Patience: time.Hour, Format: byte(replay.Reads())},
 			})
 		})
 	}
@@ -175,7 +175,7 @@ func TestJournal_FleetUnderFaults(t *testing.T) {
 	replaytest.RunFleet(t, replaytest.Fleet{
 		Relays: 3, Steps: 60, Seed: 3, Restarts: true,
 		Connect: func(t testing.TB) replay.SharedLog { return connect(t, o) },
-		Options: replay.Options{Patience: time.Hour},
+		Options: replay.Options{Patience: time.Hour, Format: byte(replay.Reads())},
 		Quiet: func() {
 			close(stop)
 			<-stopped

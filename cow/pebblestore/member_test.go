@@ -24,7 +24,7 @@ func TestMember_Fleet(t *testing.T) {
 	replaytest.RunFleet(t, replaytest.Fleet{
 		Relays: relays, Steps: steps, Seed: 3, Restarts: true, Large: true,
 		Connect: func(testing.TB) replay.SharedLog { return server.Client() },
-		Options: replay.Options{ResendAfter: 100e6, Patience: 60e9, Backlog: 256 << 10},
+		Options: replay.Options{ResendAfter: 100e6, Patience: 60e9, Backlog: 256 << 10, Format: byte(replay.Reads())},
 		Open: func(relay int) (replay.MemberStore, func(bool) replay.MemberStore) {
 			disk := vfs.NewCrashableMem()
 			reuse := &reuseFS{FS: disk}

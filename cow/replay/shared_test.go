@@ -102,7 +102,7 @@ func TestShared_Fleet(t *testing.T) {
 				replaytest.RunFleet(t, replaytest.Fleet{
 					Relays: 1 + int(seed%4), Steps: 200, Seed: seed, Restarts: seed%2 == 0, Large: seed%5 < 2,
 					Connect: func(testing.TB) replay.SharedLog { return server.Client() },
-					Options: replay.Options{Backlog: []int64{0, 64 << 10}[seed/2%2], FeedBytes: []int64{0, 2000}[seed/4%2], Patience: time.Hour},
+					Options: replay.Options{Backlog: []int64{0, 64 << 10}[seed/2%2], FeedBytes: []int64{0, 2000}[seed/4%2], Patience: time.Hour, Format: byte(replay.Reads())},
 					Quiet: func() {
 						server.SetFaults(replaytest.SharedFaults{})
 						server.Wait()

@@ -40,14 +40,18 @@ type Fleet struct {
 //
 //   - in the end all relays have the same slots, events, records, totals, producers and
 //     digest;
-//   - an acknowledged event is there once, a conflict left none, and an unknown outcome
-//     at most one;
+//   - an acknowledged event stands where it was acknowledged, unless a trim took it: then
+//     it is nowhere. A conflict left none, and an unknown outcome at most one;
+//   - a slot begins where a trim said, and behind each trim that was acknowledged;
 //   - a counter that is raised by compare-and-set shows each acknowledged raise;
 //   - behind a barrier a relay sees what any relay had acknowledged before, and its
 //     feed had told of it;
 //   - a feed tells nothing twice, and nothing is lost between Slots and Feed.
 func RunFleet(t testing.TB, f Fleet) {
-	r := &fleetRun{Fleet: f, TB: t, acked: make(map[string]cow.ID), refused: make(map[string]bool), removed: make(map[cow.ID]bool), floor: make(map[cow.ID]uint64)}
+	r := &fleetRun{
+		Fleet: f, TB: t, acked: make(map[string]place), refused: make(map[string]bool), removed: make(map[cow.ID]bool),
+		floor: make(map[cow.ID]uint64), left: make(map[cow.ID]uint64), asked: make(map[cow.ID]map[uint64]bool),
+	}
 	r.Options.Logger = slog.New(slog.DiscardHandler)
 	r.Options.Fatal = func(err error) { panic(fmt.Sprintf("a relay failed: %v", err)) }
 	for i := range f.Relays {
@@ -83,12 +87,22 @@ type fleetRun struct {
 
 	mu      sync.Mutex
 	slots   []cow.ID          // that were created; guarded by mu
-	acked   map[string]cow.ID // events that must be there once; guarded by mu
+	acked   map[string]place  // events that must be there once; guarded by mu
 	refused map[string]bool   // events that must not be there; guarded by mu
 	removed map[cow.ID]bool   // slots that are removed, or may be; guarded by mu
 	floor   map[cow.ID]uint64 // events that were acknowledged; guarded by mu
 	raised  uint64            // of the counter, for certain; guarded by mu
 	perhaps uint64            // beyond that, at most; guarded by mu
+	trims   int               // that were acknowledged; guarded by mu
+
+	left  map[cow.ID]uint64          // position of the oldest event behind all trims that were acknowledged; guarded by mu
+	asked map[cow.ID]map[uint64]bool // where trims were to have a slot begin; guarded by mu
+}
+
+// place is where an event stands.
+type place struct {
+	slot cow.ID
+	pos  uint64
 }
 
 // fleetRelay is one relay. It belongs to its goroutine, but for mirror.
@@ -106,6 +120,7 @@ type fleetRelay struct {
 	own    map[cow.ID]uint64 // the position behind own appends: the feed may tell of the slot later; guarded by mu
 	gone   map[cow.ID]bool   // slots that this relay removed, for the same reason; guarded by mu
 	fed    map[cow.ID]uint64 // the position behind what Slots and the feed gave; guarded by mu
+	oldest map[cow.ID]uint64 // where slots begin, by Slots, the feed and own acts; guarded by mu
 }
 
 // inMemory is the default of Fleet.Open.
@@ -132,9 +147,9 @@ func (m *fleetRelay) open() {
 	}
 	m.j = j
 	m.gone = make(map[cow.ID]bool)
-	m.mirror, m.own, m.fed = make(map[cow.ID]uint64), make(map[cow.ID]uint64), make(map[cow.ID]uint64)
+	m.mirror, m.own, m.fed, m.oldest = make(map[cow.ID]uint64), make(map[cow.ID]uint64), make(map[cow.ID]uint64), make(map[cow.ID]uint64)
 	err = j.Slots(func(s cow.SlotRecord) error {
-		m.mirror[s.Slot], m.fed[s.Slot] = s.Count, s.Count
+		m.mirror[s.Slot], m.fed[s.Slot], m.oldest[s.Slot] = s.Count, s.Count, s.First
 		return nil
 	})
 	if err != nil {
@@ -150,7 +165,8 @@ func (m *fleetRelay) open() {
 func (m *fleetRelay) deliver(a *cow.Append) {
 	r, loaded := m.r, uint64(0)
 	if a.Op == cow.OpAppend && len(a.Events) == 0 { // the journal has it
-		loaded, _, _ = m.counts(a.Slot)
+		c, _ := m.counts(a.Slot)
+		loaded = c.count
 	}
 	r.mu.Lock()
 	removed := r.removed[a.Slot]
@@ -168,6 +184,9 @@ func (m *fleetRelay) deliver(a *cow.Append) {
 		}
 	case cow.OpRemove:
 		delete(m.mirror, a.Slot)
+	case cow.OpTrim:
+		// Own trims are fed too, and one that this relay saw end may come after others.
+		m.oldest[a.Slot] = max(m.oldest[a.Slot], a.First)
 	case cow.OpAppend:
 		if a.First < m.fed[a.Slot] {
 			r.Errorf("relay %d: the feed gives position %d of slot %s again, it was behind %d", m.name, a.First, a.Slot, m.fed[a.Slot])

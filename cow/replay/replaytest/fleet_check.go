@@ -52,12 +52,17 @@ func (r *fleetRun) level() bool {
 // checkMirror compares what the feed and the own acts made of a start's Slots with what
 // Slots gives now.
 func (m *fleetRelay) checkMirror() {
-	now := make(map[cow.ID]uint64)
-	if err := m.j.Slots(func(s cow.SlotRecord) error { now[s.Slot] = s.Count; return nil }); err != nil {
+	now, first := make(map[cow.ID]uint64), make(map[cow.ID]uint64)
+	if err := m.j.Slots(func(s cow.SlotRecord) error { now[s.Slot], first[s.Slot] = s.Count, s.First; return nil }); err != nil {
 		panic(err)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	for id, pos := range first {
+		if m.oldest[id] != pos {
+			m.r.Errorf("relay %d: slot %s begins at %d, the feed and its own acts say %d", m.name, id, pos, m.oldest[id])
+		}
+	}
 	if !maps.Equal(now, m.mirror) {
 		m.r.Errorf("relay %d: the feed and its own acts make %d slots, there are %d:\n%v\n%v", m.name, len(m.mirror), len(now), m.mirror, now)
 	}
@@ -79,27 +84,40 @@ func (r *fleetRun) check() {
 		r.Fatal(err)
 	}
 	defer func() { v.Close() }()
-	seen := make(map[string]cow.ID)
+	seen := make(map[string]place)
+	begin := make(map[cow.ID]uint64)
 	slots, err := slotsOf(v)
 	if err != nil {
 		r.Fatal(err)
 	}
 	events := 0
 	for _, s := range slots {
-		list, err := eventsOf(v, s.Slot, 0)
+		begin[s.Slot] = s.First
+		if s.First < r.left[s.Slot] || s.First > 0 && !r.asked[s.Slot][s.First] {
+			r.Errorf("slot %s begins at %d; a trim to %d was acknowledged, of %v", s.Slot, s.First, r.left[s.Slot], r.asked[s.Slot])
+		}
+		list, err := eventsOf(v, s.Slot, s.First)
 		if err != nil {
 			r.Fatal(err)
 		}
-		for _, e := range list {
+		for i, e := range list {
 			if _, twice := seen[string(e.JSON)]; twice {
 				r.Errorf("an event is there twice: %s", e.JSON)
 			}
-			seen[string(e.JSON)] = s.Slot
+			seen[string(e.JSON)] = place{s.Slot, s.First + uint64(i)}
 			events++
 		}
 	}
-	for json, slot := range r.acked {
-		if at, ok := seen[json]; !r.removed[slot] && (!ok || at != slot) {
+	taken := 0
+	for json, was := range r.acked {
+		at, ok := seen[json]
+		switch {
+		case r.removed[was.slot]:
+		case was.pos < begin[was.slot]:
+			if taken++; ok {
+				r.Errorf("an event that a trim took is there: %s", json)
+			}
+		case !ok || at != was:
 			r.Errorf("an acknowledged event is not there: %s", json)
 		}
 	}
@@ -119,5 +137,5 @@ func (r *fleetRun) check() {
 	if n < r.raised || n > r.raised+r.perhaps {
 		r.Errorf("the counter is %d, it was raised %d times and perhaps %d times more", n, r.raised, r.perhaps)
 	}
-	r.Logf("%d slots, %d events, %d acknowledged, counter %d of %d+%d", len(slots), events, len(r.acked), n, r.raised, r.perhaps)
+	r.Logf("%d slots, %d events, %d acknowledged, %d of these taken by %d trims, counter %d of %d+%d", len(slots), events, len(r.acked), taken, r.trims, n, r.raised, r.perhaps)
 }

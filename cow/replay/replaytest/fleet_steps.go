@@ -51,6 +51,8 @@ func (m *fleetRelay) step(n int) {
 		wg.Wait()
 	case k == 40 && r.Large:
 		m.large()
+	case k < 47:
+		m.trim()
 	default:
 		m.append(1 + m.rng.IntN(4))
 	}
@@ -62,11 +64,11 @@ func (m *fleetRelay) large() {
 	if !ok {
 		return
 	}
-	count, size, err := m.counts(id)
-	if err != nil || size > cow.MaxSlotBytes/2 {
+	c, err := m.counts(id)
+	if err != nil || c.size > cow.MaxSlotBytes/2 {
 		return
 	}
-	g := m.events(id, count, size, 8)
+	g := m.events(id, c, 8)
 	for i := range g.Events {
 		e := &g.Events[i]
 		pad := bytes.Repeat([]byte{'x'}, 200_000)
@@ -90,7 +92,7 @@ func (m *fleetRelay) create() {
 	for i := range id {
 		id[i] = byte(m.rng.Uint32())
 	}
-	groups := []cow.Group{{Op: cow.OpCreate, Slot: id, Token: cow.HashToken(id[:]), Owner: cow.HashToken(id[1:])}, m.events(id, 0, 0, 1+m.rng.IntN(3))}
+	groups := []cow.Group{{Op: cow.OpCreate, Slot: id, Token: cow.HashToken(id[:]), Owner: cow.HashToken(id[1:])}, m.events(id, counts{}, 1+m.rng.IntN(3))}
 	m.commit(groups)
 	if groups[0].Outcome == cow.Stored {
 		m.r.mu.Lock()
@@ -108,32 +110,77 @@ func (m *fleetRelay) remove() {
 	m.r.removed[id] = true // its events may be gone
 	m.r.slots = slices.DeleteFunc(m.r.slots, func(o cow.ID) bool { return o == id })
 	m.r.mu.Unlock()
-	count, _, err := m.counts(id)
+	c, err := m.counts(id)
 	if err != nil {
 		return
 	}
-	m.commit([]cow.Group{{Op: cow.OpRemove, Slot: id, Version: count}})
+	m.commit([]cow.Group{{Op: cow.OpRemove, Slot: id, Version: c.count}})
 }
 
-func (m *fleetRelay) counts(id cow.ID) (count, size uint64, err error) {
+// counts are what a load of a slot gives: the events at positions [first, count).
+type counts struct {
+	first, count, size uint64
+	lengths            []int // of the events
+}
+
+func (m *fleetRelay) counts(id cow.ID) (c counts, err error) {
 	err = m.j.Load(id, 0, func(a *cow.Append) error {
-		if a.First != count {
-			return fmt.Errorf("slot %s: position %d behind %d", id, a.First, count)
+		if a.Op == cow.OpTrim {
+			if a.First <= c.count || c.count > c.first {
+				return fmt.Errorf("slot %s: a trim to position %d behind %d events from %d on", id, a.First, c.count-c.first, c.first)
+			}
+			c.first, c.count = a.First, a.First
+			return nil
+		}
+		if a.First != c.count {
+			return fmt.Errorf("slot %s: position %d behind %d", id, a.First, c.count)
 		}
 		for _, e := range a.Events {
-			count, size = count+1, size+uint64(len(e.JSON))
+			c.count, c.size, c.lengths = c.count+1, c.size+uint64(len(e.JSON)), append(c.lengths, len(e.JSON))
 		}
 		return nil
 	})
 	if err != nil && !errors.Is(err, cow.ErrNoSlot) {
 		panic(err)
 	}
-	return count, size, err
+	return c, err
+}
+
+// trim has some of a slot's oldest events leave, or all, and perhaps appends beside it. What
+// the group says of the slot is as old as the load.
+func (m *fleetRelay) trim() {
+	id, ok := m.slot()
+	if !ok {
+		return
+	}
+	c, err := m.counts(id)
+	n := len(c.lengths)
+	if err != nil || n == 0 {
+		return
+	}
+	if n = 1 + m.rng.IntN(n); m.rng.IntN(6) == 0 {
+		n = len(c.lengths)
+	}
+	g := cow.Group{Op: cow.OpTrim, Slot: id, First: c.first, Oldest: c.first + uint64(n)}
+	for _, length := range c.lengths[:n] {
+		g.Gone += uint64(length)
+	}
+	m.r.mu.Lock()
+	if m.r.asked[id] == nil {
+		m.r.asked[id] = make(map[uint64]bool)
+	}
+	m.r.asked[id][g.Oldest] = true // also if the outcome is unknown
+	m.r.mu.Unlock()
+	groups := []cow.Group{g}
+	if m.rng.IntN(2) == 0 { // decided before the trim, and perhaps stored behind it
+		groups = append(groups, m.events(id, c, 1+m.rng.IntN(3)))
+	}
+	m.commit(groups)
 }
 
 // events makes an append of events that no other has.
-func (m *fleetRelay) events(id cow.ID, count, size uint64, n int) cow.Group {
-	g := cow.Group{Op: cow.OpAppend, Slot: id, Version: count, First: count, Count: count, Bytes: size, Mark: m.rng.Uint64()}
+func (m *fleetRelay) events(id cow.ID, c counts, n int) cow.Group {
+	g := cow.Group{Op: cow.OpAppend, Slot: id, Version: c.count, First: c.count, Count: c.count, Bytes: c.size, Mark: m.rng.Uint64()}
 	for range n {
 		m.made++
 		json := fmt.Appendf(nil, `{"event_id":"%d-%d","pad":"%s"}`, m.name, m.made, bytes.Repeat([]byte{'x'}, m.rng.IntN(300)))
@@ -153,8 +200,8 @@ func (m *fleetRelay) append(slots int) {
 			continue
 		}
 		used[id] = true
-		if count, size, err := m.counts(id); err == nil {
-			groups = append(groups, m.events(id, count, size, 1+m.rng.IntN(5)))
+		if c, err := m.counts(id); err == nil {
+			groups = append(groups, m.events(id, c, 1+m.rng.IntN(5)))
 		}
 	}
 	m.commit(groups)
@@ -178,6 +225,10 @@ func (m *fleetRelay) commit(groups []cow.Group) {
 			m.gone[g.Slot] = true
 		case g.Outcome == cow.Stored && g.Op == cow.OpCreate:
 			m.mirror[g.Slot] = 0
+		case g.Outcome == cow.Stored && g.Op == cow.OpTrim:
+			r.trims++
+			r.left[g.Slot] = max(r.left[g.Slot], g.Oldest)
+			m.oldest[g.Slot] = max(m.oldest[g.Slot], g.Oldest)
 		case g.Op != cow.OpAppend:
 		case g.Outcome == cow.Stored:
 			if g.NewVersion != g.Count {
@@ -188,8 +239,8 @@ func (m *fleetRelay) commit(groups []cow.Group) {
 				m.mirror[g.Slot] = max(count, g.Count)
 			}
 			r.floor[g.Slot] = max(r.floor[g.Slot], g.Count)
-			for _, e := range g.Events {
-				r.acked[string(e.JSON)] = g.Slot
+			for k, e := range g.Events {
+				r.acked[string(e.JSON)] = place{g.Slot, g.First + uint64(k)}
 			}
 		case g.Outcome == cow.Conflict:
 			for _, e := range g.Events {
@@ -227,7 +278,7 @@ func (m *fleetRelay) raise() {
 func (m *fleetRelay) barrier() {
 	r := m.r
 	r.mu.Lock()
-	floor, raised := maps.Clone(r.floor), r.raised
+	floor, left, raised := maps.Clone(r.floor), maps.Clone(r.left), r.raised
 	r.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
@@ -236,18 +287,21 @@ func (m *fleetRelay) barrier() {
 		return
 	}
 	m.mu.Lock()
-	mirror := maps.Clone(m.mirror)
+	mirror, oldest := maps.Clone(m.mirror), maps.Clone(m.oldest)
 	m.mu.Unlock()
 	for id, want := range floor {
-		count, _, err := m.counts(id)
+		c, err := m.counts(id)
 		r.mu.Lock()
 		removed := r.removed[id]
 		r.mu.Unlock()
 		if removed {
 			continue
 		}
-		if err != nil || count < want || mirror[id] < want {
-			r.Errorf("relay %d: behind a barrier slot %s has %d events, the feed told of %d, %d were acknowledged: %v", m.name, id, count, mirror[id], want, err)
+		if err != nil || c.count < want || mirror[id] < want {
+			r.Errorf("relay %d: behind a barrier slot %s has %d events, the feed told of %d, %d were acknowledged: %v", m.name, id, c.count, mirror[id], want, err)
+		}
+		if c.first < left[id] || oldest[id] < left[id] {
+			r.Errorf("relay %d: behind a barrier slot %s begins at %d, the feed told of %d, a trim to %d was acknowledged", m.name, id, c.first, oldest[id], left[id])
 		}
 	}
 	value, _, _ := m.j.Value("counter")
