@@ -31,7 +31,7 @@ type actorStream struct {
 	view
 	sub   *cow.Subscriber
 	plain bool // its frames come without transfer chunks
-	text  bytes.Buffer
+	came  bytes.Buffer
 }
 
 // actorEvent is the event of an id: whoever sees it can tell that it is whole.
@@ -59,9 +59,11 @@ func (a *actor) step() bool {
 		err = a.say(slot, fmt.Sprintf("a%d-%d", a.n, a.posted))
 	case k < 48:
 		err = a.sayMany(slot)
-	case k < 55: // what the others also post
+	case k < 51 && id == a.trimmed():
+		err = a.trim(slot)
+	case k < 55 && id != a.trimmed(): // what the others also post
 		err = a.say(slot, fmt.Sprintf("all-%d", a.r.IntN(200)))
-	case k < 60 && a.last[id] != "":
+	case k < 60 && a.last[id] != "" && id != a.trimmed():
 		err = a.say(slot, a.last[id])
 	case k < 85:
 		err = a.pull(slot)
@@ -105,7 +107,7 @@ func (a *actor) sayMany(slot *cow.Slot) error {
 	for range 1 + a.r.IntN(12) {
 		id := fmt.Sprintf("all-%d", a.r.IntN(200))
 		switch n := a.r.IntN(8); {
-		case n < 4:
+		case n < 4 || k.slot == a.trimmed():
 			a.posted++
 			id = fmt.Sprintf("a%d-%d", a.n, a.posted)
 			k.own++
@@ -149,25 +151,33 @@ func (a *actor) pull(slot *cow.Slot) error {
 	limit := 1 + a.r.IntN(400)
 	start, last := cow.After([]byte(v.since)), 0
 	switch a.r.IntN(6) {
-	case 0: // a position that is there
-		v.since, v.start = "", a.r.IntN(int(slot.Count())+1)
+	case 0: // a position that is there, or was
+		_, end := slot.Positions()
+		v.since, v.start = "", a.r.IntN(int(end)+1)
 		start = cow.From(uint64(v.start))
 	case 1:
 		last = 1 + a.r.IntN(50)
 		v.since, v.seen, start = "", "", cow.Last(last)
 	}
 	var w cow.Window
-	if err := a.s.Window(slot, start, limit, &w); err != nil {
+	if err := a.s.Window(slot, start, limit, &w); errors.Is(err, cow.ErrBusy) && v.slot == a.trimmed() {
+		return nil // trims came between each look at the slot and the read
+	} else if err != nil {
 		return err
 	}
 	if last > 0 {
 		v.start = max(0, int(w.End())-last)
 	}
+	if v.slot == a.trimmed() {
+		v.begin(&w, last > 0)
+	}
 	if w.Next() > w.End() || v.since == "" && w.Next() != uint64(v.start+w.Events()) {
 		return fmt.Errorf("a window of %d events from %d says that %d comes next, of %d", w.Events(), v.start, w.Next(), w.End())
 	}
 	var b bytes.Buffer
-	if _, err := w.WriteTo(&b); err != nil {
+	if _, err := w.WriteTo(&b); errors.Is(err, cow.ErrTrimmed) && v.slot == a.trimmed() {
+		return nil // it left while it was written
+	} else if err != nil {
 		return err
 	}
 	if b.Len() != w.Len() {
@@ -191,7 +201,8 @@ func (a *actor) listen(slot *cow.Slot) error {
 			st.since = a.last[st.slot]
 			start = cow.After([]byte(st.since))
 		case 1:
-			st.start = a.r.IntN(int(slot.Count()) + 1)
+			_, end := slot.Positions()
+			st.start = a.r.IntN(int(end) + 1)
 			start = cow.From(uint64(st.start))
 		default:
 			st.live, st.behind = true, a.last[st.slot]
@@ -199,6 +210,10 @@ func (a *actor) listen(slot *cow.Slot) error {
 		sub, err := a.s.Subscribe(slot, start, st.ids, deaf{})
 		if err != nil {
 			return err
+		}
+		if oldest, left := sub.Trimmed(); left {
+			st.asked, st.start, st.left = st.since, int(oldest), true
+			st.since = ""
 		}
 		if st.sub = sub; a.r.IntN(4) == 0 {
 			st.plain = true
@@ -213,7 +228,7 @@ func (a *actor) listen(slot *cow.Slot) error {
 		if errors.Is(err, cow.ErrNotResident) {
 			err = st.sub.Load()
 		}
-		if errors.Is(err, cow.ErrNoSlot) {
+		if errors.Is(err, cow.ErrNoSlot) || errors.Is(err, cow.ErrTrimmed) && st.slot == a.trimmed() {
 			a.endStream()
 			return nil
 		} else if err != nil {
@@ -221,7 +236,7 @@ func (a *actor) listen(slot *cow.Slot) error {
 		}
 		if len(data) > 0 {
 			data = data[:1+a.r.IntN(len(data))]
-			st.text.Write(data)
+			st.came.Write(data)
 			st.sub.Wrote(len(data))
 		}
 	}
@@ -238,7 +253,7 @@ func (a *actor) endStream() {
 	}
 	st.sub.Close()
 	a.stream = nil
-	text := st.text.Bytes()
+	text := st.came.Bytes()
 	if !st.plain {
 		// It was left anywhere: the error is that the last chunk did not come.
 		text, _ = io.ReadAll(httputil.NewChunkedReader(bytes.NewReader(text)))
@@ -250,6 +265,9 @@ func (a *actor) endStream() {
 	whole := text[:end+2]
 	st.events = bytes.Count(whole, []byte("\n\n"))
 	st.sum = digest(whole)
+	if st.slot == a.trimmed() {
+		st.text = string(whole)
+	}
 	id, _, _ := bytes.Cut(whole[len("id: "):], []byte("\n"))
 	st.first = string(id)
 	a.views = append(a.views, st.view)
