@@ -133,7 +133,7 @@ func (d *driver) phases(ctx context.Context) error {
 		if _, err = d.until(ctx, ttl+d.c.Wait, func(s *Sample) bool { return s.Gone >= all }); err != nil {
 			return err
 		}
-	} else if s, err = d.sample(ctx, Expiry); err != nil {
+	} else if _, err = d.sample(ctx, Expiry); err != nil {
 		return err
 	}
 	d.enter(Space)
