@@ -149,14 +149,20 @@ func (l *Load) one(ctx context.Context, r *rand.Rand) {
 		l.batch(ctx, r, relay, slot)
 	case p < 66:
 		l.pull(ctx, r, relay, slot)
-	case p < 80:
+	case p < 78:
 		l.claim(ctx, r, relay)
-	case p < 90:
+	case p < 86:
 		l.use(ctx, r, relay)
+	case p < 91:
+		l.health(ctx, r, relay, slot)
 	case p < 94:
 		l.token(ctx, r, slot)
-	case p < 97:
+	case p < 96:
 		l.rotate(ctx, r)
+	case p < 97:
+		l.block(ctx, r)
+	case p < 98:
+		l.pair(ctx, r)
 	default:
 		l.life(ctx, r)
 	}

@@ -33,16 +33,17 @@ type Slot struct {
 type Client struct {
 	Rec    *Recorder
 	Relays []string // base URLs
+	Admins []string // those of the operators' listeners
 
 	// kept keeps connections. net/http sends no post twice by itself, but it would
 	// send a GET twice, and that of an invite counts. So fresh is for those.
 	kept, fresh *http.Client
 }
 
-// NewClient returns a client of the relays.
-func NewClient(rec *Recorder, relays []string) *Client {
+// NewClient returns a client of the relays and of their operators' listeners.
+func NewClient(rec *Recorder, relays, admins []string) *Client {
 	return &Client{
-		Rec: rec, Relays: relays,
+		Rec: rec, Relays: relays, Admins: admins,
 		kept:  &http.Client{Timeout: Timeout, Transport: &http.Transport{MaxIdleConnsPerHost: 64}},
 		fresh: &http.Client{Timeout: Timeout, Transport: &http.Transport{DisableKeepAlives: true}},
 	}
@@ -73,12 +74,16 @@ func (a *answer) number(name string) int64 { f, _ := a.member(name).(float64); r
 // send sends one request and fills in when, and what status came. A call whose
 // answer was cut has no status: its outcome is unknown.
 func (c *Client) send(ctx context.Context, via *http.Client, k *Call, method, path, bearer, kind string, body []byte) *answer {
+	return c.sendTo(ctx, via, k, c.Relays[k.Relay], method, path, bearer, kind, body)
+}
+
+func (c *Client) sendTo(ctx context.Context, via *http.Client, k *Call, to, method, path, bearer, kind string, body []byte) *answer {
 	var r io.Reader
 	if body != nil {
 		r = bytes.NewReader(body)
 	}
 	a := &answer{head: http.Header{}}
-	req, err := http.NewRequestWithContext(ctx, method, c.Relays[k.Relay]+path, r)
+	req, err := http.NewRequestWithContext(ctx, method, to+path, r)
 	if err != nil {
 		k.Text = err.Error()
 		return a
@@ -106,6 +111,7 @@ func (c *Client) send(ctx context.Context, via *http.Client, k *Call, method, pa
 		k.Unsent = errors.As(err, &op) && op.Op == "dial"
 	} else {
 		k.Text = string(a.body[:min(len(a.body), 160)])
+		k.Barred = k.Status == 403 && a.member("blocked") == true
 	}
 	return a
 }

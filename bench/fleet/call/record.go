@@ -22,9 +22,15 @@ const (
 	Allocate               // a slot
 	Delete                 // a slot
 	Rotate                 // the slot token
+	Block                  // a slot, by the operator
+	Unblock                // it again
+	Health                 // set a slot's responder health
+	State                  // a slot's state
+	Pair                   // one side of a pair
+	Look                   // at what the other side of a pair sent
 )
 
-var opNames = [...]string{"", "post", "batch", "pull", "claim", "unclaim", "lookup", "use", "make", "revoke", "allocate", "delete", "rotate"}
+var opNames = [...]string{"", "post", "batch", "pull", "claim", "unclaim", "lookup", "use", "make", "revoke", "allocate", "delete", "rotate", "block", "unblock", "health", "state", "pair", "look"}
 
 func (o Op) String() string { return opNames[o] }
 
@@ -77,11 +83,14 @@ type Call struct {
 	SlotEnd    int64    // Pull: where the slot ended
 	Stale      bool     // Pull: the relay says that it can't hear of others
 
-	Key    string // nick, invite token or token id; Rotate: the number of the new slot token
+	Key    string // nick, invite token, token id or code of a pair; Rotate: the number of the new slot token
 	Old    string // Rotate: that of the old one
 	DID    string // Claim and Unclaim: of the caller
 	Holder string // Claim and Lookup: the DID that holds the nick, as answered
 	Again  bool   // Claim: it was a re-claim
+	Role   string // Pair and Look
+	Value  string // Health: what was set; State and Look: what was there, "" for nothing; Pair: the pair's id
+	Barred bool   // the answer says that the operator has blocked the slot
 	Token  string // Pull and Post: the id of the made token, or the number of the slot token, that authenticated; "": the slot's own, which stays
 }
 

@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"cowrelay/bench/fleet/call"
 	"cowrelay/bench/fleet/fault"
 )
 
@@ -29,6 +30,8 @@ type fake struct {
 	slots   map[string]*fakeSlot
 	handles map[string][2]string // nick: DID and slot
 	invites map[string]int
+	pairs   map[string]map[string]string // code: role: message
+	totals  call.Totals
 	broke   int // how often the breach happened
 }
 
@@ -37,10 +40,12 @@ type fakeSlot struct {
 	made         map[string]string // token id: token
 	events       []string
 	ids          map[string]int
+	blocked      bool
+	health       string
 }
 
 func newFake(breach string, relays int) *fake {
-	f := &fake{breach: breach, slots: map[string]*fakeSlot{}, handles: map[string][2]string{}, invites: map[string]int{}}
+	f := &fake{breach: breach, slots: map[string]*fakeSlot{}, handles: map[string][2]string{}, invites: map[string]int{}, pairs: map[string]map[string]string{}}
 	for n := range relays {
 		f.servers = append(f.servers, httptest.NewServer(f.routes(n)))
 	}
@@ -53,6 +58,7 @@ func (f *fake) Relays() (urls []string) {
 	}
 	return urls
 }
+func (f *fake) Admins() []string             { return f.Relays() }
 func (f *fake) Kinds() []fault.Target        { return nil }
 func (f *fake) Sound() error                 { return nil }
 func (f *fake) Verify(context.Context) error { return nil }
@@ -111,6 +117,7 @@ func (f *fake) routes(relay int) http.Handler {
 		defer f.mu.Unlock()
 		id, s := f.secret(), &fakeSlot{token: f.secret(), owner: f.secret(), made: map[string]string{}, ids: map[string]int{}}
 		f.slots[id] = s
+		f.totals.Slots++
 		reply(w, 201, map[string]string{"slot_id": id, "slot_token": s.token, "owner_token": s.owner})
 	})
 	m.HandleFunc("DELETE /v1/slot/{slot}", func(w http.ResponseWriter, r *http.Request) {
@@ -165,6 +172,7 @@ func (f *fake) routes(relay int) http.Handler {
 	m.HandleFunc("GET /v1/events/{slot}", func(w http.ResponseWriter, r *http.Request) { f.pull(w, r, relay) })
 	m.HandleFunc("GET /v1/events/{slot}/stream", f.stream)
 	f.meet(m)
+	f.operate(m, relay)
 	return m
 }
 
@@ -181,6 +189,9 @@ func (f *fake) store(s *fakeSlot, es []string) (stored, duplicates int) {
 			}
 		}
 		stored++
+		if !f.breaks("counts too little", 2) {
+			f.totals.Events++
+		}
 		if f.breaks("loses", 20) {
 			continue
 		}
@@ -206,6 +217,10 @@ func (f *fake) post(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer f.mu.Unlock()
+	if s.blocked {
+		reply(w, 403, map[string]bool{"blocked": true})
+		return
+	}
 	if r.Header.Get("Content-Type") == "application/x-ndjson" {
 		var es []string
 		for in := bufio.NewScanner(r.Body); in.Scan(); {
@@ -240,6 +255,10 @@ func (f *fake) pull(w http.ResponseWriter, r *http.Request, relay int) {
 		return
 	}
 	defer f.mu.Unlock()
+	if s.blocked {
+		reply(w, 403, map[string]bool{"blocked": true})
+		return
+	}
 	q := r.URL.Query()
 	events := s.events
 	if q.Get("consistent") == "1" && f.breaks("reads late", 10) {
@@ -324,9 +343,12 @@ func (f *fake) meet(m *http.ServeMux) {
 		h := f.handles[b.Nick]
 		switch {
 		case h[0] == b.Card.DID:
+			f.totals.Claims++
 			reply(w, 201, map[string]string{"status": "re-claimed"})
 		case h[0] == "" || f.breaks("two hold a nick", 4):
 			f.handles[b.Nick] = [2]string{b.Card.DID, b.Slot}
+			f.totals.Claims++
+			f.totals.FirstClaims++
 			reply(w, 201, map[string]string{"status": "claimed"})
 		default:
 			reply(w, 409, map[string]string{"claimed_by": h[0]})

@@ -58,9 +58,13 @@ var follow = 20 * time.Second
 func Round(ctx context.Context, rig fault.Rig, seed uint64, cfg Config, said func(string)) (*Result, error) {
 	res := &Result{Seed: seed, Report: &check.Report{}}
 	rec := call.NewRecorder()
-	c := call.NewClient(rec, rig.Relays())
+	c := call.NewClient(rec, rig.Relays(), rig.Admins())
 	defer c.Close()
 	if err := allReady(ctx, c, cfg.Patience); err != nil {
+		return res, err
+	}
+	before, err := act.Totals(ctx, c, cfg.Patience)
+	if err != nil {
 		return res, err
 	}
 	clients := act.Defaults(seed)
@@ -81,7 +85,7 @@ func Round(ctx context.Context, rig fault.Rig, seed uint64, cfg Config, said fun
 	}
 	steps := fault.Plan(rand.New(rand.NewPCG(seed, 1<<41)), targets, cfg.Faulty, cfg.AtOnce, stretch)
 	faults := make(chan string, len(steps))
-	err := fault.Run(ctx, targets, steps, func(what string) { faults <- what; said(what) })
+	err = fault.Run(ctx, targets, steps, func(what string) { faults <- what; said(what) })
 	close(faults)
 	for what := range faults {
 		res.Faults = append(res.Faults, what)
@@ -116,6 +120,10 @@ func Round(ctx context.Context, rig fault.Rig, seed uint64, cfg Config, said fun
 	for _, rd := range reads {
 		counts[rd.Slot] = len(rd.Events)
 	}
+	var sums []check.Sum
+	if err == nil {
+		sums, err = l.ReadSums(ctx, cfg.Patience)
+	}
 	said("following")
 	trails := l.Follow(ctx, counts, follow)
 	if err = errors.Join(err, ctx.Err(), rig.Sound()); err != nil {
@@ -123,7 +131,7 @@ func Round(ctx context.Context, rig fault.Rig, seed uint64, cfg Config, said fun
 	}
 	said("checking")
 	calls, calm := rec.Calls()
-	res.Report = check.Check(&check.World{Calls: calls, Calm: calm, Reads: reads, Trails: trails})
+	res.Report = check.Check(&check.World{Calls: calls, Calm: calm, Reads: reads, Trails: trails, Sums: sums, Before: before})
 	if !res.OK() {
 		res.History = calls
 	}

@@ -34,6 +34,14 @@ func TestRound_findsEachBreach(t *testing.T) {
 		"old tokens live on":     "was taken",
 		"new tokens unknown":     "was refused",
 		"slots live on":          "was deleted",
+		"blocks do not hold":     "was blocked",
+		"blocks stay":            "was lifted",
+		"health stays":           "shows an older one",
+		"sides miss each other":  "different pairs",
+		"a side comes twice":     "came twice",
+		"sides see nothing":      "does not see",
+		"counts too little":      "the total of events",
+		"counts differ":          "different sums",
 	} {
 		t.Run(strings.ReplaceAll(breach+"-", " ", "_"), func(t *testing.T) {
 			t.Parallel()
@@ -65,8 +73,9 @@ func fakeRound(t *testing.T, breach string, seed uint64) *Result {
 	f := newFake(breach, 3)
 	defer f.Close()
 	cfg := Config{Faulty: 500 * time.Millisecond, Calm: time.Second, AtOnce: 1, Patience: time.Second}
-	if strings.HasSuffix(breach, "tokens live on") {
-		cfg.Calm = 2500 * time.Millisecond // it is dead on all relays only after a second
+	switch breach {
+	case "tokens live on", "old tokens live on", "blocks do not hold", "blocks stay", "health stays", "sides see nothing":
+		cfg.Calm = 2500 * time.Millisecond // all relays know of it only after a second
 	}
 	res, err := Round(t.Context(), f, seed, cfg, func(string) {})
 	if err != nil {

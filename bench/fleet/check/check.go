@@ -31,6 +31,8 @@ type World struct {
 	Calm   []call.Span // times without faults
 	Reads  []Read
 	Trails []Trail
+	Sums   []Sum
+	Before call.Totals // when the round began
 	// Limit bounds each search for a linear order.
 	Limit time.Duration
 }
@@ -96,7 +98,11 @@ func Check(w *World) *Report {
 	for slot, calls := range bySlot {
 		checkLife(r, slot, calls, read[slot])
 		checkTokens(w, r, calls)
+		checkBlocks(w, r, slot, calls)
+		checkHealth(w, r, slot, calls)
 	}
+	checkPairs(w, r)
+	checkTotals(w, r)
 	checkClaims(w, r)
 	checkUses(w, r)
 	return r

@@ -80,7 +80,7 @@ func checkLife(r *Report, slot string, calls []*call.Call, kept bool) {
 			r.wrong("slot %s was deleted at %v and took an event: %s", name, gone.Round(time.Millisecond), brief(c))
 		case c.Op == call.Pull && c.Outcome() == call.Done && c.Consistent && gone < c.Begin:
 			r.wrong("slot %s was deleted at %v and is there: %s", name, gone.Round(time.Millisecond), brief(c))
-		case c.Token == "" && (c.Status == 401 || c.Status == 403):
+		case c.Token == "" && !c.Barred && (c.Status == 401 || c.Status == 403):
 			r.wrong("slot %s: its own token was refused: %s", name, brief(c))
 		}
 	}

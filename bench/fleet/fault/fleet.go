@@ -104,6 +104,14 @@ func (f *Fleet) Relays() (urls []string) {
 	return urls
 }
 
+// Admins implements Rig.
+func (f *Fleet) Admins() (urls []string) {
+	for _, r := range f.Members {
+		urls = append(urls, r.admin)
+	}
+	return urls
+}
+
 // Kinds implements Rig.
 func (f *Fleet) Kinds() (targets []Target) {
 	for i, r := range f.Members {

@@ -20,6 +20,8 @@ type Kind struct {
 type Rig interface {
 	// Relays are the base URLs. They stay the same whatever happens.
 	Relays() []string
+	// Admins are those of the operators' listeners.
+	Admins() []string
 	// Kinds are the faults that can be had. Those of one target never run at the same
 	// time.
 	Kinds() []Target

@@ -23,6 +23,7 @@ type Relay struct {
 	name, dir string
 	argv      []string
 	url       string
+	admin     string // URL of the operators' listener
 
 	mu    sync.Mutex
 	child *proc.Child // mu; nil while it is down
@@ -30,7 +31,7 @@ type Relay struct {
 
 // NewRelay starts the relay's binary with its data in dir/NAME.
 func NewRelay(ctx context.Context, binary, dir, name, bind, admin string, args []string) (*Relay, error) {
-	r := &Relay{name: name, dir: dir, url: "http://" + bind}
+	r := &Relay{name: name, dir: dir, url: "http://" + bind, admin: "http://" + admin}
 	r.argv = append([]string{binary, "serve", "--bind", bind, "--data-dir", dir + "/" + name, "--admin", admin}, args...)
 	if err := r.Start(ctx); err != nil {
 		return nil, err

@@ -31,6 +31,7 @@ func addresses() (bind, admin string, err error) {
 }
 
 func (s *single) Relays() []string                 { return []string{s.relay.url} }
+func (s *single) Admins() []string                 { return []string{s.relay.admin} }
 func (s *single) Kinds() []Target                  { return []Target{s.relay.Target()} }
 func (s *single) Sound() error                     { return s.relay.Sound() }
 func (s *single) Verify(ctx context.Context) error { return s.relay.Verify(ctx) }

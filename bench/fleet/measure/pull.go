@@ -196,7 +196,7 @@ func (b *bench) replay(ctx context.Context) error {
 	}
 	ready := time.Since(began)
 	// A consistent pull waits for all that was acknowledged.
-	c := call.NewClient(call.NewRecorder(), b.fleet.Relays())
+	c := call.NewClient(call.NewRecorder(), b.fleet.Relays(), nil)
 	defer c.Close()
 	sl := call.Slot{ID: last[0].Slot.ID, Token: last[0].Slot.Token}
 	for {

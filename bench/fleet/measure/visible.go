@@ -18,7 +18,7 @@ const visibleRate = 200
 // another relay brings them.
 func (b *bench) visible(ctx context.Context) error {
 	b.cfg.Step("visible on another relay")
-	c := call.NewClient(call.NewRecorder(), b.fleet.Relays())
+	c := call.NewClient(call.NewRecorder(), b.fleet.Relays(), nil)
 	defer c.Close()
 	s, k := c.Allocate(ctx, 0)
 	if k.Status != 201 {
