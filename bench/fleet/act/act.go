@@ -17,13 +17,14 @@ type Config struct {
 	Seed    uint64
 	Slots   int // that all share; the last third has events without ids
 	Actors  int
-	Readers int           // that read by streams
+	Readers int           // that read by streams, beside two of each large slot
+	Large   int           // further slots that all share, with events so large that the oldest leave
 	Think   time.Duration // the longest pause between two acts of an actor
 }
 
 // Defaults returns a load that two cores can serve beside relays and servers.
 func Defaults(seed uint64) Config {
-	return Config{Seed: seed, Slots: 5, Actors: 14, Readers: 5, Think: 25 * time.Millisecond}
+	return Config{Seed: seed, Slots: 5, Large: 2, Actors: 14, Readers: 5, Think: 25 * time.Millisecond}
 }
 
 // A Load is a round's clients. Setup makes what they share; Run starts them.
@@ -57,7 +58,7 @@ type invite struct {
 func New(cfg Config, c *call.Client) *Load {
 	return &Load{
 		cfg: cfg, c: c, name: fmt.Sprintf("%x-%x", cfg.Seed, time.Now().UnixNano()&0xffffff),
-		recent: make([][]call.Event, cfg.Slots), stop: make(chan struct{}),
+		recent: make([][]call.Event, cfg.Slots+cfg.Large), stop: make(chan struct{}),
 	}
 }
 
@@ -77,7 +78,7 @@ func (l *Load) Setup(ctx context.Context) error {
 		}
 		return s, nil
 	}
-	for range l.cfg.Slots {
+	for range l.cfg.Slots + l.cfg.Large {
 		s, err := allocate()
 		if err != nil {
 			return err
@@ -128,8 +129,12 @@ func (l *Load) Run(ctx context.Context) {
 		})
 	}
 	ctx, l.follow = context.WithCancel(ctx)
-	for n := range l.cfg.Readers {
-		rd := &reader{load: l, slot: n % l.cfg.Slots, r: l.random(uint64(1000 + n))}
+	for n := range l.cfg.Readers + 2*l.cfg.Large {
+		slot := n % l.cfg.Slots
+		if n >= l.cfg.Readers {
+			slot = l.cfg.Slots + (n-l.cfg.Readers)/2
+		}
+		rd := &reader{load: l, slot: slot, r: l.random(uint64(1000 + n))}
 		rd.positions = !l.hasIDs(rd.slot) || n%2 == 0
 		l.readers = append(l.readers, rd)
 		l.streams.Go(func() { rd.run(ctx) })
@@ -137,7 +142,11 @@ func (l *Load) Run(ctx context.Context) {
 }
 
 // hasIDs says whether all events of a slot have ids.
-func (l *Load) hasIDs(slot int) bool { return slot < l.cfg.Slots-l.cfg.Slots/3 }
+func (l *Load) hasIDs(slot int) bool { return slot < l.cfg.Slots-l.cfg.Slots/3 || l.large(slot) }
+
+// large says whether a slot has large events. What has left can be stored again, so each of
+// them is posted once.
+func (l *Load) large(slot int) bool { return slot >= l.cfg.Slots }
 
 // one does one act.
 func (l *Load) one(ctx context.Context, r *rand.Rand) {
@@ -172,6 +181,9 @@ func (l *Load) one(ctx context.Context, r *rand.Rand) {
 func (l *Load) event(r *rand.Rand, slot int) call.Event {
 	mark := l.mark()
 	pad := fmt.Sprintf("%0*d", 10+r.IntN(300), 7)
+	if l.large(slot) {
+		pad = fmt.Sprintf("%0*d", 8000+r.IntN(8000), 7)
+	}
 	if l.hasIDs(slot) || r.IntN(2) == 0 {
 		return call.Event{Key: mark, ID: mark, Text: fmt.Sprintf(`{"event_id":%q,"pad":%q}`, mark, pad)}
 	}
@@ -211,6 +223,11 @@ func (l *Load) remember(r *rand.Rand, slot int, e call.Event) {
 
 func (l *Load) post(ctx context.Context, r *rand.Rand, relay, slot int) {
 	e := l.event(r, slot)
+	if l.large(slot) {
+		l.remember(r, slot, e)
+		l.c.Post(ctx, relay, l.slots[slot], e)
+		return
+	}
 	if old, ok := l.again(r, slot); ok && r.IntN(5) == 0 {
 		e = old
 	}
@@ -223,6 +240,10 @@ func (l *Load) post(ctx context.Context, r *rand.Rand, relay, slot int) {
 }
 
 func (l *Load) batch(ctx context.Context, r *rand.Rand, relay, slot int) {
+	if l.large(slot) {
+		l.post(ctx, r, relay, slot)
+		return
+	}
 	var es []call.Event
 	for range 2 + r.IntN(20) {
 		e := l.event(r, slot)
@@ -237,6 +258,9 @@ func (l *Load) batch(ctx context.Context, r *rand.Rand, relay, slot int) {
 
 func (l *Load) pull(ctx context.Context, r *rand.Rand, relay, slot int) {
 	p := call.Page{From: int64(r.IntN(40)) * int64(r.IntN(10)), Limit: 1 + r.IntN(60), Consistent: r.IntN(2) == 0}
+	if l.large(slot) {
+		p.Limit = 1 + r.IntN(12)
+	}
 	if r.IntN(3) == 0 {
 		if e, ok := l.again(r, slot); ok {
 			p.From, p.Since = -1, e.ID
@@ -343,14 +367,20 @@ func (l *Load) Stop() {
 	l.actors.Wait()
 }
 
-// Follow waits until each stream has brought as many events as its slot has, or d
-// has passed. Then it ends the streams and returns what they brought.
-func (l *Load) Follow(ctx context.Context, events map[string]int, d time.Duration) []check.Trail {
+// Follow waits until each stream has brought as many events as its slot has, or, where
+// events have left, its newest one, or d has passed. Then it ends the streams and returns
+// what they brought.
+func (l *Load) Follow(ctx context.Context, reads []check.Read, d time.Duration) []check.Trail {
 	end := time.Now().Add(d)
+	slots := map[string]*check.Read{}
+	for i := range reads {
+		slots[reads[i].Slot] = &reads[i]
+	}
 	for time.Now().Before(end) && ctx.Err() == nil {
 		all := true
 		for _, rd := range l.readers {
-			all = all && rd.count() >= events[l.slots[rd.slot].ID]
+			s := slots[l.slots[rd.slot].ID]
+			all = all && (s == nil || rd.has(s))
 		}
 		if all {
 			break
@@ -361,7 +391,7 @@ func (l *Load) Follow(ctx context.Context, events map[string]int, d time.Duratio
 	l.streams.Wait()
 	var trails []check.Trail
 	for _, rd := range l.readers {
-		trails = append(trails, check.Trail{Slot: l.slots[rd.slot].ID, Moves: rd.moves, Frames: rd.frames, Refused: rd.refused})
+		trails = append(trails, check.Trail{Slot: l.slots[rd.slot].ID, Moves: rd.moves, Positions: rd.positions, Frames: rd.frames, Refused: rd.refused})
 	}
 	return trails
 }

@@ -26,7 +26,7 @@ func (l *Load) ReadAll(ctx context.Context, patience time.Duration) (reads []che
 					return nil, err
 				}
 				all = append(all, rd)
-				same = same && slices.Equal(all[0].Events, rd.Events)
+				same = same && all[0].First == rd.First && slices.Equal(all[0].Events, rd.Events)
 			}
 			if same || time.Now().After(end) {
 				reads = append(reads, all...)
@@ -41,13 +41,16 @@ func (l *Load) ReadAll(ctx context.Context, patience time.Duration) (reads []che
 func (l *Load) readOne(ctx context.Context, relay int, s call.Slot, end time.Time) (check.Read, error) {
 	rd := check.Read{Relay: relay, Slot: s.ID}
 	for {
-		k := l.c.Pull(ctx, relay, s, call.Page{From: int64(len(rd.Events)), Limit: 1000, Consistent: true})
+		k := l.c.Pull(ctx, relay, s, call.Page{From: rd.First + int64(len(rd.Events)), Limit: 1000, Consistent: true})
 		if k.Status != 200 {
 			if time.Now().After(end) || ctx.Err() != nil {
 				return rd, fmt.Errorf("relay %d can't be read: status %d %s", relay, k.Status, k.Text)
 			}
 			time.Sleep(100 * time.Millisecond)
 			continue
+		}
+		if k.Trimmed >= 0 { // what was read before has left, too
+			rd.First, rd.Events = k.Trimmed, nil
 		}
 		rd.Events = append(rd.Events, k.Got...)
 		if len(k.Got) == 0 || k.Next >= k.SlotEnd {

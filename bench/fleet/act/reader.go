@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"cowrelay/bench/fleet/call"
+	"cowrelay/bench/fleet/check"
 )
 
 // A reader follows a slot by streams. It moves to another relay when its stream
@@ -25,10 +26,15 @@ type reader struct {
 	frames []call.Frame // mu
 }
 
-func (d *reader) count() int {
+// has says whether the reader has come to the end of its slot.
+func (d *reader) has(s *check.Read) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return len(d.frames)
+	n := len(d.frames)
+	if s.First == 0 {
+		return n >= len(s.Events)
+	}
+	return len(s.Events) == 0 || n > 0 && d.frames[n-1].Data == s.Events[len(s.Events)-1]
 }
 
 func (d *reader) run(ctx context.Context) {

@@ -187,6 +187,10 @@ func (c *Client) PullAs(ctx context.Context, relay int, s Slot, token, id string
 		var err2, err3 error
 		k.Next, err2 = strconv.ParseInt(a.head.Get("Relay-Next"), 10, 64)
 		k.SlotEnd, err3 = strconv.ParseInt(a.head.Get("Relay-End"), 10, 64)
+		k.Trimmed = -1
+		if n, err := strconv.ParseInt(a.head.Get("Relay-Trimmed"), 10, 64); err == nil {
+			k.Trimmed = n
+		}
 		k.Stale = a.head.Get("Relay-Stale") != ""
 		if err != nil || err2 != nil || err3 != nil {
 			k.Text = fmt.Sprintf("not a page: %v %v %v: %s", err, err2, err3, k.Text)

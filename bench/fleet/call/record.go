@@ -81,6 +81,7 @@ type Call struct {
 	Consistent bool     // Pull
 	Got        []string // Pull: events as they came
 	SlotEnd    int64    // Pull: where the slot ended
+	Trimmed    int64    // Pull: it points at what has left, and the oldest stands here; else -1
 	Stale      bool     // Pull: the relay says that it can't hear of others
 
 	Key    string // nick, invite token, token id or code of a pair; Rotate: the number of the new slot token

@@ -8,12 +8,14 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 )
 
 // A Frame is an event as a stream brought it.
 type Frame struct {
 	ID   string // "": it has none
 	Data string
+	At   time.Duration // when it had come
 }
 
 // A Cursor says where a stream begins.
@@ -56,6 +58,7 @@ func (c *Client) Stream(ctx context.Context, relay int, s Slot, from Cursor, got
 		switch {
 		case line == "":
 			if f.Data != "" {
+				f.At = c.Rec.Now()
 				got(f)
 			}
 			f = Frame{}

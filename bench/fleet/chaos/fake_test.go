@@ -23,6 +23,7 @@ import (
 // one breach.
 type fake struct {
 	breach  string
+	keep    int // bytes that a slot keeps; 0: all
 	servers []*httptest.Server
 	n       atomic.Int64 // of secrets
 
@@ -39,6 +40,7 @@ type fakeSlot struct {
 	token, owner string
 	made         map[string]string // token id: token
 	events       []string
+	first        int // so many events have left
 	ids          map[string]int
 	blocked      bool
 	health       string
@@ -183,7 +185,7 @@ func (f *fake) store(s *fakeSlot, es []string) (stored, duplicates int) {
 			ID string `json:"event_id"`
 		}
 		_ = json.Unmarshal([]byte(text), &e)
-		if _, there := s.ids[e.ID]; there && e.ID != "" {
+		if at, there := s.ids[e.ID]; there && at >= s.first && e.ID != "" {
 			if duplicates++; !f.breaks("doubles", 3) {
 				continue
 			}
@@ -208,7 +210,26 @@ func (f *fake) store(s *fakeSlot, es []string) (stored, duplicates int) {
 			}
 		}
 	}
+	f.trim(s)
 	return stored, duplicates
+}
+
+// trim has the oldest events of a slot leave that holds an eighth more than it keeps.
+func (f *fake) trim(s *fakeSlot) {
+	size := 0
+	for _, e := range s.events[s.first:] {
+		size += len(e)
+	}
+	if f.keep == 0 || size <= f.keep+f.keep/8 {
+		return
+	}
+	most := f.keep
+	if f.breaks("takes too much", 1) {
+		most /= 2
+	}
+	for ; size > most; s.first++ {
+		size -= len(s.events[s.first])
+	}
 }
 
 func (f *fake) post(w http.ResponseWriter, r *http.Request) {
@@ -275,6 +296,11 @@ func (f *fake) pull(w http.ResponseWriter, r *http.Request, relay int) {
 	if at, ok := s.ids[q.Get("since")]; ok && q.Get("since") != "" && !f.breaks("forgets ids", 2) {
 		from = at + 1
 	}
+	if from < s.first {
+		if from = s.first; !f.breaks("hides what left", 2) {
+			w.Header().Set("Relay-Trimmed", strconv.Itoa(from))
+		}
+	}
 	limit := 100
 	if n, err := strconv.Atoi(q.Get("limit")); err == nil {
 		limit = n
@@ -312,6 +338,7 @@ func (f *fake) stream(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(200)
 	for r.Context().Err() == nil {
 		f.mu.Lock()
+		next = max(next, s.first)
 		for ; next < len(s.events); next++ {
 			id := strconv.Itoa(next)
 			if !positions {

@@ -22,14 +22,15 @@ type Config struct {
 	// fault at a time, and faults last four times as long: longer than relays and
 	// clients are patient. 0: never.
 	LongEvery uint64
-	Actors    int // clients that act, beside those that read streams; 0: as many as two cores bear
+	Keep      int64 // bytes of its newest events that a slot keeps, at least
+	Actors    int   // clients that act, beside those that read streams; 0: as many as two cores bear
 	// Patience is how long all may take to be whole again after the faults.
 	Patience time.Duration
 }
 
 // Defaults returns a round of some 10 s.
 func Defaults() Config {
-	return Config{Faulty: 6 * time.Second, Calm: 2500 * time.Millisecond, AtOnce: 2, LongEvery: 8, Patience: 60 * time.Second}
+	return Config{Keep: fault.Keep, Faulty: 6 * time.Second, Calm: 2500 * time.Millisecond, AtOnce: 2, LongEvery: 8, Patience: 60 * time.Second}
 }
 
 // A Result is what a round came to.
@@ -46,8 +47,8 @@ func (r *Result) OK() bool { return len(r.Violations) == 0 }
 
 // Line tells the round in a line.
 func (r *Result) Line() string {
-	return fmt.Sprintf("%d calls (%d unknown), %d events, %d frames over %d moves, %d histories in order, %d faults, healed in %v",
-		r.Calls, r.Unknown, r.Events, r.Frames, r.Moves, r.Linear, len(r.Faults), r.Healed.Round(10*time.Millisecond))
+	return fmt.Sprintf("%d calls (%d unknown), %d events (%d more have left), %d frames over %d moves, %d histories in order, %d faults, healed in %v",
+		r.Calls, r.Unknown, r.Events, r.Left, r.Frames, r.Moves, r.Linear, len(r.Faults), r.Healed.Round(10*time.Millisecond))
 }
 
 // follow is how long streams may take to their ends when all is over. Tests set it.
@@ -116,22 +117,18 @@ func Round(ctx context.Context, rig fault.Rig, seed uint64, cfg Config, said fun
 	}
 	said("reading all")
 	reads, err := l.ReadAll(ctx, cfg.Patience)
-	counts := map[string]int{}
-	for _, rd := range reads {
-		counts[rd.Slot] = len(rd.Events)
-	}
 	var sums []check.Sum
 	if err == nil {
 		sums, err = l.ReadSums(ctx, cfg.Patience)
 	}
 	said("following")
-	trails := l.Follow(ctx, counts, follow)
+	trails := l.Follow(ctx, reads, follow)
 	if err = errors.Join(err, ctx.Err(), rig.Sound()); err != nil {
 		return res, err
 	}
 	said("checking")
 	calls, calm := rec.Calls()
-	res.Report = check.Check(&check.World{Calls: calls, Calm: calm, Reads: reads, Trails: trails, Sums: sums, Before: before})
+	res.Report = check.Check(&check.World{Calls: calls, Calm: calm, Reads: reads, Trails: trails, Sums: sums, Before: before, Keep: cfg.Keep})
 	if !res.OK() {
 		res.History = calls
 	}

@@ -42,11 +42,16 @@ func TestRound_findsEachBreach(t *testing.T) {
 		"sides see nothing":      "does not see",
 		"counts too little":      "the total of events",
 		"counts differ":          "different sums",
+		"takes too much":         "that stay",
+		"hides what left":        "a page that must begin",
 	} {
 		t.Run(strings.ReplaceAll(breach+"-", " ", "_"), func(t *testing.T) {
 			t.Parallel()
 			if breach == "" {
 				res := fakeRound(t, breach, 7)
+				if res.Left == 0 {
+					t.Error("no event has left")
+				}
 				if !res.OK() || len(res.Undecided) > 0 || res.Linear < 6 || res.Events < 100 || res.Moves < 5 {
 					t.Errorf("relays that keep the contract: %s\n%q %q", res.Line(), res.Violations, res.Undecided)
 				}
@@ -74,6 +79,10 @@ func fakeRound(t *testing.T, breach string, seed uint64) *Result {
 	defer f.Close()
 	cfg := Config{Faulty: 500 * time.Millisecond, Calm: time.Second, AtOnce: 1, Patience: time.Second}
 	switch breach {
+	case "", "takes too much", "hides what left":
+		f.keep = 32 << 10
+		cfg.Keep = int64(f.keep)
+		cfg.Calm = 2500 * time.Millisecond // until events have left
 	case "tokens live on", "old tokens live on", "blocks do not hold", "blocks stay", "health stays", "sides see nothing":
 		cfg.Calm = 2500 * time.Millisecond // all relays know of it only after a second
 	}

@@ -12,6 +12,7 @@ import (
 type Read struct {
 	Relay  int
 	Slot   string
+	First  int64    // position of the oldest event: so many have left
 	Events []string // in order
 }
 
@@ -21,6 +22,8 @@ type Trail struct {
 	Slot   string
 	Moves  int
 	Frames []call.Frame
+	// Positions says that the ids of its frames are positions.
+	Positions bool
 	// Refused are statuses below 500 that a stream was refused with.
 	Refused []int
 }
@@ -33,6 +36,8 @@ type World struct {
 	Trails []Trail
 	Sums   []Sum
 	Before call.Totals // when the round began
+	// Keep is how many bytes of its newest events a slot keeps, at least. 0: all.
+	Keep int64
 	// Limit bounds each search for a linear order.
 	Limit time.Duration
 }
@@ -46,6 +51,7 @@ type Report struct {
 
 	Calls, Done, Refused, Unknown int
 	Events                        int // in all slots at the end
+	Left                          int // events that had left these slots
 	Frames, Moves                 int
 	Linear                        int // histories for which an order was found
 }
@@ -92,7 +98,11 @@ func Check(w *World) *Report {
 	for _, rd := range w.Reads {
 		if !read[rd.Slot] {
 			read[rd.Slot] = true
-			checkSlot(w, r, rd.Slot, bySlot[rd.Slot])
+			if anyLeft(w.Reads, rd.Slot) {
+				checkLeft(w, r, rd.Slot, bySlot[rd.Slot])
+			} else {
+				checkSlot(w, r, rd.Slot, bySlot[rd.Slot])
+			}
 		}
 	}
 	for slot, calls := range bySlot {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -36,11 +37,15 @@ type FleetConfig struct {
 	Binary, Dir     string
 	Relays, Servers int
 	Args            []string // further ones of each relay
+	Trims           bool     // slots keep their newest events alone, see Keep
 }
 
 // StartFleet starts servers that sync all they acknowledge, and relays on them. It
 // waits until all relays are ready.
 func StartFleet(ctx context.Context, c FleetConfig) (f *Fleet, err error) {
+	if c.Trims {
+		c.Args = append(slices.Clone(c.Args), retention...)
+	}
 	f = &Fleet{dir: c.Dir, binary: c.Binary, args: c.Args, down: map[int]bool{}}
 	defer func() {
 		if err != nil {
@@ -63,6 +68,9 @@ func StartFleet(ctx context.Context, c FleetConfig) (f *Fleet, err error) {
 		if err := r.Ready(ctx); err != nil {
 			return f, err
 		}
+	}
+	if c.Trims {
+		return f, f.Members[0].upgrade(ctx)
 	}
 	return f, nil
 }

@@ -14,6 +14,12 @@ import (
 	"cowrelay/bench/proc"
 )
 
+// Keep is how many bytes of its newest events a slot keeps at the relays of rigs, at least.
+const Keep = 512 << 10
+
+// retention has relays look every eight seconds for what is to leave.
+var retention = []string{"--event-keep", "512KiB", "--event-ttl", "128s"}
+
 // startTime is how long a relay may take until it listens.
 const startTime = 60 * time.Second
 
@@ -106,6 +112,24 @@ func (r *Relay) tail() string {
 		return ""
 	}
 	return r.child.Tail()
+}
+
+// upgrade allows the fleet's relays to write the newest format: events leave only then. It
+// waits until all have said what they read.
+func (r *Relay) upgrade(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, startTime)
+	defer cancel()
+	for {
+		out, err := exec.CommandContext(ctx, r.argv[0], "admin", "fleet", "upgrade", "--admin", r.admin).CombinedOutput()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("the fleet can't be upgraded: %w\n%s", err, out)
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
 }
 
 // Kill ends the process as a crash does.

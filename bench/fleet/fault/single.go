@@ -15,7 +15,7 @@ func Single(ctx context.Context, binary, dir string) (Rig, error) {
 	if err != nil {
 		return nil, err
 	}
-	r, err := NewRelay(ctx, binary, dir, "relay-0", bind, admin, nil)
+	r, err := NewRelay(ctx, binary, dir, "relay-0", bind, admin, retention)
 	if err != nil {
 		return nil, err
 	}

@@ -77,7 +77,7 @@ func (o *chaosOptions) rig(ctx context.Context, dir string) (fault.Rig, error) {
 	case "file":
 		return fault.Single(ctx, o.relay, dir)
 	case "jetstream":
-		f, err := fault.StartFleet(ctx, fault.FleetConfig{Binary: o.relay, Dir: dir, Relays: 3, Servers: 3})
+		f, err := fault.StartFleet(ctx, fault.FleetConfig{Binary: o.relay, Dir: dir, Relays: 3, Servers: 3, Trims: true})
 		if err != nil {
 			return nil, err
 		}
