@@ -117,16 +117,19 @@ type slotImport struct {
 	// Of the slot that is being taken.
 	id     cow.ID
 	file   importFile
-	pos    uint64 // how many of its events were taken or there
+	pos    uint64 // how many of its events were taken, are there or have left
 	bytes  uint64 // of these
-	had    uint64 // how many were there when the import began
+	left   uint64 // bytes of those that have left
+	first  uint64 // position of the oldest that was there when the import began
+	had    uint64 // position behind the newest
 	group  []event.Event
 	size   int                          // bytes of group
 	before func() ([]byte, error, bool) // the events that were there
 }
 
 // slot takes one slot. The events that it holds already must be the first of the
-// file, or begin with all of them; otherwise the slot stays as it is.
+// file, or begin with all of them; otherwise the slot stays as it is. As many events of
+// the file as have left the slot are passed over: they were taken before.
 func (s *slotImport) slot(id cow.ID, token cow.TokenHash, f importFile) error {
 	rec, exists := s.to.have[id]
 	if exists && !rec.Token.Equal(token) {
@@ -152,7 +155,7 @@ func (s *slotImport) slot(id cow.ID, token cow.TokenHash, f importFile) error {
 	defer in.Close()
 	clear(s.seen)
 	s.lines.reset(in)
-	s.id, s.file, s.pos, s.bytes, s.had = id, f, 0, 0, rec.Count
+	s.id, s.file, s.pos, s.bytes, s.left, s.first, s.had = id, f, 0, 0, 0, rec.First, rec.Count
 	if s.had > 0 {
 		next, stop := iter.Pull2(s.to.events(id))
 		defer stop()
@@ -257,10 +260,15 @@ func (s *slotImport) take(l *importLine, ev event.Event) (goOn bool, err error) 
 		}
 		s.seen[string(id)] = struct{}{}
 	}
+	// Those that have left count too, so that each import takes the same of the file.
 	if s.bytes+uint64(len(ev.JSON)) > cow.MaxSlotBytes {
 		return true, s.told.leave(kindEvent, s.file.path, l, "the slot is full", "")
 	}
-	if s.pos < s.had {
+	switch {
+	case s.pos < s.first:
+		s.left += uint64(len(ev.JSON))
+		s.told.there[kindEvent]++
+	case s.pos < s.had:
 		old, err, ok := s.before()
 		if err != nil {
 			return false, err
@@ -269,7 +277,7 @@ func (s *slotImport) take(l *importLine, ev event.Event) (goOn bool, err error) 
 			return false, nil
 		}
 		s.told.there[kindEvent]++
-	} else {
+	default:
 		ev = s.to.hold(ev)
 		s.group = append(s.group, ev)
 		s.size += len(ev.JSON)
@@ -289,7 +297,7 @@ func (s *slotImport) flush() error {
 		return nil
 	}
 	first := s.pos - uint64(len(s.group))
-	g := cow.Group{Op: cow.OpAppend, Slot: s.id, Version: first, First: first, Count: s.pos, Bytes: s.bytes, Events: s.group}
+	g := cow.Group{Op: cow.OpAppend, Slot: s.id, Version: first, First: first, Count: s.pos, Bytes: s.bytes - s.left, Events: s.group}
 	s.group, s.size = nil, 0
 	return s.to.add(g)
 }
