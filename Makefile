@@ -60,7 +60,7 @@ test race test-real bench: export GOFLAGS += -pgo=off
 # there are cores. The longest begin first, or the last of them would run alone.
 TESTS_AT_ONCE ?= $(shell echo $$(( $$(nproc 2>/dev/null || echo 2) * 3 / 2 )))
 E2E := ./cmd/cowrelay/internal/e2e
-LONGEST := ./fasthttp ./bench/attack ./cow/pebblestore ./cow ./cow/natslog ./cow/engine ./bench/scenario ./cow/filelog $(addprefix $(E2E)/,life backup crash commands fleet)
+LONGEST := ./fasthttp ./bench/retention ./bench/attack ./cow/pebblestore ./cow ./cow/natslog ./cow/engine ./bench/scenario ./cow/filelog $(addprefix $(E2E)/,life backup crash commands fleet)
 TEST_PKGS = $(if $(filter ./...,$(PKGS)),$(LONGEST)) $(PKGS)
 
 # The tests of the built relay run once, without the race detector. It would not see the

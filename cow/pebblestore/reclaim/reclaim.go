@@ -40,6 +40,10 @@ const (
 	maxPieces  = 256
 	// longestRest bounds the rest behind a piece, which is as long as the piece took.
 	longestRest = 10 * time.Second
+	// looks is how often it looks for garbage behind a flush of deletes or a start.
+	// Pebble estimates the garbage of a new table some time after its flush, and does
+	// not say while it is at that.
+	looks = 6
 )
 
 // Options of Start.
@@ -76,8 +80,8 @@ type Reclaimer struct {
 	held    atomic.Uint64
 
 	// Of the goroutine.
-	pending bool   // there may be garbage: deletes were flushed since the last whole pass
-	last    uint64 // garbage at the last look
+	looks int    // so many more looks without garbage end the watch
+	last  uint64 // garbage at the last look
 }
 
 // Start begins to look after db, which must stay open until Close returns.
@@ -89,7 +93,7 @@ func Start(db *pebble.DB, o Options) *Reclaimer {
 		o.Room = func(uint64) bool { return true }
 	}
 	// What was deleted before the start may be on the disk yet.
-	r := &Reclaimer{db: db, o: o, pending: true}
+	r := &Reclaimer{db: db, o: o, looks: looks}
 	r.stop, r.end = context.WithCancel(context.Background())
 	r.wg.Go(func() {
 		pprof.Do(r.stop, pprof.Labels("relay", "reclaim"), func(context.Context) { r.run() })
@@ -136,14 +140,21 @@ func (r *Reclaimer) run() {
 func (r *Reclaimer) look() (err error) {
 	defer notPanic(&err)
 	if r.noted.Swap(false) {
-		if _, err := r.db.AsyncFlush(); err != nil {
+		flushed, err := r.db.AsyncFlush()
+		if err != nil {
 			r.noted.Store(true)
 			return fmt.Errorf("cannot begin a flush: %w", err)
 		}
 		r.flushes.Add(1)
-		r.pending = true // the next look sees what it did
+		r.looks = looks
+		// Before it is over, the deletes are not in the figures below.
+		select {
+		case <-flushed:
+		case <-r.stop.Done():
+			return nil
+		}
 	}
-	if !r.pending {
+	if r.looks == 0 {
 		return nil
 	}
 	m := r.db.Metrics()
@@ -156,7 +167,7 @@ func (r *Reclaimer) look() (err error) {
 	r.last = garbage
 	switch {
 	case garbage < least || garbage < tables/part:
-		r.pending = false // until there are more deletes
+		r.looks-- // then it waits for more deletes
 		return nil
 	case garbage < was:
 		return nil // Pebble's own compactions free it
@@ -166,7 +177,7 @@ func (r *Reclaimer) look() (err error) {
 	if err != nil || !whole {
 		return err
 	}
-	r.pending, r.last = false, 0
+	r.looks, r.last = 0, 0
 	total = r.db.Metrics().Total()
 	after := uint64(total.TablesSize)
 	r.o.Logger.Info("took back space on disk", "bytes", tables-min(after, tables), "left", after, "took", time.Since(began).Round(time.Millisecond))

@@ -150,6 +150,27 @@ func TestReclaimer_Start(t *testing.T) {
 	check(t, db)
 }
 
+// A look that flushes deletes sees them, and does not take them for gone.
+func TestReclaimer_FlushIsSeen(t *testing.T) {
+	db := open(t)
+	o := bounds
+	o.Every = time.Hour // the looks are the test's
+	r := Start(db, o)
+	defer r.Close()
+	remove(t, db, true)
+	r.Deleted()
+	await(t, "the space is back", func() bool {
+		if err := r.look(); err != nil {
+			t.Fatal(err)
+		}
+		if r.looks == 0 && used(db) > left*3/2 {
+			t.Fatal("it looks no more, and the space is not back")
+		}
+		time.Sleep(100 * time.Millisecond) // Pebble estimates the garbage
+		return used(db) < left*3/2
+	})
+}
+
 // Where nothing was deleted, nothing is flushed or compacted.
 func TestReclaimer_Rests(t *testing.T) {
 	db := open(t)

@@ -134,9 +134,7 @@ func TestFleet_EdgeMirrorIsRefused(t *testing.T) {
 }
 
 // A server at the edge may have JetStream of its own for other accounts: the relays' goes
-// to the three all the same. With it for the relays' account it answers in the place of
-// the three, and has no log. A relay with data of the fleet then does not begin another
-// log there, and one without finds too few servers.
+// to the three all the same.
 func TestFleet_EdgeWithJetStreamOfItsOwn(t *testing.T) {
 	own := func(conf string) string {
 		return fmt.Sprintf("jetstream { store_dir: %q, domain: edge, sync_interval: always }\n", t.TempDir()) + conf
@@ -150,16 +148,4 @@ func TestFleet_EdgeWithJetStreamOfItsOwn(t *testing.T) {
 		t.Errorf("%d events", n)
 	}
 	far.Stop()
-
-	f, url, _ = edge(t, "edge", func(conf string) string {
-		conf = strings.Replace(conf, "default_js_domain: { FLEET: \"\" }", "", 1)
-		return own(strings.Replace(conf, "FLEET {\n", "FLEET {\n\t\tjetstream: enabled\n", 1))
-	})
-	f.start(1, "--nats-replicas=1")
-	trust := []string{"--nats-monitor=", "--trust-nats-sync", "--nats-url=" + url}
-	text := ended(t, f.on(t.TempDir(), "far", append(trust, "--nats-replicas=3")...).Launch(), 1)
-	relaytest.Contains(t, text, "is alone, and the log is to have 3 replicas")
-	f.relays[0].Stop()
-	text = ended(t, f.on(f.dirs[0], "r1", append(trust, "--nats-replicas=1")...).Launch(), 1)
-	relaytest.Contains(t, text, "is this the right NATS cluster and account?")
 }
