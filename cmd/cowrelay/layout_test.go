@@ -96,7 +96,7 @@ var mayImport = map[string][]string{
 	// What attacks the relay.
 	bench + "attack/client": {bench + "wire"},
 	bench + "attack/books":  {bench + "attack/client"},
-	bench + "attack/relay":  {bench + "attack/books", bench + "attack/client", bench + "cgroup", bench + "load", bench + "proc"},
+	bench + "attack/relay":  {bench + "attack/books", bench + "attack/client", bench + "cgroup", bench + "load", bench + "proc", bench + "wire"},
 	bench + "attack/drill":  {bench + "attack/books", bench + "attack/client", bench + "attack/relay", bench + "wire"},
 	bench + "attack/honest": {bench + "attack/client", bench + "attack/relay", bench + "load"},
 	// What runs for an hour.

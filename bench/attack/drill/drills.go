@@ -38,6 +38,6 @@ func CheckNames(names []string) error {
 
 // All are the drills in the order in which they run.
 var All = []Drill{
-	descriptorsDrill, logpipeDrill, bodiesDrill, headsDrill, pagesDrill, connectionsDrill,
+	descriptorsDrill, logpipeDrill, bodiesDrill, headsDrill, pagesDrill, connectionsDrill, handshakesDrill,
 	longpollsDrill, streamsDrill, drainDrill, adminDrill, diskDrill, meetDrill, batchesDrill, tokensDrill,
 }

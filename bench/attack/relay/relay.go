@@ -8,6 +8,7 @@ import (
 
 	"cowrelay/bench/cgroup"
 	"cowrelay/bench/load"
+	"cowrelay/bench/wire"
 )
 
 // How long a relay may take to start and to end.
@@ -26,6 +27,7 @@ type Args struct {
 	// or StallLog. Otherwise the log is a file.
 	PipeLog bool
 	Token   bool // the admin listener asks for one
+	TLS     bool // it also has a listener with TLS
 }
 
 // A Process is the attacked relay. Its ports and its folder stay the same over
@@ -37,6 +39,7 @@ type Process struct {
 	Group *cgroup.Group
 	Addr  string // host:port that clients connect to
 	Admin string
+	TLS   string // host:port of the listener with TLS; "": none
 
 	Disk  string // the folder that MountDisk mounted
 	Token string // of the admin listener; "": none
@@ -45,6 +48,8 @@ type Process struct {
 	Done chan struct{} // closed when the process has ended
 	log  string        // the path of its log
 	pipe *os.File      // the reader's end of the log, with PipeLog
+
+	certificate []string // the arguments that name it
 	// copied is closed when nobody reads the pipe any longer.
 	copied chan struct{}
 	Plain  string // GOMEMLIMIT, if there is no group
@@ -62,6 +67,16 @@ func New(bin, dir string, args Args, g *cgroup.Group) (*Process, error) {
 	}
 	for r.Admin == "" || r.Admin == r.Addr {
 		if r.Admin, err = load.FreePort(); err != nil {
+			return nil, err
+		}
+	}
+	for args.TLS && (r.TLS == "" || r.TLS == r.Addr || r.TLS == r.Admin) {
+		if r.TLS, err = load.FreePort(); err != nil {
+			return nil, err
+		}
+	}
+	if args.TLS {
+		if r.certificate, err = wire.MakeCertificate(dir); err != nil {
 			return nil, err
 		}
 	}

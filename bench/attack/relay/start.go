@@ -29,7 +29,8 @@ func (r *Process) Start(ctx context.Context) error {
 	if r.Group != nil {
 		argv = append(argv, r.Group.Dirs()...)
 	}
-	argv = append(argv, "--", r.bin, "serve", "--bind", r.Addr, "--admin", r.Admin, "--data-dir", filepath.Join(r.dir, "data"))
+	argv = append(argv, "--", r.bin, "serve", "--bind", r.bind(), "--admin", r.Admin, "--data-dir", filepath.Join(r.dir, "data"))
+	argv = append(argv, r.certificate...)
 	for _, f := range r.Args.Flags {
 		argv = append(argv, strings.Replace(f, InDir, r.dir+"/", 1))
 	}
@@ -74,6 +75,14 @@ func (r *Process) Start(ctx context.Context) error {
 	}()
 	r.cmd, r.Done = cmd, done
 	return r.awaitReady(ctx)
+}
+
+// bind is the addresses for clients. With a certificate, one without a scheme is TLS.
+func (r *Process) bind() string {
+	if r.TLS == "" {
+		return r.Addr
+	}
+	return "http://" + r.Addr + ",https://" + r.TLS
 }
 
 // PlainLimit is the GOMEMLIMIT of a relay that has no control group: the heap's
