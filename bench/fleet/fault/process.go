@@ -15,10 +15,10 @@ import (
 )
 
 // Keep is how many bytes of its newest events a slot keeps at the relays of rigs, at least.
-const Keep = 512 << 10
+const Keep = 128 << 10
 
 // retention has relays look every eight seconds for what is to leave.
-var retention = []string{"--event-keep", "512KiB", "--event-ttl", "128s"}
+var retention = []string{"--event-keep", "128KiB", "--event-ttl", "128s"}
 
 // startTime is how long a relay may take until it listens.
 const startTime = 60 * time.Second
