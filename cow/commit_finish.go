@@ -120,7 +120,11 @@ func (e *commitEnv) trim(slot *Slot, to, gone uint64) {
 	e.budget.add(memChunk, grown)
 	h.index.Forget(to)
 	h.publish()
-	e.tally(slot, h.first, h.count, h.appender.bytes)
+	// A load that an append overtook shows less than is counted. The count stays, as the
+	// recount that the load asks for sees by it that something is to be caught up with.
+	if h.count >= slot.count.Load() {
+		e.tally(slot, h.first, h.count, h.appender.bytes)
+	}
 }
 
 // finishAct finishes the creation, the trim or the removal of a slot.

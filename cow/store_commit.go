@@ -284,7 +284,9 @@ func (s *Store) touch(last bool) {
 }
 
 // Barrier returns when all that any relay acknowledged before the call is known here:
-// slots, events, records. Where no other relay writes, that is at once. Errors: ErrAway
+// slots and records. Events are in the journal then, and a slot may still catch up with
+// them: Current and Reach wait for that. Where no other relay writes, Barrier returns at
+// once. Errors: ErrAway
 // when the log that they share does not answer in time, ErrBusy when too many wait,
 // ErrClosed, and those of ctx.
 func (s *Store) Barrier(ctx context.Context) error {

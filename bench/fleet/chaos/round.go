@@ -128,7 +128,7 @@ func Round(ctx context.Context, rig fault.Rig, seed uint64, cfg Config, said fun
 	}
 	said("checking")
 	calls, calm := rec.Calls()
-	res.Report = check.Check(&check.World{Calls: calls, Calm: calm, Reads: reads, Trails: trails, Sums: sums, Before: before, Keep: cfg.Keep})
+	res.Report = check.Check(&check.World{Calls: calls, Calm: calm, Reads: reads, Trails: trails, Sums: sums, Before: before, Keep: cfg.Keep, Forgets: len(c.Relays) == 1})
 	if !res.OK() {
 		res.History = calls
 	}

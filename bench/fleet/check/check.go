@@ -38,6 +38,8 @@ type World struct {
 	Before call.Totals // when the round began
 	// Keep is how many bytes of its newest events a slot keeps, at least. 0: all.
 	Keep int64
+	// Forgets: what killed relays know of pairs goes with them, as no log has it.
+	Forgets bool
 	// Limit bounds each search for a linear order.
 	Limit time.Duration
 }

@@ -142,11 +142,23 @@ func checkHealth(w *World, r *Report, slot string, calls []*call.Call) {
 	}
 }
 
+// span is from the beginning of the first call to the end of the last.
+func span(calls []*call.Call) (begin, end time.Duration) {
+	begin = calls[0].Begin
+	for _, c := range calls {
+		begin, end = min(begin, c.Begin), max(end, c.End)
+	}
+	return begin, end
+}
+
 // checkPairs checks that the two sides of a code meet in one pair, that a side comes once,
 // and that each sees what the other sent.
 func checkPairs(w *World, r *Report) {
 	all := byKey(of(w.Calls, call.Pair, call.Look))
 	for _, code := range slices.Sorted(maps.Keys(all)) {
+		if w.Forgets && !w.calm(span(all[code])) {
+			continue
+		}
 		came := map[string][]*call.Call{}
 		var first *call.Call
 		for _, c := range of(all[code], call.Pair) {
