@@ -12,7 +12,6 @@ import (
 // The list of the fleet on a disk that is full: the command says that it can't write,
 // once. What forget prints goes the way of what admin block prints.
 func TestFleet_FullDisk(t *testing.T) {
-	t.Parallel()
 	a := newFleet(t).start(1).relays[0]
 	full := relaytest.FullDisk(t)
 	for _, args := range [][]string{{"admin", "fleet"}, {"admin", "fleet", "--json"}} {
