@@ -220,8 +220,12 @@ const (
 	maxAsks = 16
 )
 
-// restFactor is how many times as long as a collection the rest behind it is.
-const restFactor = 10
+// restFactor is how many times as long as a collection the rest behind it is, but
+// longestRest at most: on a busy machine a collection is slow, and loads wait for memory.
+const (
+	restFactor  = 10
+	longestRest = time.Second
+)
 
 // old says whether something that was last used in an epoch may leave in another.
 func old(usedIn, epoch uint32) bool { return epoch-usedIn >= maxAge }
@@ -252,7 +256,7 @@ func (b *budget) collect() {
 	b.collections.Add(1)
 	runtime.GC()
 	end := time.Now()
-	b.rest = end.Add(restFactor * end.Sub(begun))
+	b.rest = end.Add(min(restFactor*end.Sub(begun), longestRest))
 	for range 20 { // cleanups run beside us
 		if b.retired.Load() < r {
 			break

@@ -29,9 +29,9 @@ func NewGroup[K comparable, V any](p *Pool) *Group[K, V] {
 	return &Group[K, V]{pool: p, flights: make(map[K]*flight[V])}
 }
 
-// Wait returns what load returns, which reads about so many bytes. It calls load unless a load for the key is under
-// way. It gives up when it took too long, when the pool is stopped, and with
-// Limits.Closed when by.Ended is closed. The load goes on then.
+// Wait returns what load returns, which reads about so many bytes. It calls load unless
+// a load for the key is under way. It gives up when it took too long, when the pool is
+// stopped, and with Limits.Closed when by.Ended is closed. The load goes on then.
 func (g *Group[K, V]) Wait(key K, bytes int64, load func() (V, error), by By) (none V, err error) {
 	p := g.pool
 	if err := p.wait(); err != nil {

@@ -37,6 +37,7 @@ func (c *Conn) handshake() error {
 	}
 	begun, first := c.begun, true
 	turn := turn{gate: c.set.gate, client: c.arriving.peer}
+	defer turn.leave() // also if a fault ends the connection: others wait for the place
 	late := time.NewTimer(c.set.opts.PrologueTimeout)
 	defer late.Stop()
 	err := c.secure.Handshake(secure.Steps{
