@@ -274,6 +274,7 @@ func TestAdmin_InspectAndDelete(t *testing.T) {
 	want := map[string]any{
 		"slot_id": m.id, "events": 3.0, "bytes": float64(3 * len(eventN(0))), "streams": 0.0, "hot": true, "blocked": false,
 		"last_pull_at_unix": nil, "responder_health": nil, "block": nil,
+		"lifetime": map[string]any{"ttl": nil, "unused_ttl": nil, "event_ttl": nil, "ephemeral_ttl": nil, "event_keep": nil, "ends_unix": nil, "ends_as": nil},
 	}
 	if fmt.Sprint(v) != fmt.Sprint(want) {
 		t.Errorf("inspect: %v, want %v", v, want)

@@ -66,13 +66,11 @@ func lifetime(name string, seconds *int64, least, most time.Duration) (time.Dura
 // appendSeconds appends how long something is kept: as the slot says, or else the
 // operator. What is for ever has no field, as it was before there was an end.
 func appendSeconds(body []byte, field string, own, operator time.Duration) []byte {
-	if own == 0 || operator > 0 && operator < own {
-		own = operator
-	}
-	if own == 0 {
+	kept, _ := retention.Bound(own, operator)
+	if kept == 0 {
 		return body
 	}
-	return strconv.AppendInt(append(body, field...), int64(own/time.Second), 10)
+	return strconv.AppendInt(append(body, field...), int64(kept/time.Second), 10)
 }
 
 // serveState says what a slot holds, without its events.

@@ -64,7 +64,7 @@ var mayImport = map[string][]string{
 	relay + "keys":    {"cowrelay/cow", slots + "token", relay + "refusal"},
 	relay + "stats":   {"cowrelay/cow", slots + "rendezvous"},
 	relay + "stream":  {"cowrelay/cow", slots + "frame", slots + "share"},
-	relay + "admin":   {"cowrelay/cow", slots + "rate", slots + "rendezvous", relay + "accept", relay + "keys", relay + "redact", relay + "refusal", relay + "stats"},
+	relay + "admin":   {"cowrelay/cow", slots + "rate", slots + "rendezvous", slots + "retention", relay + "accept", relay + "keys", relay + "redact", relay + "refusal", relay + "stats"},
 	relay + "secure":  {relay + "accept"},
 	relay + "conn":    {"cowrelay/cow", slots + "frame", slots + "share", relay + "accept", relay + "secure", relay + "stream"},
 	relay + "coding":  {"cowrelay/cow", slots + "share", relay + "accept"},

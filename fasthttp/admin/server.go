@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"sync/atomic"
 
+	"cowrelay/cow/retention"
 	"cowrelay/fasthttp/accept"
 )
 
@@ -30,7 +31,9 @@ type Options struct {
 	// HandedOver returns how often the process was handed over, and why the last time
 	// failed (nil: never).
 	HandedOver func() (count int, failed string)
-	Logger     *slog.Logger // slog.Default()
+	// Policy is what ends by itself (zero: nothing but what slots ask for).
+	Policy retention.Policy
+	Logger *slog.Logger // slog.Default()
 
 	times times // for tests
 }

@@ -118,9 +118,14 @@ func (s *Server) inspectSlot(r *attached, w http.ResponseWriter, req *http.Reque
 	if err != nil {
 		return err
 	}
+	life, err := s.lifetime(r, slot)
+	if err != nil {
+		return err
+	}
 	return replyJSON(w, http.StatusOK, struct {
 		slotInfo
-		Block  jsontext.Value `json:"block"`
-		Health jsontext.Value `json:"responder_health"`
-	}{describe(slot), note, health})
+		Block    jsontext.Value `json:"block"`
+		Health   jsontext.Value `json:"responder_health"`
+		Lifetime *lifetime      `json:"lifetime"`
+	}{describe(slot), note, health, life})
 }

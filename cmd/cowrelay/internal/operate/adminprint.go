@@ -38,8 +38,11 @@ func printSlot(s *adminSession, v json.RawMessage) error {
 	t := newTable(s.cmd.OutOrStdout())
 	fmt.Fprintf(t, "slot\t%s\nstate\t%s\nevents\t%s\nbytes\t%s\nstreams\t%s\nlast pull\t%s\n",
 		r.ID, r.state(), human.Count(float64(r.Events)), human.Bytes(float64(r.Bytes)), human.Count(float64(r.Streams)), r.pulled(time.Now()))
-	if r.First > 0 {
+	if r.First > 0 || r.Lifetime != nil { // positions count from 0: so many have left
 		fmt.Fprintf(t, "events that left\t%s\n", human.Count(float64(r.First)))
+	}
+	if r.Lifetime != nil {
+		r.Lifetime.print(t, r.Streams, time.Now())
 	}
 	if r.Block != nil {
 		fmt.Fprintf(t, "blocked\t%s\nreason\t%s\n", time.Unix(r.Block.At, 0).Format(time.DateTime), term.Printable(r.Block.Reason))

@@ -93,3 +93,34 @@ func TestPrintSlot_EventsThatLeft(t *testing.T) {
 		}
 	}
 }
+
+// A slot tells how long it is kept, on 80 columns. An older relay doesn't say, so nothing
+// is said.
+func TestPrintSlot_Lifetime(t *testing.T) {
+	in := time.Now().Add(90*time.Minute + 30*time.Second).Unix()
+	const never = `"ends_unix":null,"ends_as":null`
+	for slot, want := range map[string]string{
+		`{"lifetime":{"ttl":{"seconds":86400,"by":"slot"},"unused_ttl":{"seconds":2592000,"by":"operator"},"event_ttl":{"seconds":90,"by":"operator"},"ephemeral_ttl":{"seconds":8,"by":"operator"},"event_keep":{"events":10000},"ends_unix":` + fmt.Sprint(in) + `,"ends_as":"unused"}}`: "events that left  0|idle TTL          1d0h, the slot's own|unused TTL        30d0h, the operator's|event TTL         1m30s, the operator's|ephemeral TTL     8s, the operator's|event keep        10,000 events, the operator's|ends              " + time.Unix(in, 0).Format(time.DateTime) + ", in 1h30m, as unused",
+		`{"first":7,"lifetime":{"ttl":null,"event_keep":{"bytes":2097152},` + never + `}}`:                           "events that left  7|idle TTL          off|event TTL         off|ephemeral TTL     off|event keep        2.00 MiB, the operator's|ends              never",
+		`{"streams":1,"lifetime":{"ttl":{"seconds":3600,"by":"slot"},` + never + `}}`:                                "events that left  0|idle TTL          1h0m, the slot's own|event TTL         off|ephemeral TTL     off|event keep        off|ends              not while it is streamed",
+		`{"lifetime":{"ttl":{"seconds":3600,"by":"slot"},"ends_unix":` + fmt.Sprint(in-7200) + `,"ends_as":"idle"}}`: "events that left  0|idle TTL          1h0m, the slot's own|event TTL         off|ephemeral TTL     off|event keep        off|ends              " + time.Unix(in-7200, 0).Format(time.DateTime) + ", due, as idle",
+		`{}`: "",
+	} {
+		var out bytes.Buffer
+		cmd := new(cobra.Command)
+		cmd.SetOut(&out)
+		if err := printSlot(&adminSession{cmd: cmd}, json.RawMessage(slot)); err != nil {
+			t.Fatal(err)
+		}
+		_, got, _ := strings.Cut(out.String(), "never\n") // behind the last pull
+		lines := strings.Split(strings.TrimSuffix(got, "\n"), "\n")
+		if text := strings.Join(lines, "|"); text != want {
+			t.Errorf("%s\nprints %s\nwant   %s", slot, text, want)
+		}
+		for _, line := range lines {
+			if n := utf8.RuneCountInString(line); n > 80 {
+				t.Errorf("%d columns: %s", n, line)
+			}
+		}
+	}
+}

@@ -27,7 +27,8 @@ type slotRow struct {
 		At     int64  `json:"at_unix"`
 		Reason string `json:"reason"`
 	} `json:"block"`
-	Health json.RawMessage `json:"responder_health"`
+	Health   json.RawMessage `json:"responder_health"`
+	Lifetime *slotLifetime   `json:"lifetime"` // of one slot, by relays that tell it
 }
 
 // slotList is the reply to a list of slots.

@@ -137,7 +137,25 @@ func (c change) summary() []row {
 			number("goroutines", "go_goroutines")}, used, false},
 		r.disk(),
 	}
+	if left, ok := c.retention(); ok {
+		rows = append(rows, left)
+	}
 	return rows
+}
+
+// retention is the row of what leaves by itself. There is none if nothing does, or the
+// relay is older. A low screen has it once something has left.
+func (c change) retention() (row, bool) {
+	const events, slots = "cowrelay_retention_events_total", "cowrelay_retention_slots_total"
+	r := c.to
+	if r.value("cowrelay_retention_last_sweep_seconds") == 0 && r.value(events) == 0 {
+		return row{}, false
+	}
+	cells := []cellText{{figure: perSecond(c.rate(events)), of: " events left"}, {figure: perSecond(c.rate(slots)), of: " slots ended"}}
+	if r.families["cowrelay_store_garbage_bytes"] != nil {
+		cells = append(cells, cellText{figure: human.Bytes(r.value("cowrelay_store_garbage_bytes")), of: " garbage"})
+	}
+	return row{"retention", cells, c.rate(events), r.value(events)+r.value(slots) == 0}, true
 }
 
 // pulls is the rate of the pulls that were answered at once, NaN if it is not known.

@@ -109,6 +109,7 @@ func helpLines(width int) []line {
 		{"latency", "between the last two looks, from histograms"},
 		{"errors", "replies with a status of 400 or more"},
 		{"disk", "below the reserve posts are refused"},
+		{"retention", "what leaves by itself; garbage is not freed yet"},
 		{"", ""},
 		{"COLOURS", ""},
 	} {

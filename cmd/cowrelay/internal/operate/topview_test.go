@@ -111,6 +111,60 @@ cowrelay_disk_reserve_bytes 1000
 	}
 }
 
+// What leaves by itself is shown where something does, on a low screen once something has,
+// and within 80 columns. A relay that has nothing leave, or doesn't know of it, shows nothing.
+func TestTop_Retention(t *testing.T) {
+	now := time.Now()
+	const metrics = `cowrelay_retention_events_total %d
+cowrelay_retention_slots_total{by="unused"} %d
+cowrelay_retention_slots_total{by="idle"} 0
+cowrelay_retention_last_sweep_seconds %d
+cowrelay_store_garbage_bytes 1048576
+`
+	for what, c := range map[string]struct {
+		from, to  string
+		low, high string
+	}{
+		"older":       {"cowrelay_slots 1\n", "cowrelay_slots 1\n", "", ""},
+		"off":         {fmt.Sprintf(metrics, 0, 0, 0), fmt.Sprintf(metrics, 0, 0, 0), "", ""},
+		"nothing yet": {fmt.Sprintf(metrics, 0, 0, 9), fmt.Sprintf(metrics, 0, 0, 9), "", "retention 0/s events left        0/s slots ended        1.00 MiB garbage"},
+		"on":          {fmt.Sprintf(metrics, 5, 1, 9), fmt.Sprintf(metrics, 12345, 3, 9), "retention 12,340/s events left   2.00/s slots ended     1.00 MiB garbage", "retention 12,340/s events left   2.00/s slots ended     1.00 MiB garbage"},
+	} {
+		v := topView{url: "http://127.0.0.1:9770", every: time.Second, by: "posts", past: map[string]history{}}
+		for i, text := range []string{c.from, c.to} {
+			var parser expfmt.TextParser
+			families, err := parser.TextToMetricFamilies(strings.NewReader(text))
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := &reading{families: families, at: now.Add(time.Duration(i) * time.Second)}
+			for range 9 {
+				r.slots = append(r.slots, slotRow{ID: strings.Repeat("a", 32)})
+			}
+			v.take(r)
+		}
+		for height, want := range map[int]string{24: c.low, 28: c.high} {
+			got, slots := "", 0
+			lines := v.lines(80, height, now)
+			for _, l := range lines {
+				text := strings.TrimRight(l.text(), " ")
+				if strings.HasPrefix(text, "retention") {
+					got += text
+				}
+				if strings.HasPrefix(text, "aaaa") {
+					slots++
+				}
+				if n := len([]rune(text)); n > 80 {
+					t.Errorf("%s: %d columns: %s", what, n, text)
+				}
+			}
+			if got != want || len(lines) != height || slots < 3 {
+				t.Errorf("%s: %d of %d rows, %d slots, and %q, want %q", what, len(lines), height, slots, got, want)
+			}
+		}
+	}
+}
+
 func TestTop_Quantiles(t *testing.T) {
 	b := buckets{bounds: []float64{1, 2, 4, math.Inf(1)}, counts: []float64{10, 30, 40, 50}, n: 50}
 	for q, want := range map[float64]float64{0: 0, .1: .5, .2: 1, .4: 1.5, .6: 2, .7: 3, .8: 4, .99: 4} {

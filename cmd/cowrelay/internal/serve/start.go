@@ -118,6 +118,7 @@ func (s *server) listen() error {
 		Token: s.AdminToken, Level: s.level, MaxConns: s.files.Admin, Logger: s.log,
 		Stop:       sync.OnceFunc(func() { s.process.stop <- syscall.SIGTERM }),
 		Checkpoint: s.checkpoint, HandOver: s.askHandover, HandedOver: s.figures.Handovers,
+		Policy: s.policy(),
 	})
 	s.admin.Say(s.told)
 	s.later(func() { s.admin.Close() })
@@ -259,6 +260,13 @@ func (s *server) syncs() string {
 	return s.Sync.String()
 }
 
+// policy is what ends by itself.
+func (s *server) policy() retention.Policy {
+	return retention.Policy{
+		IdleSlot: s.SlotIdleTTL, UnusedSlot: s.UnusedSlotTTL, Event: s.EventTTL, Ephemeral: s.EphemeralTTL, KeepEvents: s.EventKeep, KeepBytes: s.EventKeepBytes,
+	}
+}
+
 // begin serves the clients, and says so in the log and to the service manager.
 func (s *server) begin() {
 	if s.Sync != filelog.Always && !s.Config.Shared() {
@@ -271,9 +279,7 @@ func (s *server) begin() {
 	if s.fleet != nil {
 		before = s.fleet.Before
 	}
-	s.sweeper = retention.Start(s.store, retention.Options{Logger: s.log, Before: before, Policy: retention.Policy{
-		IdleSlot: s.SlotIdleTTL, UnusedSlot: s.UnusedSlotTTL, Event: s.EventTTL, Ephemeral: s.EphemeralTTL, KeepEvents: s.EventKeep, KeepBytes: s.EventKeepBytes,
-	}})
+	s.sweeper = retention.Start(s.store, retention.Options{Logger: s.log, Before: before, Policy: s.policy()})
 	// They end with the relay's drain, and run takes an error.
 	for _, d := range s.doors {
 		var secure *tls.Config

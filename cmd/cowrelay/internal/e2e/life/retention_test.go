@@ -3,12 +3,16 @@ package life
 import (
 	"encoding/json"
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
 
 	"cowrelay/cmd/cowrelay/internal/relaytest"
 )
+
+// shownRetention is the line of top.
+var shownRetention = regexp.MustCompile(`(?m)^retention 0/s events left +0/s slots ended +[0-9.,]+ \w+ garbage`)
 
 // Events leave by themselves: readers of what has left hear of it, positions go on over a
 // restart, an id that left can be posted again, and the store is sound.
@@ -44,6 +48,9 @@ func TestRetention_EventsLeave(t *testing.T) {
 	}
 	if h, _ := head("?since=a"); h.Get("Relay-Trimmed") != "3" {
 		t.Errorf("a pull since what has left: %v", h)
+	}
+	if out, errs, code := relaytest.Command(t, nil, "top", "--every=100ms", "--admin="+r.AdminURL); code != 0 || !shownRetention.MatchString(out) {
+		t.Errorf("top says %d: %s%s", code, out, errs)
 	}
 	r.Stop()
 	r = relaytest.Start(t, dir)
