@@ -37,16 +37,25 @@ func Draw(dir string, rs []report.Result) ([]string, error) {
 		if d == nil {
 			continue
 		}
-		for _, t := range themes {
-			name := filepath.Join(dir, p.name+"-"+t.name+".svg")
-			if err := os.WriteFile(name, d.draw(t), 0o644); err != nil {
-				return files, err
-			}
-			files = append(files, name)
+		drawn, err := drawThemes(dir, p.name, d)
+		if files = append(files, drawn...); err != nil {
+			return files, err
 		}
 	}
 	if len(files) == 0 {
 		return nil, fmt.Errorf("the results have nothing to draw: %s", strings.Join(set.loads(), "; "))
+	}
+	return files, nil
+}
+
+// drawThemes draws d as DIR/NAME-THEME.svg in each theme, and returns the files.
+func drawThemes(dir, name string, d drawer) (files []string, err error) {
+	for _, t := range themes {
+		file := filepath.Join(dir, name+"-"+t.name+".svg")
+		if err := os.WriteFile(file, d.draw(t), 0o644); err != nil {
+			return files, err
+		}
+		files = append(files, file)
 	}
 	return files, nil
 }

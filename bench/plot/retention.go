@@ -1,11 +1,6 @@
 package plot
 
 import (
-	"fmt"
-	"os"
-	"path/filepath"
-	"slices"
-
 	"cowrelay/bench/report"
 	"cowrelay/bench/retention"
 )
@@ -13,7 +8,6 @@ import (
 // Retention draws the record of a run of events that expire as pictures in both themes,
 // and returns the files.
 func Retention(dir string, r *retention.Record) ([]string, error) {
-	caption := captionOf(&report.Result{Machine: r.Setup.Machine}) + "\n" + r.Setup.Variant
 	var disk, left, p50, p99 []curvePoint
 	for i := range r.Samples {
 		s := &r.Samples[i]
@@ -26,34 +20,12 @@ func Retention(dir string, r *retention.Record) ([]string, error) {
 			p99 = append(p99, curvePoint{x: s.At, y: float64(s.Posts.P99)})
 		}
 	}
-	var files []string
-	for _, p := range []struct {
-		name  string
-		chart lineChart
-	}{
+	return drawTimes(dir, captionOf(&report.Result{Machine: r.Setup.Machine})+"\n"+r.Setup.Variant, "seconds", []timeChart{
 		{"retention-disk", lineChart{title: "The disk while events expire", sub: "All files of the data folder, store and log, and the events that the relay has.", yName: "bytes", yUnit: kilobytes, lines: []curve{
 			{"disk", seriesRelay, disk}, {"events", seriesThird, left},
 		}}},
 		{"retention-posts", lineChart{title: "Posts while events expire", sub: "Latency of single posts at a fixed rate, counted from when each was due.", yName: "latency of posts", yUnit: span, lines: []curve{
 			{"p50", seriesRelay, p50}, {"p99", seriesThird, p99},
 		}}},
-	} {
-		c := p.chart
-		c.caption, c.xName, c.xUnit, c.linear = caption, "seconds", plain, true
-		c.lines = slices.DeleteFunc(c.lines, func(l curve) bool { return len(l.points) == 0 })
-		if len(c.lines) == 0 {
-			continue
-		}
-		for _, t := range themes {
-			name := filepath.Join(dir, p.name+"-"+t.name+".svg")
-			if err := os.WriteFile(name, c.draw(t), 0o644); err != nil {
-				return files, err
-			}
-			files = append(files, name)
-		}
-	}
-	if len(files) == 0 {
-		return nil, fmt.Errorf("the record of the run has nothing to draw")
-	}
-	return files, nil
+	})
 }

@@ -1,9 +1,6 @@
 package plot
 
 import (
-	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 
 	"cowrelay/bench/report"
@@ -16,7 +13,6 @@ const soakPoints = 60
 // Soak draws the record of a soak as pictures in both themes, and returns the
 // files.
 func Soak(dir string, r *soak.Record) ([]string, error) {
-	caption := captionOf(&report.Result{Machine: r.Setup.Machine}) + "\n" + r.Setup.Variant
 	of := func(f func(*soak.Sample) int64) []curvePoint {
 		var ps []curvePoint
 		for i := range r.Samples {
@@ -36,11 +32,7 @@ func Soak(dir string, r *soak.Record) ([]string, error) {
 			worst = append(worst, curvePoint{x: at, y: float64(m.Posts.Max)})
 		}
 	}
-	var files []string
-	for _, p := range []struct {
-		name  string
-		chart lineChart
-	}{
+	return drawTimes(dir, captionOf(&report.Result{Machine: r.Setup.Machine})+"\n"+r.Setup.Variant, "minutes", []timeChart{
 		{"soak-memory", lineChart{title: "Memory over the soak", sub: "The live heap was read after a collection of garbage. Counted: by the relay's own books.", yName: "memory", yUnit: kilobytes, lines: []curve{
 			{"resident", seriesRelay, of(func(s *soak.Sample) int64 { return s.RSS })},
 			{"group's own", seriesBound, of(func(s *soak.Sample) int64 { return s.Own })},
@@ -60,25 +52,7 @@ func Soak(dir string, r *soak.Record) ([]string, error) {
 			{"goroutines", seriesRelay, of(func(s *soak.Sample) int64 { return s.Goroutines })},
 			{"descriptors", seriesThird, of(func(s *soak.Sample) int64 { return s.Descriptors })},
 		}}},
-	} {
-		c := p.chart
-		c.caption, c.xName, c.xUnit, c.linear = caption, "minutes", plain, true
-		c.lines = slices.DeleteFunc(c.lines, func(l curve) bool { return len(l.points) == 0 })
-		if len(c.lines) == 0 {
-			continue
-		}
-		for _, t := range themes {
-			name := filepath.Join(dir, p.name+"-"+t.name+".svg")
-			if err := os.WriteFile(name, c.draw(t), 0o644); err != nil {
-				return files, err
-			}
-			files = append(files, name)
-		}
-	}
-	if len(files) == 0 {
-		return nil, fmt.Errorf("the record of the soak has nothing to draw")
-	}
-	return files, nil
+	})
 }
 
 // thin makes one point, the median, of so many that few are left.

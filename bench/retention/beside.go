@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"cowrelay/bench/load"
+	"cowrelay/bench/record"
 	"cowrelay/bench/wire"
 )
 
@@ -16,7 +17,7 @@ type beside struct {
 	workers []load.Worker
 	rate    float64
 	slice   time.Duration
-	w       *writer
+	w       *record.Writer[entry]
 	zero    time.Time
 	phase   *atomic.Pointer[string]
 	stop    atomic.Bool
@@ -60,7 +61,7 @@ func (p *poster) Do(ctx context.Context) error {
 func (p *poster) Close() {}
 
 // startBeside begins to post to s, to slots without a lifetime of their own.
-func startBeside(ctx context.Context, c *Config, w *writer, s *load.Server, seed uint64, zero time.Time, phase *atomic.Pointer[string]) (*beside, error) {
+func startBeside(ctx context.Context, c *Config, w *record.Writer[entry], s *load.Server, seed uint64, zero time.Time, phase *atomic.Pointer[string]) (*beside, error) {
 	b := &beside{rate: c.Rate, slice: c.Every, w: w, zero: zero, phase: phase, of: map[string]load.Histogram{}}
 	for i := range besideConns {
 		p := &poster{
@@ -104,7 +105,7 @@ func (b *beside) one(ctx context.Context) error {
 	if b.sum.FirstError == "" && out.Unsent > 0 {
 		b.sum.FirstError = "posts could not be sent in time"
 	}
-	b.w.put(entry{Slice: &Slice{At: at, Phase: phase, Posts: out.Latency}})
+	b.w.Put(entry{Slice: &Slice{At: at, Phase: phase, Posts: out.Latency}})
 	return nil
 }
 

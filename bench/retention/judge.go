@@ -5,41 +5,12 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"cowrelay/bench/record"
 )
 
 // enough is how many times the bytes of what is left the disk may take in the end.
 const enough = 1.5
-
-// A Bar is one thing that must hold.
-type Bar struct {
-	Name string `json:"name"`
-	Text string `json:"text"`
-	OK   bool   `json:"ok"`
-}
-
-// A Verdict says whether a run went well.
-type Verdict struct {
-	OK   bool  `json:"ok"`
-	Bars []Bar `json:"bars"`
-}
-
-func (v *Verdict) bar(name string, ok bool, format string, args ...any) {
-	v.Bars = append(v.Bars, Bar{Name: name, OK: ok, Text: fmt.Sprintf(format, args...)})
-	v.OK = v.OK && ok
-}
-
-// String is a line for each bar.
-func (v *Verdict) String() string {
-	var b strings.Builder
-	for _, bar := range v.Bars {
-		word := "holds"
-		if !bar.OK {
-			word = "FAILS"
-		}
-		fmt.Fprintf(&b, "%s  %s: %s\n", word, bar.Name, bar.Text)
-	}
-	return b.String()
-}
 
 // isBack says whether the disk takes little more than what is left.
 func (s *Setup) isBack(at *Sample) bool {
@@ -58,27 +29,27 @@ func (r *Record) last(phase string) *Sample {
 
 // Judge says what the record comes to. A run that was cut off is judged by what there
 // is of it, and does not pass.
-func (r *Record) Judge() *Verdict {
-	v := &Verdict{OK: true}
+func (r *Record) Judge() *record.Verdict {
+	v := record.NewVerdict()
 	if res := r.Result; res == nil {
-		v.bar("the load", false, "the run was cut off")
+		v.Bar("the load", false, "the run was cut off")
 	} else {
 		text := ""
 		if res.Errors > 0 {
 			text = ", the first: " + res.FirstError
 		}
-		v.bar("the load", res.Errors == 0, "%d answers wrong or missing%s; what stays was read back: %d events", res.Errors, text, res.Kept)
+		v.Bar("the load", res.Errors == 0, "%d answers wrong or missing%s; what stays was read back: %d events", res.Errors, text, res.Kept)
 	}
 	if len(r.Samples) == 0 {
-		v.bar("samples", false, "there are none")
+		v.Bar("samples", false, "there are none")
 		return v
 	}
 	end := &r.Samples[len(r.Samples)-1]
-	v.bar("all left that should", end.Gone == r.Setup.Expiring, "%d events of %d", end.Gone, r.Setup.Expiring)
+	v.Bar("all left that should", end.Gone == r.Setup.Expiring, "%d events of %d", end.Gone, r.Setup.Expiring)
 	if r.Result != nil {
 		kept := r.Setup.Events - r.Setup.Expiring
 		want := kept*r.Setup.Size + r.Result.Beside*besideBytes
-		v.bar("what is left agrees with what was posted", end.Events == kept+r.Result.Beside && end.Left == want,
+		v.Bar("what is left agrees with what was posted", end.Events == kept+r.Result.Beside && end.Left == want,
 			"%d events with %s, posted were %d with %s", end.Events, mb(end.Left), kept+r.Result.Beside, mb(want))
 	}
 	expired := r.last(Expiry)
@@ -87,11 +58,11 @@ func (r *Record) Judge() *Verdict {
 	}
 	switch back := r.backAt(); {
 	case expired == nil || end.Gone != r.Setup.Expiring:
-		v.bar("the space came back", false, "not all events had left")
+		v.Bar("the space came back", false, "not all events had left")
 	case back == nil:
-		v.bar("the space came back", false, "not within %v of the last event's leaving: the disk takes %s for %s that are left", r.Setup.Wait, mb(end.Disk), mb(end.Left))
+		v.Bar("the space came back", false, "not within %v of the last event's leaving: the disk takes %s for %s that are left", r.Setup.Wait, mb(end.Disk), mb(end.Left))
 	default:
-		v.bar("the space came back", true, "%.0f s after the last event had left: %s of disk for %s that are left (%.2f)", back.At-expired.At, mb(back.Disk), mb(back.Left), ratio(back.Disk, back.Left))
+		v.Bar("the space came back", true, "%.0f s after the last event had left: %s of disk for %s that are left (%.2f)", back.At-expired.At, mb(back.Disk), mb(back.Left), ratio(back.Disk, back.Left))
 	}
 	return v
 }
@@ -108,9 +79,10 @@ func (r *Record) backAt() *Sample {
 	return nil
 }
 
-// Table is the phases as a table for people.
-func (r *Record) Table() string {
+// Summary is what was run, and the phases as a table, for people.
+func (r *Record) Summary() string {
 	var b strings.Builder
+	fmt.Fprintln(&b, r.Setup.Variant)
 	if r.Result != nil {
 		fmt.Fprintf(&b, "filled with %.0f events a second\n", r.Result.FillPerSec)
 	}

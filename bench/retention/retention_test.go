@@ -33,7 +33,7 @@ func TestRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !v.OK {
-		t.Errorf("not all bars hold:\n%s%s", rec.Table(), v)
+		t.Errorf("not all bars hold:\n%s%s", rec.Summary(), v)
 	}
 	if rec.Result == nil || rec.Result.Kept != 10_000 || rec.Result.Beside == 0 || rec.Result.FillPerSec <= 0 {
 		t.Fatalf("the result: %+v", rec.Result)
@@ -53,8 +53,8 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// record is a run of a second a sample, in which change makes something of it.
-func record(change func(r *Record)) *Record {
+// recordOf is a run of a second a sample, in which change makes something of it.
+func recordOf(change func(r *Record)) *Record {
 	r := &Record{
 		Setup:  Setup{Events: 1000, Expiring: 900, Size: 200, Wait: time.Minute},
 		Result: &Result{Kept: 100, Beside: 10},
@@ -79,14 +79,8 @@ func record(change func(r *Record)) *Record {
 func TestJudge(t *testing.T) {
 	f := func(want string, change func(r *Record)) {
 		t.Helper()
-		v := record(change).Judge()
-		var failed []string
-		for _, b := range v.Bars {
-			if !b.OK {
-				failed = append(failed, b.Name)
-			}
-		}
-		if got := strings.Join(failed, "; "); got != want || v.OK != (want == "") {
+		v := recordOf(change).Judge()
+		if got := strings.Join(v.Failed(), "; "); got != want || v.OK != (want == "") {
 			t.Errorf("what fails: %q, want %q\n%s", got, want, v)
 		}
 	}
@@ -99,10 +93,10 @@ func TestJudge(t *testing.T) {
 	f("the load", func(r *Record) { r.Result.Errors, r.Result.FirstError = 1, "lost" })
 	f("the load", func(r *Record) { r.Result = nil })
 	f("samples", func(r *Record) { r.Samples = nil })
-	if v := record(nil).Judge().String(); !strings.Contains(v, "2 s after the last event had left") {
+	if v := recordOf(nil).Judge().String(); !strings.Contains(v, "2 s after the last event had left") {
 		t.Errorf("the time until the space was back: %s", v)
 	}
-	if got := record(nil).Table(); !strings.Contains(got, "quiet") || !strings.Contains(got, "0.3 MB") {
+	if got := recordOf(nil).Summary(); !strings.Contains(got, "quiet") || !strings.Contains(got, "0.3 MB") {
 		t.Errorf("the table:\n%s", got)
 	}
 }

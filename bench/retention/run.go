@@ -5,12 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
 	"sync/atomic"
 	"time"
 
 	"cowrelay/bench/load"
+	"cowrelay/bench/record"
 	"cowrelay/bench/report"
 	"cowrelay/bench/run"
 )
@@ -23,43 +23,41 @@ const (
 
 // Run runs the phases and writes what it saw to the folder c.Out. It returns an error if
 // the run could not be made. A verdict that is not good is no error.
-func Run(ctx context.Context, c Config) (rec *Record, v *Verdict, err error) {
+func Run(ctx context.Context, c Config) (rec *Record, v *record.Verdict, err error) {
 	if err := c.Validate(); err != nil {
 		return nil, nil, err
 	}
 	c.Self = nil // no bound: the quiet phase is what others are held against
-	if err := os.MkdirAll(c.Out, 0o755); err != nil {
-		return nil, nil, err
-	}
-	f, err := os.Create(filepath.Join(c.Out, FileName))
+	rec = &Record{}
+	w, err := record.Create(filepath.Join(c.Out, FileName), rec.add)
 	if err != nil {
 		return nil, nil, err
 	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	w := &writer{w: f}
+	defer func() { err = errors.Join(err, w.Close()) }()
 	sc := c.variant()
-	w.put(entry{Setup: &Setup{
+	w.Put(entry{Setup: &Setup{
 		Variant: sc.Text, Command: c.Command, Events: int64(c.Events), Expiring: int64(c.expiring()) * int64(c.SlotEvents),
 		Size: int64(c.EventBytesOr(eventBytes)), TTL: c.TTL, Wait: c.Wait, Spare: c.Spare, Machine: report.ReadMachine(c.Commit, c.Dir),
 	}})
 	sc.Drive = func(ctx context.Context, e *run.Env, relay, _ *load.Server) ([]report.Result, error) {
-		d := &driver{c: &c, w: w, e: e, s: relay, data: filepath.Join(e.Dir, "relay"), zero: time.Now()}
+		d := &driver{c: &c, w: w, rec: rec, e: e, s: relay, data: filepath.Join(e.Dir, "relay"), zero: time.Now()}
 		d.f = &filled{c: &c, e: e, s: relay, of: events{rand.Uint64(), c.EventBytesOr(eventBytes)}}
 		return nil, d.run(ctx)
 	}
 	err = run.All(ctx, &c.Config, []run.Variant{sc}, func(report.Result) {})
-	if err = errors.Join(err, w.failed()); err != nil && len(w.rec.Samples) == 0 {
+	if err != nil && len(rec.Samples) == 0 {
 		return nil, nil, err
 	}
-	v = w.rec.Judge()
-	w.put(entry{Verdict: v})
-	return &w.rec, v, errors.Join(err, w.failed())
+	v = rec.Judge()
+	w.Put(entry{Verdict: v})
+	return rec, v, err
 }
 
 // A driver drives one run. One goroutine uses it.
 type driver struct {
 	c     *Config
-	w     *writer
+	w     *record.Writer[entry]
+	rec   *Record // what w has written
 	e     *run.Env
 	s     *load.Server
 	f     *filled
@@ -87,7 +85,7 @@ func (d *driver) run(ctx context.Context) (err error) {
 		if h, ok := b.of[p.Name]; ok {
 			p.Posts = h.Latency()
 		}
-		d.w.put(entry{Phase: &p})
+		d.w.Put(entry{Phase: &p})
 	}
 	if err != nil {
 		return err
@@ -105,7 +103,7 @@ func (d *driver) run(ctx context.Context) (err error) {
 	if _, err := d.sample(ctx, Space); err != nil {
 		return err
 	}
-	d.w.put(entry{Result: &d.res})
+	d.w.Put(entry{Result: &d.res})
 	return nil
 }
 
@@ -138,7 +136,7 @@ func (d *driver) phases(ctx context.Context) error {
 	}
 	d.enter(Space)
 	d.e.Track.Step("waiting for the space on disk")
-	_, err = d.until(ctx, d.c.Wait, (&d.w.rec.Setup).isBack)
+	_, err = d.until(ctx, d.c.Wait, d.rec.Setup.isBack)
 	return err
 }
 
@@ -180,7 +178,7 @@ func (d *driver) sample(ctx context.Context, phase string) (*Sample, error) {
 		return nil, fmt.Errorf("a sample: %w", err)
 	}
 	s.At, s.Phase = time.Since(d.zero).Seconds(), phase
-	d.w.put(entry{Sample: s})
+	d.w.Put(entry{Sample: s})
 	return s, nil
 }
 

@@ -3,10 +3,10 @@ package soak
 import (
 	"fmt"
 	"math"
-	"strings"
 	"time"
 
 	"cowrelay/bench/attack/books"
+	"cowrelay/bench/record"
 )
 
 // What is held against what.
@@ -31,37 +31,6 @@ const (
 	diskTimes = 2
 	diskFixed = 256 << 20
 )
-
-// A Bar is one thing that must hold.
-type Bar struct {
-	Name string `json:"name"`
-	Text string `json:"text"`
-	OK   bool   `json:"ok"`
-}
-
-// A Verdict says whether a soak went well.
-type Verdict struct {
-	OK   bool  `json:"ok"`
-	Bars []Bar `json:"bars"`
-}
-
-func (v *Verdict) bar(name string, ok bool, format string, args ...any) {
-	v.Bars = append(v.Bars, Bar{Name: name, OK: ok, Text: fmt.Sprintf(format, args...)})
-	v.OK = v.OK && ok
-}
-
-// String is a line for each bar.
-func (v *Verdict) String() string {
-	var b strings.Builder
-	for _, bar := range v.Bars {
-		word := "holds"
-		if !bar.OK {
-			word = "FAILS"
-		}
-		fmt.Fprintf(&b, "%s  %s: %s\n", word, bar.Name, bar.Text)
-	}
-	return b.String()
-}
 
 // A point is a figure at a time in seconds.
 type point struct{ at, v float64 }
@@ -139,11 +108,11 @@ func last(ps []point, total time.Duration) []point {
 }
 
 // flat holds the rise of a figure against its bound.
-func (v *Verdict) flat(name string, total time.Duration, ps []point, fixed float64, show func(float64) string) {
+func flat(v *record.Verdict, name string, total time.Duration, ps []point, fixed float64, show func(float64) string) {
 	ps = last(ps, total)
 	l, err := fit(ps), noiseOf(ps)
 	if l.n < 3 {
-		v.bar(name, false, "%d readings are too few to say anything", l.n)
+		v.Bar(name, false, "%d readings are too few to say anything", l.n)
 		return
 	}
 	rise, over := l.hour, "an hour"
@@ -151,7 +120,7 @@ func (v *Verdict) flat(name string, total time.Duration, ps []point, fixed float
 		rise, err, over = l.hour*l.minute/60, err*l.minute/60, fmt.Sprintf("%.1f min", l.minute)
 	}
 	most := max(flatPart*l.mean, fixed)
-	v.bar(name, rise-noise*err <= most, "%s in the mean, %s in %s, standard error %s (at most %s; %d readings over the last %.1f min)",
+	v.Bar(name, rise-noise*err <= most, "%s in the mean, %s in %s, standard error %s (at most %s; %d readings over the last %.1f min)",
 		show(l.mean), signed(rise, show), over, show(err), show(most), l.n, l.minute)
 }
 
@@ -184,15 +153,15 @@ func (r *Record) live() []point {
 
 // Judge says what the record comes to. A run that was cut off is judged by what
 // there is of it, and does not pass.
-func (r *Record) Judge() *Verdict {
-	v := &Verdict{OK: true}
+func (r *Record) Judge() *record.Verdict {
+	v := record.NewVerdict()
 	if len(r.Samples) == 0 {
-		v.bar("samples", false, "there are none")
+		v.Bar("samples", false, "there are none")
 		return v
 	}
 	total := min(r.Setup.Time, time.Duration(r.Samples[len(r.Samples)-1].At*float64(time.Second)))
 	r.judgeLoad(v)
-	v.flat("live heap is flat", total, r.live(), flatBytes, bytesText)
+	flat(v, "live heap is flat", total, r.live(), flatBytes, bytesText)
 	for _, f := range []struct {
 		name  string
 		of    func(*Sample) int64
@@ -208,17 +177,25 @@ func (r *Record) Judge() *Verdict {
 		{"descriptors are flat", func(s *Sample) int64 { return s.Descriptors }, flatThings, things},
 		{"the text log is flat", func(s *Sample) int64 { return s.Log }, flatLog, bytesText},
 	} {
-		v.flat(f.name, total, r.points(f.of), f.fixed, f.show)
+		flat(v, f.name, total, r.points(f.of), f.fixed, f.show)
 	}
 	r.judgeBooks(v)
 	r.judgeMost(v, total)
 	return v
 }
 
-// judgeLoad: the load ran to its end, and every answer was right.
-func (r *Record) judgeLoad(v *Verdict) {
+// Summary is a line of what the load came to, for people.
+func (r *Record) Summary() string {
 	if r.Load == nil {
-		v.bar("the load", false, "it was cut off after %.1f of %.1f minutes", r.Samples[len(r.Samples)-1].At/60, r.Setup.Time.Minutes())
+		return ""
+	}
+	return r.Load.Line() + "\n"
+}
+
+// judgeLoad: the load ran to its end, and every answer was right.
+func (r *Record) judgeLoad(v *record.Verdict) {
+	if r.Load == nil {
+		v.Bar("the load", false, "it was cut off after %.1f of %.1f minutes", r.Samples[len(r.Samples)-1].At/60, r.Setup.Time.Minutes())
 		return
 	}
 	s := &r.Load.Relay
@@ -230,14 +207,14 @@ func (r *Record) judgeLoad(v *Verdict) {
 	if s.Errors > 0 {
 		text = ", the first: " + s.FirstError
 	}
-	v.bar("the load", s.Errors == 0 && killed == 0, "%.0f operations a second, all events once and in order; %d wrong or missing%s; the kernel ended %d processes for want of memory",
+	v.Bar("the load", s.Errors == 0 && killed == 0, "%.0f operations a second, all events once and in order; %d wrong or missing%s; the kernel ended %d processes for want of memory",
 		s.PerSec, s.Errors, text, killed)
 }
 
 // judgeBooks: at each reading, what lives agrees with what is counted.
-func (r *Record) judgeBooks(v *Verdict) {
+func (r *Record) judgeBooks(v *record.Verdict) {
 	if len(r.Readings) == 0 {
-		v.bar("the books agree", false, "they were not read")
+		v.Bar("the books agree", false, "they were not read")
 		return
 	}
 	worst := &r.Readings[0]
@@ -252,13 +229,13 @@ func (r *Record) judgeBooks(v *Verdict) {
 			worst = b
 		}
 	}
-	v.bar("the books agree", bad == 0, "%d readings, %d of them off by too much; the worst, at %.0f min: %s of live heap without the store's, %s counted, %s of difference at rest: off by %s (at most %s)",
+	v.Bar("the books agree", bad == 0, "%d readings, %d of them off by too much; the worst, at %.0f min: %s of live heap without the store's, %s counted, %s of difference at rest: off by %s (at most %s)",
 		len(r.Readings), bad, worst.At/60, books.MiB(worst.Live), books.MiB(worst.Counted), books.MiB(worst.Rest), books.MiB(off(worst)), books.MiB(worst.Allowed()))
 }
 
 // judgeMost: what is counted is within the budget, and the disk within its bound.
 // Writers may go over the budget for a moment, so there the mean counts.
-func (r *Record) judgeMost(v *Verdict, total time.Duration) {
+func (r *Record) judgeMost(v *record.Verdict, total time.Duration) {
 	var most, disk Sample
 	over := 0
 	for i, s := range r.Samples {
@@ -275,8 +252,8 @@ func (r *Record) judgeMost(v *Verdict, total time.Duration) {
 	// The backlog is bounded by itself. A quarter of the budget may be evicted, and not
 	// collected yet, beside the rest.
 	counts := fit(last(r.points(func(s *Sample) int64 { return s.Counted - s.Kinds["backlog"] - s.Kinds["retired"] }), total))
-	v.bar("counted memory is within the budget", counts.mean <= float64(most.Budget), "%s in the mean, without the backlog and what waits for a collection; with them at most %s; the budget is %s",
+	v.Bar("counted memory is within the budget", counts.mean <= float64(most.Budget), "%s in the mean, without the backlog and what waits for a collection; with them at most %s; the budget is %s",
 		bytesText(counts.mean), books.MiB(most.Counted), books.MiB(most.Budget))
-	v.bar("the disk follows the events", over == 0, "at most %s for %s of events (at most twice as much and %s); %d samples are over it",
+	v.Bar("the disk follows the events", over == 0, "at most %s for %s of events (at most twice as much and %s); %d samples are over it",
 		books.MiB(disk.Disk), books.MiB(disk.EventBytes), books.MiB(diskFixed), over)
 }

@@ -31,9 +31,9 @@ func TestFit(t *testing.T) {
 	}
 }
 
-// record is an hour, in which change makes something of a sample and of a reading
+// recordOf is an hour, in which change makes something of a sample and of a reading
 // by how much of the time has passed.
-func record(change func(part float64, s *Sample, b *Reading)) *Record {
+func recordOf(change func(part float64, s *Sample, b *Reading)) *Record {
 	r := &Record{Setup: Setup{Time: time.Hour, Variant: "an hour"}, Load: &report.Result{Relay: report.SideResult{PerSec: 10}}}
 	for i := 0; i <= 720; i++ {
 		at := float64(i) * 5
@@ -56,14 +56,8 @@ func record(change func(part float64, s *Sample, b *Reading)) *Record {
 func TestJudge(t *testing.T) {
 	f := func(want string, change func(part float64, s *Sample, b *Reading)) {
 		t.Helper()
-		v := record(change).Judge()
-		var failed []string
-		for _, b := range v.Bars {
-			if !b.OK {
-				failed = append(failed, b.Name)
-			}
-		}
-		if got := strings.Join(failed, "; "); got != want || v.OK != (want == "") {
+		v := recordOf(change).Judge()
+		if got := strings.Join(v.Failed(), "; "); got != want || v.OK != (want == "") {
 			t.Errorf("what fails: %q, want %q\n%s", got, want, v)
 		}
 	}
@@ -84,7 +78,7 @@ func TestJudge(t *testing.T) {
 	f("counted memory is within the budget", func(_ float64, s *Sample, _ *Reading) { s.Budget = 99 << 20 })
 	f("the disk follows the events", func(_ float64, s *Sample, _ *Reading) { s.Disk = 2*s.EventBytes + 257<<20 })
 
-	v := record(nil)
+	v := recordOf(nil)
 	v.Load = nil
 	if got := v.Judge(); got.OK || !strings.Contains(got.String(), "FAILS  the load: it was cut off after 60.0 of 60.0 minutes") {
 		t.Errorf("a run that was cut off: %s", got)
@@ -105,7 +99,7 @@ func TestJudge_scatter(t *testing.T) {
 		grows float64 // MiB in the hour
 		ok    bool
 	}{{10, true}, {90, false}} {
-		v := record(func(part float64, s *Sample, _ *Reading) {
+		v := recordOf(func(part float64, s *Sample, _ *Reading) {
 			// Up and down by 30 MiB in some minutes, as between collections.
 			s.Go += int64((30*math.Sin(part*60) + c.grows*part) * (1 << 20))
 			s.RSS = s.Go + 100<<20
@@ -121,7 +115,7 @@ func TestJudge_scatter(t *testing.T) {
 // A short run is judged by what it grew itself, and not by what that would be in an
 // hour.
 func TestJudge_short(t *testing.T) {
-	r := record(func(part float64, s *Sample, b *Reading) {
+	r := recordOf(func(part float64, s *Sample, b *Reading) {
 		s.At, b.At = s.At/60, b.At/60
 		s.RSS += int64(part * 10 * (1 << 20))
 	})

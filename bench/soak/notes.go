@@ -7,11 +7,13 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"cowrelay/bench/record"
 )
 
 // writeNotes begins NOTES.md in the folder. One that is there stays: somebody has
 // written it.
-func writeNotes(dir string, r *Record, v *Verdict) error {
+func writeNotes(dir string, r *Record, v *record.Verdict) error {
 	name := filepath.Join(dir, "NOTES.md")
 	if _, err := os.Stat(name); !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -19,7 +21,7 @@ func writeNotes(dir string, r *Record, v *Verdict) error {
 	return os.WriteFile(name, []byte(notes(r, v)), 0o644)
 }
 
-func notes(r *Record, v *Verdict) string {
+func notes(r *Record, v *record.Verdict) string {
 	var b strings.Builder
 	m := &r.Setup.Machine
 	fmt.Fprintf(&b, "# Soak\n\n## Run\n\nThe load mix beside the relay: %s.\n\n", r.Setup.Variant)
@@ -36,11 +38,7 @@ func notes(r *Record, v *Verdict) string {
 	}
 	fmt.Fprintf(&b, "## Verdict\n\n%s\n\n| bar | | figures |\n| --- | --- | --- |\n", verdict)
 	for _, bar := range v.Bars {
-		word := "holds"
-		if !bar.OK {
-			word = "FAILS"
-		}
-		fmt.Fprintf(&b, "| %s | %s | %s |\n", bar.Name, word, bar.Text)
+		fmt.Fprintf(&b, "| %s | %s | %s |\n", bar.Name, bar.Word(), bar.Text)
 	}
 	fmt.Fprintf(&b, "\nAll readings are in `%s`: a sample every few seconds, the books every few minutes, and the posts of each minute.\n\n", FileName)
 	b.WriteString("## Seen\n\n")

@@ -1,17 +1,12 @@
 package soak
 
 import (
-	"bufio"
-	"encoding/json"
-	"fmt"
-	"io"
-	"os"
 	"path/filepath"
-	"sync"
 	"time"
 
 	"cowrelay/bench/attack/books"
 	"cowrelay/bench/load"
+	"cowrelay/bench/record"
 	"cowrelay/bench/report"
 )
 
@@ -73,12 +68,12 @@ type Minute struct {
 
 // An entry is a line of the file. One of its fields is set.
 type entry struct {
-	Setup   *Setup         `json:"setup,omitempty"`
-	Sample  *Sample        `json:"sample,omitempty"`
-	Reading *Reading       `json:"books,omitempty"`
-	Minute  *Minute        `json:"minute,omitempty"`
-	Load    *report.Result `json:"load,omitempty"`
-	Verdict *Verdict       `json:"verdict,omitempty"` // for readers; Read leaves it out
+	Setup   *Setup          `json:"setup,omitempty"`
+	Sample  *Sample         `json:"sample,omitempty"`
+	Reading *Reading        `json:"books,omitempty"`
+	Minute  *Minute         `json:"minute,omitempty"`
+	Load    *report.Result  `json:"load,omitempty"`
+	Verdict *record.Verdict `json:"verdict,omitempty"` // for readers; Read leaves it out
 }
 
 // A Record is what a soak has seen.
@@ -110,47 +105,6 @@ const FileName = "soak.jsonl"
 
 // Read reads the record in a folder.
 func Read(dir string) (*Record, error) {
-	f, err := os.Open(filepath.Join(dir, FileName))
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
 	r := &Record{}
-	sc := bufio.NewScanner(f)
-	sc.Buffer(nil, 16<<20)
-	for n := 1; sc.Scan(); n++ {
-		var e entry
-		if err := json.Unmarshal(sc.Bytes(), &e); err != nil {
-			return nil, fmt.Errorf("%s: line %d: %w", f.Name(), n, err)
-		}
-		r.add(e)
-	}
-	return r, sc.Err()
-}
-
-// A writer writes entries and keeps them. Safe for several goroutines.
-type writer struct {
-	mu  sync.Mutex // guards the fields below
-	w   io.Writer
-	rec Record
-	err error // the first
-}
-
-func (w *writer) put(e entry) {
-	b, err := json.Marshal(e)
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.rec.add(e)
-	if err == nil {
-		_, err = w.w.Write(append(b, '\n'))
-	}
-	if w.err == nil {
-		w.err = err
-	}
-}
-
-func (w *writer) failed() error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.err
+	return r, record.Read(filepath.Join(dir, FileName), r.add)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -12,6 +11,7 @@ import (
 	"cowrelay/bench/cgroup"
 	"cowrelay/bench/load"
 	"cowrelay/bench/proc"
+	"cowrelay/bench/record"
 	"cowrelay/bench/report"
 	"cowrelay/bench/run"
 	"cowrelay/bench/scenario/mix"
@@ -20,41 +20,38 @@ import (
 // Run runs a soak and writes what it saw to the folder c.Out: all readings, and
 // notes that say what was run. It returns an error if the run could not be
 // made. A verdict that is not good is no error.
-func Run(ctx context.Context, c Config) (rec *Record, v *Verdict, err error) {
+func Run(ctx context.Context, c Config) (rec *Record, v *record.Verdict, err error) {
 	if err := c.Validate(); err != nil {
 		return nil, nil, err
 	}
 	c.Self = nil // no bound: there is none for a mix
-	if err := os.MkdirAll(c.Out, 0o755); err != nil {
-		return nil, nil, err
-	}
-	f, err := os.Create(filepath.Join(c.Out, FileName))
+	rec = &Record{}
+	w, err := record.Create(filepath.Join(c.Out, FileName), rec.add)
 	if err != nil {
 		return nil, nil, err
 	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	w := &writer{w: f}
+	defer func() { err = errors.Join(err, w.Close()) }()
 	sc := c.variant()
-	w.put(entry{Setup: &Setup{Variant: sc.Text, Command: c.Command, Time: c.Duration, Machine: report.ReadMachine(c.Commit, c.Dir)}})
+	w.Put(entry{Setup: &Setup{Variant: sc.Text, Command: c.Command, Time: c.Duration, Machine: report.ReadMachine(c.Commit, c.Dir)}})
 	sc.Drive = func(ctx context.Context, e *run.Env, relay, _ *load.Server) ([]report.Result, error) {
 		r, err := drive(ctx, &c, w, e, relay)
 		return []report.Result{r}, err
 	}
 	err = run.All(ctx, &c.Config, []run.Variant{sc}, func(r report.Result) {
 		if r.Scenario != "" {
-			w.put(entry{Load: &r})
+			w.Put(entry{Load: &r})
 		}
 	})
-	if err = errors.Join(err, w.failed()); err != nil && len(w.rec.Samples) == 0 {
+	if err != nil && len(rec.Samples) == 0 {
 		return nil, nil, err
 	}
-	v = w.rec.Judge()
-	w.put(entry{Verdict: v})
-	return &w.rec, v, errors.Join(err, w.failed(), writeNotes(c.Out, &w.rec, v))
+	v = rec.Judge()
+	w.Put(entry{Verdict: v})
+	return rec, v, errors.Join(err, writeNotes(c.Out, rec, v))
 }
 
 // drive fills the slots, runs one round of the mix, and samples beside it.
-func drive(ctx context.Context, c *Config, w *writer, e *run.Env, s *load.Server) (r report.Result, err error) {
+func drive(ctx context.Context, c *Config, w *record.Writer[entry], e *run.Env, s *load.Server) (r report.Result, err error) {
 	e.Track.Step("reading the books at rest")
 	rest, err := books.Read(ctx, s.Admin, "")
 	if err != nil {
@@ -87,7 +84,7 @@ func drive(ctx context.Context, c *Config, w *writer, e *run.Env, s *load.Server
 	end, usageErr := proc.ReadUsage(s.PID)
 	out.Group = watch.End(end.At.Sub(cpu.At), end.Server-cpu.Server)
 	for i, h := range m.of { // all who tell of posts have ended
-		w.put(entry{Minute: &Minute{N: i, Posts: h.Latency()}})
+		w.Put(entry{Minute: &Minute{N: i, Posts: h.Latency()}})
 	}
 	if err := errors.Join(err, usageErr); err != nil {
 		return r, err

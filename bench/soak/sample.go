@@ -3,23 +3,22 @@ package soak
 import (
 	"context"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"cowrelay/bench/attack/books"
 	"cowrelay/bench/cgroup"
 	"cowrelay/bench/load"
 	"cowrelay/bench/proc"
+	"cowrelay/bench/record"
 )
 
 // A sampler reads what a relay takes, in one goroutine.
 type sampler struct {
-	w     *writer
+	w     *record.Writer[entry]
 	s     *load.Server
 	group *cgroup.Group
 	dir   string // with the relay's data and its log
@@ -59,7 +58,7 @@ func (p *sampler) readBooks(ctx context.Context) error {
 		return err
 	}
 	b.Rest = p.rest
-	p.w.put(entry{Reading: &Reading{At: time.Since(p.zero).Seconds(), Books: *b}})
+	p.w.Put(entry{Reading: &Reading{At: time.Since(p.zero).Seconds(), Books: *b}})
 	return nil
 }
 
@@ -90,7 +89,7 @@ func (p *sampler) sample(ctx context.Context) error {
 	s.Goroutines, s.Descriptors, s.Streams = of("go_goroutines"), of("process_open_fds"), of("cowrelay_streams")
 	s.Events, s.EventBytes, s.Journal = of("cowrelay_events"), of("cowrelay_event_bytes"), of("cowrelay_journal_bytes")
 	s.Evictions, s.Loads = int64(m.Sum("cowrelay_evictions_total")), int64(m.Sum("cowrelay_loads_total"))
-	if s.Disk, err = diskUse(filepath.Join(p.dir, "relay")); err != nil {
+	if _, s.Disk, err = record.DiskUse(filepath.Join(p.dir, "relay")); err != nil {
 		return err
 	}
 	log, err := os.Stat(filepath.Join(p.dir, "relay.log"))
@@ -102,34 +101,8 @@ func (p *sampler) sample(ctx context.Context) error {
 		return fmt.Errorf("the relay's metrics lack some of those that are sampled: %d goroutines, %d descriptors, %d bytes of heap, %d of budget",
 			s.Goroutines, s.Descriptors, s.Heap, s.Budget)
 	}
-	p.w.put(entry{Sample: &s})
+	p.w.Put(entry{Sample: &s})
 	return nil
-}
-
-// diskUse is what the files in dir take on the disk. A file that goes away
-// meanwhile counts nothing.
-func diskUse(dir string) (n int64, err error) {
-	err = filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return ignoreGone(err)
-		}
-		info, err := d.Info()
-		if err != nil {
-			return ignoreGone(err)
-		}
-		if st, ok := info.Sys().(*syscall.Stat_t); ok {
-			n += st.Blocks * 512
-		}
-		return nil
-	})
-	return n, err
-}
-
-func ignoreGone(err error) error {
-	if os.IsNotExist(err) {
-		return nil
-	}
-	return err
 }
 
 // minutes sums up the latencies of posts by the minute in which they were due.

@@ -100,11 +100,12 @@ var mayImport = map[string][]string{
 	bench + "attack/drill":  {bench + "attack/books", bench + "attack/client", bench + "attack/relay", bench + "wire"},
 	bench + "attack/honest": {bench + "attack/client", bench + "attack/relay", bench + "load"},
 	// What runs for an hour.
+	bench + "record": {},
 	bench + "soak": {
-		bench + "attack/books", bench + "bound", bench + "cgroup", bench + "load", bench + "proc", bench + "report", bench + "run", bench + "scenario/mix",
+		bench + "attack/books", bench + "bound", bench + "cgroup", bench + "load", bench + "proc", bench + "record", bench + "report", bench + "run", bench + "scenario/mix",
 	},
 	bench + "retention": {
-		bench + "attack/books", bench + "bound", bench + "load", bench + "report", bench + "run", bench + "wire",
+		bench + "attack/books", bench + "bound", bench + "load", bench + "record", bench + "report", bench + "run", bench + "wire",
 	},
 	bench + "attack": {
 		bench + "attack/books", bench + "attack/client", bench + "attack/drill", bench + "attack/honest",
@@ -117,7 +118,7 @@ var mayImport = map[string][]string{
 	bench + "internal/short": {bench + "bound", bench + "internal/tiny", bench + "load/pullers", bench + "report", bench + "run", bench + "wire"},
 	"cowrelay/cmd/relaybench": {
 		bench + "attack", bench + "attack/drill", bench + "bound", bench + "load/pullers", bench + "model", bench + "peer",
-		bench + "plot", bench + "report", bench + "retention", bench + "run", bench + "scenario", bench + "soak",
+		bench + "plot", bench + "record", bench + "report", bench + "retention", bench + "run", bench + "scenario", bench + "soak",
 	},
 	// The relay's program. Only its root knows all rooms; use speaks to a relay as any
 	// client does.

@@ -110,19 +110,7 @@ func parseAttack(args []string) (*attackOptions, error) {
 // attackRelay runs `relaybench attack`.
 func attackRelay(ctx context.Context, args []string, stdout io.Writer, stderr *os.File) int {
 	o, err := parseAttack(args)
-	switch {
-	case errors.Is(err, errHelp):
-		fmt.Fprint(stdout, attackUsage())
-		return exitOK
-	case err != nil:
-		fmt.Fprintf(stderr, "relaybench attack: wrong usage:\n%v\nrelaybench attack --help explains\n", err)
-		return exitUsage
-	}
-	if err := o.run(ctx, stdout, stderr); err != nil {
-		fmt.Fprintln(stderr, "relaybench attack:", err)
-		return exitError
-	}
-	return exitOK
+	return carryOut("relaybench attack", err, func() { fmt.Fprint(stdout, attackUsage()) }, func() error { return o.run(ctx, stdout, stderr) }, stderr)
 }
 
 func (o *attackOptions) run(ctx context.Context, stdout io.Writer, stderr *os.File) (err error) {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"flag"
 	"os"
 	"strings"
 	"testing"
@@ -35,11 +34,7 @@ func TestParseAttack(t *testing.T) {
 
 func TestAttackHelp(t *testing.T) {
 	text := attackUsage()
-	(&attackOptions{}).flags().VisitAll(func(f *flag.Flag) {
-		if !strings.Contains(text, " --"+f.Name+" ") {
-			t.Errorf("help does not explain --%s", f.Name)
-		}
-	})
+	wantExplained(t, (&attackOptions{}).flags(), text)
 	for _, n := range drill.Names() {
 		if !strings.Contains(text, "\n  "+n+" ") {
 			t.Errorf("help does not explain %s", n)

@@ -52,10 +52,12 @@ func command(ctx context.Context, args []string, stdout io.Writer, stderr *os.Fi
 		return attackRelay(ctx, args[1:], stdout, stderr)
 	}
 	if len(args) > 0 && args[0] == soakCommand {
-		return soakRelay(ctx, args[1:], stdout, stderr)
+		_, l := newSoak()
+		return l.main(ctx, args[1:], stdout, stderr)
 	}
 	if len(args) > 0 && args[0] == retentionCommand {
-		return watchRetention(ctx, args[1:], stdout, stderr)
+		_, l := newRetention()
+		return l.main(ctx, args[1:], stdout, stderr)
 	}
 	if len(args) > 0 && args[0] == modelCommand {
 		return workOut(args[1:], stdout, stderr)
@@ -64,19 +66,7 @@ func command(ctx context.Context, args []string, stdout io.Writer, stderr *os.Fi
 		return measureFleet(ctx, args[1:], stdout, stderr)
 	}
 	o, err := parse(args)
-	switch {
-	case errors.Is(err, errHelp):
-		printHelp(stdout)
-		return exitOK
-	case err != nil:
-		fmt.Fprintf(stderr, "relaybench: wrong usage:\n%v\nrelaybench --help explains\n", err)
-		return exitUsage
-	}
-	if err := o.run(ctx, stdout, stderr); err != nil {
-		fmt.Fprintln(stderr, "relaybench:", err)
-		return exitError
-	}
-	return exitOK
+	return carryOut("relaybench", err, func() { printHelp(stdout) }, func() error { return o.run(ctx, stdout, stderr) }, stderr)
 }
 
 func (o *options) run(ctx context.Context, stdout io.Writer, stderr *os.File) (err error) {

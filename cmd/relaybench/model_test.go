@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"flag"
 	"os"
 	"strings"
 	"testing"
@@ -29,11 +28,7 @@ func TestWorkOut(t *testing.T) {
 		t.Errorf("the help lacks a default:\n%s", out.String())
 	}
 	in := model.Defaults()
-	modelFlags(&in).VisitAll(func(f *flag.Flag) {
-		if !strings.Contains(out.String(), "  --"+f.Name+" ") {
-			t.Errorf("help does not explain --%s", f.Name)
-		}
-	})
+	wantExplained(t, modelFlags(&in), out.String())
 }
 
 // The manual shows the table of the defaults.

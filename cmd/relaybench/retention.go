@@ -2,15 +2,11 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
-	"io"
-	"log"
-	"os"
-	"strings"
 
 	"cowrelay/bench/plot"
+	"cowrelay/bench/record"
 	"cowrelay/bench/retention"
 )
 
@@ -58,108 +54,35 @@ gets retention.jsonl and pictures.
 Exit status: 0 all bars hold, 1 one does not or the run failed, 2 wrong usage.
 `
 
-// retentionOptions are what the command line says.
-type retentionOptions struct {
-	cfg   retention.Config
-	draw  string
-	quiet bool
-}
-
-func (o *retentionOptions) flags() *flag.FlagSet {
-	fs := flag.NewFlagSet("relaybench retention", flag.ContinueOnError)
-	fs.SetOutput(io.Discard)
-	c := &o.cfg
-	fs.StringVar(&c.Relay, "relay", "", "")
-	fs.Func("relay-args", "", func(s string) error { c.RelayArgs = strings.Fields(s); return nil })
-	fs.StringVar(&c.Dir, "dir", c.Dir, "")
-	fs.StringVar(&c.Out, "out", "", "")
-	fs.IntVar(&c.Events, "events", c.Events, "")
-	fs.IntVar(&c.EventBytes, "event-bytes", c.EventBytes, "")
-	fs.IntVar(&c.SlotEvents, "slot-events", c.SlotEvents, "")
-	fs.Float64Var(&c.Expire, "expire", c.Expire, "")
-	fs.DurationVar(&c.TTL, "ttl", c.TTL, "")
-	fs.IntVar(&c.BatchEvents, "batch", c.BatchEvents, "")
-	fs.Func("conns", "", func(s string) error {
-		var n int
-		if _, err := fmt.Sscanf(s, "%d", &n); err != nil {
-			return err
-		}
-		c.Conns = []int{n}
-		return nil
-	})
-	fs.Float64Var(&c.Rate, "rate", c.Rate, "")
-	fs.DurationVar(&c.Quiet, "quiet-time", c.Quiet, "")
-	fs.DurationVar(&c.Every, "every", c.Every, "")
-	fs.DurationVar(&c.Wait, "wait", c.Wait, "")
-	fs.Int64Var(&c.Spare, "spare", c.Spare, "")
-	fs.StringVar(&c.Commit, "commit", "", "")
-	fs.StringVar(&o.draw, "draw", "", "")
-	fs.BoolVar(&o.quiet, "quiet", false, "")
-	return fs
-}
-
-func parseRetention(args []string) (*retentionOptions, error) {
-	o := &retentionOptions{cfg: retention.Defaults()}
-	fs := o.flags()
-	if err := fs.Parse(args); errors.Is(err, flag.ErrHelp) {
-		return nil, errHelp
-	} else if err != nil {
-		return nil, err
+// newRetention is `relaybench retention` with its defaults.
+func newRetention() (*retention.Config, *longRun[*retention.Record]) {
+	c := new(retention.Config)
+	*c = retention.Defaults()
+	return c, &longRun[*retention.Record]{
+		word: retentionCommand, help: retentionHelp, cfg: &c.Config, every: &c.Every, out: &c.Out, command: &c.Command,
+		ownFlags: func(fs *flag.FlagSet) {
+			fs.IntVar(&c.Events, "events", c.Events, "")
+			fs.IntVar(&c.EventBytes, "event-bytes", c.EventBytes, "")
+			fs.IntVar(&c.SlotEvents, "slot-events", c.SlotEvents, "")
+			fs.Float64Var(&c.Expire, "expire", c.Expire, "")
+			fs.DurationVar(&c.TTL, "ttl", c.TTL, "")
+			fs.IntVar(&c.BatchEvents, "batch", c.BatchEvents, "")
+			fs.Func("conns", "", func(s string) error {
+				var n int
+				if _, err := fmt.Sscanf(s, "%d", &n); err != nil {
+					return err
+				}
+				c.Conns = []int{n}
+				return nil
+			})
+			fs.Float64Var(&c.Rate, "rate", c.Rate, "")
+			fs.DurationVar(&c.Quiet, "quiet-time", c.Quiet, "")
+			fs.DurationVar(&c.Wait, "wait", c.Wait, "")
+			fs.Int64Var(&c.Spare, "spare", c.Spare, "")
+		},
+		validate: c.Validate,
+		load:     func(ctx context.Context) (*retention.Record, *record.Verdict, error) { return retention.Run(ctx, *c) },
+		read:     retention.Read,
+		plot:     plot.Retention,
 	}
-	if fs.NArg() > 0 {
-		return nil, fmt.Errorf("%q: want flags only", fs.Arg(0))
-	}
-	if o.draw != "" {
-		return o, nil
-	}
-	o.cfg.Command = commandLine(append([]string{retentionCommand}, args...))
-	return o, o.cfg.Validate()
-}
-
-// watchRetention runs `relaybench retention`.
-func watchRetention(ctx context.Context, args []string, stdout io.Writer, stderr *os.File) int {
-	o, err := parseRetention(args)
-	switch {
-	case errors.Is(err, errHelp):
-		fmt.Fprint(stdout, retentionHelp)
-		return exitOK
-	case err != nil:
-		fmt.Fprintf(stderr, "relaybench retention: wrong usage:\n%v\nrelaybench retention --help explains\n", err)
-		return exitUsage
-	}
-	if err := o.run(ctx, stdout, stderr); err != nil {
-		fmt.Fprintln(stderr, "relaybench retention:", err)
-		return exitError
-	}
-	return exitOK
-}
-
-func (o *retentionOptions) run(ctx context.Context, stdout io.Writer, stderr *os.File) error {
-	log.SetOutput(io.Discard) // net/http tells of connections that the relay closed
-	var rec *retention.Record
-	var v *retention.Verdict
-	var err error
-	dir := o.draw
-	if dir != "" {
-		if rec, err = retention.Read(dir); err != nil {
-			return err
-		}
-		v = rec.Judge()
-	} else {
-		if !o.quiet {
-			o.cfg.Progress = newProgress(stderr)
-		}
-		dir = o.cfg.Out
-		if rec, v, err = retention.Run(ctx, o.cfg); rec == nil {
-			return err
-		}
-	}
-	fmt.Fprintf(stdout, "%s\n%s%s", rec.Setup.Variant, rec.Table(), v)
-	if _, drawErr := plot.Retention(dir, rec); drawErr != nil {
-		err = errors.Join(err, drawErr)
-	}
-	if err == nil && !v.OK {
-		err = errors.New("not all bars hold")
-	}
-	return err
 }

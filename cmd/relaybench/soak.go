@@ -2,15 +2,10 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
-	"fmt"
-	"io"
-	"log"
-	"os"
-	"strings"
 
 	"cowrelay/bench/plot"
+	"cowrelay/bench/record"
 	"cowrelay/bench/soak"
 )
 
@@ -53,99 +48,23 @@ and 256 MiB. Latency has no bar. DIR gets soak.jsonl, NOTES.md and pictures.
 Exit status: 0 all bars hold, 1 one does not or the run failed, 2 wrong usage.
 `
 
-// soakOptions are what the command line says.
-type soakOptions struct {
-	cfg   soak.Config
-	draw  string
-	quiet bool
-}
-
-func (o *soakOptions) flags() *flag.FlagSet {
-	fs := flag.NewFlagSet("relaybench soak", flag.ContinueOnError)
-	fs.SetOutput(io.Discard)
-	c := &o.cfg
-	fs.StringVar(&c.Relay, "relay", "", "")
-	fs.Func("relay-args", "", func(s string) error { c.RelayArgs = strings.Fields(s); return nil })
-	fs.StringVar(&c.Dir, "dir", c.Dir, "")
-	fs.StringVar(&c.Out, "out", "", "")
-	fs.DurationVar(&c.Duration, "time", c.Duration, "")
-	fs.DurationVar(&c.Every, "every", c.Every, "")
-	fs.DurationVar(&c.BooksEvery, "books-every", c.BooksEvery, "")
-	fs.IntVar(&c.MixAgents, "agents", c.MixAgents, "")
-	fs.Float64Var(&c.MixSpeed, "speed", c.MixSpeed, "")
-	fs.IntVar(&c.History, "history", c.History, "")
-	fs.Int64Var(&c.EdgeMemory, "memory", c.EdgeMemory, "")
-	fs.StringVar(&c.Commit, "commit", "", "")
-	fs.StringVar(&o.draw, "draw", "", "")
-	fs.BoolVar(&o.quiet, "quiet", false, "")
-	return fs
-}
-
-func parseSoak(args []string) (*soakOptions, error) {
-	o := &soakOptions{cfg: soak.Defaults()}
-	fs := o.flags()
-	if err := fs.Parse(args); errors.Is(err, flag.ErrHelp) {
-		return nil, errHelp
-	} else if err != nil {
-		return nil, err
+// newSoak is `relaybench soak` with its defaults.
+func newSoak() (*soak.Config, *longRun[*soak.Record]) {
+	c := new(soak.Config)
+	*c = soak.Defaults()
+	return c, &longRun[*soak.Record]{
+		word: soakCommand, help: soakHelp, cfg: &c.Config, every: &c.Every, out: &c.Out, command: &c.Command,
+		ownFlags: func(fs *flag.FlagSet) {
+			fs.DurationVar(&c.Duration, "time", c.Duration, "")
+			fs.DurationVar(&c.BooksEvery, "books-every", c.BooksEvery, "")
+			fs.IntVar(&c.MixAgents, "agents", c.MixAgents, "")
+			fs.Float64Var(&c.MixSpeed, "speed", c.MixSpeed, "")
+			fs.IntVar(&c.History, "history", c.History, "")
+			fs.Int64Var(&c.EdgeMemory, "memory", c.EdgeMemory, "")
+		},
+		validate: c.Validate,
+		load:     func(ctx context.Context) (*soak.Record, *record.Verdict, error) { return soak.Run(ctx, *c) },
+		read:     soak.Read,
+		plot:     plot.Soak,
 	}
-	if fs.NArg() > 0 {
-		return nil, fmt.Errorf("%q: want flags only", fs.Arg(0))
-	}
-	if o.draw != "" {
-		return o, nil
-	}
-	o.cfg.Command = commandLine(append([]string{soakCommand}, args...))
-	return o, o.cfg.Validate()
-}
-
-// soakRelay runs `relaybench soak`.
-func soakRelay(ctx context.Context, args []string, stdout io.Writer, stderr *os.File) int {
-	o, err := parseSoak(args)
-	switch {
-	case errors.Is(err, errHelp):
-		fmt.Fprint(stdout, soakHelp)
-		return exitOK
-	case err != nil:
-		fmt.Fprintf(stderr, "relaybench soak: wrong usage:\n%v\nrelaybench soak --help explains\n", err)
-		return exitUsage
-	}
-	if err := o.run(ctx, stdout, stderr); err != nil {
-		fmt.Fprintln(stderr, "relaybench soak:", err)
-		return exitError
-	}
-	return exitOK
-}
-
-func (o *soakOptions) run(ctx context.Context, stdout io.Writer, stderr *os.File) error {
-	log.SetOutput(io.Discard) // net/http tells of connections that the relay closed
-	var rec *soak.Record
-	var v *soak.Verdict
-	var err error
-	dir := o.draw
-	if dir != "" {
-		if rec, err = soak.Read(dir); err != nil {
-			return err
-		}
-		v = rec.Judge()
-	} else {
-		if !o.quiet {
-			o.cfg.Progress = newProgress(stderr)
-		}
-		dir = o.cfg.Out
-		if rec, v, err = soak.Run(ctx, o.cfg); rec == nil {
-			return err
-		}
-	}
-	if rec.Load != nil {
-		fmt.Fprintln(stdout, rec.Load.Line())
-	}
-	fmt.Fprint(stdout, v)
-	if _, drawErr := plot.Soak(dir, rec); drawErr != nil {
-		err = errors.Join(err, drawErr)
-	}
-	if err == nil && !v.OK {
-		err = errors.New("not all bars hold")
-	}
-	return err
 }
