@@ -1,7 +1,6 @@
 package fasthttp
 
 import (
-	"math"
 	"net"
 	"net/netip"
 	"os"
@@ -27,7 +26,7 @@ func newConns(r *Relay) *conn.Set {
 		HeaderTimeout: r.opts.HeaderTimeout, IdleTimeout: r.opts.IdleTimeout,
 		PieceTimeout:    r.opts.StreamWriteTimeout,
 		PrologueTimeout: r.opts.HeaderTimeout,
-		MayShake:        r.mayShake, Shakes: int(math.Ceil(r.opts.CPUs)),
+		MayShake:        r.mayShake, CPUs: r.opts.CPUs,
 		Trusted: func(peer netip.Addr) bool { return r.live.Load().proxies().Trust(peer) },
 		Faulted: r.Faulted, Logger: r.opts.Logger,
 	})

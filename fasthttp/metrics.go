@@ -90,6 +90,14 @@ func (r *Relay) connectionFamilies() []stats.Family {
 			}},
 		stats.CountersOf("cowrelay_tls_handshakes_total", "result", "Handshakes of TLS, by result: full, resumed (an earlier session was taken up), failed (the client left, speaks no TLS, or can't agree), late (not done within --header-timeout), room (there was no memory for it), rate (refused: the client begins more than the class handshake of --rate-limits allows).",
 			conn.HandshakeNames[:], func() []atomic.Uint64 { return r.conns.Handshakes() }),
+		stats.SecondsTotal("cowrelay_tls_handshake_cpu_seconds_total", "CPU time that handshakes of TLS have taken, all together. They take a quarter of the processors at most.", func() time.Duration {
+			_, computed := r.conns.HandshakeTime()
+			return computed
+		}),
+		stats.SecondsTotal("cowrelay_tls_handshake_wait_seconds_total", "Time that handshakes of TLS have waited for their turn, all together: for others of their client, and for the share of the processors that handshakes may take.", func() time.Duration {
+			waited, _ := r.conns.HandshakeTime()
+			return waited
+		}),
 		stats.Gauge("cowrelay_tls_certificate_expiry_seconds", "When the certificate expires, or the first of several, in seconds since 1970; 0: there is none.", func() int64 { return r.certificates().Expires }),
 		stats.CounterBy("cowrelay_tls_certificate_loads_total", "result", "Certificates that were read from files or got from the authority, by result: ok, failed (the relay shows the one that it has).", func(show stats.Show) {
 			c := r.certificates()

@@ -78,6 +78,12 @@ func TestTLS_Requests(t *testing.T) {
 			if full == 0 {
 				t.Error("no handshake was counted")
 			}
+			if n := metric(g, "cowrelay_tls_handshake_cpu_seconds_total"); n <= 0 || n > 60 {
+				t.Errorf("handshakes took %v s of a processor", n)
+			}
+			if n := metric(g, "cowrelay_tls_handshake_wait_seconds_total"); n < 0 {
+				t.Errorf("handshakes waited %v s", n)
+			}
 			// A client that comes back takes up its session.
 			again := clientTLS.Clone()
 			again.ClientSessionCache = tls.NewLRUClientSessionCache(1)

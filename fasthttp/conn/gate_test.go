@@ -12,11 +12,28 @@ import (
 	"cowrelay/fasthttp/accept"
 )
 
+// quickGate is a gate for turns that cost nothing.
+func quickGate(cpus float64) *gate {
+	g := newGate(cpus)
+	g.pace.meter = func() func() time.Duration { return func() time.Duration { return 0 } }
+	return g
+}
+
+// empty checks that nobody is left in a gate.
+func empty(t *testing.T, g *gate) {
+	t.Helper()
+	for _, q := range []*line{&g.first, &g.next} {
+		if len(q.lanes) != 0 || len(q.slots) != 0 {
+			t.Errorf("%d lanes and %d slots are left", len(q.lanes), len(q.slots))
+		}
+	}
+}
+
 // However many handshakes a client has begun, another client's is next but those of
 // clients that came before it. No more compute at once than may, and a client has one.
 func TestGate_Turns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := newGate(2)
+		g := quickGate(2)
 		var mu sync.Mutex
 		var order []accept.Client
 		now := make(map[accept.Client]int)
@@ -57,16 +74,14 @@ func TestGate_Turns(t *testing.T) {
 		if len(order) != 103 || !slices.Contains(order[:4], 2) || !slices.Contains(order[:5], 3) {
 			t.Errorf("the first are %v of %d", order[:min(len(order), 10)], len(order))
 		}
-		if len(g.lanes) != 0 || len(g.slots) != 0 {
-			t.Errorf("%d lanes and %d slots are left", len(g.lanes), len(g.slots))
-		}
+		empty(t, g)
 	})
 }
 
 // Who waits too long, for its own client's or for others', leaves nothing behind.
 func TestGate_Late(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := newGate(1)
+		g := quickGate(1)
 		holder := turn{gate: g, client: 1}
 		if err := holder.enter(nil); err != nil {
 			t.Fatal(err)
@@ -79,9 +94,7 @@ func TestGate_Late(t *testing.T) {
 			w.leave()
 		}
 		holder.leave()
-		if len(g.lanes) != 0 || len(g.slots) != 0 {
-			t.Errorf("%d lanes and %d slots are left", len(g.lanes), len(g.slots))
-		}
+		empty(t, g)
 		again := turn{gate: g, client: 2}
 		if err := again.enter(nil); err != nil {
 			t.Error(err)

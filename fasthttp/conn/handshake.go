@@ -27,12 +27,14 @@ var HandshakeNames = [handshakeResults]string{"full", "resumed", "failed", "late
 
 // A handshake costs a client little and the relay much: up to a millisecond of a
 // processor. So there are two bounds. Options.MayShake says how many a client may make.
-// And those that compute take turns by client; see gate.
+// And those that compute take turns by client, and leave a share of the processors to
+// all others; see gate.
 
 // handshake runs that of TLS.
 func (c *Conn) handshake() error {
 	if client, ok := c.set.opts.MayShake(c); !ok {
 		c.set.tooMany(client)
+		c.rest(refusedRest)
 		return io.EOF
 	}
 	begun, first := c.begun, true
@@ -91,6 +93,20 @@ func letters(text []byte) bool {
 		}
 	}
 	return true
+}
+
+// refusedRest is how long a refused connection stays open. Who begins the next one when
+// one is closed takes less of the processors so. Until then the connection gives its
+// place to whoever needs it.
+const refusedRest = 250 * time.Millisecond
+
+// rest waits for so long, or until the connection is closed. It reads nothing.
+func (c *Conn) rest(most time.Duration) {
+	raw, err := c.base.SyscallConn()
+	if err != nil || c.base.SetReadDeadline(time.Now().Add(most)) != nil {
+		return
+	}
+	raw.Read(func(uintptr) bool { return false })
 }
 
 // tooManyEvery is the time between two lines in the log about refused handshakes.

@@ -30,7 +30,7 @@ type Options struct {
 	// MayShake says whether the client of a connection may begin one more handshake of
 	// TLS, and which client that is (it may).
 	MayShake func(*Conn) (accept.Client, bool)
-	Shakes   int // handshakes that compute at once (one)
+	CPUs     float64 // processors that the process may use (one); see gate
 	// Trusted says whether a peer may tell whose connection it is (nobody may).
 	Trusted func(netip.Addr) bool
 	Logger  *slog.Logger
@@ -81,7 +81,10 @@ func NewSet(opts Options) *Set {
 	if s.opts.MayShake == nil {
 		s.opts.MayShake = func(*Conn) (accept.Client, bool) { return 0, true }
 	}
-	s.gate = newGate(max(1, s.opts.Shakes))
+	if s.opts.CPUs <= 0 {
+		s.opts.CPUs = 1
+	}
+	s.gate = newGate(s.opts.CPUs)
 	if s.opts.Trusted == nil {
 		s.opts.Trusted = func(netip.Addr) bool { return false }
 	}
@@ -103,6 +106,12 @@ func (s *Set) ProxyHeaders() []atomic.Uint64 { return s.proxy[:] }
 
 // Handshakes counts those of TLS, by result.
 func (s *Set) Handshakes() []atomic.Uint64 { return s.handshakes[:] }
+
+// HandshakeTime is how long handshakes of TLS have waited to compute, and how long they
+// have computed, all together.
+func (s *Set) HandshakeTime() (waited, computed time.Duration) {
+	return time.Duration(s.gate.waited.Load()), time.Duration(s.gate.pace.computed.Load())
+}
 
 // Traffic is how many bytes connections have read, and how many they have written
 // but for those of streams.

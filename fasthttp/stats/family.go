@@ -39,6 +39,13 @@ func Counter(name, help string, value func() uint64) Family {
 	}}
 }
 
+// SecondsTotal is a family of one duration that only goes up.
+func SecondsTotal(name, help string, value func() time.Duration) Family {
+	return Family{Info{name, "counter", help}, func(w io.Writer, name string) {
+		fmt.Fprintf(w, "%s %g\n", name, value().Seconds())
+	}}
+}
+
 // Show prints one series of a CounterBy.
 type Show func(value string, n uint64)
 
