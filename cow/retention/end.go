@@ -26,7 +26,8 @@ type End struct {
 
 // End returns when a slot ends. Not ok: never, or not while somebody reads it by a stream
 // or a long poll. It reads the generations that are stored, so it costs more the more
-// slots there are: it is for operators. It may be called at any time.
+// slots there are: it is for operators. It may be called at any time. The error is
+// cow.ErrNoSlot if the slot has ended meanwhile, or the journal's.
 func (p Policy) End(store *cow.Store, slot *cow.Slot, now time.Time) (end End, ok bool, err error) {
 	own, err := store.Lifetime(slot.ID())
 	if err != nil || slot.Subscribers() > 0 {
@@ -56,6 +57,11 @@ func (p Policy) End(store *cow.Store, slot *cow.Slot, now time.Time) (end End, o
 	if own.Slot > 0 {
 		class := classOf(uint32(own.Slot / time.Second))
 		consider(ownClassPrefix(class), own.Slot, 2*shortest(class), false)
+	}
+	// A slot ends before the generation that names it. So what was not found may have
+	// ended meanwhile.
+	if err == nil && store.Slot(slot.ID()) == nil {
+		err = cow.ErrNoSlot
 	}
 	if err != nil {
 		return End{}, false, err
