@@ -157,13 +157,14 @@ func (t timeline) appendSeries(b []byte, hours int, now, every int64, limits []l
 }
 
 // appendLatest appends the member latest: the newest row alone. It has null for all
-// if that row is too old to be what is now, as after a start.
+// if that row is too old to be what is now, as after a start. A row may be a second
+// ahead: see clockSlack.
 func (t timeline) appendLatest(b []byte, now, every int64) []byte {
 	newest := row{}
 	for i := range newest {
 		newest[i] = noValue
 	}
-	if ts := t.last(); ts <= now && now-ts < 3*every {
+	if ts := t.last(); ts <= now+1 && now-ts < 3*every {
 		rows := t[len(t)-1].rows
 		newest = rows[len(rows)-1]
 	}

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"runtime/pprof"
 	"slices"
@@ -240,13 +241,19 @@ func (b *Book) flush() {
 // markEvery is the time between two flushes, and between two marks of the log's age.
 func (b *Book) markEvery() time.Duration { return max(b.opts.Keep/marksOfKeep, b.opts.Every) }
 
-// put writes the own record over whatever stands under the name.
-func (b *Book) put() error {
-	now, sent, h := time.Now(), b.opts.Entries(), b.opts.Journal.Health()
-	r := record{
+// own is what this relay says of itself now, without what it sends a second.
+func (b *Book) own(now time.Time) record {
+	h := b.opts.Journal.Health()
+	return record{
 		Run: b.run, Version: b.opts.Version, Admin: b.opts.Admin, Started: b.started.Unix(), At: now.Unix(),
 		Applied: h.Applied, Durable: b.opts.Durable(), Lag: h.Head - min(h.Applied, h.Head), Reads: b.opts.Formats.Reads(),
 	}
+}
+
+// put writes the own record over whatever stands under the name.
+func (b *Book) put() error {
+	now, sent := time.Now(), b.opts.Entries()
+	r := b.own(now)
 	if passed := now.Sub(b.wrote).Seconds(); passed > 0.5 {
 		r.Entries = float64(int64(10*float64(sent-b.entries)/passed)) / 10
 	}
@@ -267,14 +274,19 @@ func (b *Book) put() error {
 	return cow.ErrConflict
 }
 
-// Members implements admin.Fleet.
+// Members implements admin.Fleet. This relay is among them from the start, also
+// before its first record has come through the log.
 func (b *Book) Members() ([]admin.Member, error) {
 	now := time.Now()
-	purger := b.purger(now)
+	purger, self := b.purger(now), seen{record: b.own(now), when: now}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	members := maps.Clone(b.members)
+	if m, ok := members[b.opts.Name]; !ok || m.Run != b.run && m.Started < b.started.Unix() {
+		members[b.opts.Name] = self
+	}
 	list := []admin.Member{}
-	for name, m := range b.members {
+	for name, m := range members {
 		list = append(list, admin.Member{
 			Name: name, Self: m.Run == b.run, Live: b.live(m, now), Purges: name == purger, Version: m.Version,
 			Started: m.Started, Seen: max(now.Sub(m.when).Seconds(), 0), Applied: m.Applied, Durable: m.Durable, Lag: m.Lag, Entries: m.Entries, Reads: m.reads(), Admin: m.Admin,

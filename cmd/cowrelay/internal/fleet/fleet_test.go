@@ -72,8 +72,13 @@ func (r *rig) said(text string) int {
 
 func (r *rig) open(t *testing.T, name string, durable uint64) *Book {
 	t.Helper()
+	return r.openOn(t, r, name, durable)
+}
+
+func (r *rig) openOn(t *testing.T, j Journal, name string, durable uint64) *Book {
+	t.Helper()
 	b, err := Open(Options{
-		Name: name, Version: "v", Journal: r, Log: r, Every: 40 * time.Millisecond, Keep: 100 * time.Millisecond,
+		Name: name, Version: "v", Journal: j, Log: r, Every: 40 * time.Millisecond, Keep: 100 * time.Millisecond,
 		Durable: func() uint64 { return durable }, Flush: func() error { return nil }, Entries: r.durable.Load, Formats: &formats{r, name},
 		Logger: slog.New(slog.NewTextHandler(r, nil)),
 	})
@@ -106,6 +111,30 @@ func names(t *testing.T, b *Book) (list string) {
 		}
 	}
 	return list
+}
+
+// mute is a log that takes no record.
+type mute struct{ *rig }
+
+func (mute) Put(string, []byte, uint64, cow.Totals) (uint64, error) { return 0, errors.New("away") }
+
+// A relay lists itself before its first record has come through the log. What an
+// earlier program of this name said is not shown for it.
+func TestBook_ListsItselfAtOnce(t *testing.T) {
+	r := newRig()
+	check := func() {
+		t.Helper()
+		b := r.openOn(t, mute{r}, "a", 50)
+		defer b.Close()
+		if list, err := b.Members(); err != nil || len(list) != 1 || list[0].Name != "a" || !list[0].Self || !list[0].Live || list[0].Applied != 100 || list[0].Durable != 50 {
+			t.Errorf("%+v, %v", list, err)
+		}
+	}
+	check()
+	if _, err := r.Records.Put(prefix+"a", []byte(`{"run":"x","started":5,"applied":7}`), 0, cow.Totals{}); err != nil {
+		t.Fatal(err)
+	}
+	check()
 }
 
 // Relays see each other, and that one is heard of no more. The list forgets that one,
