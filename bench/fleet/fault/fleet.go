@@ -25,7 +25,8 @@ type Fleet struct {
 	dir     string
 	binary  string
 	args    []string            // further ones of each relay
-	links   [][]*natstest.Proxy // of each relay, one to each server
+	direct  bool                // see FleetConfig
+	links   [][]*natstest.Proxy // of each relay, one to each server; none if direct
 
 	mu      sync.Mutex // natstest wants one caller at a time
 	Cluster *natstest.Cluster
@@ -38,6 +39,9 @@ type FleetConfig struct {
 	Relays, Servers int
 	Args            []string // further ones of each relay
 	Trims           bool     // slots keep their newest events alone, see Keep
+	// Direct has the relays connect to the servers themselves, so that a measurement
+	// does not pay for proxies. Then no relay can be cut off.
+	Direct bool
 }
 
 // StartFleet starts servers that sync all they acknowledge, and relays on them. It
@@ -46,7 +50,7 @@ func StartFleet(ctx context.Context, c FleetConfig) (f *Fleet, err error) {
 	if c.Trims {
 		c.Args = append(slices.Clone(c.Args), retention...)
 	}
-	f = &Fleet{dir: c.Dir, binary: c.Binary, args: c.Args, down: map[int]bool{}}
+	f = &Fleet{dir: c.Dir, binary: c.Binary, args: c.Args, direct: c.Direct, down: map[int]bool{}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, f.Close())
@@ -80,6 +84,10 @@ func (f *Fleet) Add(ctx context.Context) (*Relay, error) {
 	var links []*natstest.Proxy
 	var urls []string
 	for _, s := range f.Cluster.Servers {
+		if f.direct {
+			urls = append(urls, "nats://"+s.Addr())
+			continue
+		}
 		p, err := natstest.NewProxy(s.Addr())
 		if err != nil {
 			return nil, err
@@ -124,6 +132,10 @@ func (f *Fleet) Admins() (urls []string) {
 func (f *Fleet) Kinds() (targets []Target) {
 	for i, r := range f.Members {
 		t := r.Target()
+		if f.direct {
+			targets = append(targets, t)
+			continue
+		}
 		each := func(do func(*natstest.Proxy)) func(context.Context) error {
 			return func(context.Context) error {
 				for _, p := range f.links[i] {

@@ -64,7 +64,7 @@ func Run(ctx context.Context, cfg Config, emit func(report.Result)) (err error) 
 		return err
 	}
 	cfg.Step("starting servers and relays")
-	f, err := fault.StartFleet(ctx, fault.FleetConfig{Binary: cfg.Relay, Dir: cfg.Dir, Relays: 3, Servers: 3})
+	f, err := fault.StartFleet(ctx, fault.FleetConfig{Binary: cfg.Relay, Dir: cfg.Dir, Relays: 3, Servers: 3, Direct: true})
 	if err != nil {
 		return err
 	}
