@@ -7,42 +7,21 @@ import (
 	"strconv"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
-// tick is the unit of CPU times in /proc: USER_HZ is 100 on every Linux port.
+// tick is the unit of CPU times in /proc/stat: USER_HZ is 100 on every Linux port.
 const tick = 10 * time.Millisecond
 
 // processCPU returns the CPU time, user and system, of process pid and all its
-// threads since its start.
+// threads since its start. It reads the process's clock, as clock_getcpuclockid(3)
+// names it: that counts nanoseconds, and /proc/PID/stat hundredths of a second.
 func processCPU(pid int) (time.Duration, error) {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return 0, err
-	}
-	return parseProcStat(b)
-}
-
-// parseProcStat reads utime and stime, fields 14 and 15 of /proc/PID/stat.
-func parseProcStat(b []byte) (time.Duration, error) {
-	// The command, field 2, is in parentheses and may hold blanks and
-	// parentheses: count from its last one.
-	end := bytes.LastIndexByte(b, ')')
-	if end < 0 {
-		return 0, fmt.Errorf("cannot parse /proc/PID/stat: no command")
-	}
-	f := bytes.Fields(b[end+1:])
-	if len(f) < 13 {
-		return 0, fmt.Errorf("cannot parse /proc/PID/stat: %d fields", len(f)+2)
-	}
-	var sum time.Duration
-	for _, s := range f[11:13] {
-		n, err := strconv.ParseInt(string(s), 10, 64)
-		if err != nil {
-			return 0, fmt.Errorf("cannot parse /proc/PID/stat: %w", err)
-		}
-		sum += time.Duration(n) * tick
-	}
-	return sum, nil
+	const scheduled = 2 // CPUCLOCK_SCHED of the kernel: user and system together
+	var t unix.Timespec
+	err := unix.ClockGettime(int32(^pid<<3|scheduled), &t)
+	return time.Duration(t.Nano()), err
 }
 
 // machineCPU returns the CPU time that all processes of the machine have used.
