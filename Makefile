@@ -11,7 +11,8 @@ HANDOVERS ?= 20
 
 # Benchmarks, loads and profiles. Loads write to LOAD_DIR. It has to be on a disk:
 # on a file system in memory a sync costs nothing.
-COMMIT       := $(shell git describe --always --dirty --exclude '*' 2>/dev/null)
+# What a load has just drawn into bench/results does not change what is measured.
+COMMIT       := $(shell git describe --always --exclude '*' 2>/dev/null | tr -d '\n'; git diff --quiet HEAD -- . ':!bench/results' 2>/dev/null; [ $$? != 1 ] || echo -dirty)
 DATE         := $(shell date -u +%F)
 BENCH        ?= .
 BENCHFLAGS   ?= -benchtime 100ms
