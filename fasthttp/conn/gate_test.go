@@ -102,3 +102,22 @@ func TestGate_Late(t *testing.T) {
 		again.leave()
 	})
 }
+
+// A refused connection that rests gives its place to one that needs it.
+func TestConn_RestEndsForOthers(t *testing.T) {
+	g := newRig(t, nil)
+	_, c := g.pair()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		c.rest(time.Hour)
+	}()
+	if !g.opts.Places.MakeRoom() {
+		t.Fatal("no connection may go")
+	}
+	select {
+	case <-done:
+	case <-time.After(time.Minute):
+		t.Error("it rests on")
+	}
+}

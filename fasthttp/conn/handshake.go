@@ -100,13 +100,14 @@ func letters(text []byte) bool {
 // place to whoever needs it.
 const refusedRest = 250 * time.Millisecond
 
-// rest waits for so long, or until the connection is closed. It reads nothing.
+// rest waits for so long, or until the connection is closed or gives its place up. It
+// reads nothing.
 func (c *Conn) rest(most time.Duration) {
 	raw, err := c.base.SyscallConn()
 	if err != nil || c.base.SetReadDeadline(time.Now().Add(most)) != nil {
 		return
 	}
-	raw.Read(func(uintptr) bool { return false })
+	raw.Read(func(uintptr) bool { return c.Evicted() }) // an eviction wakes the read
 }
 
 // tooManyEvery is the time between two lines in the log about refused handshakes.
